@@ -1,0 +1,2 @@
+//! The `proctor-shim` binary.
+fn main() {}

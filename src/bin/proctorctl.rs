@@ -1,0 +1,2 @@
+//! The `proctorctl` binary.
+fn main() {}

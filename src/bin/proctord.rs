@@ -1,0 +1,2 @@
+//! The `proctord` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! `proctord.toml`: read, validate, explain.

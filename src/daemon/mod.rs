@@ -1,0 +1,1 @@
+//! The daemon: dispatcher, launcher, reaper, recovery, control server.

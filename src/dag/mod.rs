@@ -1,0 +1,1 @@
+//! YAML to a validated DAG; errors with file, line and column.

@@ -1,0 +1,1 @@
+//! The vocabulary: ids, statuses, facts, outcomes, limits. No I/O and no clock.

@@ -1,0 +1,1 @@
+//! The proc directory: name, entry, handle, scan, verdict.

@@ -1,0 +1,1 @@
+//! The process that supervises one attempt.

@@ -1,0 +1,1 @@
+//! The store: SQLite behind one small interface, with group commit.

@@ -1,0 +1,1 @@
+//! Frames and messages of the protocols: bytes in, messages out.
