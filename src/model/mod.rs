@@ -1,1 +1,20 @@
-//! The vocabulary: ids, statuses, facts, outcomes, limits. No I/O and no clock.
+//! The vocabulary every other module speaks: ids, statuses, facts, outcomes, views and limits.
+//!
+//! Nothing here does I/O, reads a clock or allocates from untrusted lengths. Values that reach a file name are
+//! validated newtypes, also when they are deserialized, so that no path is ever built from a raw string.
+
+pub mod access;
+pub mod change;
+pub mod fact;
+pub mod ids;
+pub mod limits;
+pub mod outcome;
+pub mod status;
+pub mod time;
+pub mod view;
+
+pub use fact::{Fact, Handler, Node, Record, StopReason};
+pub use ids::{AttemptId, DagName, GroupName, IdError, RunId, RunRef};
+pub use outcome::{Exit, LostCause};
+pub use status::{RunStatus, StepStatus, Trigger};
+pub use time::{Boot, Now, Time};

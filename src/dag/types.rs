@@ -1,0 +1,332 @@
+//! The DAG as the loader makes it: every default filled in, every reference resolved, known to be acyclic.
+//!
+//! It is stored as JSON with each run (`dag.json`), so fields are only ever added, with `#[serde(default)]`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{DagName, GroupName, Handler};
+
+/// How steps depend on each other when they do not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DagKind {
+    /// Each entry of `steps` depends on the one before; a nested list is a parallel group.
+    #[default]
+    Chain,
+    /// Only `depends` counts.
+    Graph,
+}
+
+/// Where the two output streams of a step go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogOutput {
+    /// One file each: `.out` and `.err`.
+    #[default]
+    Separate,
+    /// Both in one `.log` file.
+    Merged,
+}
+
+/// A DAG: one job definition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dag {
+    /// Name.
+    pub name: DagName,
+    /// Label that groups DAGs for people.
+    pub group: String,
+    /// What it is for.
+    pub description: String,
+    /// Chain or graph.
+    pub kind: DagKind,
+    /// Tags, in lower case: `key` or `key=value`.
+    pub tags: Vec<String>,
+    /// Declared parameters.
+    pub params: Params,
+    /// Environment, in order: an entry may refer to parameters and to entries before it.
+    pub env: Vec<EnvVar>,
+    /// Dotenv files in order; relative to the working directory, else to the DAG file's directory.
+    pub dotenv: Vec<String>,
+    /// Working directory as written; none is the directory of the DAG file.
+    pub working_dir: Option<String>,
+    /// Shell of the steps that do not name one; none is the configured default.
+    pub shell: Option<Shell>,
+    /// Where steps' streams go unless they say otherwise.
+    pub log_output: LogOutput,
+    /// Steps in order of definition.
+    pub steps: Vec<Step>,
+    /// Handlers that are defined.
+    pub handlers: Vec<(Handler, Step)>,
+    /// Conditions for the whole run.
+    pub preconditions: Vec<Condition>,
+    /// Time limit of the run in seconds; 0 is none.
+    pub timeout_sec: u64,
+    /// Pause after each start of a step, in seconds.
+    pub delay_sec: u64,
+    /// Most steps at a time; 0 is no limit.
+    pub max_active_steps: u32,
+    /// Grace period of a stop, in seconds, before SIGKILL.
+    pub max_clean_up_time_sec: u64,
+    /// Largest captured output, in bytes.
+    pub max_output_size: u64,
+    /// Named queue that bounds how many runs are live; none is the DAG's own group.
+    pub queue: Option<GroupName>,
+    /// Most live runs of this DAG in its own group; none is the configured default.
+    pub max_active_runs: Option<u32>,
+    /// Schedules, as written. Read and kept; the scheduler's issue gives them their effect.
+    pub schedule: Schedules,
+    /// Days that ended runs are kept; none is the configured default, negative is for ever.
+    pub hist_retention_days: Option<i64>,
+    /// Pause between stop and start of a restart, in seconds.
+    pub restart_wait_sec: u64,
+}
+
+/// The cron expressions of a DAG, as written.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Schedules {
+    /// When to start a run.
+    pub start: Vec<String>,
+    /// When to stop it.
+    pub stop: Vec<String>,
+    /// When to restart it.
+    pub restart: Vec<String>,
+}
+
+/// One environment entry; the value is not yet evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvVar {
+    /// Name.
+    pub name: String,
+    /// Value as written.
+    pub value: String,
+}
+
+/// Declared parameters.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Params {
+    /// In order of declaration.
+    pub defs: Vec<ParamDef>,
+    /// Whether they are of the rich form: values are checked and unknown ones refused.
+    pub typed: bool,
+    /// The defaults' JSON text, if `params` was given as a JSON text.
+    #[serde(default)]
+    pub json: Option<String>,
+}
+
+/// One declared parameter.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ParamDef {
+    /// Name, or the position from 1 as a number.
+    pub name: String,
+    /// Whether it was declared without a name.
+    pub positional: bool,
+    /// Default value; none means that a value must be given if `required`.
+    pub default: Option<String>,
+    /// Expression for the default, evaluated when the run begins.
+    pub eval: Option<String>,
+    /// What it is for.
+    pub description: String,
+    /// Type of a rich parameter: `string`, `integer`, `number` or `boolean`.
+    pub kind: ParamKind,
+    /// Whether a value must be given.
+    pub required: bool,
+    /// Allowed values; empty is any.
+    pub choices: Vec<serde_json::Value>,
+    /// Smallest number.
+    pub minimum: Option<f64>,
+    /// Largest number.
+    pub maximum: Option<f64>,
+    /// Shortest text, in characters.
+    pub min_length: Option<u64>,
+    /// Longest text, in characters.
+    pub max_length: Option<u64>,
+    /// Regular expression the text must match.
+    pub pattern: Option<String>,
+}
+
+/// Type of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParamKind {
+    /// Any text.
+    #[default]
+    String,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+}
+
+/// A shell: program and arguments before `-c`. The program `direct` means none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shell {
+    /// Program name or path.
+    pub program: String,
+    /// Arguments.
+    pub args: Vec<String>,
+}
+
+/// What a step runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Command lines, one after the other; the first failure ends the step.
+    Commands(Vec<Command>),
+    /// A script, and the command line that interprets it if one was given.
+    Script {
+        /// The text.
+        text: String,
+        /// Command the script's path is appended to.
+        command: Option<Command>,
+    },
+    /// The shell itself, with nothing to do.
+    Nothing,
+}
+
+/// A command line. `raw` is what a shell gets; `program` and `args` are its words for execution without a shell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// As written.
+    pub raw: String,
+    /// First word.
+    pub program: String,
+    /// Other words.
+    pub args: Vec<String>,
+}
+
+/// A step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Name, given or made; unique.
+    pub name: String,
+    /// Id for references.
+    pub id: Option<String>,
+    /// What it is for.
+    pub description: String,
+    /// `type:` as written; empty for a command.
+    #[serde(default)]
+    pub type_name: String,
+    /// What it runs.
+    pub action: Action,
+    /// Its own shell; setting one turns off the implied `-e` and the script's `#!` line (seed-spec 7.16).
+    pub shell: Option<Shell>,
+    /// Working directory as written; none is the DAG's.
+    pub working_dir: Option<String>,
+    /// Environment, evaluated in order against what was there before the step.
+    pub env: Vec<EnvVar>,
+    /// Positions of the steps it depends on.
+    pub depends: Vec<u32>,
+    /// Captured output.
+    pub output: Option<Output>,
+    /// Further file for standard output, as written.
+    pub stdout: Option<String>,
+    /// Further file for standard error, as written.
+    pub stderr: Option<String>,
+    /// Where its streams go.
+    pub log_output: LogOutput,
+    /// Which of its failures are tolerated.
+    pub continue_on: ContinueOn,
+    /// Retries.
+    pub retry: Option<RetryPolicy>,
+    /// Repeats.
+    pub repeat: Option<RepeatPolicy>,
+    /// Time limit of one try in seconds; 0 is none.
+    pub timeout_sec: u64,
+    /// Signal that a stop sends instead of SIGTERM; its number.
+    pub signal_on_stop: Option<i32>,
+    /// Conditions for the step.
+    pub preconditions: Vec<Condition>,
+}
+
+/// Captured output of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// The variable.
+    pub name: String,
+    /// Key among the collected outputs; none is the variable's name in camelCase.
+    pub key: Option<String>,
+    /// Whether it is left out of the collected outputs.
+    pub omit: bool,
+}
+
+/// Which failures of a step its dependants tolerate (seed-spec 7.6).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ContinueOn {
+    /// Any failure.
+    pub failure: bool,
+    /// That it was skipped.
+    pub skipped: bool,
+    /// These exit codes.
+    pub exit_code: Vec<i32>,
+    /// Standard output with a line that holds one of these texts, or matches behind `re:`.
+    pub output: Vec<String>,
+    /// Whether a tolerated failure counts as a success of the step.
+    pub mark_success: bool,
+}
+
+/// A number that may be known only when the step is prepared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Number {
+    /// Known.
+    Known(f64),
+    /// An expression that must evaluate to a whole number.
+    Expr(String),
+}
+
+/// Retry policy of a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// Most retries.
+    pub limit: Number,
+    /// Seconds before a retry.
+    pub interval_sec: Number,
+    /// Exit codes that are retried; empty is any but 0.
+    pub exit_code: Vec<i32>,
+    /// Factor by which the interval grows; 0 is none.
+    pub backoff: f64,
+    /// Longest interval in seconds, if `backoff` is set; 0 is none.
+    pub max_interval_sec: f64,
+}
+
+/// When a step that ended well runs again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepeatMode {
+    /// While the condition is met, or the exit code is listed, or it succeeds.
+    While,
+    /// Until the condition is met, or the exit code is listed, or it succeeds.
+    Until,
+}
+
+/// Repeat policy of a step (seed-spec 7.8 and 9.7).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RepeatPolicy {
+    /// While or until.
+    pub mode: RepeatMode,
+    /// Seconds before it runs again.
+    pub interval_sec: Number,
+    /// Most executions in all; 0 is no limit.
+    pub limit: Number,
+    /// Condition, if there is one.
+    pub condition: Option<Condition>,
+    /// Exit codes.
+    pub exit_code: Vec<i32>,
+    /// Factor by which the interval grows; 0 is none.
+    pub backoff: f64,
+    /// Longest interval in seconds, if `backoff` is set; 0 is none.
+    pub max_interval_sec: f64,
+}
+
+/// A condition (seed-spec 7.7).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// A value if `expected` is there, else a command.
+    pub condition: String,
+    /// What a line of the value must equal, or match behind `re:`.
+    pub expected: Option<String>,
+    /// Whether the outcome is turned round.
+    pub negate: bool,
+}

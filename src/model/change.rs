@@ -1,0 +1,159 @@
+//! Changes of the store. The engine decides them, the store commits them; one batch is one transaction, so a
+//! run and its queue entry can never disagree (W14).
+
+use serde::{Deserialize, Serialize};
+
+use super::view::StepView;
+use super::{AttemptId, GroupName, LostCause, Node, RunRef, RunStatus, StopReason, Time, Trigger};
+
+/// A run as it is accepted: everything that is needed to launch it, now or after a restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewRun {
+    /// Which run.
+    pub run: RunRef,
+    /// Capacity domain.
+    pub group: GroupName,
+    /// Most live attempts in that group at a time, as the DAG or its queue says; 0 is no limit.
+    pub capacity: u32,
+    /// User id the run belongs to and runs as.
+    pub owner: u32,
+    /// What made the run.
+    pub trigger: Trigger,
+    /// When it was accepted.
+    pub created_at: Time,
+    /// SHA-256 of `dag`, hexadecimal: equal snapshots are stored once.
+    pub dag_hash: String,
+    /// The DAG as it was, in JSON.
+    pub dag: String,
+    /// Names of the steps, in order.
+    pub steps: Vec<String>,
+    /// The handlers the DAG has, with their names.
+    pub handlers: Vec<(super::Handler, String)>,
+    /// Parameters given, in order, checked against the DAG; a positional one is named by its number.
+    pub params: Vec<(String, String)>,
+    /// The parameters as one JSON text, the original text if they were given as JSON.
+    pub params_json: String,
+    /// Directory of the DAG file: relative paths start there. Absolute.
+    pub base_dir: String,
+}
+
+/// What the store knows of a live attempt's processes, to find them again after a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AttemptIdentity {
+    /// Process id of the shim.
+    pub pid: u32,
+    /// Inode of its pidfd in pidfs; unique during one boot (Linux 6.9).
+    pub pidfs_inode: Option<u64>,
+    /// Start time in clock ticks since boot.
+    pub start_ticks: Option<u64>,
+    /// Id of the boot it lives in.
+    pub boot_id: String,
+    /// Id of the attempt's cgroup.
+    pub cgroup_id: Option<u64>,
+}
+
+/// One change of the store.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A run is accepted and put at the end of its group's queue. Fails the batch if the run exists.
+    Accept(Box<NewRun>),
+    /// An ended run is put into the queue again for a new attempt; its old attempts keep their history (W31).
+    Requeue {
+        /// Which run.
+        run: RunRef,
+        /// When.
+        at: Time,
+    },
+    /// A launch is decided: the attempt exists and its run has left the queue. Committed before anything is made.
+    Intend {
+        /// Which run.
+        run: RunRef,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Its number, from 1.
+        number: u32,
+        /// When.
+        at: Time,
+    },
+    /// The shim is there and waits at the gate. Committed before the gate opens.
+    Identify {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Its processes.
+        identity: AttemptIdentity,
+    },
+    /// The attempt was never started and is taken back; its run is at the head of the queue again.
+    Unlaunch {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// The attempt passed the gate.
+    Start {
+        /// The attempt.
+        attempt: AttemptId,
+        /// When.
+        at: Time,
+        /// Effective parameters, if the shim has told them.
+        params: Option<Vec<(String, String)>>,
+    },
+    /// A node of an attempt is now like this.
+    Step {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The node.
+        node: Node,
+        /// As it stands.
+        view: Box<StepView>,
+    },
+    /// The journal has been read up to this byte, and what it said is in this batch or an earlier one.
+    Offset {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Bytes.
+        offset: u64,
+    },
+    /// Somebody asked the run to stop.
+    Stop {
+        /// Which run.
+        run: RunRef,
+        /// Who.
+        reason: StopReason,
+        /// When.
+        at: Time,
+    },
+    /// The attempt ended, and its run with it.
+    End {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Final status.
+        status: RunStatus,
+        /// The error in words.
+        error: Option<String>,
+        /// Why it is lost, if it is.
+        lost: Option<LostCause>,
+        /// Collected outputs.
+        outputs: Vec<(String, String)>,
+        /// Whether the run's time limit was over.
+        timed_out: bool,
+        /// Whether SIGKILL had to end the grace period of a stop.
+        kill_escalated: bool,
+        /// When.
+        at: Time,
+    },
+    /// A run that has no live attempt ends without one, for example when it is stopped in the queue.
+    EndQueued {
+        /// Which run.
+        run: RunRef,
+        /// Final status.
+        status: RunStatus,
+        /// The error in words.
+        error: Option<String>,
+        /// When.
+        at: Time,
+    },
+    /// Entry, socket, cgroup, journal and empty files of an ended attempt are gone.
+    Clean {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+}

@@ -1,0 +1,227 @@
+//! Facts: what has happened in an attempt, in the past tense. The journal holds nothing else, and everything
+//! anybody knows of an attempt follows from them.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use super::{Exit, RunStatus, StepStatus, Time};
+
+/// A handler of a DAG (`handler_on`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Handler {
+    /// Before the first step.
+    Init,
+    /// After a success.
+    Success,
+    /// After a failure.
+    Failure,
+    /// After a stop.
+    Abort,
+    /// At the end, whatever it was.
+    Exit,
+    /// When the run waits for approval.
+    Wait,
+}
+
+impl Handler {
+    /// Every handler, in the order in which they are shown.
+    pub const ALL: [Self; 6] = [
+        Self::Init,
+        Self::Success,
+        Self::Failure,
+        Self::Abort,
+        Self::Exit,
+        Self::Wait,
+    ];
+
+    /// The key under `handler_on`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Abort => "abort",
+            Self::Exit => "exit",
+            Self::Wait => "wait",
+        }
+    }
+}
+
+/// A node of an attempt: a step by its position in the DAG, or a handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Node {
+    /// The step at this position, from 0.
+    Step(u32),
+    /// A handler.
+    Handler(Handler),
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step(index) => write!(f, "step {index}"),
+            Self::Handler(handler) => write!(f, "{} handler", handler.as_str()),
+        }
+    }
+}
+
+/// Who or what asked an attempt to stop.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// A stop request on a socket by this user id; it honours `signal_on_stop`.
+    User {
+        /// The asking user's id.
+        uid: u32,
+    },
+    /// A signal to the client that follows the run; `signal_on_stop` does not apply.
+    Client {
+        /// The asking user's id.
+        uid: u32,
+    },
+    /// The daemon shuts down and is configured to stop attempts.
+    Shutdown,
+    /// A signal that the shim itself got.
+    Signal(i32),
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User { uid } => write!(f, "stopped by user id {uid}"),
+            Self::Client { uid } => write!(f, "interrupted by user id {uid}"),
+            Self::Shutdown => f.write_str("stopped by the daemon's shutdown"),
+            Self::Signal(signal) => {
+                write!(
+                    f,
+                    "the supervisor was sent {}",
+                    super::outcome::signal_name(*signal)
+                )
+            }
+        }
+    }
+}
+
+/// Something that happened in an attempt. A change, never a snapshot (W17). New variants are only ever added.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// The shim passed the gate. Only after this record may a step start.
+    Started {
+        /// The shim's process id, for people.
+        pid: u32,
+    },
+    /// The parameters as they took effect, in order; a positional one is named by its number.
+    Params {
+        /// Name and value.
+        params: Vec<(String, String)>,
+    },
+    /// The DAG's preconditions were evaluated and are not met.
+    PreconditionsUnmet {
+        /// What was not met, in words.
+        reason: String,
+    },
+    /// A node began a try.
+    NodeStarted {
+        /// Which.
+        node: Node,
+        /// Name of the file that holds its standard output, inside the attempt's log directory.
+        stdout: String,
+        /// Name of the file that holds its standard error; the same as `stdout` if they are merged.
+        stderr: String,
+    },
+    /// A process of a node was started.
+    NodeSpawned {
+        /// Which.
+        node: Node,
+        /// Its process id, for people.
+        pid: u32,
+    },
+    /// The main process of a node ended. Written before it is reaped.
+    NodeExited {
+        /// Which.
+        node: Node,
+        /// How.
+        exit: Exit,
+    },
+    /// A try of a node failed and another one follows.
+    NodeRetrying {
+        /// Which.
+        node: Node,
+        /// How many retries there have been with the coming one.
+        retry_count: u32,
+        /// When the next try begins, at the earliest.
+        until: Time,
+        /// Why the try failed.
+        error: String,
+        /// Exit code of the failed try.
+        exit_code: Option<i32>,
+    },
+    /// A node ended well and its repeat policy makes it run again.
+    NodeRepeating {
+        /// Which.
+        node: Node,
+        /// How often it has been executed to the end.
+        done_count: u32,
+        /// When it runs again, at the earliest.
+        until: Time,
+    },
+    /// The output of a node was captured.
+    NodeOutput {
+        /// Which.
+        node: Node,
+        /// The variable.
+        name: String,
+        /// The value, trimmed.
+        value: String,
+    },
+    /// A node ended.
+    NodeEnded {
+        /// Which.
+        node: Node,
+        /// Its final status.
+        status: StepStatus,
+        /// Exit code, or none if no process ended.
+        exit_code: Option<i32>,
+        /// What went wrong, or why it was skipped or aborted.
+        error: Option<String>,
+        /// Times executed to the end, not counting tries that were retried or aborted.
+        done_count: u32,
+        /// Whether a failure is tolerated: its continue-on policy is satisfied (seed-spec 7.6).
+        #[serde(default)]
+        tolerated: bool,
+    },
+    /// Somebody asked the attempt to stop.
+    StopRequested {
+        /// Who.
+        reason: StopReason,
+    },
+    /// The grace period is over and the whole tree was sent SIGKILL.
+    KillEscalated {},
+    /// The time limit of the whole run is over.
+    TimedOut {},
+    /// The attempt ended: the last record.
+    Ended {
+        /// Final status.
+        status: RunStatus,
+        /// The last error, if any.
+        error: Option<String>,
+        /// The collected outputs, in order of the steps: key and value.
+        #[serde(default)]
+        outputs: Vec<(String, String)>,
+    },
+}
+
+/// A fact with its place in the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Position in the journal, from 0.
+    pub seq: u64,
+    /// When it happened.
+    pub at: Time,
+    /// What happened.
+    pub fact: Fact,
+}

@@ -1,0 +1,22 @@
+//! Limits that are part of a format or protocol. Limits an administrator may change are in the configuration.
+
+/// Longest DAG name, in bytes.
+pub const DAG_NAME_MAX: usize = 40;
+/// Longest run id, in bytes.
+pub const RUN_ID_MAX: usize = 64;
+/// Longest attempt id, in bytes: a legacy one is `legacy_` and the hexadecimal run id.
+pub const ATTEMPT_ID_MAX: usize = 140;
+/// Longest group (queue) name, in bytes.
+pub const GROUP_NAME_MAX: usize = 64;
+/// Longest step name, in bytes.
+pub const STEP_NAME_MAX: usize = 255;
+/// Longest step id, in bytes.
+pub const STEP_ID_MAX: usize = 40;
+/// Largest DAG file, in bytes.
+pub const DAG_SOURCE_MAX: usize = 4 * 1024 * 1024;
+/// Most steps of one DAG.
+pub const STEPS_MAX: usize = 100_000;
+/// Largest frame of the control and status protocols unless configured otherwise, in bytes.
+pub const FRAME_MAX: usize = 8 * 1024 * 1024;
+/// Longest text of an error, a reason or a condition in a fact, in bytes; longer ones are cut.
+pub const TEXT_MAX: usize = 8 * 1024;

@@ -1,0 +1,356 @@
+//! What is known of a run: the projection of an attempt's facts. The shim keeps one of its own attempt, the
+//! daemon one of each live attempt, and the store gives them back for ended ones. All apply facts with the one
+//! function here, so all tell the same.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AttemptId, Exit, Fact, GroupName, Handler, LostCause, Node, Record, RunRef, RunStatus};
+use super::{StepStatus, StopReason, Time, Trigger};
+
+/// A step or handler as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepView {
+    /// Name, given or made.
+    pub name: String,
+    /// Status.
+    pub status: StepStatus,
+    /// What went wrong, or why it was skipped or aborted.
+    pub error: Option<String>,
+    /// Exit code of the last try; -1 for death by a signal.
+    pub exit_code: Option<i32>,
+    /// How the last main process ended.
+    pub exit: Option<Exit>,
+    /// Retries used.
+    pub retry_count: u32,
+    /// Times executed to the end, not counting tries that were retried or aborted.
+    pub done_count: u32,
+    /// Whether the repeat policy made it run again.
+    pub repeated: bool,
+    /// Absolute path of the file that holds its standard output.
+    pub stdout: Option<String>,
+    /// Absolute path of the file that holds its standard error.
+    pub stderr: Option<String>,
+    /// Captured output: variable and value.
+    pub variables: Vec<(String, String)>,
+    /// Process id of the main process while it runs.
+    pub pid: Option<u32>,
+    /// Begin of the first try.
+    pub started_at: Option<Time>,
+    /// End of the last try.
+    pub finished_at: Option<Time>,
+    /// When the next try begins, while it waits for one.
+    pub next_try_at: Option<Time>,
+    /// Whether its failure is tolerated.
+    pub tolerated: bool,
+}
+
+impl StepView {
+    /// A step that has not begun.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            status: StepStatus::NotStarted,
+            error: None,
+            exit_code: None,
+            exit: None,
+            retry_count: 0,
+            done_count: 0,
+            repeated: false,
+            stdout: None,
+            stderr: None,
+            variables: Vec::new(),
+            pid: None,
+            started_at: None,
+            finished_at: None,
+            next_try_at: None,
+            tolerated: false,
+        }
+    }
+}
+
+/// A run and its newest attempt as they stand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunView {
+    /// Which run.
+    pub run: RunRef,
+    /// Its newest attempt; none before the first launch.
+    pub attempt: Option<AttemptId>,
+    /// Number of that attempt, from 1; 0 before the first launch.
+    pub number: u32,
+    /// Status.
+    pub status: RunStatus,
+    /// The error in words.
+    pub error: Option<String>,
+    /// Why the attempt is lost, if it is.
+    pub lost: Option<LostCause>,
+    /// Who stopped it, if somebody did.
+    pub stop: Option<StopReason>,
+    /// Whether the time limit of the run was over.
+    pub timed_out: bool,
+    /// Whether SIGKILL had to end the grace period of a stop.
+    pub kill_escalated: bool,
+    /// Whether the supervisor lives but has stopped beating.
+    pub stalled: bool,
+    /// Effective parameters, in order; a positional one is named by its number.
+    pub params: Vec<(String, String)>,
+    /// Collected outputs, in order of the steps.
+    pub outputs: Vec<(String, String)>,
+    /// Capacity domain.
+    pub group: GroupName,
+    /// User id the run belongs to and runs as.
+    pub owner: u32,
+    /// What made the run.
+    pub trigger: Trigger,
+    /// When the run was accepted.
+    pub created_at: Time,
+    /// When the newest attempt started.
+    pub started_at: Option<Time>,
+    /// When the run ended.
+    pub finished_at: Option<Time>,
+    /// Process id of the shim while it lives.
+    pub pid: Option<u32>,
+    /// Absolute path of the directory with the attempt's step logs.
+    pub log_dir: String,
+    /// Steps in the order of the DAG.
+    pub steps: Vec<StepView>,
+    /// Handlers that the DAG has.
+    pub handlers: Vec<(Handler, StepView)>,
+}
+
+/// A run in a list: no steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// Which run.
+    pub run: RunRef,
+    /// Its newest attempt.
+    pub attempt: Option<AttemptId>,
+    /// Number of that attempt, from 1.
+    pub number: u32,
+    /// Status.
+    pub status: RunStatus,
+    /// The error in words.
+    pub error: Option<String>,
+    /// Whether the supervisor lives but has stopped beating.
+    pub stalled: bool,
+    /// Capacity domain.
+    pub group: GroupName,
+    /// User id the run belongs to.
+    pub owner: u32,
+    /// What made the run.
+    pub trigger: Trigger,
+    /// When the run was accepted.
+    pub created_at: Time,
+    /// When the newest attempt started.
+    pub started_at: Option<Time>,
+    /// When the run ended.
+    pub finished_at: Option<Time>,
+    /// Process id of the shim while it lives.
+    pub pid: Option<u32>,
+    /// Steps that are done, and steps in all.
+    pub progress: (u32, u32),
+}
+
+impl RunView {
+    /// The node's view, if the DAG has that node.
+    #[must_use]
+    pub fn node(&self, node: Node) -> Option<&StepView> {
+        match node {
+            Node::Step(index) => self.steps.get(usize::try_from(index).ok()?),
+            Node::Handler(handler) => self
+                .handlers
+                .iter()
+                .find(|(h, _)| *h == handler)
+                .map(|(_, view)| view),
+        }
+    }
+
+    /// The node's view, to change it.
+    pub fn node_mut(&mut self, node: Node) -> Option<&mut StepView> {
+        match node {
+            Node::Step(index) => self.steps.get_mut(usize::try_from(index).ok()?),
+            Node::Handler(handler) => self
+                .handlers
+                .iter_mut()
+                .find(|(h, _)| *h == handler)
+                .map(|(_, view)| view),
+        }
+    }
+
+    /// Every node with its view: steps first.
+    pub fn nodes(&self) -> impl Iterator<Item = (Node, &StepView)> {
+        let steps = (0u32..).map(Node::Step).zip(&self.steps);
+        steps.chain(
+            self.handlers
+                .iter()
+                .map(|(handler, view)| (Node::Handler(*handler), view)),
+        )
+    }
+
+    /// The same without the steps.
+    #[must_use]
+    pub fn summary(&self) -> RunSummary {
+        let done = self.steps.iter().filter(|step| step.status.is_done()).count();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        RunSummary {
+            run: self.run.clone(),
+            attempt: self.attempt.clone(),
+            number: self.number,
+            status: self.status,
+            error: self.error.clone(),
+            stalled: self.stalled,
+            group: self.group.clone(),
+            owner: self.owner,
+            trigger: self.trigger,
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            pid: self.pid,
+            progress: (count(done), count(self.steps.len())),
+        }
+    }
+
+    /// Applies one record and says which node it changed. A record about a node the DAG does not have changes
+    /// nothing: a journal is written with the user's rights and is not trusted to be well-formed.
+    pub fn apply(&mut self, record: &Record) -> Option<Node> {
+        let at = record.at;
+        match &record.fact {
+            Fact::Started { pid } => {
+                self.status = RunStatus::Running;
+                self.started_at = Some(at);
+                self.pid = Some(*pid);
+            }
+            Fact::Params { params } => self.params.clone_from(params),
+            Fact::PreconditionsUnmet { reason } => self.error = Some(reason.clone()),
+            Fact::StopRequested { reason } => self.stop = Some(reason.clone()),
+            Fact::KillEscalated {} => self.kill_escalated = true,
+            Fact::TimedOut {} => self.timed_out = true,
+            Fact::Ended {
+                status,
+                error,
+                outputs,
+            } => {
+                self.status = *status;
+                self.error.clone_from(error);
+                self.outputs.clone_from(outputs);
+                self.finished_at = Some(at);
+                self.pid = None;
+                self.stalled = false;
+            }
+            Fact::NodeStarted { node, .. }
+            | Fact::NodeSpawned { node, .. }
+            | Fact::NodeExited { node, .. }
+            | Fact::NodeRetrying { node, .. }
+            | Fact::NodeRepeating { node, .. }
+            | Fact::NodeOutput { node, .. }
+            | Fact::NodeEnded { node, .. } => {
+                let dir = self.log_dir.clone();
+                self.node_mut(*node)?.apply(&dir, at, &record.fact);
+                return Some(*node);
+            }
+        }
+        None
+    }
+
+    /// Ends the attempt as lost: running steps fail with the cause (DESIGN §5), steps that never began stay so.
+    /// Says which nodes changed.
+    pub fn lose(&mut self, at: Time, cause: LostCause) -> Vec<Node> {
+        let text = format!("lost: {cause}");
+        let live = |view: &StepView| matches!(view.status, StepStatus::Running | StepStatus::Retrying);
+        let nodes: Vec<Node> = self
+            .nodes()
+            .filter(|(_, view)| live(view))
+            .map(|(node, _)| node)
+            .collect();
+        for node in &nodes {
+            if let Some(view) = self.node_mut(*node) {
+                view.status = StepStatus::Failed;
+                view.error = Some(text.clone());
+                view.finished_at = Some(at);
+                view.pid = None;
+                view.next_try_at = None;
+            }
+        }
+        self.status = RunStatus::Failed;
+        self.error = Some(text);
+        self.lost = Some(cause);
+        self.finished_at = Some(at);
+        self.pid = None;
+        self.stalled = false;
+        nodes
+    }
+}
+
+impl StepView {
+    fn apply(&mut self, log_dir: &str, at: Time, fact: &Fact) {
+        match fact {
+            Fact::NodeStarted { stdout, stderr, .. } => {
+                self.status = StepStatus::Running;
+                self.started_at = self.started_at.or(Some(at));
+                self.finished_at = None;
+                self.next_try_at = None;
+                self.error = None;
+                self.stdout = Some(format!("{log_dir}/{stdout}"));
+                self.stderr = Some(format!("{log_dir}/{stderr}"));
+            }
+            Fact::NodeSpawned { pid, .. } => self.pid = Some(*pid),
+            Fact::NodeExited { exit, .. } => {
+                self.exit = Some(*exit);
+                self.exit_code = Some(exit.code());
+                self.pid = None;
+            }
+            Fact::NodeRetrying {
+                retry_count,
+                until,
+                error,
+                exit_code,
+                ..
+            } => {
+                self.status = StepStatus::Retrying;
+                self.retry_count = *retry_count;
+                self.next_try_at = Some(*until);
+                self.error = Some(error.clone());
+                self.exit_code = exit_code.or(self.exit_code);
+                self.pid = None;
+            }
+            Fact::NodeRepeating {
+                done_count, until, ..
+            } => {
+                self.repeated = true;
+                self.done_count = *done_count;
+                self.next_try_at = Some(*until);
+                self.pid = None;
+            }
+            Fact::NodeOutput { name, value, .. } => {
+                match self.variables.iter_mut().find(|(known, _)| known == name) {
+                    Some((_, old)) => old.clone_from(value),
+                    None => self.variables.push((name.clone(), value.clone())),
+                }
+            }
+            Fact::NodeEnded {
+                status,
+                exit_code,
+                error,
+                done_count,
+                tolerated,
+                ..
+            } => {
+                self.status = *status;
+                self.exit_code = *exit_code;
+                self.error.clone_from(error);
+                self.done_count = *done_count;
+                self.tolerated = *tolerated;
+                self.finished_at = Some(at);
+                self.next_try_at = None;
+                self.pid = None;
+            }
+            Fact::Started { .. }
+            | Fact::Params { .. }
+            | Fact::PreconditionsUnmet { .. }
+            | Fact::StopRequested { .. }
+            | Fact::KillEscalated {}
+            | Fact::TimedOut {}
+            | Fact::Ended { .. } => {}
+        }
+    }
+}
