@@ -1,0 +1,292 @@
+//! Messages of the control socket, between a client and the daemon.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::view::{RunSummary, RunView, StepView};
+use crate::model::{AttemptId, DagName, LostCause, Node, RunId, RunRef, RunStatus};
+use crate::model::{StopReason, Time, Trigger};
+
+/// Which run a request is about: the one named, or else the newest of the DAG.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selector {
+    /// The DAG.
+    pub dag: DagName,
+    /// The run; none is the newest one.
+    pub run: Option<RunId>,
+}
+
+/// A run to be started. Contents travel, not paths: the daemon never opens what a user named (DESIGN §9).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submit {
+    /// Text of the DAG file. Empty to take the installed DAG that `name` names.
+    pub source: String,
+    /// Name of the DAG: overrides `name:` when `source` is given.
+    pub name: Option<String>,
+    /// How the file is called in error messages.
+    pub file: String,
+    /// File name without extension: the DAG's name if it does not give one.
+    pub stem: String,
+    /// Text of the base configuration, merged under the DAG.
+    pub base: Option<String>,
+    /// Absolute directory of the DAG file; relative paths start there.
+    pub base_dir: String,
+    /// Working directory if the DAG names none.
+    pub default_working_dir: Option<String>,
+    /// Wanted run id; none makes one.
+    pub run_id: Option<String>,
+    /// `--params` as given.
+    pub params: Option<String>,
+    /// Arguments after `--`.
+    pub args: Vec<String>,
+    /// What made the run.
+    pub trigger: Trigger,
+}
+
+/// What history to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HistoryFilter {
+    /// Only this DAG.
+    pub dag: Option<DagName>,
+    /// Only these statuses; empty is all.
+    pub statuses: Vec<RunStatus>,
+    /// Accepted at or after.
+    pub from: Option<Time>,
+    /// Accepted before.
+    pub to: Option<Time>,
+    /// At most so many; the daemon gives no more than 1000 at a time.
+    pub limit: u32,
+}
+
+/// A client's request. One connection carries one request at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Who is there?
+    Ping,
+    /// Start a run. Answer: [`Response::Accepted`].
+    Submit(Box<Submit>),
+    /// Tell how a run stands and every change until it ends. Answers: [`Response::Run`], then
+    /// [`Response::Update`] any number of times, then [`Response::Done`].
+    Follow(Selector),
+    /// How a run stands. Answer: [`Response::Run`].
+    Status(Selector),
+    /// Runs that are live or queued. Answer: [`Response::Runs`].
+    Ps,
+    /// Stop a run. Answer: [`Response::Accepted`] as soon as the request is recorded.
+    Stop {
+        /// Which.
+        run: Selector,
+        /// Whether it is the client's own interruption, to which `signal_on_stop` does not apply.
+        interrupted: bool,
+    },
+    /// A new attempt of an ended run. Answer: [`Response::Accepted`].
+    Retry(Selector),
+    /// A new run with the DAG snapshot and parameters of an earlier one. Answer: [`Response::Accepted`].
+    Rerun(Selector),
+    /// Ended and live runs. Answer: [`Response::Runs`].
+    History(HistoryFilter),
+    /// The attempts of a run. Answer: [`Response::Attempts`].
+    Attempts(Selector),
+    /// Why a run is in its state, from evidence. Answer: [`Response::Why`].
+    Why(Selector),
+    /// Check the invariants, and repair what can be repaired. Answer: [`Response::Doctor`].
+    Doctor {
+        /// Whether to repair.
+        repair: bool,
+    },
+    /// Read the configuration again. Answer: [`Response::Reloaded`].
+    Reload,
+}
+
+/// Kind of a refusal; each has an exit status of its own in the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ErrorKind {
+    /// The request itself is wrong (a DAG with errors, a bad id).
+    Invalid,
+    /// There is no such run or DAG.
+    NotFound,
+    /// It exists already.
+    Exists,
+    /// The run is not in a state for it.
+    WrongState,
+    /// The peer may not do this.
+    Denied,
+    /// The daemon cannot do it now (disk full, shutting down, too many clients).
+    Unavailable,
+    /// A fault of the daemon.
+    Internal,
+    /// The peer speaks another protocol or protocol version.
+    Protocol,
+}
+
+/// A place and message of an error in a DAG file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What is wrong.
+    pub message: String,
+    /// File, as the client called it.
+    pub file: Option<String>,
+    /// Line from 1.
+    pub line: Option<u32>,
+    /// Column from 1, in characters.
+    pub column: Option<u32>,
+    /// What would cure it.
+    pub hint: Option<String>,
+}
+
+/// A change of a run that is followed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Update {
+    /// The run without its steps.
+    pub summary: RunSummary,
+    /// Who stopped it, if somebody did.
+    pub stop: Option<StopReason>,
+    /// The nodes that changed.
+    pub nodes: Vec<(Node, StepView)>,
+    /// Effective parameters, if they changed.
+    pub params: Option<Vec<(String, String)>>,
+    /// Collected outputs, if it ended.
+    pub outputs: Vec<(String, String)>,
+    /// Why it is lost, if it is.
+    pub lost: Option<LostCause>,
+    /// Names of the steps if the whole run was begun anew (a retry): everything else is then reset.
+    pub log_dir: Option<String>,
+}
+
+/// One attempt of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptSummary {
+    /// Number from 1.
+    pub number: u32,
+    /// Id.
+    pub attempt: AttemptId,
+    /// Status.
+    pub status: RunStatus,
+    /// The error in words.
+    pub error: Option<String>,
+    /// Why it is lost, if it is.
+    pub lost: Option<LostCause>,
+    /// When it started.
+    pub started_at: Option<Time>,
+    /// When it ended.
+    pub finished_at: Option<Time>,
+}
+
+/// Why a run is in its state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    /// Which run.
+    pub run: RunRef,
+    /// Its status.
+    pub status: RunStatus,
+    /// The answer in one sentence.
+    pub answer: String,
+    /// What the answer rests on, one finding a line.
+    pub evidence: Vec<String>,
+}
+
+/// One finding of `doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Which invariant or feature.
+    pub check: String,
+    /// Whether it holds.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+    /// Whether this call repaired it.
+    pub repaired: bool,
+}
+
+/// What the daemon found about itself and the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoctorReport {
+    /// Invariants: entry, lock, cgroup, socket and record of each attempt agree; nothing is left over.
+    pub findings: Vec<Finding>,
+    /// Features of the machine and how they are used.
+    pub features: Vec<(String, String)>,
+    /// Counters: live, queued, stalled, lost and the like.
+    pub counters: Vec<(String, u64)>,
+}
+
+/// The daemon's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Response {
+    /// The daemon is here.
+    Pong {
+        /// Its version.
+        version: String,
+        /// Its process id.
+        pid: u32,
+        /// Whether it leaves when nothing is to be done.
+        embedded: bool,
+    },
+    /// The request is accepted and durable; this is the run.
+    Accepted {
+        /// Which.
+        run: RunRef,
+        /// Things that deserve a look.
+        warnings: Vec<Problem>,
+    },
+    /// Runs.
+    Runs(Vec<RunSummary>),
+    /// One run.
+    Run(Box<RunView>),
+    /// A change of the followed run.
+    Update(Box<Update>),
+    /// The stream is at its end.
+    Done,
+    /// Attempts.
+    Attempts(Vec<AttemptSummary>),
+    /// The reason.
+    Why(Why),
+    /// Findings.
+    Doctor(DoctorReport),
+    /// What was reloaded and what needs a restart, one line each.
+    Reloaded(Vec<String>),
+    /// Refused.
+    Error {
+        /// Kind.
+        kind: ErrorKind,
+        /// What is wrong.
+        message: String,
+        /// What would cure it.
+        hint: Option<String>,
+        /// Places in the DAG file.
+        problems: Vec<Problem>,
+    },
+}
+
+impl Update {
+    /// Brings a followed run's view up to date.
+    pub fn apply_to(self, view: &mut RunView) {
+        let summary = self.summary;
+        if let Some(log_dir) = self.log_dir {
+            view.log_dir = log_dir;
+            for step in &mut view.steps {
+                *step = StepView::new(&step.name);
+            }
+            for (_, step) in &mut view.handlers {
+                *step = StepView::new(&step.name);
+            }
+        }
+        for (node, step) in self.nodes {
+            if let Some(old) = view.node_mut(node) {
+                *old = step;
+            }
+        }
+        if let Some(params) = self.params {
+            view.params = params;
+        }
+        view.attempt = summary.attempt;
+        view.number = summary.number;
+        view.status = summary.status;
+        view.error = summary.error;
+        view.stalled = summary.stalled;
+        view.started_at = summary.started_at;
+        view.finished_at = summary.finished_at;
+        view.pid = summary.pid;
+        view.stop = self.stop;
+        view.outputs = self.outputs;
+        view.lost = self.lost;
+    }
+}

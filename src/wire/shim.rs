@@ -1,0 +1,148 @@
+//! Messages between the daemon and a shim, and of an attempt's status socket.
+//!
+//! A shim outlives daemons of newer versions, so these messages are the ones that must stay readable: enums only
+//! grow at their end, and the launch specification is JSON with defaults (P24).
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::view::{RunView, StepView};
+use crate::model::{AttemptId, RunRef, StopReason};
+
+/// Everything a shim must know to run one attempt. It travels sealed over the socket pair, never in argv, the
+/// environment or a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShimSpec {
+    /// Protocol version of the daemon that wrote it.
+    pub protocol: u32,
+    /// Which run.
+    pub run: RunRef,
+    /// Which attempt.
+    pub attempt: AttemptId,
+    /// Its number, from 1.
+    pub number: u32,
+    /// How the run stands: names of steps and handlers, group, owner, trigger, times, log directory.
+    pub view: RunView,
+    /// The DAG as it was, in JSON.
+    pub dag: String,
+    /// Parameters given, in order.
+    pub params: Vec<(String, String)>,
+    /// The same as one JSON text.
+    pub params_json: String,
+    /// Absolute directory of the DAG file.
+    pub base_dir: String,
+    /// Scratch directory of the run, kept over retries (`DAG_RUN_WORK_DIR`).
+    pub work_dir: String,
+    /// Path of the attempt's status socket, for the entry and for people.
+    pub socket: String,
+    /// User the job runs as.
+    pub user: SpecUser,
+    /// Whether the shim is root and must become that user.
+    pub become_user: bool,
+    /// User id of the daemon; only a peer with it may attach.
+    pub daemon_uid: u32,
+    /// Environment the job starts from, complete: nothing else is inherited.
+    pub env: Vec<(String, String)>,
+    /// Shell of steps that name none and whose DAG names none.
+    pub default_shell: String,
+    /// Milliseconds between heartbeats.
+    pub heartbeat_ms: u64,
+    /// Most clients of the status socket at a time.
+    pub max_clients: u32,
+    /// Steps of the attempt before, if this one is a retry.
+    #[serde(default)]
+    pub resume: Option<Vec<StepView>>,
+    /// Which optional descriptors follow the four that always do.
+    #[serde(default)]
+    pub descriptors: SpecDescriptors,
+    /// Whether `no_new_privs` is set before the first step.
+    #[serde(default)]
+    pub no_new_privs: bool,
+    /// File mode creation mask of the job.
+    pub umask: u32,
+}
+
+/// The user a job runs as, looked up by the daemon before the spawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpecUser {
+    /// Name.
+    pub name: String,
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
+    /// Supplementary groups, complete.
+    pub groups: Vec<u32>,
+    /// Home directory.
+    pub home: String,
+    /// Login shell.
+    pub shell: String,
+}
+
+/// Optional descriptors behind entry, journal, listener and log directory, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SpecDescriptors {
+    /// Directory of the cgroup the steps are started in.
+    pub steps_cgroup: bool,
+    /// Its `cgroup.kill`, open for writing.
+    pub steps_kill: bool,
+    /// Its `cgroup.events`, open for reading.
+    pub steps_events: bool,
+}
+
+/// Daemon to shim, on the socket pair or on an attached connection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToShim {
+    /// The specification, as JSON; its descriptors come with it. First message.
+    Spec(Vec<u8>),
+    /// The gate is open: record `started` and begin. End-of-file instead means: exit, run nothing.
+    Go,
+    /// Stop the attempt.
+    Stop(StopReason),
+    /// Somebody deleted the entry: here is a new locked one to beat on (one descriptor).
+    ReplaceEntry,
+}
+
+/// Shim to daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromShim {
+    /// The shim is the job's user, in its cgroup, and waits at the gate.
+    Ready,
+    /// It cannot get ready, and exits.
+    Failed(String),
+    /// The journal has grown. Several may be one.
+    Poke,
+    /// The new entry is in use; the old descriptor is closed.
+    EntryReplaced,
+}
+
+/// A request on the status socket. The shim answers it itself, also when the daemon is down (P23).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StatusRequest {
+    /// How the attempt stands.
+    Status,
+    /// Stop it.
+    Stop {
+        /// Whether it is a client's own interruption, to which `signal_on_stop` does not apply.
+        interrupted: bool,
+    },
+    /// Send a signal to every running step.
+    Signal(i32),
+    /// The daemon takes this connection for [`ToShim`] and [`FromShim`] messages. Only for the daemon's user id.
+    Attach,
+}
+
+/// An answer on the status socket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum StatusResponse {
+    /// How the attempt stands.
+    Status(Box<RunView>),
+    /// Done.
+    Ok,
+    /// Refused.
+    Error {
+        /// Kind.
+        kind: super::control::ErrorKind,
+        /// What is wrong.
+        message: String,
+    },
+}
