@@ -130,6 +130,16 @@ impl PidFd {
         raw::send_signal(self.as_fd(), signal)
     }
 
+    /// Sends a signal to the process group that this process leads. The process must be an unreaped child of the
+    /// caller (Linux before 6.9 has no such flag for a pidfd, and only then the group's number cannot be in use
+    /// for something else).
+    ///
+    /// # Errors
+    /// `ESRCH` if no process of the group is left, `EPERM` without the right.
+    pub fn signal_group(&self, leader: u32, signal: i32) -> io::Result<()> {
+        raw::signal_group(self.as_fd(), leader, signal)
+    }
+
     /// The inode of the process in pidfs: no other process of this boot has it (Linux 6.9).
     ///
     /// # Errors

@@ -187,5 +187,25 @@ pub fn unlink_socket_if_same(path: &Path, device: u64, inode: u64) -> io::Result
     dir.remove_file(name).map(|()| true)
 }
 
+/// Sends what fits, without ever raising `SIGPIPE`.
+///
+/// # Errors
+/// `EPIPE` when the peer is gone, `WouldBlock` on a full non-blocking socket.
+pub fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    Ok(socket::send(fd.as_raw_fd(), bytes, socket::MsgFlags::MSG_NOSIGNAL)?)
+}
+
+/// Makes a descriptor non-blocking, or blocking.
+///
+/// # Errors
+/// When the flags cannot be read or set.
+pub fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let mut flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    flags.set(OFlag::O_NONBLOCK, on);
+    fcntl(fd, FcntlArg::F_SETFL(flags))?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests;

@@ -148,6 +148,45 @@ impl Cgroup {
         })
     }
 
+    /// Takes a cgroup's directory that came from another process. Such a cgroup can be entered, killed and
+    /// looked at, but not removed: its parent is not known.
+    ///
+    /// # Errors
+    /// When the descriptor is no directory.
+    pub fn from_owned(fd: std::os::fd::OwnedFd) -> io::Result<Self> {
+        let dir = Arc::new(Dir::from_owned(fd)?);
+        let id = nix::sys::stat::fstat(&dir)?.st_ino;
+        Ok(Self {
+            parent: Arc::clone(&dir),
+            dir,
+            name: String::from("."),
+            id,
+        })
+    }
+
+    /// Makes, or opens, the cgroup `name` below this one.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a bad name; otherwise the reason of the file system.
+    pub fn child(&self, name: &str) -> io::Result<Self> {
+        check_name(name)?;
+        self.dir.ensure_dir(name, 0o755)?;
+        Self::below(&self.dir, name)
+    }
+
+    /// Lets a user move processes in and, with `kill`, kill what is inside; nothing else changes hands. A move
+    /// needs this right over the destination and over the common ancestor (cgroups(7), "Delegation").
+    ///
+    /// # Errors
+    /// When the owner cannot be changed.
+    pub fn give_to(&self, uid: u32, gid: u32, kill: bool) -> io::Result<()> {
+        files::fchown(self.dir.open_for_writing("cgroup.procs")?, uid, gid)?;
+        if kill && self.has_kill_file() {
+            files::fchown(self.dir.open_for_writing("cgroup.kill")?, uid, gid)?;
+        }
+        Ok(())
+    }
+
     /// Its id, as `PIDFD_GET_INFO` gives it for a process inside: the inode number of the directory.
     #[must_use]
     pub fn id(&self) -> u64 {

@@ -45,6 +45,26 @@ pub(crate) fn send_signal(fd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     Ok(())
 }
 
+/// Signals the process group led by the process: by descriptor where the kernel can (Linux 6.9), else by the
+/// number of the unreaped child `leader`, which cannot be in use for anything else.
+pub(crate) fn signal_group(fd: BorrowedFd<'_>, leader: u32, signal: i32) -> io::Result<()> {
+    const PIDFD_SIGNAL_PROCESS_GROUP: u32 = 4;
+    let none: *const libc::siginfo_t = std::ptr::null();
+    let flags = PIDFD_SIGNAL_PROCESS_GROUP;
+    // SAFETY: a null siginfo is allowed, and the descriptor is borrowed for the length of the call.
+    match check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal, none, flags) }) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            let group = libc::pid_t::try_from(leader)
+                .ok()
+                .filter(|group| *group > 1)
+                .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+            // SAFETY: takes two integers and touches no memory.
+            check_int(unsafe { libc::syscall(libc::SYS_kill, -group, signal) }).map(drop)
+        }
+        other => other.map(drop),
+    }
+}
+
 /// The `PIDFD_GET_INFO` ioctl (Linux 6.13) for the fields in `mask`.
 pub(crate) fn info(fd: BorrowedFd<'_>, mask: u64) -> io::Result<RawInfo> {
     const SIZE_SHIFT: u32 = 16;
