@@ -1,1 +1,58 @@
 //! The process that supervises one attempt.
+//!
+//! It is single-threaded, becomes the job's user before it reads any of the user's files, holds the lock on its
+//! proc entry for its whole life, writes the attempt's journal and answers on the attempt's status socket. It
+//! never waits for the daemon: with the daemon down, stopped or upgraded, the attempt runs on and ends properly.
+//!
+//! What is decided is decided by [`crate::engine::attempt`]; this module performs it and reports back.
+
+mod boot;
+mod children;
+mod conn;
+mod evaluate;
+mod files;
+mod journalled;
+mod status;
+mod supervisor;
+mod task;
+mod timers;
+mod tree;
+
+use std::process::ExitCode;
+
+/// Runs the shim. Descriptor 0 must be a socket whose other end is the daemon.
+///
+/// The exit status says nothing to anybody: what happened is in the journal.
+#[must_use]
+pub fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    match args.next().as_deref() {
+        None => {}
+        Some("--version") => {
+            write_line(&format!("proctor-shim {}", env!("CARGO_PKG_VERSION")));
+            return ExitCode::SUCCESS;
+        }
+        Some(_) => {
+            write_line(
+                "proctor-shim supervises one attempt. proctord starts it; there is nothing to do by hand.\n\
+                 Options: --version, --help. See proctord(8).",
+            );
+            return ExitCode::SUCCESS;
+        }
+    }
+    match boot::boot() {
+        Ok(Some(boot)) => supervisor::run(boot),
+        // The gate was never opened: nothing of the job has run, and nothing must.
+        Ok(None) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write_line(text: &str) {
+    use std::io::Write;
+    // Whoever closed standard output does not want to read it.
+    drop(writeln!(std::io::stdout(), "{text}"));
+}
