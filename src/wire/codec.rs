@@ -91,15 +91,20 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, CodecError> {
     const SMALL: usize = 32 * 1024;
     const MIDDLE: usize = 512 * 1024;
     const LARGE: usize = crate::model::limits::FRAME_MAX;
-    match payload.len() {
-        0..=SMALL => decode_limited::<T, { 8 * SMALL }>(payload),
-        ..=MIDDLE => decode_limited::<T, { 8 * MIDDLE }>(payload),
-        ..=LARGE => decode_limited::<T, { 8 * LARGE }>(payload),
-        ..=PAYLOAD_MAX => decode_limited::<T, { 8 * PAYLOAD_MAX }>(payload),
-        len => Err(CodecError::TooLarge {
+    let len = payload.len();
+    if len <= SMALL {
+        decode_limited::<T, { 8 * SMALL }>(payload)
+    } else if len <= MIDDLE {
+        decode_limited::<T, { 8 * MIDDLE }>(payload)
+    } else if len <= LARGE {
+        decode_limited::<T, { 8 * LARGE }>(payload)
+    } else if len <= PAYLOAD_MAX {
+        decode_limited::<T, { 8 * PAYLOAD_MAX }>(payload)
+    } else {
+        Err(CodecError::TooLarge {
             len,
             max: PAYLOAD_MAX,
-        }),
+        })
     }
 }
 
