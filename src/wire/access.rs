@@ -1,0 +1,179 @@
+//! Who may do what: one table of role and verb (DESIGN §8).
+//!
+//! The peer is known by the credentials the kernel gives for its socket. Its role is relative to what the request
+//! is about: the run for a verb on one run, the daemon itself for all others.
+
+use super::control::Request;
+
+/// What the peer is to the thing the request is about. Made by [`role`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// User id 0.
+    Root,
+    /// A member of the configured admin group.
+    Admin,
+    /// The user the run belongs to; for verbs about the daemon or all runs, the user the daemon runs as.
+    Owner,
+    /// Anybody else.
+    Other,
+}
+
+/// What a request does, as far as permission is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Ask who is there.
+    Ping,
+    /// Start a run of one's own.
+    Submit,
+    /// List live and queued runs.
+    Ps,
+    /// List runs.
+    History,
+    /// See a run.
+    Status,
+    /// See a run until it ends.
+    Follow,
+    /// Ask why a run is in its state.
+    Why,
+    /// See the attempts of a run.
+    Attempts,
+    /// Stop a run.
+    Stop,
+    /// Start a new attempt of a run.
+    Retry,
+    /// Start a new run from an earlier one.
+    Rerun,
+    /// Check the daemon and the machine.
+    Doctor,
+    /// Repair what the check found.
+    Repair,
+    /// Read the configuration again.
+    Reload,
+}
+
+/// The table's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    /// Allowed.
+    Yes,
+    /// Allowed, but the list holds only the peer's own runs.
+    OwnOnly,
+    /// Refused.
+    No,
+}
+
+/// Number of verbs.
+const VERBS: usize = 14;
+
+/// The permit table. One row for each verb; columns: root, admin, owner, other.
+const TABLE: [(Verb, [Grant; 4]); VERBS] = {
+    use Grant::{No, OwnOnly, Yes};
+    [
+        (Verb::Ping, [Yes, Yes, Yes, Yes]),
+        (Verb::Submit, [Yes, Yes, Yes, Yes]),
+        (Verb::Ps, [Yes, Yes, Yes, OwnOnly]),
+        (Verb::History, [Yes, Yes, Yes, OwnOnly]),
+        (Verb::Status, [Yes, Yes, Yes, No]),
+        (Verb::Follow, [Yes, Yes, Yes, No]),
+        (Verb::Why, [Yes, Yes, Yes, No]),
+        (Verb::Attempts, [Yes, Yes, Yes, No]),
+        (Verb::Stop, [Yes, Yes, Yes, No]),
+        (Verb::Retry, [Yes, Yes, Yes, No]),
+        (Verb::Rerun, [Yes, Yes, Yes, No]),
+        (Verb::Doctor, [Yes, Yes, Yes, No]),
+        (Verb::Repair, [Yes, No, Yes, No]),
+        (Verb::Reload, [Yes, No, Yes, No]),
+    ]
+};
+
+/// The role of a peer. `owner` is the user id that the run belongs to, or for verbs about the daemon or all runs
+/// ([`Verb::is_about_a_run`] is false) the one the daemon runs as. Where several roles fit, the widest one counts.
+#[must_use]
+pub const fn role(peer_uid: u32, is_admin: bool, owner: u32) -> Role {
+    if peer_uid == 0 {
+        Role::Root
+    } else if is_admin && peer_uid != owner {
+        Role::Admin
+    } else if peer_uid == owner {
+        Role::Owner
+    } else {
+        Role::Other
+    }
+}
+
+/// What the table says. A verb that is not in it is refused; a test sees to it that all are.
+#[must_use]
+pub fn grant(role: Role, verb: Verb) -> Grant {
+    let column = match role {
+        Role::Root => 0,
+        Role::Admin => 1,
+        Role::Owner => 2,
+        Role::Other => 3,
+    };
+    TABLE
+        .iter()
+        .find(|(row, _)| *row == verb)
+        .map_or(Grant::No, |(_, grants)| grants[column])
+}
+
+impl Verb {
+    /// Every verb, in the order of the table.
+    #[must_use]
+    pub fn all() -> [Self; VERBS] {
+        TABLE.map(|(verb, _)| verb)
+    }
+
+    /// The verb of a request.
+    #[must_use]
+    pub const fn of(request: &Request) -> Self {
+        match request {
+            Request::Ping => Self::Ping,
+            Request::Submit(_) => Self::Submit,
+            Request::Follow(_) => Self::Follow,
+            Request::Status(_) => Self::Status,
+            Request::Ps => Self::Ps,
+            Request::Stop { .. } => Self::Stop,
+            Request::Retry(_) => Self::Retry,
+            Request::Rerun(_) => Self::Rerun,
+            Request::History(_) => Self::History,
+            Request::Attempts(_) => Self::Attempts,
+            Request::Why(_) => Self::Why,
+            Request::Doctor { repair: false } => Self::Doctor,
+            Request::Doctor { repair: true } => Self::Repair,
+            Request::Reload => Self::Reload,
+        }
+    }
+
+    /// Whether the owner that counts is the run's and not the daemon's.
+    #[must_use]
+    pub const fn is_about_a_run(self) -> bool {
+        matches!(
+            self,
+            Self::Status | Self::Follow | Self::Why | Self::Attempts | Self::Stop | Self::Retry | Self::Rerun
+        )
+    }
+
+    /// The word for it in messages and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Submit => "submit",
+            Self::Ps => "ps",
+            Self::History => "history",
+            Self::Status => "status",
+            Self::Follow => "follow",
+            Self::Why => "why",
+            Self::Attempts => "attempts",
+            Self::Stop => "stop",
+            Self::Retry => "retry",
+            Self::Rerun => "rerun",
+            Self::Doctor => "doctor",
+            Self::Repair => "repair",
+            Self::Reload => "reload",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

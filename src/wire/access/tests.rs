@@ -1,0 +1,103 @@
+use super::*;
+use crate::model::DagName;
+use crate::model::Trigger;
+use crate::wire::control::{HistoryFilter, Selector, Submit};
+
+/// The rules in words of DESIGN §8, written the other way round: for each role what it may do.
+#[test]
+fn every_cell_of_the_table() {
+    let everybody = ["ping", "submit"];
+    let lists = ["ps", "history"];
+    let reading = ["status", "follow", "why", "attempts"];
+    let changing = ["stop", "retry", "rerun"];
+    let checking = ["doctor"];
+    let operating = ["repair", "reload"];
+    let mut cells = 0;
+    for verb in Verb::all() {
+        let word = verb.as_str();
+        let of_runs = reading.contains(&word) || changing.contains(&word);
+        assert_eq!(verb.is_about_a_run(), of_runs, "{word}");
+        for role in [Role::Root, Role::Admin, Role::Owner, Role::Other] {
+            let expected = if everybody.contains(&word) {
+                Grant::Yes
+            } else if lists.contains(&word) {
+                if role == Role::Other {
+                    Grant::OwnOnly
+                } else {
+                    Grant::Yes
+                }
+            } else if of_runs || checking.contains(&word) {
+                if role == Role::Other {
+                    Grant::No
+                } else {
+                    Grant::Yes
+                }
+            } else {
+                assert!(operating.contains(&word), "{word} has no rule");
+                if matches!(role, Role::Root | Role::Owner) {
+                    Grant::Yes
+                } else {
+                    Grant::No
+                }
+            };
+            assert_eq!(grant(role, verb), expected, "{role:?} {word}");
+            cells += 1;
+        }
+    }
+    assert_eq!(cells, VERBS * 4);
+}
+
+#[test]
+fn roles_follow_from_user_ids() {
+    assert_eq!(role(0, false, 1000), Role::Root);
+    assert_eq!(role(0, true, 0), Role::Root);
+    assert_eq!(role(1000, false, 1000), Role::Owner);
+    assert_eq!(role(1001, true, 1000), Role::Admin);
+    assert_eq!(role(1001, false, 1000), Role::Other);
+    // The daemon's own user keeps the right to repair and reload when it is in the admin group, too.
+    assert_eq!(grant(role(1000, true, 1000), Verb::Repair), Grant::Yes);
+    // Nobody owns what belongs to root.
+    assert_eq!(role(1000, false, 0), Role::Other);
+}
+
+#[test]
+fn every_request_has_its_verb() {
+    let selector = || Selector {
+        dag: DagName::new("x").unwrap(),
+        run: None,
+    };
+    let submit = Submit {
+        source: String::new(),
+        name: None,
+        file: String::new(),
+        stem: String::new(),
+        base: None,
+        base_dir: String::new(),
+        default_working_dir: None,
+        run_id: None,
+        params: None,
+        args: Vec::new(),
+        trigger: Trigger::Manual,
+    };
+    let requests = [
+        Request::Ping,
+        Request::Submit(Box::new(submit)),
+        Request::Ps,
+        Request::History(HistoryFilter::default()),
+        Request::Status(selector()),
+        Request::Follow(selector()),
+        Request::Why(selector()),
+        Request::Attempts(selector()),
+        Request::Stop {
+            run: selector(),
+            interrupted: false,
+        },
+        Request::Retry(selector()),
+        Request::Rerun(selector()),
+        Request::Doctor { repair: false },
+        Request::Doctor { repair: true },
+        Request::Reload,
+    ];
+    let verbs: Vec<Verb> = requests.iter().map(Verb::of).collect();
+    assert_eq!(verbs, Verb::all());
+}

@@ -1,0 +1,273 @@
+//! The bytes of messages as they are. A difference here is a new protocol version, never a cosmetic change.
+
+use super::*;
+use crate::model::view::{RunView, StepView};
+use crate::model::{AttemptId, DagName, Exit, GroupName, Handler, LostCause, RunId, RunRef, RunStatus};
+use crate::model::{Node, StepStatus, StopReason, Time, Trigger};
+use crate::wire::control::{
+    AttemptSummary, DoctorReport, ErrorKind, Finding, HistoryFilter, Problem, Selector, Submit, Update, Why,
+};
+
+fn run_ref() -> RunRef {
+    RunRef {
+        dag: DagName::new("d").unwrap(),
+        id: RunId::new("r").unwrap(),
+    }
+}
+
+fn selector() -> Selector {
+    Selector {
+        dag: DagName::new("d").unwrap(),
+        run: Some(RunId::new("r").unwrap()),
+    }
+}
+
+fn a_view() -> RunView {
+    let mut step = StepView::new("s");
+    step.status = StepStatus::Failed;
+    step.error = Some("e".to_owned());
+    step.exit_code = Some(-1);
+    step.exit = Some(Exit::Signal {
+        signal: 9,
+        core: false,
+    });
+    step.retry_count = 2;
+    step.done_count = 3;
+    step.stdout = Some("/o".to_owned());
+    step.variables = vec![("V".to_owned(), "1".to_owned())];
+    step.started_at = Some(Time(1));
+    RunView {
+        run: run_ref(),
+        attempt: Some(AttemptId::new("a").unwrap()),
+        number: 1,
+        status: RunStatus::Failed,
+        error: Some("e".to_owned()),
+        lost: Some(LostCause::SupervisorSignal(9)),
+        stop: Some(StopReason::User { uid: 1000 }),
+        timed_out: false,
+        kill_escalated: true,
+        stalled: false,
+        params: vec![("1".to_owned(), "p".to_owned())],
+        outputs: Vec::new(),
+        group: GroupName::new("g").unwrap(),
+        owner: 1000,
+        trigger: Trigger::Manual,
+        created_at: Time(-1),
+        started_at: None,
+        finished_at: Some(Time(300)),
+        pid: None,
+        log_dir: "/l".to_owned(),
+        steps: vec![step],
+        handlers: vec![(Handler::Exit, StepView::new("x"))],
+    }
+}
+
+pub(super) fn a_run() -> Response {
+    Response::Run(Box::new(a_view()))
+}
+
+fn problem() -> Problem {
+    Problem {
+        message: "m".to_owned(),
+        file: None,
+        line: Some(1),
+        column: Some(2),
+        hint: None,
+    }
+}
+
+fn hex<T: Serialize>(message: &T) -> String {
+    let frame = encode(message, MAX).unwrap();
+    assert_eq!(
+        frame[..HEADER],
+        u32::try_from(frame.len() - HEADER).unwrap().to_le_bytes()
+    );
+    frame[HEADER..].iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[test]
+fn requests() {
+    let submit = Submit {
+        source: "s".to_owned(),
+        name: None,
+        file: "f".to_owned(),
+        stem: "t".to_owned(),
+        base: Some("b".to_owned()),
+        base_dir: "/".to_owned(),
+        default_working_dir: None,
+        run_id: Some("r".to_owned()),
+        params: None,
+        args: vec!["a".to_owned()],
+        trigger: Trigger::Manual,
+    };
+    let filter = HistoryFilter {
+        dag: None,
+        statuses: vec![RunStatus::Failed, RunStatus::Rejected],
+        from: Some(Time(1)),
+        to: None,
+        limit: 100,
+    };
+    let stop = Request::Stop {
+        run: selector(),
+        interrupted: true,
+    };
+    let all = [
+        (Request::Ping, "00"),
+        (
+            Request::Submit(Box::new(submit)),
+            "0101730001660174010162012f000101720001016100",
+        ),
+        (Request::Follow(selector()), "020164010172"),
+        (Request::Status(selector()), "030164010172"),
+        (Request::Ps, "04"),
+        (stop, "05016401017201"),
+        (Request::Retry(selector()), "060164010172"),
+        (Request::Rerun(selector()), "070164010172"),
+        (Request::History(filter), "080002020801020064"),
+        (Request::Attempts(selector()), "090164010172"),
+        (Request::Why(selector()), "0a0164010172"),
+        (Request::Doctor { repair: false }, "0b00"),
+        (Request::Reload, "0c"),
+    ];
+    for (index, (request, bytes)) in all.iter().enumerate() {
+        assert_eq!(hex(request), *bytes, "request {index}");
+    }
+}
+
+#[test]
+fn responses() {
+    let update = Update {
+        summary: a_view().summary(),
+        stop: Some(StopReason::Signal(15)),
+        nodes: vec![
+            (Node::Step(1), StepView::new("s")),
+            (Node::Handler(Handler::Init), StepView::new("i")),
+        ],
+        params: None,
+        outputs: vec![("k".to_owned(), "v".to_owned())],
+        lost: Some(LostCause::Reboot),
+        log_dir: None,
+    };
+    let attempt = AttemptSummary {
+        number: 1,
+        attempt: AttemptId::new("a").unwrap(),
+        status: RunStatus::Succeeded,
+        error: None,
+        lost: None,
+        started_at: None,
+        finished_at: None,
+    };
+    let why = Why {
+        run: run_ref(),
+        status: RunStatus::Queued,
+        answer: "a".to_owned(),
+        evidence: vec!["e".to_owned()],
+    };
+    let report = DoctorReport {
+        findings: vec![Finding {
+            check: "c".to_owned(),
+            ok: true,
+            detail: "d".to_owned(),
+            repaired: false,
+        }],
+        features: vec![("f".to_owned(), "g".to_owned())],
+        counters: vec![("n".to_owned(), 5)],
+    };
+    let pong = Response::Pong {
+        version: "1".to_owned(),
+        pid: 7,
+        embedded: true,
+    };
+    let accepted = Response::Accepted {
+        run: run_ref(),
+        warnings: vec![problem()],
+    };
+    let error = Response::Error {
+        kind: ErrorKind::Protocol,
+        message: "m".to_owned(),
+        hint: Some("h".to_owned()),
+        problems: vec![problem()],
+    };
+    let all = [
+        (pong, "0001310701"),
+        (accepted, "010164017201016d000101010200"),
+        (
+            Response::Runs(vec![a_view().summary()]),
+            "0201016401720101610102010165000167fbe80300010001fb5802000101",
+        ),
+        (
+            a_run(),
+            "030164017201016101020101650100120100fbe8030001000101310170000167fbe80300010001fb580200022f6c0101730201016501010101120002030001022f6f00010156013100010200000001040178000000000000000000000000000000",
+        ),
+        (
+            Response::Update(Box::new(update)),
+            "04016401720101610102010165000167fbe80300010001fb580200010101031e0200010173000000000000000000000000000000010001690000000000000000000000000000000001016b0176010400",
+        ),
+        (Response::Done, "05"),
+        (Response::Attempts(vec![attempt]), "06010101610400000000"),
+        (Response::Why(why), "0701640172050161010165"),
+        (Response::Doctor(report), "0801016301016400010166016701016e05"),
+        (Response::Reloaded(vec!["r".to_owned()]), "09010172"),
+        (error, "0a07016d01016801016d000101010200"),
+    ];
+    for (index, (response, bytes)) in all.iter().enumerate() {
+        assert_eq!(hex(response), *bytes, "response {index}");
+    }
+}
+
+#[test]
+fn shim_messages() {
+    assert_eq!(hex(&ToShim::Spec(vec![1, 2])), "00020102");
+    assert_eq!(hex(&ToShim::Go), "01");
+    assert_eq!(hex(&ToShim::Stop(StopReason::Client { uid: 0 })), "020100");
+    assert_eq!(hex(&ToShim::ReplaceEntry), "03");
+    assert_eq!(hex(&FromShim::Ready), "00");
+    assert_eq!(hex(&FromShim::Failed("f".to_owned())), "010166");
+    assert_eq!(hex(&FromShim::Poke), "02");
+    assert_eq!(hex(&FromShim::EntryReplaced), "03");
+    assert_eq!(hex(&StatusRequest::Status), "00");
+    assert_eq!(hex(&StatusRequest::Stop { interrupted: true }), "0101");
+    assert_eq!(hex(&StatusRequest::Signal(10)), "0214");
+    assert_eq!(hex(&StatusRequest::Attach), "03");
+    assert_eq!(hex(&StatusResponse::Ok), "01");
+    let error = StatusResponse::Error {
+        kind: ErrorKind::Denied,
+        message: "m".to_owned(),
+    };
+    assert_eq!(hex(&error), "0204016d");
+}
+
+/// Enums inside messages, each value by its number on the wire.
+#[test]
+fn words() {
+    let kinds = [
+        ErrorKind::Invalid,
+        ErrorKind::NotFound,
+        ErrorKind::Exists,
+        ErrorKind::WrongState,
+        ErrorKind::Denied,
+        ErrorKind::Unavailable,
+        ErrorKind::Internal,
+        ErrorKind::Protocol,
+    ];
+    let numbered = |texts: Vec<String>| {
+        for (index, text) in texts.iter().enumerate() {
+            assert_eq!(*text, format!("{index:02x}"));
+        }
+        texts.len()
+    };
+    assert_eq!(numbered(kinds.iter().map(hex).collect()), 8);
+    assert_eq!(numbered(RunStatus::ALL.iter().map(hex).collect()), 9);
+    assert_eq!(numbered(StepStatus::ALL.iter().map(hex).collect()), 10);
+    assert_eq!(numbered(Trigger::ALL.iter().map(hex).collect()), 5);
+    assert_eq!(numbered(Handler::ALL.iter().map(hex).collect()), 6);
+    assert_eq!(hex(&RunStatus::Succeeded), "04");
+    assert_eq!(hex(&StepStatus::Skipped), "05");
+    assert_eq!(hex(&Trigger::Catchup), "02");
+    assert_eq!(hex(&Exit::Code(1)), "0002");
+    assert_eq!(hex(&LostCause::SupervisorExit(1)), "0102");
+    assert_eq!(hex(&LostCause::SupervisorGone), "02");
+    assert_eq!(hex(&LostCause::OutOfMemory), "03");
+    assert_eq!(hex(&LostCause::JournalDamaged("x".to_owned())), "050178");
+    assert_eq!(hex(&StopReason::Shutdown), "02");
+}
