@@ -1,1 +1,22 @@
-//! Every system call, as small safe types. The only module that holds `unsafe`.
+//! Every system call, as small safe types. The only module that holds `unsafe` (in `raw`).
+//!
+//! It owns the shape of the calls, not what they are used for: no rule about attempts, queues or users
+//! is written here. It is also the only reader of clocks ([`clock`]).
+
+pub mod cgroup;
+pub mod clock;
+pub mod creds;
+pub mod epoll;
+pub mod fdpass;
+pub mod features;
+pub mod files;
+pub mod identity;
+pub mod inotify;
+pub mod lock;
+pub mod pidfd;
+mod raw;
+pub mod reap;
+pub mod signals;
+pub mod socket;
+pub mod spawn;
+pub mod stdio;

@@ -1,0 +1,67 @@
+//! Children of this process, whoever started them: being the reaper of orphans, and collecting zombies.
+//!
+//! One reaper per process: a wait for any child next to waits for certain children steals their status.
+
+use super::pidfd::{WaitStatus, is_not_child};
+use super::raw::pidfd as raw;
+use std::io;
+
+/// Makes this process the parent of orphaned descendants (`PR_SET_CHILD_SUBREAPER`). Kept over `execve`,
+/// not inherited by children.
+///
+/// # Errors
+/// Never on Linux 3.4 and later.
+pub fn become_subreaper() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_child_subreaper(true)?)
+}
+
+/// The number of one child that has ended and waits to be reaped; `None` when there is none, or no child.
+/// It stays a zombie, so its number cannot be taken by another process before [`reap_pid`].
+///
+/// # Errors
+/// Not in practice: `waitid(2)` without a limit on the child fails only for the lack of children.
+pub fn next_zombie() -> io::Result<Option<u32>> {
+    match raw::wait_any(libc::WNOHANG | libc::WNOWAIT) {
+        Ok(found) => Ok(found.and_then(|found| u32::try_from(found.pid).ok())),
+        Err(error) if is_not_child(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reaps the child `pid` if it has ended; `None` when it runs.
+///
+/// # Errors
+/// `ECHILD` if it is not a child.
+pub fn reap_pid(pid: u32) -> io::Result<Option<WaitStatus>> {
+    Ok(raw::wait_pid(pid, libc::WNOHANG)?.map(WaitStatus::from_wait))
+}
+
+/// How the child `pid` ended, leaving it to be reaped; `None` when it runs.
+///
+/// # Errors
+/// `ECHILD` if it is not a child.
+pub fn peek_pid(pid: u32) -> io::Result<Option<WaitStatus>> {
+    Ok(raw::wait_pid(pid, libc::WNOHANG | libc::WNOWAIT)?.map(WaitStatus::from_wait))
+}
+
+/// The numbers of all children, zombies included, of all threads of this process. Complete only when none
+/// of them starts or ends a child meanwhile (`proc_pid_children(5)`).
+///
+/// # Errors
+/// `NotFound` where the kernel is built without `CONFIG_PROC_CHILDREN`.
+pub fn children() -> io::Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let text = match std::fs::read_to_string(task?.path().join("children")) {
+            Ok(text) => text,
+            // A thread other than the first may have ended since the directory was read.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => continue,
+            Err(error) => return Err(error),
+        };
+        found.extend(
+            text.split_ascii_whitespace()
+                .filter_map(|word| word.parse::<u32>().ok()),
+        );
+    }
+    Ok(found)
+}
