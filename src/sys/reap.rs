@@ -65,3 +65,25 @@ pub fn children() -> io::Result<Vec<u32>> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::testing::{Shell, await_exit};
+
+    #[test]
+    fn a_zombie_is_seen_before_it_is_reaped() {
+        let mut shell = Shell::run("read x; exit 4");
+        let pid = shell.child.pid;
+        assert!(children().unwrap().contains(&pid));
+        assert_eq!(reap_pid(pid).unwrap(), None);
+        shell.close_input();
+        await_exit(&shell.child.pidfd);
+        // Other tests may have zombies of their own at this moment.
+        assert!(next_zombie().unwrap().is_some());
+        assert_eq!(peek_pid(pid).unwrap(), Some(WaitStatus::Code(4)));
+        assert_eq!(reap_pid(pid).unwrap(), Some(WaitStatus::Code(4)));
+        assert!(is_not_child(&reap_pid(pid).unwrap_err()));
+        assert!(!children().unwrap().contains(&pid));
+    }
+}
