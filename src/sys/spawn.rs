@@ -202,7 +202,7 @@ impl<'a> Spawn<'a> {
         let refused = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM));
         let failed = |error: io::Error| self.error("clone", errno_of(&error));
         let blocked = signals::block_all().map_err(failed)?;
-        if way.tries_clone3() {
+        if way != Way::Legacy {
             match raw::clone3(&plan, self.cgroup.map(AsFd::as_fd)) {
                 Ok((pid, fd)) => return Ok((pid, PidFd::from_owned(fd))),
                 Err(error) if refused(&error) && way == Way::Best => {}
@@ -289,14 +289,7 @@ enum Way {
     /// `clone3` or nothing.
     Clone3,
     /// The old call at once.
-    #[cfg(test)]
     Legacy,
-}
-
-impl Way {
-    fn tries_clone3(self) -> bool {
-        matches!(self, Self::Best | Self::Clone3)
-    }
 }
 
 /// A descriptor above 2, so that filling 0 to 2 cannot overwrite it: the given one, or a copy.

@@ -37,9 +37,9 @@ fn kills_a_tree_that_scattered_over_sessions() {
         assert!(cgroup.procs().unwrap().contains(&shell.child.pid));
         assert_eq!(cgroup.remove().unwrap_err().raw_os_error(), Some(libc::EBUSY));
         if one_by_one {
-            cgroup.kill_each().unwrap()
+            cgroup.kill_each().unwrap();
         } else {
-            cgroup.kill().unwrap()
+            cgroup.kill().unwrap();
         }
         await_empty(&cgroup);
         assert!(!cgroup.is_populated().unwrap());
