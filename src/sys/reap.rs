@@ -52,10 +52,11 @@ pub fn peek_pid(pid: u32) -> io::Result<Option<WaitStatus>> {
 pub fn children() -> io::Result<Vec<u32>> {
     let mut found = Vec::new();
     for task in std::fs::read_dir("/proc/self/task")? {
-        let text = match std::fs::read_to_string(task?.path().join("children")) {
+        let task = task?.path();
+        let text = match std::fs::read_to_string(task.join("children")) {
             Ok(text) => text,
-            // A thread other than the first may have ended since the directory was read.
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => continue,
+            // The thread has ended since the directory was read; its children went to another one.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) || !task.exists() => continue,
             Err(error) => return Err(error),
         };
         found.extend(

@@ -75,3 +75,16 @@ pub(super) fn is_root() -> bool {
     }
     root
 }
+
+/// Waits, ten seconds at most, for something that another test's child can delay: between clone and exec it
+/// has a copy of every descriptor of this process.
+pub(super) fn eventually(condition: impl Fn() -> bool) -> bool {
+    let limit = super::clock::boot_micros() + 10_000_000;
+    while super::clock::boot_micros() < limit {
+        if condition() {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}

@@ -12,6 +12,7 @@ pub use stats::CgroupStats;
 
 use super::files::Dir;
 use super::pidfd::PidFd;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -256,22 +257,30 @@ impl Cgroup {
     }
 
     fn kill_each(&self) -> io::Result<()> {
+        // Held until the end, so that a number seen again can be told from its former owner.
+        let mut signalled: HashMap<u32, PidFd> = HashMap::new();
         for _ in 0..KILL_ROUNDS {
-            let mut alive = 0usize;
+            let mut fresh = false;
             for pid in self.procs_all()? {
+                if signalled
+                    .get(&pid)
+                    .is_some_and(|known| !known.is_reaped().unwrap_or(true))
+                {
+                    continue;
+                }
                 let Ok(process) = PidFd::open(pid) else { continue };
                 // The number may have been used again since the list was read: look once more, now that
                 // the process is held.
                 if process.is_exited()? || !self.procs_all()?.contains(&pid) {
                     continue;
                 }
-                alive += 1;
+                fresh = true;
                 match process.send_signal(libc::SIGKILL) {
                     Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
-                    _ => {}
+                    _ => drop(signalled.insert(pid, process)),
                 }
             }
-            if alive == 0 {
+            if !fresh {
                 return Ok(());
             }
         }
