@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::model::limits::FRAME_MAX;
 use crate::sys::{fdpass, socket};
 use crate::wire::codec::{self, FrameBuffer};
+use crate::wire::hello::{self, Hello, HelloError, Opening};
 
 /// Most bytes that wait for a reader. A client that asks and never reads is cut off when they are reached.
 const OUTBOX_MAX: usize = 2 * FRAME_MAX;
@@ -72,9 +73,9 @@ impl Conn {
         self.inbox.next_frame().map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
     }
 
-    /// Takes exactly `n` raw bytes that were read ahead of the frames (the hello).
-    pub(super) fn take_raw(&mut self, n: usize) -> Option<Vec<u8>> {
-        self.inbox.take_raw(n)
+    /// How a client opens the connection, once enough has been read.
+    pub(super) fn opening(&mut self, ours: Hello) -> Result<Option<Opening>, HelloError> {
+        hello::open(&mut self.inbox, ours)
     }
 
     /// The descriptors that came so far.
