@@ -192,7 +192,7 @@ pub(super) fn exit_of(status: WaitStatus) -> Exit {
 }
 
 /// A file in memory that nobody can name: a substitution's output.
-fn scratch_file(name: &str) -> io::Result<File> {
+pub(super) fn scratch_file(name: &str) -> io::Result<File> {
     let name = std::ffi::CString::new(name)?;
     let fd = nix::sys::memfd::memfd_create(name.as_c_str(), nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?;
     Ok(File::from(fd))
@@ -254,7 +254,8 @@ fn find_program(name: &str, env: &[(String, String)], cwd: &Path) -> Result<Path
             Err(reason) => Err(format!("cannot start {name}: {reason}")),
         };
     }
-    let list = env.iter().rev().find(|(key, _)| key == "PATH").map_or("", |(_, value)| value.as_str());
+    let path = env.iter().rev().find(|(key, _)| key == "PATH").map(|(_, value)| value.as_str());
+    let list = path.unwrap_or("/usr/local/bin:/usr/bin:/bin");
     let mut refused = None;
     for dir in list.split(':') {
         let path = if dir.is_empty() { cwd.join(name) } else { cwd.join(dir).join(name) };

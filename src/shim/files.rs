@@ -81,15 +81,26 @@ pub(super) fn captured(file: &File, from: u64, limit: u64) -> Result<String, Str
 
 /// Appends what was written to a log behind `from` to a file of the user's choice.
 pub(super) fn copy_to(log: &File, from: u64, path: &Path) -> io::Result<()> {
-    let mut target = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
+    append(log, from, &OpenOptions::new().append(true).create(true).mode(0o640).open(path)?)
+}
+
+/// Appends what was written to a log behind `from` to another file.
+pub(super) fn append(log: &File, from: u64, mut target: &File) -> io::Result<()> {
+    let mut outcome = Ok(());
+    read_pieces(log, from, |piece| {
+        outcome = io::Write::write_all(&mut target, piece);
+        outcome.is_ok()
+    });
+    outcome
+}
+
+/// Reads what was written behind `from`, piece by piece, as long as the reader wants more.
+pub(super) fn read_pieces(log: &File, from: u64, mut reader: impl FnMut(&[u8]) -> bool) {
     let mut at = from;
     let mut piece = vec![0; COPY_PIECE];
-    loop {
-        let n = log.read_at(&mut piece, at)?;
-        if n == 0 {
-            return Ok(());
-        }
-        io::Write::write_all(&mut target, piece.get(..n).unwrap_or_default())?;
+    while let Ok(n @ 1..) = log.read_at(&mut piece, at)
+        && reader(piece.get(..n).unwrap_or_default())
+    {
         at += n as u64;
     }
 }

@@ -12,6 +12,7 @@ mod conn;
 mod evaluate;
 mod files;
 mod journalled;
+mod outcome;
 mod status;
 mod supervisor;
 mod task;

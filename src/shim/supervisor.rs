@@ -115,10 +115,10 @@ impl Supervisor {
         let resume = spec.resume.clone().map(|steps| Resume { steps });
         let engine = Attempt::new(&dag, resume.as_ref());
         let mut truth = Journalled::open(journal, spec.view.clone())?;
-        truth.preload(|view| engine.preload(view));
+        truth.preload(|view| preload(&dag, resume.as_ref(), view));
         let start = now();
         truth.record_durably(start.wall, Fact::Started { pid: std::process::id() })?;
-        let mut entry = ProcHandle::new(entry)?;
+        let entry = ProcHandle::new(entry);
         entry.beat(start.wall)?;
         timers.arm(Alarm::Beat, start.boot.after_secs(beat_secs(spec.heartbeat_ms)));
         let max_clients = usize::try_from(spec.max_clients).unwrap_or(usize::MAX);
@@ -231,7 +231,9 @@ impl Supervisor {
                     stdout: names.stdout.clone(),
                     stderr: names.stderr.clone(),
                 });
-                self.begin(TaskKey::Node(key), Work::execute(streams));
+                let apart = names.stdout == names.stderr
+                    && self.boot.step(key.node).is_some_and(|step| step.output.is_some());
+                self.begin(TaskKey::Node(key), Work::execute(streams, apart));
             }
             Err(error) => {
                 let error = format!("cannot open the log {}: {error}", names.stdout);
@@ -256,7 +258,7 @@ impl Supervisor {
                         streams: task.streams(),
                         serial: self.serial,
                     };
-                    match Child::start(key, request, place) {
+                    match Child::start(key, *request, place) {
                         Ok(child) => {
                             self.started(key, purpose, &child);
                             task.running = Some(child.pid);
@@ -271,7 +273,7 @@ impl Supervisor {
                     for fact in facts {
                         self.record(fact);
                     }
-                    self.events.extend(event);
+                    self.events.push_back(event);
                     return;
                 }
             }
@@ -433,13 +435,10 @@ impl Supervisor {
     fn replace_entry(&mut self) {
         let Some(channel) = &mut self.channel else { return };
         let Some(fd) = channel.take_fds().pop() else { return };
-        if let Ok(mut entry) = ProcHandle::new(fd.into())
-            && entry.beat(now().wall).is_ok()
-        {
-            self.entry = entry;
-            if channel.send(&FromShim::EntryReplaced).is_err() {
-                self.lose_channel();
-            }
+        // The new entry is taken over even if this beat fails: the old one is deleted.
+        drop(self.entry.replace(fd, now().wall));
+        if channel.send(&FromShim::EntryReplaced).is_err() {
+            self.lose_channel();
         }
     }
 
@@ -506,6 +505,13 @@ impl Supervisor {
                 tree::ignore_gone(child.pidfd.signal_group(child.pid, signal));
             }
         }
+    }
+}
+
+/// What a retry takes over from the attempt before stands in the view from the beginning.
+fn preload(dag: &crate::dag::Dag, resume: Option<&Resume>, view: &mut crate::model::view::RunView) {
+    if resume.is_some() {
+        view.steps = crate::engine::attempt::carry_over(dag, resume);
     }
 }
 

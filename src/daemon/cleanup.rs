@@ -1,0 +1,100 @@
+//! Taking away what an ended attempt does not need any more: entry, socket, cgroup, journal and empty files.
+//!
+//! It runs after the store holds the end durably, and again after a crash in its middle: everything may already
+//! be gone. It works by descriptor and name, never through links.
+
+use std::io;
+
+use crate::config::Paths;
+use crate::model::{AttemptId, RunRef, Time};
+use crate::sys::cgroup::CgroupRoot;
+use crate::sys::files::Dir;
+
+/// Name of a run's scratch directory: the id of an attempt that never is, number 0.
+pub(super) fn work_name(run: &RunRef) -> String {
+    AttemptId::derive(run, 0).to_string()
+}
+
+/// Which attempt is cleaned up.
+#[derive(Debug, Clone)]
+pub(super) struct Remains {
+    pub(super) run: RunRef,
+    pub(super) attempt: AttemptId,
+    pub(super) intended_at: Time,
+}
+
+/// Removes files, socket and cgroup. What cannot be removed is reported and left for `doctor`.
+pub(super) fn clean(paths: &Paths, cgroups: Option<&CgroupRoot>, remains: &Remains) {
+    let attempt = &remains.attempt;
+    let results = [
+        ("socket", remove_socket(paths, attempt)),
+        ("cgroup", cgroups.map_or(Ok(()), |cgroups| remove_cgroup(cgroups, attempt))),
+        ("files", remove_files(paths, remains)),
+        ("scratch directory", remove_empty_work(paths, &remains.run)),
+    ];
+    for (what, result) in results {
+        if let Err(error) = result {
+            tracing::warn!(attempt = %attempt, what, %error, "a part of an ended attempt is left over");
+        }
+    }
+}
+
+/// Nothing to remove is as good as removed.
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn remove_socket(paths: &Paths, attempt: &AttemptId) -> io::Result<()> {
+    let dir = Dir::open(paths.sockets())?;
+    absent_is_fine(dir.remove_file(format!("{attempt}.sock")))
+}
+
+fn remove_cgroup(cgroups: &CgroupRoot, attempt: &AttemptId) -> io::Result<()> {
+    match cgroups.open(attempt.as_str())? {
+        Some(cgroup) => absent_is_fine(cgroup.remove()),
+        None => Ok(()),
+    }
+}
+
+/// The journal goes, and every log file that is empty; the directories go if nothing is left in them.
+fn remove_files(paths: &Paths, remains: &Remains) -> io::Result<()> {
+    let day = remains.intended_at.day();
+    let day_dir = match Dir::open(paths.attempts().join(&day)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let dir = match day_dir.open_child_dir(remains.attempt.as_str()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    absent_is_fine(dir.remove_file("journal"))?;
+    if let Ok(logs) = dir.open_child_dir("logs") {
+        for entry in logs.list()? {
+            // Only what is certainly an empty regular file; anything else in there is the user's.
+            let empty = !entry.is_dir
+                && logs
+                    .open_regular(&entry.name)
+                    .and_then(|file| file.metadata())
+                    .is_ok_and(|data| data.len() == 0);
+            if empty {
+                absent_is_fine(logs.remove_file(&entry.name))?;
+            }
+        }
+    }
+    remove_if_empty(&dir, "logs")?;
+    remove_if_empty(&day_dir, remains.attempt.as_str())
+}
+
+fn remove_empty_work(paths: &Paths, run: &RunRef) -> io::Result<()> {
+    remove_if_empty(&Dir::open(paths.work())?, &work_name(run))
+}
+
+fn remove_if_empty(parent: &Dir, name: &str) -> io::Result<()> {
+    match parent.remove_dir(name) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTEMPTY | libc::EEXIST)) => Ok(()),
+        other => absent_is_fine(other),
+    }
+}

@@ -1,0 +1,337 @@
+//! Making an attempt: directory, journal, status socket, cgroup, and the shim itself (DESIGN §4, steps 3 and 4).
+//!
+//! It runs on threads of its own, since starting a process waits for the file system. What it makes is named
+//! after the attempt, so recovery finds it; what it made before it failed is taken away again.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, mpsc};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::dispatcher::Msg;
+use crate::config::{Config, Paths};
+use crate::journal::{Header, Writer};
+use crate::model::change::NewRun;
+use crate::model::limits::FRAME_MAX;
+use crate::model::view::{RunView, StepView};
+use crate::model::{AttemptId, Time};
+use crate::sys::cgroup::{Cgroup, CgroupRoot};
+use crate::sys::creds::{self, User};
+use crate::sys::files::{self, Create, Dir};
+use crate::sys::pidfd::PidFd;
+use crate::sys::spawn::Spawn;
+use crate::sys::{fdpass, socket};
+use crate::wire::codec;
+use crate::wire::shim::{ShimSpec, SpecDescriptors, SpecUser, ToShim};
+use crate::wire::PROTOCOL_VERSION;
+
+/// Threads that launch: starting a process is mostly waiting for the kernel.
+const THREADS: usize = 2;
+/// Where `PATH` points for jobs if the configuration does not say.
+const STEPS: &str = "steps";
+
+/// What a launch needs.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) new: Arc<NewRun>,
+    pub(super) attempt: AttemptId,
+    pub(super) number: u32,
+    /// When the launch was decided: its day is part of the attempt's directory.
+    pub(super) intended_at: Time,
+    pub(super) view: RunView,
+    pub(super) resume: Option<Vec<StepView>>,
+    /// The locked entry's descriptor.
+    pub(super) entry: OwnedFd,
+    pub(super) config: Arc<Config>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Launched {
+    pub(super) pid: u32,
+    pub(super) pidfd: PidFd,
+    pub(super) channel: OwnedFd,
+    pub(super) journal: File,
+    pub(super) cgroup: Option<Cgroup>,
+}
+
+/// What does not change from one launch to the next.
+#[derive(Debug)]
+pub(super) struct Workshop {
+    /// The shim's binary, opened when the daemon started: an upgrade meanwhile cannot mix versions.
+    pub(super) shim: File,
+    pub(super) shim_path: PathBuf,
+    pub(super) cgroups: Option<CgroupRoot>,
+    /// Environment of the daemon, for jobs that inherit it.
+    pub(super) environment: Vec<(String, String)>,
+}
+
+/// The launching threads.
+#[derive(Debug)]
+pub(super) struct Launcher {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Launcher {
+    pub(super) fn start(workshop: Arc<Workshop>, dispatcher: &UnboundedSender<Msg>) -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..THREADS {
+            let (queue, workshop, dispatcher) =
+                (Arc::clone(&queue), Arc::clone(&workshop), dispatcher.clone());
+            std::thread::Builder::new().name(format!("launch-{number}")).spawn(move || {
+                loop {
+                    let job = match queue.lock() {
+                        Ok(queue) => queue.recv(),
+                        Err(_) => return,
+                    };
+                    let Ok(job) = job else { return };
+                    let attempt = job.attempt.clone();
+                    let result = launch(&workshop, job);
+                    if dispatcher.send(Msg::Launched(attempt, result.map(Box::new))).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        }
+        Ok(Self { jobs })
+    }
+
+    /// Hands a launch over. The answer comes as [`Msg::Launched`].
+    pub(super) fn submit(&self, job: Job) {
+        // The threads live as long as the daemon; after them there is nothing to launch for.
+        drop(self.jobs.send(job));
+    }
+}
+
+fn because(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> String {
+    move |error| format!("{what}: {error}")
+}
+
+/// Makes everything and starts the shim. On failure nothing is left.
+fn launch(workshop: &Workshop, job: Job) -> Result<Launched, String> {
+    let mut made = Made { paths: &job.config.paths, attempt: &job.attempt, day: job.intended_at.day(), cgroup: None };
+    let launched = make(workshop, &job, &mut made);
+    if launched.is_err() {
+        made.take_away();
+    }
+    launched
+}
+
+/// What was made so far.
+struct Made<'a> {
+    paths: &'a Paths,
+    attempt: &'a AttemptId,
+    day: String,
+    cgroup: Option<Cgroup>,
+}
+
+impl Made<'_> {
+    fn take_away(&self) {
+        let socket = std::fs::remove_file(self.paths.socket(self.attempt));
+        let dir = Dir::open(self.paths.attempts().join(&self.day))
+            .and_then(|day| day.remove_tree(self.attempt.as_str()));
+        let cgroup = self.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.kill().and_then(|()| cgroup.remove()));
+        for error in [socket.err(), dir.err(), cgroup.err()].into_iter().flatten() {
+            if error.kind() != io::ErrorKind::NotFound {
+                tracing::warn!(attempt = %self.attempt, %error, "a part of a failed launch is left over");
+            }
+        }
+    }
+}
+
+fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched, String> {
+    let user = look_up(job.new.owner)?;
+    let root = creds::effective_uid() == 0;
+    let give = |file: BorrowedFd<'_>| {
+        if root { files::fchown(file, user.uid, user.gid) } else { Ok(()) }
+    };
+    let paths = &job.config.paths;
+
+    let dir = attempt_dir(paths, &made.day, &job.attempt)?;
+    let journal = dir.create_file("journal", 0o600, Create::New).map_err(because("the journal"))?;
+    let header = Header::new(job.new.run.clone(), job.attempt.clone(), job.number, job.view.created_at);
+    Writer::create(journal.try_clone().map_err(because("the journal"))?, header)
+        .map_err(|error| error.to_string())?;
+    let log_dir = dir.ensure_dir("logs", 0o750).map_err(because("the log directory"))?;
+    give(log_dir.as_fd()).map_err(because("the log directory"))?;
+    let work_dir = work_dir(paths, &job.new, &give)?;
+
+    let socket_path = paths.socket(&job.attempt);
+    remove_stale(&socket_path)?;
+    let listener = socket::listen(&socket_path, 0o666).map_err(because(socket_path.display()))?;
+
+    let (cgroup, steps) = cgroups(workshop, job, &user, root)?;
+    made.cgroup.clone_from(&cgroup);
+
+    let spec = ShimSpec {
+        protocol: PROTOCOL_VERSION,
+        run: job.new.run.clone(),
+        attempt: job.attempt.clone(),
+        number: job.number,
+        view: job.view.clone(),
+        dag: job.new.dag.clone(),
+        params: job.new.params.clone(),
+        params_json: job.new.params_json.clone(),
+        base_dir: job.new.base_dir.clone(),
+        work_dir,
+        socket: socket_path.display().to_string(),
+        become_user: root,
+        daemon_uid: creds::effective_uid(),
+        env: environment(workshop, &job.config, &user, &job.attempt),
+        default_shell: default_shell(workshop, &job.config),
+        heartbeat_ms: heartbeat_ms(job.config.proc.heartbeat_interval_sec),
+        max_clients: job.config.control.max_status_clients,
+        resume: job.resume.clone(),
+        descriptors: SpecDescriptors { steps_cgroup: steps.is_some(), ..SpecDescriptors::default() },
+        no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,
+        umask: job.config.job.umask,
+        user: SpecUser {
+            name: user.name,
+            uid: user.uid,
+            gid: user.gid,
+            groups: user.groups,
+            home: user.home.display().to_string(),
+            shell: user.shell.display().to_string(),
+        },
+    };
+    let spec = serde_json::to_vec(&spec).map_err(|error| format!("the specification: {error}"))?;
+    let frame = codec::encode(&ToShim::Spec(spec), FRAME_MAX).map_err(|error| error.to_string())?;
+
+    let (ours, theirs) = fdpass::socketpair().map_err(because("the shim's channel"))?;
+    let spawned = Spawn {
+        program_fd: Some(workshop.shim.as_fd()),
+        argv: vec![OsString::from("proctor-shim")],
+        stdin: Some(theirs.as_fd()),
+        new_session: true,
+        cgroup: cgroup.as_ref(),
+        ..Spawn::new(&workshop.shim_path)
+    }
+    .spawn()
+    .map_err(|error| error.to_string())?;
+    drop(theirs);
+    let mut fds = vec![job.entry.as_fd(), journal.as_fd(), listener.as_fd(), log_dir.as_fd()];
+    fds.extend(steps.as_ref().map(AsFd::as_fd));
+    if let Err(error) = fdpass::send_with_fds(ours.as_fd(), &frame, &fds) {
+        // The shim sees end-of-file and leaves; it is reaped like any other.
+        return Err(format!("the shim does not take its specification: {error}"));
+    }
+    let journal = dir.open_regular("journal").map_err(because("the journal"))?;
+    Ok(Launched { pid: spawned.pid, pidfd: spawned.pidfd, channel: ours, journal, cgroup })
+}
+
+/// Looks the user up, and fails closed. A private daemon runs jobs as itself, whatever any database says.
+fn look_up(uid: u32) -> Result<User, String> {
+    let found = if uid == creds::effective_uid() { User::current() } else { User::by_uid(uid) };
+    found.map_err(|error| error.to_string())
+}
+
+fn attempt_dir(paths: &Paths, day: &str, attempt: &AttemptId) -> Result<Dir, String> {
+    let make = || -> io::Result<Dir> {
+        let day = Dir::open(paths.attempts())?.ensure_dir(day, 0o755)?;
+        // An earlier launch of this attempt that never started may have left something.
+        day.remove_tree(attempt.as_str())?;
+        day.create_dir(attempt.as_str(), 0o755)?;
+        day.open_child_dir(attempt.as_str())
+    };
+    make().map_err(because(paths.attempt(day, attempt).display()))
+}
+
+/// The run's scratch directory. It is kept over retries, so its name comes from the run.
+fn work_dir(
+    paths: &Paths,
+    new: &NewRun,
+    give: &dyn Fn(BorrowedFd<'_>) -> io::Result<()>,
+) -> Result<String, String> {
+    let name = super::cleanup::work_name(&new.run);
+    let make = || -> io::Result<()> { give(Dir::open(paths.work())?.ensure_dir(&name, 0o700)?.as_fd()) };
+    let path = paths.work().join(&name);
+    make().map_err(because(path.display()))?;
+    Ok(path.display().to_string())
+}
+
+/// A socket of this name can only be left from an earlier launch of the same attempt.
+fn remove_stale(path: &Path) -> Result<(), String> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", path.display())),
+        _ => Ok(()),
+    }
+}
+
+/// The attempt's cgroup and the one of its steps below it. The job's user may move processes between the two and
+/// kill those of the steps; the attempt's own stays the daemon's.
+fn cgroups(
+    workshop: &Workshop,
+    job: &Job,
+    user: &User,
+    root: bool,
+) -> Result<(Option<Cgroup>, Option<Cgroup>), String> {
+    let Some(cgroups) = &workshop.cgroups else { return Ok((None, None)) };
+    let make = || -> io::Result<(Cgroup, Cgroup)> {
+        // One that is left from an earlier launch has been killed from, and a new child would die of that.
+        if let Some(old) = cgroups.open(job.attempt.as_str())? {
+            old.remove()?;
+        }
+        let cgroup = cgroups.create(job.attempt.as_str())?;
+        let steps = cgroup.child(STEPS)?;
+        if root && user.uid != 0 {
+            cgroup.give_to(user.uid, user.gid, false)?;
+            steps.give_to(user.uid, user.gid, true)?;
+        }
+        Ok((cgroup, steps))
+    };
+    let (cgroup, steps) = make().map_err(because("the attempt's cgroup"))?;
+    Ok((Some(cgroup), Some(steps)))
+}
+
+/// The job's environment, built from nothing unless it inherits the daemon's.
+fn environment(
+    workshop: &Workshop,
+    config: &Config,
+    user: &User,
+    attempt: &AttemptId,
+) -> Vec<(String, String)> {
+    let root = creds::effective_uid() == 0;
+    let inherit = config.job.inherit_environment.unwrap_or(config.paths.private || !root);
+    let mut env: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+    if inherit {
+        env.extend(workshop.environment.iter().cloned());
+    } else {
+        env.insert("PATH".into(), config.job.path.clone());
+        env.insert("LANG".into(), "C.UTF-8".into());
+        for (name, value) in [
+            ("HOME", user.home.display().to_string()),
+            ("SHELL", user.shell.display().to_string()),
+            ("USER", user.name.clone()),
+            ("LOGNAME", user.name.clone()),
+        ] {
+            env.insert(name.into(), value);
+        }
+    }
+    env.extend(config.job.environment.clone());
+    env.insert(super::tree::MARK.into(), attempt.to_string());
+    env.into_iter().collect()
+}
+
+fn default_shell(workshop: &Workshop, config: &Config) -> String {
+    if !config.job.default_shell.is_empty() {
+        return config.job.default_shell.clone();
+    }
+    let root = creds::effective_uid() == 0;
+    let inherit = config.job.inherit_environment.unwrap_or(config.paths.private || !root);
+    let shell = workshop.environment.iter().find(|(name, _)| name == "SHELL").map(|(_, value)| value.clone());
+    shell.filter(|shell| inherit && !shell.is_empty()).unwrap_or_else(|| String::from("/bin/sh"))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the configuration bounds the interval to an hour, and `as` saturates"
+)]
+fn heartbeat_ms(seconds: f64) -> u64 {
+    (seconds * 1000.0) as u64
+}

@@ -1,0 +1,121 @@
+//! The end of what an attempt has left: its whole cgroup is killed and seen empty. Only then is it gone.
+//!
+//! Without cgroups the processes are found by a mark in their environment, which every process of an attempt
+//! inherits; one that wiped its environment is not found, which `doctor` says.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::model::AttemptId;
+use crate::sys::cgroup::{Cgroup, populated};
+use crate::sys::pidfd::PidFd;
+
+/// Environment variable that names the attempt a process belongs to.
+pub(super) const MARK: &str = "PROCTOR_ATTEMPT_ID";
+
+/// A descriptor that is only watched.
+struct Watched<F: AsRawFd>(F);
+
+impl<F: AsRawFd> AsRawFd for Watched<F> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Kills everything and returns when nothing is left. A process that cannot die (stuck in the kernel) keeps it
+/// waiting: then the attempt is not over, and its slot is not free.
+pub(super) async fn end(cgroup: Option<&Cgroup>, attempt: &AttemptId) -> io::Result<()> {
+    match cgroup {
+        Some(cgroup) => end_cgroup(cgroup).await,
+        None => end_marked(attempt).await,
+    }
+}
+
+async fn end_cgroup(cgroup: &Cgroup) -> io::Result<()> {
+    while cgroup.is_populated()? {
+        // Watching the processes tells of their end sooner than the cgroup's own event, which the kernel holds
+        // back for up to 10 ms.
+        let held = hold(cgroup.procs_all()?);
+        cgroup.kill()?;
+        if held.is_empty() {
+            wait_for_event(cgroup).await?;
+        }
+        gone(held).await;
+    }
+    Ok(())
+}
+
+async fn wait_for_event(cgroup: &Cgroup) -> io::Result<()> {
+    let events = match cgroup.events_fd() {
+        Ok(events) => events,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    // Reading arms the event; what changed before is seen by the caller's next look.
+    if !populated(&events)? {
+        return Ok(());
+    }
+    AsyncFd::with_interest(Watched(events), Interest::PRIORITY)?.ready(Interest::PRIORITY).await?;
+    Ok(())
+}
+
+fn hold(pids: Vec<u32>) -> Vec<PidFd> {
+    pids.into_iter().filter_map(|pid| PidFd::open(pid).ok()).collect()
+}
+
+/// Waits until each of the processes has exited.
+async fn gone(held: Vec<PidFd>) {
+    for process in held {
+        use std::os::fd::{AsFd, OwnedFd};
+        if process.is_exited().unwrap_or(true) {
+            continue;
+        }
+        let Ok(fd) = process.as_fd().try_clone_to_owned() else { continue };
+        if let Ok(watched) = AsyncFd::with_interest(Watched::<OwnedFd>(fd), Interest::READABLE) {
+            drop(watched.readable().await);
+        }
+    }
+}
+
+async fn end_marked(attempt: &AttemptId) -> io::Result<()> {
+    loop {
+        let held = marked(attempt)?;
+        if held.is_empty() {
+            return Ok(());
+        }
+        for process in &held {
+            match process.send_signal(libc::SIGKILL) {
+                Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
+                _ => {}
+            }
+        }
+        gone(held).await;
+    }
+}
+
+/// The live processes that carry the attempt's mark.
+fn marked(attempt: &AttemptId) -> io::Result<Vec<PidFd>> {
+    let mark = format!("{MARK}={attempt}");
+    let carries = |pid: u32| {
+        std::fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes()))
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        if !carries(pid) {
+            continue;
+        }
+        // The number may have been used again since: look once more, now that the process is held.
+        if let Ok(process) = PidFd::open(pid)
+            && !process.is_exited().unwrap_or(true)
+            && carries(pid)
+        {
+            found.push(process);
+        }
+    }
+    Ok(found)
+}

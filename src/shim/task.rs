@@ -1,0 +1,215 @@
+//! What a node is doing right now: initialising, preparing, executing, checking whether to repeat.
+//!
+//! A task is a deterministic function of what is known, run again from its beginning whenever a child it asked
+//! for has ended: the ends of its children so far are replayed to it, so it comes to the same point and goes on.
+//! Thus nothing here waits, and a task can be given up at any moment.
+
+use std::cell::OnceCell;
+
+use super::children::{ChildEnd, Purpose, Request, Streams};
+use super::evaluate;
+use super::files::{self, LogNames};
+use crate::dag::eval::{Memo, Scope};
+use crate::dag::types::{Dag, LogOutput, Shell, Step as DagStep};
+use crate::engine::attempt::{Event, NodeKey, TryEnd};
+use crate::model::view::RunView;
+use crate::model::{Exit, Fact, Handler, Node};
+use crate::wire::shim::ShimSpec;
+
+/// Names a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TaskKey {
+    /// Parameters, environment and preconditions of the run.
+    Initialise,
+    /// Something asked for a node.
+    Node(NodeKey),
+}
+
+/// What does not change during the attempt, and the run's scope once it is known.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) spec: ShimSpec,
+    pub(super) dag: Dag,
+    pub(super) default_shell: Shell,
+    pub(super) base: OnceCell<Base>,
+}
+
+/// What `Initialise` came to.
+#[derive(Debug)]
+pub(super) struct Base {
+    pub(super) scope: Scope,
+    pub(super) params: Vec<(String, String)>,
+}
+
+impl Facts {
+    pub(super) fn new(spec: ShimSpec, dag: Dag) -> Self {
+        let default_shell = Shell { program: spec.default_shell.clone(), args: Vec::new() };
+        Self { spec, dag, default_shell, base: OnceCell::new() }
+    }
+
+    /// The definition of a node.
+    pub(super) fn step(&self, node: Node) -> Option<&DagStep> {
+        match node {
+            Node::Step(index) => self.dag.steps.get(usize::try_from(index).ok()?),
+            Node::Handler(handler) => self.handler(handler),
+        }
+    }
+
+    fn handler(&self, handler: Handler) -> Option<&DagStep> {
+        self.dag.handlers.iter().find(|(known, _)| *known == handler).map(|(_, step)| step)
+    }
+
+    pub(super) fn log_names(&self, node: Node) -> LogNames {
+        let (name, output) =
+            self.step(node).map_or(("unknown", LogOutput::Separate), |step| (&*step.name, step.log_output));
+        LogNames::of(node, name, output)
+    }
+}
+
+/// What a task does.
+#[derive(Debug)]
+pub(super) enum Work {
+    Initialise,
+    Prepare,
+    Execute(Box<Try>),
+    CheckRepeat,
+}
+
+/// One try of a node.
+#[derive(Debug)]
+pub(super) struct Try {
+    pub(super) streams: Streams,
+    /// Lengths of the two logs when the try began.
+    pub(super) from: (u64, u64),
+    /// The merged log, when standard output is captured and so goes to a file of its own first.
+    pub(super) merged: Option<std::fs::File>,
+}
+
+impl Work {
+    pub(super) fn execute(mut streams: Streams, capture_apart: bool) -> Self {
+        let mut merged = None;
+        if capture_apart && let Ok(scratch) = super::children::scratch_file("output") {
+            merged = Some(std::mem::replace(&mut streams.stdout, scratch));
+        }
+        let from = (files::length(&streams.stdout), files::length(&streams.stderr));
+        Self::Execute(Box::new(Try { streams, from, merged }))
+    }
+}
+
+/// A task with what its children came to so far.
+#[derive(Debug)]
+pub(super) struct Task {
+    work: Work,
+    memo: Memo,
+    ends: Vec<ChildEnd>,
+    asked: Option<Purpose>,
+    refused: Option<String>,
+    /// The child that runs for it.
+    pub(super) running: Option<u32>,
+}
+
+/// How a task stands after it was run.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// It waits for this child.
+    Need(Box<Request>),
+    /// It is finished: the facts to record, then the engine's answer.
+    Done { event: Event, facts: Vec<Fact> },
+}
+
+impl Task {
+    pub(super) fn new(work: Work) -> Self {
+        Self { work, memo: Memo::new(), ends: Vec::new(), asked: None, refused: None, running: None }
+    }
+
+    /// Files for the output of the step's commands.
+    pub(super) fn streams(&self) -> Option<&Streams> {
+        match &self.work {
+            Work::Execute(tried) => Some(&tried.streams),
+            Work::Initialise | Work::Prepare | Work::CheckRepeat => None,
+        }
+    }
+
+    /// No further child is started for it; the first reason stays.
+    pub(super) fn refuse(&mut self, why: &str) {
+        self.refused.get_or_insert_with(|| why.to_owned());
+    }
+
+    /// The child it asked for has ended.
+    pub(super) fn answer(&mut self, end: ChildEnd) {
+        if self.asked == Some(Purpose::Substitution) {
+            self.memo.push(match end.exit {
+                Some(Exit::Code(0)) => Ok(end.output),
+                Some(exit) => Err(evaluate::describe_exit(exit, &end.error)),
+                None => Err(end.error),
+            });
+        } else {
+            self.ends.push(end);
+        }
+    }
+
+    /// Runs the task as far as it comes.
+    pub(super) fn step(&mut self, key: TaskKey, facts: &Facts, view: &RunView) -> Step {
+        let cx = evaluate::Cx::new(facts, view, &self.memo, &self.ends);
+        let halted = match (key, &self.work) {
+            (TaskKey::Initialise, _) => evaluate::initialise(&cx).map(|(met, params)| {
+                let facts = vec![Fact::Params { params }];
+                (Event::Initialised(Ok(met)), facts)
+            }),
+            (TaskKey::Node(key), Work::Prepare | Work::Initialise) => {
+                evaluate::prepare(&cx, key.node).map(|ready| (Event::Prepared(key, Ok(ready)), Vec::new()))
+            }
+            (TaskKey::Node(key), Work::CheckRepeat) => evaluate::check_repeat(&cx, key.node)
+                .map(|met| (Event::RepeatChecked(key, Ok(met)), Vec::new())),
+            (TaskKey::Node(key), Work::Execute(tried)) => {
+                evaluate::execute(&cx, key.node, tried).map(|end| try_ended(key, facts, end))
+            }
+        };
+        match halted {
+            Ok((event, facts)) => Step::Done { event, facts },
+            Err(evaluate::Halt::Need(request)) => match &self.refused {
+                None => {
+                    self.asked = Some(request.purpose);
+                    Step::Need(request)
+                }
+                Some(why) => self.give_up(key, facts, why.clone()),
+            },
+            Err(evaluate::Halt::Fail(error)) => self.give_up(key, facts, error),
+        }
+    }
+
+    /// The answer of a task that cannot go on.
+    fn give_up(&self, key: TaskKey, facts: &Facts, error: String) -> Step {
+        let error = match &self.refused {
+            Some(why) if *why != error => format!("{error} ({why})"),
+            _ => error,
+        };
+        let (event, facts) = match (key, &self.work) {
+            (TaskKey::Initialise, _) => (Event::Initialised(Err(error)), Vec::new()),
+            (TaskKey::Node(key), Work::Prepare | Work::Initialise) => {
+                (Event::Prepared(key, Err(error)), Vec::new())
+            }
+            (TaskKey::Node(key), Work::CheckRepeat) => {
+                (Event::RepeatChecked(key, Err(error)), Vec::new())
+            }
+            (TaskKey::Node(key), Work::Execute(tried)) => {
+                let exit = self.ends.iter().rev().find_map(|end| end.exit);
+                let mut end = TryEnd { exit, error: Some(error), ..TryEnd::default() };
+                evaluate::finish(facts, key.node, tried, &mut end);
+                try_ended(key, facts, end)
+            }
+        };
+        Step::Done { event, facts }
+    }
+}
+
+/// The end of a try, with its captured output as a fact before it.
+fn try_ended(key: NodeKey, facts: &Facts, end: TryEnd) -> (Event, Vec<Fact>) {
+    let name = facts.step(key.node).and_then(|step| step.output.as_ref()).map(|output| &output.name);
+    let output = name.zip(end.output.as_ref()).map(|(name, value)| Fact::NodeOutput {
+        node: key.node,
+        name: name.clone(),
+        value: value.clone(),
+    });
+    (Event::TryEnded(key, end), output.into_iter().collect())
+}
