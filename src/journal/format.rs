@@ -40,7 +40,13 @@ impl Header {
     /// A header in the format this program writes.
     #[must_use]
     pub const fn new(run: RunRef, attempt: AttemptId, number: u32, created_at: Time) -> Self {
-        Self { version: VERSION, run, attempt, number, created_at }
+        Self {
+            version: VERSION,
+            run,
+            attempt,
+            number,
+            created_at,
+        }
     }
 }
 
@@ -84,7 +90,8 @@ pub(super) fn encode_record(record: &mut Record) -> Result<Vec<u8>, JournalError
 
 /// The text of a line, whose line feed is already taken off, if its checksum fits.
 fn unseal(line: &[u8]) -> Result<&[u8], Damage> {
-    let (Some(digits), Some(b' '), Some(text)) = (line.get(..PREFIX - 1), line.get(PREFIX - 1), line.get(PREFIX..))
+    let (Some(digits), Some(b' '), Some(text)) =
+        (line.get(..PREFIX - 1), line.get(PREFIX - 1), line.get(PREFIX..))
     else {
         return Err(Damage::NoChecksum);
     };
@@ -99,7 +106,11 @@ fn unseal(line: &[u8]) -> Result<&[u8], Damage> {
         found = found << 4 | u32::from(value);
     }
     let computed = crc32fast::hash(text);
-    if found == computed { Ok(text) } else { Err(Damage::Checksum { found, computed }) }
+    if found == computed {
+        Ok(text)
+    } else {
+        Err(Damage::Checksum { found, computed })
+    }
 }
 
 fn content(error: &serde_json::Error) -> Damage {
@@ -111,11 +122,17 @@ fn content(error: &serde_json::Error) -> Damage {
 /// Reads the header from a line without its line feed. A newer format is told before anything else of it is
 /// looked at.
 pub(super) fn decode_header(line: &[u8]) -> Result<Header, JournalError> {
-    let damaged = |damage| JournalError::Damaged { line: Some(1), offset: 0, damage };
+    let damaged = |damage| JournalError::Damaged {
+        line: Some(1),
+        offset: 0,
+        damage,
+    };
     let text = unseal(line).map_err(damaged)?;
     let version: Version = serde_json::from_slice(text).map_err(|e| damaged(content(&e)))?;
     if version.proctor_journal > VERSION {
-        return Err(JournalError::Newer { found: version.proctor_journal });
+        return Err(JournalError::Newer {
+            found: version.proctor_journal,
+        });
     }
     if version.proctor_journal == 0 {
         return Err(damaged(Damage::Content("there is no format 0".to_owned())));
@@ -128,7 +145,10 @@ pub(super) fn decode_header(line: &[u8]) -> Result<Header, JournalError> {
 pub(super) fn decode_record(line: &[u8], expected: Option<u64>) -> Result<Record, Damage> {
     let mut record: Record = serde_json::from_slice(unseal(line)?).map_err(|e| content(&e))?;
     match expected {
-        Some(expected) if record.seq != expected => Err(Damage::Sequence { found: record.seq, expected }),
+        Some(expected) if record.seq != expected => Err(Damage::Sequence {
+            found: record.seq,
+            expected,
+        }),
         _ => {
             clamp(&mut record.fact);
             Ok(record)
@@ -153,8 +173,13 @@ fn clamp(fact: &mut Fact) {
     let max = limits::TEXT_MAX;
     match fact {
         Fact::PreconditionsUnmet { reason } => cut(reason, max),
-        Fact::NodeRetrying { error, .. } => cut(error, max),
-        Fact::NodeEnded { error: Some(error), .. } | Fact::Ended { error: Some(error), .. } => cut(error, max),
+        Fact::NodeRetrying { error, .. }
+        | Fact::NodeEnded {
+            error: Some(error), ..
+        }
+        | Fact::Ended {
+            error: Some(error), ..
+        } => cut(error, max),
         Fact::NodeStarted { stdout, stderr, .. } => {
             cut(stdout, max);
             cut(stderr, max);

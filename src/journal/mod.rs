@@ -74,7 +74,9 @@ pub enum JournalError {
         len: u64,
     },
     /// The journal was written by a newer release.
-    #[error("the journal has format {found} and this program knows up to {VERSION}: upgrade proctord to read it")]
+    #[error(
+        "the journal has format {found} and this program knows up to {VERSION}: upgrade proctord to read it"
+    )]
     Newer {
         /// The format's number.
         found: u64,
@@ -129,7 +131,10 @@ impl JournalError {
     /// Whether the content is at fault and no later try can help.
     #[must_use]
     pub const fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Shrunk { .. } | Self::OtherAttempt { .. })
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::Shrunk { .. } | Self::OtherAttempt { .. }
+        )
     }
 }
 

@@ -34,14 +34,25 @@ impl Reader {
         bytes.truncate(got);
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
             return Err(if got < HEADER_MAX {
-                JournalError::NoHeader { len: u64::try_from(got).unwrap_or(0) }
+                JournalError::NoHeader {
+                    len: u64::try_from(got).unwrap_or(0),
+                }
             } else {
-                JournalError::Damaged { line: Some(1), offset: 0, damage: Damage::TooLong }
+                JournalError::Damaged {
+                    line: Some(1),
+                    offset: 0,
+                    damage: Damage::TooLong,
+                }
             });
         };
         let header = format::decode_header(bytes.get(..end).unwrap_or_default())?;
         let offset = u64::try_from(end + 1).unwrap_or(0);
-        Ok(Self { file, header, offset, next_seq: Some(0) })
+        Ok(Self {
+            file,
+            header,
+            offset,
+            next_seq: Some(0),
+        })
     }
 
     /// Refuses the journal of another attempt.
@@ -53,7 +64,10 @@ impl Reader {
             Ok(self)
         } else {
             let found = self.header.attempt;
-            Err(JournalError::OtherAttempt { found, expected: expected.clone() })
+            Err(JournalError::OtherAttempt {
+                found,
+                expected: expected.clone(),
+            })
         }
     }
 
@@ -87,11 +101,18 @@ impl Reader {
         };
         let mut byte = [0];
         if read_full(&self.file, &mut byte, before)? == 0 {
-            return Err(JournalError::Shrunk { offset, len: self.len()? });
+            return Err(JournalError::Shrunk {
+                offset,
+                len: self.len()?,
+            });
         }
         if byte != *b"\n" {
             let line = next_seq.map(|seq| seq.saturating_add(2));
-            return Err(JournalError::Damaged { line, offset, damage: Damage::NotALineStart });
+            return Err(JournalError::Damaged {
+                line,
+                offset,
+                damage: Damage::NotALineStart,
+            });
         }
         self.offset = offset;
         self.next_seq = next_seq;
@@ -111,7 +132,9 @@ impl Reader {
             let have = bytes.len();
             bytes.resize(want, 0);
             let room = bytes.get_mut(have..).unwrap_or_default();
-            let at = self.offset.saturating_add(u64::try_from(have).unwrap_or(u64::MAX));
+            let at = self
+                .offset
+                .saturating_add(u64::try_from(have).unwrap_or(u64::MAX));
             let got = read_full(&self.file, room, at)?;
             bytes.truncate(have + got);
             if bytes.is_empty() {
@@ -138,7 +161,10 @@ impl Reader {
     /// [`JournalError::Io`], and [`JournalError::Shrunk`] if less is there than was read.
     pub fn finish(&self) -> Result<u64, JournalError> {
         let len = self.len()?;
-        len.checked_sub(self.offset).ok_or(JournalError::Shrunk { offset: self.offset, len })
+        len.checked_sub(self.offset).ok_or(JournalError::Shrunk {
+            offset: self.offset,
+            len,
+        })
     }
 
     fn len(&self) -> Result<u64, JournalError> {
@@ -152,14 +178,20 @@ impl Reader {
     fn damaged(&self, damage: Damage) -> JournalError {
         // The header is line 1 and record 0 is line 2.
         let line = self.next_seq.map(|seq| seq.saturating_add(2));
-        JournalError::Damaged { line, offset: self.offset, damage }
+        JournalError::Damaged {
+            line,
+            offset: self.offset,
+            damage,
+        }
     }
 
     /// Decodes the whole lines and moves on behind them.
     fn take(&mut self, bytes: &[u8]) -> Result<Vec<Record>, JournalError> {
         let mut records = Vec::new();
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let Some((b'\n', text)) = line.split_last() else { break };
+            let Some((b'\n', text)) = line.split_last() else {
+                break;
+            };
             match format::decode_record(text, self.next_seq) {
                 Ok(record) => {
                     self.offset += u64::try_from(line.len()).unwrap_or(0);

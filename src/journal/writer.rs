@@ -60,7 +60,10 @@ pub struct AppendError {
 
 impl From<JournalError> for AppendError {
     fn from(error: JournalError) -> Self {
-        Self { written: Vec::new(), error }
+        Self {
+            written: Vec::new(),
+            error,
+        }
     }
 }
 
@@ -88,7 +91,10 @@ impl Writer<File> {
         let len = file.metadata().map_err(JournalError::io("inspect"))?.len();
         if len != 0 {
             let source = io::Error::new(io::ErrorKind::AlreadyExists, "the file is not empty");
-            return Err(JournalError::Io { operation: "create", source });
+            return Err(JournalError::Io {
+                operation: "create",
+                source,
+            });
         }
         Self::begin(file, header)
     }
@@ -104,7 +110,13 @@ impl Writer<File> {
         while !reader.read_new(RESUME_CHUNK)?.is_empty() {}
         let torn = reader.finish()? > 0;
         let (len, next_seq) = (reader.offset(), reader.next_seq().unwrap_or(0));
-        let mut writer = Self { sink: file, header: reader.header().clone(), len, next_seq, torn };
+        let mut writer = Self {
+            sink: file,
+            header: reader.header().clone(),
+            len,
+            next_seq,
+            torn,
+        };
         writer.mend()?;
         Ok(writer)
     }
@@ -123,7 +135,13 @@ impl<S: Sink> Writer<S> {
     /// [`JournalError::Io`] or [`JournalError::Short`].
     pub fn begin(sink: S, header: Header) -> Result<Self, JournalError> {
         let line = format::encode_header(&header)?;
-        let mut writer = Self { sink, header, len: 0, next_seq: 0, torn: false };
+        let mut writer = Self {
+            sink,
+            header,
+            len: 0,
+            next_seq: 0,
+            torn: false,
+        };
         writer.put(&line)?;
         writer.sync()?;
         Ok(writer)
@@ -148,7 +166,11 @@ impl<S: Sink> Writer<S> {
     /// Nothing is appended then, and the same fact may be tried again: what was written of the line is cut off
     /// first.
     pub fn append(&mut self, at: Time, fact: Fact) -> Result<Record, JournalError> {
-        let mut record = Record { seq: self.next_seq, at, fact };
+        let mut record = Record {
+            seq: self.next_seq,
+            at,
+            fact,
+        };
         let line = format::encode_record(&mut record)?;
         self.put(&line)?;
         self.next_seq += 1;
@@ -194,7 +216,10 @@ impl<S: Sink> Writer<S> {
                     self.next_seq += u64::try_from(whole).unwrap_or(0);
                 }
                 records.truncate(whole);
-                Err(AppendError { written: records, error })
+                Err(AppendError {
+                    written: records,
+                    error,
+                })
             }
         }
     }
@@ -211,7 +236,9 @@ impl<S: Sink> Writer<S> {
     /// Cuts off what a failed write left.
     fn mend(&mut self) -> Result<(), JournalError> {
         if self.torn {
-            self.sink.set_len(self.len).map_err(JournalError::io("cut a torn line off"))?;
+            self.sink
+                .set_len(self.len)
+                .map_err(JournalError::io("cut a torn line off"))?;
             self.torn = false;
         }
         Ok(())
@@ -232,7 +259,10 @@ impl<S: Sink> Writer<S> {
             }
             written => {
                 self.torn = true;
-                Err(JournalError::Short { written, len: bytes.len() })
+                Err(JournalError::Short {
+                    written,
+                    len: bytes.len(),
+                })
             }
         }
     }
