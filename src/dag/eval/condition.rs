@@ -1,0 +1,175 @@
+//! Conditions (seed-spec 7.7) and the lines that `continue_on.output` looks for (7.6).
+
+use regex::{Regex, RegexBuilder};
+
+use super::EvalError;
+
+/// Largest compiled pattern of a DAG, in bytes.
+const PATTERN_SIZE: usize = 1024 * 1024;
+/// Longest piece of a value that a reason shows, in characters.
+const SHOWN: usize = 200;
+/// Longest line that is matched, in bytes; what is beyond it is not looked at.
+const MAX_LINE: usize = 64 * 1024;
+
+/// What a condition came to, after `negate`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is met.
+    Met,
+    /// It is not met, and why.
+    Unmet(String),
+}
+
+/// Judges a condition with an expected value: met if a line of the value equals it, or matches it behind `re:`.
+/// An empty value is one empty line. `limit` is the DAG's `max_output_size` in bytes.
+///
+/// # Errors
+/// The pattern is not a regular expression, or the value is longer than the limit; `negate` does not change that.
+pub fn value_met(value: &str, expected: &str, negate: bool, limit: u64) -> Result<Verdict, EvalError> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if value.len() > limit {
+        return Err(EvalError::ValueTooLong {
+            size: value.len(),
+            limit,
+        });
+    }
+    let pattern = LinePattern::whole(expected)?;
+    let met = if value.is_empty() {
+        pattern.is_match("")
+    } else {
+        value.lines().any(|l| pattern.is_match(l))
+    };
+    Ok(verdict(met, negate, || {
+        let not = if negate { "anything but " } else { "" };
+        format!(
+            "condition was not met: expected {not}`{}`, got `{}`",
+            shown(expected),
+            shown(value)
+        )
+    }))
+}
+
+/// Judges a condition that is a command: met if it exits with 0. `code` is none if it was killed.
+#[must_use]
+pub fn command_met(command: &str, code: Option<i32>, negate: bool) -> Verdict {
+    verdict(code == Some(0), negate, || {
+        let end = code.map_or_else(
+            || "was killed by a signal".to_owned(),
+            |c| format!("exited with {c}"),
+        );
+        format!("condition was not met: `{}` {end}", shown(command))
+    })
+}
+
+fn verdict(met: bool, negate: bool, reason: impl FnOnce() -> String) -> Verdict {
+    if met == negate {
+        Verdict::Unmet(reason())
+    } else {
+        Verdict::Met
+    }
+}
+
+fn shown(text: &str) -> String {
+    let mut short: String = text.chars().take(SHOWN).collect();
+    if short.len() < text.len() {
+        short.push_str("...");
+    }
+    short
+}
+
+#[derive(Debug)]
+enum LinePattern {
+    Equal(String),
+    Contains(String),
+    Regex(Regex),
+}
+
+impl LinePattern {
+    fn whole(text: &str) -> Result<Self, EvalError> {
+        Ok(regex_of(text)?.unwrap_or_else(|| Self::Equal(text.to_owned())))
+    }
+
+    fn part(text: &str) -> Result<Self, EvalError> {
+        Ok(regex_of(text)?.unwrap_or_else(|| Self::Contains(text.to_owned())))
+    }
+
+    fn is_match(&self, line: &str) -> bool {
+        match self {
+            Self::Equal(text) => line == text,
+            Self::Contains(text) => line.contains(text),
+            Self::Regex(regex) => regex.is_match(line),
+        }
+    }
+}
+
+fn regex_of(text: &str) -> Result<Option<LinePattern>, EvalError> {
+    let Some(pattern) = text.strip_prefix("re:") else {
+        return Ok(None);
+    };
+    RegexBuilder::new(pattern)
+        .size_limit(PATTERN_SIZE)
+        .build()
+        .map(|regex| Some(LinePattern::Regex(regex)))
+        .map_err(|e| EvalError::Pattern {
+            pattern: shown(pattern),
+            reason: e.to_string(),
+        })
+}
+
+/// Looks for lines in output that comes in pieces. It holds one line at most, cut at 64 KiB.
+#[derive(Debug)]
+pub struct OutputMatcher {
+    patterns: Vec<LinePattern>,
+    line: Vec<u8>,
+    matched: bool,
+}
+
+impl OutputMatcher {
+    /// One for these patterns: a plain text is looked for within a line, behind `re:` stands a regular expression.
+    ///
+    /// # Errors
+    /// A pattern is not a regular expression, or is too large.
+    pub fn new(patterns: &[String]) -> Result<Self, EvalError> {
+        let patterns = patterns
+            .iter()
+            .map(|p| LinePattern::part(p))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            patterns,
+            line: Vec::new(),
+            matched: false,
+        })
+    }
+
+    /// Takes the next piece. Nothing more needs to be fed once it returns true.
+    pub fn feed(&mut self, bytes: &[u8]) -> bool {
+        for piece in bytes.split_inclusive(|b| *b == b'\n') {
+            if self.matched {
+                break;
+            }
+            let (text, ended) = piece.strip_suffix(b"\n").map_or((piece, false), |t| (t, true));
+            let room = MAX_LINE.saturating_sub(self.line.len()).min(text.len());
+            self.line.extend_from_slice(text.get(..room).unwrap_or_default());
+            if ended {
+                self.judge();
+            }
+        }
+        self.matched
+    }
+
+    /// Whether a line matched, the last one included if it has no newline.
+    #[must_use]
+    pub fn finish(mut self) -> bool {
+        if !self.matched && !self.line.is_empty() {
+            self.judge();
+        }
+        self.matched
+    }
+
+    fn judge(&mut self) {
+        let line = String::from_utf8_lossy(&self.line);
+        let line = line.strip_suffix('\r').unwrap_or(&line);
+        self.matched = self.patterns.iter().any(|p| p.is_match(line));
+        self.line.clear();
+    }
+}
