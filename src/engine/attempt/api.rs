@@ -20,11 +20,12 @@ pub enum Event {
     /// The answer to [`Effect::Initialise`]: parameters, dotenv files, environment and working directory are
     /// there, and whether the DAG's preconditions are met (`Ok(Err(reason))` is: not met).
     Initialised(Result<Result<(), String>, String>),
-    /// The answer to [`Effect::Prepare`].
+    /// The answer to [`Effect::Prepare`]. `Err` is a number that could not be evaluated or a log file that could
+    /// not be opened: the node fails.
     Prepared(NodeKey, Result<Prepared, String>),
     /// The answer to [`Effect::Execute`]: the try ended. Always comes, also after a signal or a kill.
     TryEnded(NodeKey, TryEnd),
-    /// The answer to [`Effect::CheckRepeat`]: whether the condition is met.
+    /// The answer to [`Effect::CheckRepeat`]: whether the condition is met. One that could not be evaluated is not.
     RepeatChecked(NodeKey, Result<bool, String>),
     /// A timer is due.
     Timer(Timer),
@@ -35,7 +36,7 @@ pub enum Event {
 }
 
 /// What [`Effect::Prepare`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Prepared {
     /// Most retries, evaluated; 0 if there is no policy.
     pub retry_limit: u32,
@@ -45,8 +46,9 @@ pub struct Prepared {
     pub repeat_limit: u32,
     /// Seconds before a repeat, evaluated.
     pub repeat_interval: f64,
-    /// Whether the preconditions are met.
-    pub met: bool,
+    /// Why the preconditions are not met, which skips the node; none if they are. A condition that could not be
+    /// evaluated counts as not met (seed-spec 7.7).
+    pub unmet: Option<String>,
 }
 
 /// How a try ended.
@@ -63,6 +65,9 @@ pub struct TryEnd {
 }
 
 /// Something the engine wants done. Effects of one call are performed in order.
+///
+/// The engine records what it decides. What only the shell sees, the shell records itself, before it reports the
+/// end of the try: `Started`, `Params`, `NodeStarted`, `NodeSpawned`, `NodeExited` and `NodeOutput`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Append to the journal. Performed, and for [`Fact::Ended`] made durable, before the next effect.
@@ -79,9 +84,11 @@ pub enum Effect {
     /// `Prepare` and `CheckRepeat` under way end with an error.
     Signal(NodeKey, i32),
     /// SIGKILL everything the node's try has in its process group and session, and start no further command.
+    /// `Prepare` and `CheckRepeat` under way end with an error.
     Kill(NodeKey),
     /// SIGKILL every process of every step, wait until none is left, then answer [`Event::TreeEmpty`]. If none is
-    /// there the answer comes at once.
+    /// there the answer comes at once. `Initialise`, `Prepare` and `CheckRepeat` under way end with an error. The
+    /// engine starts nothing, and asks for no second one, before the answer.
     KillTree,
     /// Arm a timer; an armed timer of the same name is replaced.
     Arm(Timer, Boot),

@@ -1,0 +1,161 @@
+//! Begin and end of the attempt: initialisation, handlers, the final record (seed-spec 7.5, 7.10, 2.5).
+
+use std::collections::HashMap;
+
+use crate::model::{Fact, Handler, RunStatus, StepStatus};
+
+use super::node::{clip, join};
+use super::status::handlers_after;
+use super::steps::seconds;
+use super::{Attempt, Cx, Effect, Node, Phase, Timer};
+
+impl Attempt {
+    pub(super) fn begin(&mut self, cx: &mut Cx) {
+        let Phase::New(early) = &mut self.phase else {
+            return;
+        };
+        let early = early.take();
+        self.phase = Phase::Initialising(None);
+        if self.plan.timeout_sec > 0 {
+            let deadline = cx.now.boot.after_secs(seconds(self.plan.timeout_sec));
+            cx.push(Effect::Arm(Timer::RunTimeout, deadline));
+        }
+        cx.push(Effect::Initialise);
+        if let Some(reason) = early {
+            self.stop(reason, cx);
+        }
+    }
+
+    pub(super) fn initialised(&mut self, answer: Result<Result<(), String>, String>, cx: &mut Cx) {
+        if self.cancelled || self.timed_out {
+            return self.enter_handlers(cx);
+        }
+        match answer {
+            Err(error) => {
+                self.fail(clip(error));
+                self.enter_handlers(cx);
+            }
+            Ok(Err(reason)) => {
+                let reason = clip(reason);
+                cx.record(Fact::PreconditionsUnmet {
+                    reason: reason.clone(),
+                });
+                self.unmet = Some(reason);
+                self.cancelled = true;
+                self.enter_handlers(cx);
+            }
+            Ok(Ok(())) => {
+                self.handler = self.slot(Node::Handler(Handler::Init));
+                match self.handler {
+                    Some(slot) => {
+                        self.phase = Phase::InitHandler;
+                        self.start(slot, cx);
+                    }
+                    None => self.enter_steps(cx),
+                }
+            }
+        }
+    }
+
+    pub(super) fn init_handler_ended(&mut self, cx: &mut Cx) {
+        let end = self
+            .handler
+            .and_then(|slot| self.nodes.get(slot))
+            .and_then(|node| node.ended);
+        let well = matches!(end, Some(StepStatus::Succeeded | StepStatus::Skipped));
+        // Its failure counts as a cancellation (seed-spec 3.4), but not one that the run's time limit caused.
+        self.cancelled |= !well && !self.timed_out;
+        if self.cancelled || self.timed_out {
+            self.enter_handlers(cx);
+        } else {
+            self.enter_steps(cx);
+        }
+    }
+
+    /// No further step starts: the status is known, and its handlers follow.
+    pub(super) fn enter_handlers(&mut self, cx: &mut Cx) {
+        if std::mem::take(&mut self.delaying) {
+            cx.push(Effect::Disarm(Timer::StartDelay));
+        }
+        self.end_ladder(cx);
+        self.handler = None;
+        self.phase = Phase::Handlers(&[]);
+        self.phase = Phase::Handlers(handlers_after(self.status()));
+    }
+
+    pub(super) fn next_handler(&mut self, rest: &'static [Handler], cx: &mut Cx) {
+        self.end_ladder(cx);
+        self.handler = None;
+        if let Some((next, rest)) = rest.split_first() {
+            self.phase = Phase::Handlers(rest);
+            self.handler = self.slot(Node::Handler(*next));
+            if let Some(slot) = self.handler {
+                self.start(slot, cx);
+            }
+            return;
+        }
+        self.phase = Phase::Finishing;
+        if self.plan.timeout_sec > 0 && !self.timed_out {
+            cx.push(Effect::Disarm(Timer::RunTimeout));
+        }
+        self.kill_tree(cx);
+    }
+
+    pub(super) fn end(&mut self, cx: &mut Cx) {
+        let status = self.status();
+        self.phase = Phase::Ended;
+        cx.record(Fact::Ended {
+            status,
+            error: self.final_error(status),
+            outputs: self.outputs(),
+        });
+        cx.push(Effect::Leave);
+    }
+
+    /// The last error; before it, what aborted the run.
+    fn final_error(&self, status: RunStatus) -> Option<String> {
+        let last = self.last_error.as_deref();
+        let cause = self.unmet.as_deref().or(self.stop.as_deref());
+        match cause.filter(|_| status == RunStatus::Aborted) {
+            Some(cause) if !last.is_some_and(|last| last.starts_with(cause)) => Some(join(cause, last)),
+            Some(_) | None => last.map(str::to_owned),
+        }
+    }
+
+    /// The collected outputs in order of the steps. Of two steps with the same key the later one's value counts.
+    fn outputs(&self) -> Vec<(String, String)> {
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut outputs: Vec<(String, String)> = Vec::new();
+        let steps = self.nodes.iter().zip(&self.plan.policies).take(self.plan.steps);
+        for (node, policy) in steps {
+            let (Some(value), Some(output)) = (&node.output, &policy.output) else {
+                continue;
+            };
+            if output.omit {
+                continue;
+            }
+            let key = output.key.clone().unwrap_or_else(|| camel_case(&output.name));
+            let place = *places.entry(key.clone()).or_insert(outputs.len());
+            match outputs.get_mut(place) {
+                Some((_, old)) => old.clone_from(value),
+                None => outputs.push((key, value.clone())),
+            }
+        }
+        outputs
+    }
+}
+
+/// `TWO_WORDS` becomes `twoWords`.
+fn camel_case(name: &str) -> String {
+    let mut key = String::with_capacity(name.len());
+    for word in name.split('_').filter(|word| !word.is_empty()) {
+        let mut letters = word.chars();
+        if let Some(first) = letters.next().filter(|_| !key.is_empty()) {
+            key.extend(first.to_uppercase());
+            key.extend(letters.flat_map(char::to_lowercase));
+        } else {
+            key.extend(word.chars().flat_map(char::to_lowercase));
+        }
+    }
+    key
+}
