@@ -1,2 +1,4 @@
 //! The `proctor-shim` binary.
-fn main() {}
+fn main() -> std::process::ExitCode {
+    proctor::shim::main()
+}

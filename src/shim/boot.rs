@@ -58,7 +58,9 @@ pub(super) fn boot() -> Result<Option<Boot>, Failure> {
 
 fn prepare(channel: OwnedFd) -> Result<Option<Boot>, String> {
     let mut channel = Conn::new(channel).map_err(because("the channel"))?;
-    let Some(ToShim::Spec(spec)) = next_message(&mut channel)? else { return Ok(None) };
+    let Some(ToShim::Spec(spec)) = next_message(&mut channel)? else {
+        return Ok(None);
+    };
     let spec: ShimSpec =
         serde_json::from_slice(&spec).map_err(|error| format!("the specification: {error}"))?;
     let dag: Dag = serde_json::from_str(&spec.dag).map_err(|error| format!("the DAG: {error}"))?;
@@ -76,12 +78,23 @@ fn prepare(channel: OwnedFd) -> Result<Option<Boot>, String> {
     };
 
     become_job_user(&spec)?;
-    channel.send(&FromShim::Ready).map_err(because("telling the daemon"))?;
+    channel
+        .send(&FromShim::Ready)
+        .map_err(because("telling the daemon"))?;
     match next_message(&mut channel)? {
         Some(ToShim::Go) => {}
         _ => return Ok(None),
     }
-    Ok(Some(Boot { spec, dag, channel, entry, journal, listener, log_dir, steps }))
+    Ok(Some(Boot {
+        spec,
+        dag,
+        channel,
+        entry,
+        journal,
+        listener,
+        log_dir,
+        steps,
+    }))
 }
 
 /// Moves the channel away from descriptor 0 and puts null devices on the standard descriptors, so that nothing
@@ -120,7 +133,9 @@ fn next_message(channel: &mut Conn) -> Result<Option<ToShim>, String> {
     loop {
         if let Some(frame) = channel.next_frame().map_err(because("the daemon's message"))? {
             socket::set_nonblocking(channel.fd(), true).map_err(because("the channel"))?;
-            return codec::decode(&frame).map(Some).map_err(|error| format!("the daemon's message: {error}"));
+            return codec::decode(&frame)
+                .map(Some)
+                .map_err(|error| format!("the daemon's message: {error}"));
         }
         if channel.read_once().map_err(because("reading from the daemon"))? == Peer::Closed {
             return Ok(None);

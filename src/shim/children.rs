@@ -55,7 +55,11 @@ pub(super) struct ChildEnd {
 
 impl ChildEnd {
     pub(super) fn not_started(error: String) -> Self {
-        Self { exit: None, output: String::new(), error }
+        Self {
+            exit: None,
+            output: String::new(),
+            error,
+        }
     }
 }
 
@@ -95,7 +99,13 @@ impl Child {
     /// # Errors
     /// In words that name the program or directory, for the step's error.
     pub(super) fn start(task: TaskKey, request: Request, place: Place<'_>) -> Result<Self, String> {
-        let Request { purpose, mut argv, env, cwd, script } = request;
+        let Request {
+            purpose,
+            mut argv,
+            env,
+            cwd,
+            script,
+        } = request;
         make_working_dir(&cwd)?;
         let script = match script {
             Some((text, position)) => {
@@ -117,7 +127,10 @@ impl Child {
         let scratch = |what: &str| scratch_file(what).map_err(|error| format!("{what}: {error}"));
         let (output, errors) = match (purpose, place.streams) {
             (Purpose::Main, Some(streams)) => {
-                let tail = streams.stderr.try_clone().map_err(|error| format!("the log: {error}"))?;
+                let tail = streams
+                    .stderr
+                    .try_clone()
+                    .map_err(|error| format!("the log: {error}"))?;
                 let length = tail.metadata().map(|data| data.len()).unwrap_or(0);
                 (None, Some((tail, length)))
             }
@@ -128,7 +141,10 @@ impl Child {
         let program = find_program(&name, &env, &cwd).map_err(remove_script)?;
         let mut spawn = Spawn::new(&program);
         spawn.argv = argv.into_iter().map(OsString::from).collect();
-        spawn.env = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        spawn.env = env
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
         spawn.cwd = WorkDir::Path(cwd.clone());
         spawn.new_session = true;
         spawn.cgroup = place.steps;
@@ -155,7 +171,15 @@ impl Child {
             };
             remove_script(format!("{reason}{}", io::Error::from_raw_os_error(error.errno)))
         })?;
-        Ok(Self { pid: spawned.pid, pidfd: spawned.pidfd, task, purpose, output, errors, script })
+        Ok(Self {
+            pid: spawned.pid,
+            pidfd: spawned.pidfd,
+            task,
+            purpose,
+            output,
+            errors,
+            script,
+        })
     }
 
     /// What is left of it once it has exited. `limit` bounds a substitution's output.
@@ -179,7 +203,11 @@ impl Child {
             },
             None => String::new(),
         };
-        ChildEnd { exit: Some(exit), output, error }
+        ChildEnd {
+            exit: Some(exit),
+            output,
+            error,
+        }
     }
 }
 
@@ -199,12 +227,18 @@ pub(super) fn scratch_file(name: &str) -> io::Result<File> {
 }
 
 fn read_limited(file: &File, limit: u64) -> Result<String, String> {
-    let length = file.metadata().map_err(|error| format!("its output: {error}"))?.len();
+    let length = file
+        .metadata()
+        .map_err(|error| format!("its output: {error}"))?
+        .len();
     if length > limit {
-        return Err(format!("its output has {length} bytes; at most {limit} are allowed (max_output_size)"));
+        return Err(format!(
+            "its output has {length} bytes; at most {limit} are allowed (max_output_size)"
+        ));
     }
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-    file.read_exact_at(&mut bytes, 0).map_err(|error| format!("its output: {error}"))?;
+    file.read_exact_at(&mut bytes, 0)
+        .map_err(|error| format!("its output: {error}"))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -254,11 +288,19 @@ fn find_program(name: &str, env: &[(String, String)], cwd: &Path) -> Result<Path
             Err(reason) => Err(format!("cannot start {name}: {reason}")),
         };
     }
-    let path = env.iter().rev().find(|(key, _)| key == "PATH").map(|(_, value)| value.as_str());
+    let path = env
+        .iter()
+        .rev()
+        .find(|(key, _)| key == "PATH")
+        .map(|(_, value)| value.as_str());
     let list = path.unwrap_or("/usr/local/bin:/usr/bin:/bin");
     let mut refused = None;
     for dir in list.split(':') {
-        let path = if dir.is_empty() { cwd.join(name) } else { cwd.join(dir).join(name) };
+        let path = if dir.is_empty() {
+            cwd.join(name)
+        } else {
+            cwd.join(dir).join(name)
+        };
         match check_program(&path) {
             Ok(()) => return Ok(path),
             Err(reason) if path.exists() => refused = refused.or(Some((path, reason))),
@@ -277,7 +319,9 @@ fn check_program(path: &Path) -> Result<(), String> {
         return Err(String::from("it is a directory"));
     }
     if !data.is_file() || data.permissions().mode() & 0o111 == 0 {
-        return Err(String::from("it is not an executable file (chmod +x makes it one)"));
+        return Err(String::from(
+            "it is not an executable file (chmod +x makes it one)",
+        ));
     }
     nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).map_err(|error| error.to_string())
 }

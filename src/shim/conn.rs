@@ -70,7 +70,9 @@ impl Conn {
 
     /// The next whole frame that was read.
     pub(super) fn next_frame(&mut self) -> io::Result<Option<Vec<u8>>> {
-        self.inbox.next_frame().map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+        self.inbox
+            .next_frame()
+            .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
     }
 
     /// How a client opens the connection, once enough has been read.

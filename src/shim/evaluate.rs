@@ -18,7 +18,7 @@ use crate::dag::types::{Condition, Number, Step};
 use crate::engine::attempt::{Prepared, TryEnd};
 use crate::model::outcome::signal_name;
 use crate::model::view::RunView;
-use crate::model::{Exit, Node};
+use crate::model::{Exit, Node, RunStatus};
 
 /// Largest dotenv file, in bytes.
 const DOTENV_MAX: u64 = 1024 * 1024;
@@ -40,6 +40,7 @@ pub(super) type Flow<T> = Result<T, Halt>;
 pub(super) struct Cx<'a> {
     facts: &'a Facts,
     view: &'a RunView,
+    status: RunStatus,
     memo: &'a Memo,
     cursor: Cursor<'a>,
     ends: &'a [ChildEnd],
@@ -47,8 +48,23 @@ pub(super) struct Cx<'a> {
 }
 
 impl<'a> Cx<'a> {
-    pub(super) fn new(facts: &'a Facts, view: &'a RunView, memo: &'a Memo, ends: &'a [ChildEnd]) -> Self {
-        Self { facts, view, memo, cursor: memo.cursor(), ends, next: Cell::new(0) }
+    /// `status` is how the run stands; handlers see it as `DAG_RUN_STATUS`.
+    pub(super) fn new(
+        facts: &'a Facts,
+        view: &'a RunView,
+        status: RunStatus,
+        memo: &'a Memo,
+        ends: &'a [ChildEnd],
+    ) -> Self {
+        Self {
+            facts,
+            view,
+            status,
+            memo,
+            cursor: memo.cursor(),
+            ends,
+            next: Cell::new(0),
+        }
     }
 
     /// Takes the value, or asks for the command that must run first.
@@ -57,7 +73,12 @@ impl<'a> Cx<'a> {
             Ok(Outcome::Ready(value)) => Ok(value),
             Ok(Outcome::Pending(wanted)) => {
                 let plan = eval::shell_command(&self.facts.default_shell, wanted.command);
-                Err(Halt::Need(Box::new(request(Purpose::Substitution, plan, &wanted.scope, cwd))))
+                Err(Halt::Need(Box::new(request(
+                    Purpose::Substitution,
+                    plan,
+                    &wanted.scope,
+                    cwd,
+                ))))
             }
             Err(error) => Err(Halt::Fail(error.to_string())),
         }
@@ -117,7 +138,11 @@ impl<'a> Cx<'a> {
                 Err(need) => return Err(need),
             }
         }
-        Ok(if reasons.is_empty() { None } else { Some(reasons.join("; ")) })
+        Ok(if reasons.is_empty() {
+            None
+        } else {
+            Some(reasons.join("; "))
+        })
     }
 
     /// Why one condition is not met.
@@ -136,8 +161,7 @@ impl<'a> Cx<'a> {
                 .map_err(fail)?
         } else {
             let shell = step.and_then(|step| step.shell.as_ref());
-            let plan =
-                eval::condition_plan(&condition.condition, shell, &self.context(scope), &self.cursor);
+            let plan = eval::condition_plan(&condition.condition, shell, &self.context(scope), &self.cursor);
             let plan = self.settle(plan, cwd)?;
             let end = self.child(Purpose::Condition, plan, scope, cwd)?;
             match end.exit {
@@ -145,12 +169,13 @@ impl<'a> Cx<'a> {
                 Some(Exit::Code(code)) => {
                     eval::command_met(&condition.condition, Some(code), condition.negate)
                 }
-                Some(Exit::Signal { .. }) => {
-                    eval::command_met(&condition.condition, None, condition.negate)
-                }
+                Some(Exit::Signal { .. }) => eval::command_met(&condition.condition, None, condition.negate),
             }
         };
-        Ok(verdict.unmet())
+        Ok(match verdict {
+            eval::Verdict::Met => None,
+            eval::Verdict::Unmet(reason) => Some(reason),
+        })
     }
 
     /// The scope of a node, and its working directory.
@@ -164,11 +189,10 @@ impl<'a> Cx<'a> {
             format!("{}/{}", self.view.log_dir, names.stderr),
         );
         let handler = matches!(node, Node::Handler(_));
-        let status = super::outcome::status_of_handlers(self.view);
         let pieces = StepPieces {
             name: &step.name,
             working_dir: &cwd_text,
-            status: handler.then_some(status),
+            status: handler.then_some(self.status.as_str()),
             waiting_steps: None,
             outputs: &self.outputs_before(node),
             env: &step.env,
@@ -189,7 +213,10 @@ impl<'a> Cx<'a> {
         if let Node::Step(index) = node {
             let mut open = vec![index];
             while let Some(at) = open.pop() {
-                let depends = usize::try_from(at).ok().and_then(|at| steps.get(at)).map(|step| &step.depends);
+                let depends = usize::try_from(at)
+                    .ok()
+                    .and_then(|at| steps.get(at))
+                    .map(|step| &step.depends);
                 for before in depends.into_iter().flatten() {
                     if let Some(slot) = usize::try_from(*before).ok().and_then(|at| seen.get_mut(at))
                         && !std::mem::replace(slot, true)
@@ -262,7 +289,7 @@ pub(super) fn initialise(cx: &Cx<'_>) -> Flow<(Result<(), String>, Vec<(String, 
     };
     // The cursor goes on behind what the base used, also when the base was made in an earlier round.
     let scope = &base.scope;
-    let again = Cx::new(cx.facts, cx.view, cx.memo, cx.ends);
+    let again = Cx::new(cx.facts, cx.view, cx.status, cx.memo, cx.ends);
     drop(make_base(&again)?);
     let cwd = again.working_dir(None, scope)?;
     let unmet = again.unmet(&cx.facts.dag.preconditions, None, scope, &cwd)?;
@@ -354,7 +381,9 @@ fn effective_params(cx: &Cx<'_>) -> Flow<Vec<(String, String)>> {
 }
 
 fn step_of<'a>(cx: &Cx<'a>, node: Node) -> Flow<&'a Step> {
-    cx.facts.step(node).ok_or_else(|| Halt::Fail(format!("the DAG has no {node}")))
+    cx.facts
+        .step(node)
+        .ok_or_else(|| Halt::Fail(format!("the DAG has no {node}")))
 }
 
 /// The node's numbers and preconditions.
@@ -363,13 +392,27 @@ pub(super) fn prepare(cx: &Cx<'_>, node: Node) -> Flow<Prepared> {
     let (scope, cwd) = cx.step_scope(node, step)?;
     let (retry, repeat) = (step.retry.as_ref(), step.repeat.as_ref());
     let retry_limit = cx.whole("retry_policy.limit", retry.map(|p| &p.limit), &scope, &cwd)?;
-    let retry_interval =
-        cx.seconds("retry_policy.interval_sec", retry.map(|p| &p.interval_sec), &scope, &cwd)?;
+    let retry_interval = cx.seconds(
+        "retry_policy.interval_sec",
+        retry.map(|p| &p.interval_sec),
+        &scope,
+        &cwd,
+    )?;
     let repeat_limit = cx.whole("repeat_policy.limit", repeat.map(|p| &p.limit), &scope, &cwd)?;
-    let repeat_interval =
-        cx.seconds("repeat_policy.interval_sec", repeat.map(|p| &p.interval_sec), &scope, &cwd)?;
+    let repeat_interval = cx.seconds(
+        "repeat_policy.interval_sec",
+        repeat.map(|p| &p.interval_sec),
+        &scope,
+        &cwd,
+    )?;
     let unmet = cx.unmet(&step.preconditions, Some(step), &scope, &cwd)?;
-    Ok(Prepared { retry_limit, retry_interval, repeat_limit, repeat_interval, unmet })
+    Ok(Prepared {
+        retry_limit,
+        retry_interval,
+        repeat_limit,
+        repeat_interval,
+        unmet,
+    })
 }
 
 /// Whether the node's repeat condition is met.
@@ -413,7 +456,8 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
     }
     for (path, log, from) in copies {
         if let Err(error) = files::copy_to(log, from, &path) {
-            end.error.get_or_insert_with(|| format!("cannot write {}: {error}", path.display()));
+            end.error
+                .get_or_insert_with(|| format!("cannot write {}: {error}", path.display()));
         }
     }
     finish(cx.facts, node, tried, &mut end);
@@ -454,9 +498,14 @@ pub(super) fn finish(facts: &Facts, node: Node, tried: &Try, end: &mut TryEnd) {
 
 /// Whether a line of what the try wrote matches.
 fn matches(patterns: &[String], tried: &Try) -> bool {
-    let Ok(mut matcher) = OutputMatcher::new(patterns) else { return false };
+    let Ok(mut matcher) = OutputMatcher::new(patterns) else {
+        return false;
+    };
     let mut found = false;
-    for (log, from) in [(&tried.streams.stdout, tried.from.0), (&tried.streams.stderr, tried.from.1)] {
+    for (log, from) in [
+        (&tried.streams.stdout, tried.from.0),
+        (&tried.streams.stderr, tried.from.1),
+    ] {
         files::read_pieces(log, from, |piece| {
             found |= matcher.feed(piece);
             !found
@@ -475,5 +524,9 @@ pub(super) fn describe_exit(exit: Exit, stderr: &str) -> String {
             format!("killed by {}{dumped}", signal_name(signal))
         }
     };
-    if stderr.is_empty() { how } else { format!("{how}\nstderr (end):\n{stderr}") }
+    if stderr.is_empty() {
+        how
+    } else {
+        format!("{how}\nstderr (end):\n{stderr}")
+    }
 }

@@ -30,16 +30,25 @@ impl LogNames {
         };
         let stem = format!("{prefix}-{}", safe_name(name));
         match output {
-            LogOutput::Separate => Self { stdout: format!("{stem}.out"), stderr: format!("{stem}.err") },
-            LogOutput::Merged => Self { stdout: format!("{stem}.log"), stderr: format!("{stem}.log") },
+            LogOutput::Separate => Self {
+                stdout: format!("{stem}.out"),
+                stderr: format!("{stem}.err"),
+            },
+            LogOutput::Merged => Self {
+                stdout: format!("{stem}.log"),
+                stderr: format!("{stem}.log"),
+            },
         }
     }
 
     /// Opens both for appending: a retry goes on in the same files.
     pub(super) fn open(&self, dir: &Dir) -> io::Result<Streams> {
         let stdout = open_log(dir, &self.stdout)?;
-        let stderr =
-            if self.stdout == self.stderr { stdout.try_clone()? } else { open_log(dir, &self.stderr)? };
+        let stderr = if self.stdout == self.stderr {
+            stdout.try_clone()?
+        } else {
+            open_log(dir, &self.stderr)?
+        };
         Ok(Streams { stdout, stderr })
     }
 }
@@ -54,7 +63,13 @@ fn open_log(dir: &Dir, name: &str) -> io::Result<File> {
 
 /// A name as part of a file name: other characters become `_`, at most 60 bytes.
 fn safe_name(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
+            c
+        } else {
+            '_'
+        }
+    };
     name.chars().take(60).map(plain).collect()
 }
 
@@ -75,13 +90,22 @@ pub(super) fn captured(file: &File, from: u64, limit: u64) -> Result<String, Str
         ));
     }
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-    file.read_exact_at(&mut bytes, from).map_err(|error| format!("reading the captured output: {error}"))?;
+    file.read_exact_at(&mut bytes, from)
+        .map_err(|error| format!("reading the captured output: {error}"))?;
     Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
 /// Appends what was written to a log behind `from` to a file of the user's choice.
 pub(super) fn copy_to(log: &File, from: u64, path: &Path) -> io::Result<()> {
-    append(log, from, &OpenOptions::new().append(true).create(true).mode(0o640).open(path)?)
+    append(
+        log,
+        from,
+        &OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o640)
+            .open(path)?,
+    )
 }
 
 /// Appends what was written to a log behind `from` to another file.
@@ -108,10 +132,18 @@ pub(super) fn read_pieces(log: &File, from: u64, mut reader: impl FnMut(&[u8]) -
 /// Reads a small text file of the user's (a dotenv file). `None` if there is no regular file of that name; a
 /// FIFO or device does not hold the shim up.
 pub(super) fn read_small(path: &Path, limit: u64) -> io::Result<Option<String>> {
-    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path);
     let mut file = match opened {
         Ok(file) => file,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
             return Ok(None);
         }
         Err(error) => return Err(error),

@@ -21,7 +21,11 @@ pub(super) struct Journalled {
 impl Journalled {
     /// Takes up the journal whose header the daemon has written.
     pub(super) fn open(file: File, view: RunView) -> Result<Self, JournalError> {
-        Ok(Self { writer: Writer::resume(file)?, view, held: VecDeque::new() })
+        Ok(Self {
+            writer: Writer::resume(file)?,
+            view,
+            held: VecDeque::new(),
+        })
     }
 
     /// How the attempt stands.
@@ -45,7 +49,11 @@ impl Journalled {
     pub(super) fn record(&mut self, at: Time, fact: Fact) {
         let durable = matches!(fact, Fact::Ended { .. });
         // The view tells what happened even while the disk is full.
-        self.view.apply(&Record { seq: 0, at, fact: fact.clone() });
+        self.view.apply(&Record {
+            seq: 0,
+            at,
+            fact: fact.clone(),
+        });
         self.held.push_back((at, fact));
         self.write_held();
         if durable && self.held.is_empty() {

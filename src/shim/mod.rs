@@ -12,7 +12,6 @@ mod conn;
 mod evaluate;
 mod files;
 mod journalled;
-mod outcome;
 mod status;
 mod supervisor;
 mod task;

@@ -49,8 +49,17 @@ impl Permit {
 
 impl Client {
     pub(super) fn new(conn: Conn, cred: PeerCred) -> Self {
-        let peer = access::Peer { pid: cred.pid, uid: cred.uid, gid: cred.gid };
-        Self { conn, peer, greeted: false, leaving: false }
+        let peer = access::Peer {
+            pid: cred.pid,
+            uid: cred.uid,
+            gid: cred.gid,
+        };
+        Self {
+            conn,
+            peer,
+            greeted: false,
+            leaving: false,
+        }
     }
 
     /// Reads and answers what is there. The wishes are for the supervisor; an error ends the connection.
@@ -101,7 +110,10 @@ impl Client {
     }
 
     fn refuse(&mut self, kind: ErrorKind, message: &str) -> io::Result<()> {
-        self.conn.send(&StatusResponse::Error { kind, message: message.to_owned() })
+        self.conn.send(&StatusResponse::Error {
+            kind,
+            message: message.to_owned(),
+        })
     }
 
     fn answer(
@@ -113,7 +125,10 @@ impl Client {
         let uid = self.peer.uid;
         let attach = matches!(request, StatusRequest::Attach);
         if !permit.allows(uid) || (attach && uid != permit.daemon_uid) {
-            self.refuse(ErrorKind::Denied, &format!("user id {uid} may not do this to this attempt"))?;
+            self.refuse(
+                ErrorKind::Denied,
+                &format!("user id {uid} may not do this to this attempt"),
+            )?;
             return Ok(None);
         }
         match request {
@@ -123,8 +138,11 @@ impl Client {
             }
             StatusRequest::Stop { interrupted } => {
                 self.conn.send(&StatusResponse::Ok)?;
-                let reason =
-                    if *interrupted { StopReason::Client { uid } } else { StopReason::User { uid } };
+                let reason = if *interrupted {
+                    StopReason::Client { uid }
+                } else {
+                    StopReason::User { uid }
+                };
                 Ok(Some(Wish::Stop(reason)))
             }
             StatusRequest::Signal(signal) if crate::sys::signals::is_valid(*signal) => {

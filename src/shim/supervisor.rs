@@ -95,13 +95,25 @@ pub(super) fn run(boot: Boot) -> ExitCode {
 }
 
 fn now() -> Now {
-    Now { wall: Time(clock::wall_micros()), boot: BootTime(clock::boot_micros()) }
+    Now {
+        wall: Time(clock::wall_micros()),
+        boot: BootTime(clock::boot_micros()),
+    }
 }
 
 impl Supervisor {
     /// Records `started`, durably: only then may a step start.
     fn new(boot: Boot) -> Result<Self, Box<dyn std::error::Error>> {
-        let Boot { spec, dag, channel, entry, journal, listener, log_dir, steps } = boot;
+        let Boot {
+            spec,
+            dag,
+            channel,
+            entry,
+            journal,
+            listener,
+            log_dir,
+            steps,
+        } = boot;
         let epoll = Epoll::new()?;
         let signals = SignalPipes::open()?;
         let mut timers = Timers::new()?;
@@ -117,8 +129,13 @@ impl Supervisor {
         let mut truth = Journalled::open(journal, spec.view.clone())?;
         truth.preload(|view| preload(&dag, resume.as_ref(), view));
         let start = now();
-        truth.record_durably(start.wall, Fact::Started { pid: std::process::id() })?;
-        let entry = ProcHandle::new(entry);
+        truth.record_durably(
+            start.wall,
+            Fact::Started {
+                pid: std::process::id(),
+            },
+        )?;
+        let entry = ProcHandle::new(entry.into());
         entry.beat(start.wall)?;
         timers.arm(Alarm::Beat, start.boot.after_secs(beat_secs(spec.heartbeat_ms)));
         let max_clients = usize::try_from(spec.max_clients).unwrap_or(usize::MAX);
@@ -204,7 +221,8 @@ impl Supervisor {
     fn record(&mut self, fact: Fact) {
         self.truth.record(now().wall, fact);
         if self.truth.is_behind() {
-            self.timers.arm(Alarm::Journal, now().boot.after_secs(JOURNAL_RETRY_SECS));
+            self.timers
+                .arm(Alarm::Journal, now().boot.after_secs(JOURNAL_RETRY_SECS));
         }
     }
 
@@ -212,7 +230,8 @@ impl Supervisor {
     fn leave(&mut self) {
         self.leaving = !self.truth.is_behind();
         if !self.leaving {
-            self.timers.arm(Alarm::Journal, now().boot.after_secs(JOURNAL_RETRY_SECS));
+            self.timers
+                .arm(Alarm::Journal, now().boot.after_secs(JOURNAL_RETRY_SECS));
         }
     }
 
@@ -237,7 +256,10 @@ impl Supervisor {
             }
             Err(error) => {
                 let error = format!("cannot open the log {}: {error}", names.stdout);
-                let end = crate::engine::attempt::TryEnd { error: Some(error), ..Default::default() };
+                let end = crate::engine::attempt::TryEnd {
+                    error: Some(error),
+                    ..Default::default()
+                };
                 self.events.push_back(Event::TryEnded(key, end));
             }
         }
@@ -245,9 +267,11 @@ impl Supervisor {
 
     /// Lets a task go on until it waits for a child or is finished.
     fn drive(&mut self, key: TaskKey) {
-        let Some(mut task) = self.tasks.remove(&key) else { return };
+        let Some(mut task) = self.tasks.remove(&key) else {
+            return;
+        };
         loop {
-            match task.step(key, &self.boot, self.truth.view()) {
+            match task.step(key, &self.boot, self.truth.view(), self.engine.status()) {
                 Step::Need(request) => {
                     let purpose = request.purpose;
                     self.serial += 1;
@@ -283,7 +307,10 @@ impl Supervisor {
     fn started(&mut self, key: TaskKey, purpose: Purpose, child: &Child) {
         match (key, purpose) {
             (TaskKey::Node(node), Purpose::Main) => {
-                self.record(Fact::NodeSpawned { node: node.node, pid: child.pid });
+                self.record(Fact::NodeSpawned {
+                    node: node.node,
+                    pid: child.pid,
+                });
                 self.poke();
             }
             (TaskKey::Node(node), Purpose::Substitution) => self.bound_substitution(node),
@@ -292,13 +319,19 @@ impl Supervisor {
     }
 
     fn bound_substitution(&mut self, key: NodeKey) {
-        self.timers.arm(Alarm::Substitution(key), now().boot.after_secs(SUBSTITUTION_SECS));
+        self.timers
+            .arm(Alarm::Substitution(key), now().boot.after_secs(SUBSTITUTION_SECS));
     }
 
     /// Sends a signal to the process group of a node's running child; nothing further of it is started.
     fn signal(&mut self, key: NodeKey, signal: i32) {
-        let Some(task) = self.tasks.get_mut(&TaskKey::Node(key)) else { return };
-        task.refuse(&format!("stopped with {}", crate::model::outcome::signal_name(signal)));
+        let Some(task) = self.tasks.get_mut(&TaskKey::Node(key)) else {
+            return;
+        };
+        task.refuse(&format!(
+            "stopped with {}",
+            crate::model::outcome::signal_name(signal)
+        ));
         if let Some(child) = task.running.and_then(|pid| self.children.get(&pid)) {
             tree::ignore_gone(child.pidfd.signal_group(child.pid, signal));
         }
@@ -318,7 +351,10 @@ impl Supervisor {
             if let (Some(child), Some(status)) = (self.children.get(&pid), status)
                 && let (TaskKey::Node(key), Purpose::Main) = (child.task, child.purpose)
             {
-                self.record(Fact::NodeExited { node: key.node, exit: exit_of(status) });
+                self.record(Fact::NodeExited {
+                    node: key.node,
+                    exit: exit_of(status),
+                });
             }
             let reaped = reap::reap_pid(pid).ok().flatten().or(status);
             if let (Some(child), Some(status)) = (self.children.remove(&pid), reaped) {
@@ -351,7 +387,8 @@ impl Supervisor {
     fn on_signals(&mut self) {
         drain_pipe(&self.signals.child);
         if drain_pipe(&self.signals.stop) {
-            self.events.push_back(Event::Stop(StopReason::Signal(libc::SIGTERM)));
+            self.events
+                .push_back(Event::Stop(StopReason::Signal(libc::SIGTERM)));
         }
         self.reap();
         self.poke();
@@ -365,8 +402,10 @@ impl Supervisor {
                 Alarm::Beat => {
                     // A beat that cannot be written makes the attempt look stalled, which is the truth then.
                     drop(self.entry.beat(at.wall));
-                    self.timers
-                        .arm(Alarm::Beat, at.boot.after_secs(beat_secs(self.boot.spec.heartbeat_ms)));
+                    self.timers.arm(
+                        Alarm::Beat,
+                        at.boot.after_secs(beat_secs(self.boot.spec.heartbeat_ms)),
+                    );
                 }
                 Alarm::Substitution(key) => {
                     let text = format!("a command substitution ran longer than {SUBSTITUTION_SECS} s");
@@ -382,7 +421,8 @@ impl Supervisor {
                         self.poke();
                         self.leaving = self.engine.is_finished();
                     } else {
-                        self.timers.arm(Alarm::Journal, at.boot.after_secs(JOURNAL_RETRY_SECS));
+                        self.timers
+                            .arm(Alarm::Journal, at.boot.after_secs(JOURNAL_RETRY_SECS));
                     }
                 }
             }
@@ -434,7 +474,9 @@ impl Supervisor {
     /// Somebody deleted the entry; the daemon has made and locked a new one.
     fn replace_entry(&mut self) {
         let Some(channel) = &mut self.channel else { return };
-        let Some(fd) = channel.take_fds().pop() else { return };
+        let Some(fd) = channel.take_fds().pop() else {
+            return;
+        };
         // The new entry is taken over even if this beat fails: the old one is deleted.
         drop(self.entry.replace(fd, now().wall));
         if channel.send(&FromShim::EntryReplaced).is_err() {
@@ -450,7 +492,9 @@ impl Supervisor {
             }
             let token = self.next_client;
             self.next_client += 1;
-            let Ok(cred) = socket::peer_cred(&fd) else { continue };
+            let Ok(cred) = socket::peer_cred(&fd) else {
+                continue;
+            };
             if let Ok(conn) = Conn::new(fd)
                 && self.epoll.add(conn.fd(), token, Ready::READ).is_ok()
             {
@@ -460,10 +504,17 @@ impl Supervisor {
     }
 
     fn serve_client(&mut self, token: u64) {
-        let Some(mut client) = self.clients.remove(&token) else { return };
-        let permit =
-            Permit { daemon_uid: self.boot.spec.daemon_uid, job_uid: self.boot.spec.user.uid };
-        let served = client.conn.flush().and_then(|()| client.serve(self.truth.view(), permit));
+        let Some(mut client) = self.clients.remove(&token) else {
+            return;
+        };
+        let permit = Permit {
+            daemon_uid: self.boot.spec.daemon_uid,
+            job_uid: self.boot.spec.user.uid,
+        };
+        let served = client
+            .conn
+            .flush()
+            .and_then(|()| client.serve(self.truth.view(), permit));
         let Ok(wishes) = served else {
             drop(self.epoll.delete(client.conn.fd()));
             return;
@@ -500,8 +551,16 @@ impl Supervisor {
 
     fn signal_steps(&mut self, signal: i32) {
         for child in self.children.values() {
-            if matches!((child.task, child.purpose), (TaskKey::Node(NodeKey { node: Node::Step(_), .. }), Purpose::Main))
-            {
+            if matches!(
+                (child.task, child.purpose),
+                (
+                    TaskKey::Node(NodeKey {
+                        node: Node::Step(_),
+                        ..
+                    }),
+                    Purpose::Main
+                )
+            ) {
                 tree::ignore_gone(child.pidfd.signal_group(child.pid, signal));
             }
         }

@@ -13,7 +13,7 @@ use crate::dag::eval::{Memo, Scope};
 use crate::dag::types::{Dag, LogOutput, Shell, Step as DagStep};
 use crate::engine::attempt::{Event, NodeKey, TryEnd};
 use crate::model::view::RunView;
-use crate::model::{Exit, Fact, Handler, Node};
+use crate::model::{Exit, Fact, Handler, Node, RunStatus};
 use crate::wire::shim::ShimSpec;
 
 /// Names a task.
@@ -43,8 +43,16 @@ pub(super) struct Base {
 
 impl Facts {
     pub(super) fn new(spec: ShimSpec, dag: Dag) -> Self {
-        let default_shell = Shell { program: spec.default_shell.clone(), args: Vec::new() };
-        Self { spec, dag, default_shell, base: OnceCell::new() }
+        let default_shell = Shell {
+            program: spec.default_shell.clone(),
+            args: Vec::new(),
+        };
+        Self {
+            spec,
+            dag,
+            default_shell,
+            base: OnceCell::new(),
+        }
     }
 
     /// The definition of a node.
@@ -56,12 +64,17 @@ impl Facts {
     }
 
     fn handler(&self, handler: Handler) -> Option<&DagStep> {
-        self.dag.handlers.iter().find(|(known, _)| *known == handler).map(|(_, step)| step)
+        self.dag
+            .handlers
+            .iter()
+            .find(|(known, _)| *known == handler)
+            .map(|(_, step)| step)
     }
 
     pub(super) fn log_names(&self, node: Node) -> LogNames {
-        let (name, output) =
-            self.step(node).map_or(("unknown", LogOutput::Separate), |step| (&*step.name, step.log_output));
+        let (name, output) = self.step(node).map_or(("unknown", LogOutput::Separate), |step| {
+            (&*step.name, step.log_output)
+        });
         LogNames::of(node, name, output)
     }
 }
@@ -92,7 +105,11 @@ impl Work {
             merged = Some(std::mem::replace(&mut streams.stdout, scratch));
         }
         let from = (files::length(&streams.stdout), files::length(&streams.stderr));
-        Self::Execute(Box::new(Try { streams, from, merged }))
+        Self::Execute(Box::new(Try {
+            streams,
+            from,
+            merged,
+        }))
     }
 }
 
@@ -119,7 +136,14 @@ pub(super) enum Step {
 
 impl Task {
     pub(super) fn new(work: Work) -> Self {
-        Self { work, memo: Memo::new(), ends: Vec::new(), asked: None, refused: None, running: None }
+        Self {
+            work,
+            memo: Memo::new(),
+            ends: Vec::new(),
+            asked: None,
+            refused: None,
+            running: None,
+        }
     }
 
     /// Files for the output of the step's commands.
@@ -149,8 +173,8 @@ impl Task {
     }
 
     /// Runs the task as far as it comes.
-    pub(super) fn step(&mut self, key: TaskKey, facts: &Facts, view: &RunView) -> Step {
-        let cx = evaluate::Cx::new(facts, view, &self.memo, &self.ends);
+    pub(super) fn step(&mut self, key: TaskKey, facts: &Facts, view: &RunView, status: RunStatus) -> Step {
+        let cx = evaluate::Cx::new(facts, view, status, &self.memo, &self.ends);
         let halted = match (key, &self.work) {
             (TaskKey::Initialise, _) => evaluate::initialise(&cx).map(|(met, params)| {
                 let facts = vec![Fact::Params { params }];
@@ -189,12 +213,14 @@ impl Task {
             (TaskKey::Node(key), Work::Prepare | Work::Initialise) => {
                 (Event::Prepared(key, Err(error)), Vec::new())
             }
-            (TaskKey::Node(key), Work::CheckRepeat) => {
-                (Event::RepeatChecked(key, Err(error)), Vec::new())
-            }
+            (TaskKey::Node(key), Work::CheckRepeat) => (Event::RepeatChecked(key, Err(error)), Vec::new()),
             (TaskKey::Node(key), Work::Execute(tried)) => {
                 let exit = self.ends.iter().rev().find_map(|end| end.exit);
-                let mut end = TryEnd { exit, error: Some(error), ..TryEnd::default() };
+                let mut end = TryEnd {
+                    exit,
+                    error: Some(error),
+                    ..TryEnd::default()
+                };
                 evaluate::finish(facts, key.node, tried, &mut end);
                 try_ended(key, facts, end)
             }
@@ -205,11 +231,16 @@ impl Task {
 
 /// The end of a try, with its captured output as a fact before it.
 fn try_ended(key: NodeKey, facts: &Facts, end: TryEnd) -> (Event, Vec<Fact>) {
-    let name = facts.step(key.node).and_then(|step| step.output.as_ref()).map(|output| &output.name);
-    let output = name.zip(end.output.as_ref()).map(|(name, value)| Fact::NodeOutput {
-        node: key.node,
-        name: name.clone(),
-        value: value.clone(),
-    });
+    let name = facts
+        .step(key.node)
+        .and_then(|step| step.output.as_ref())
+        .map(|output| &output.name);
+    let output = name
+        .zip(end.output.as_ref())
+        .map(|(name, value)| Fact::NodeOutput {
+            node: key.node,
+            name: name.clone(),
+            value: value.clone(),
+        });
     (Event::TryEnded(key, end), output.into_iter().collect())
 }

@@ -192,7 +192,11 @@ pub fn unlink_socket_if_same(path: &Path, device: u64, inode: u64) -> io::Result
 /// # Errors
 /// `EPIPE` when the peer is gone, `WouldBlock` on a full non-blocking socket.
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
-    Ok(socket::send(fd.as_raw_fd(), bytes, socket::MsgFlags::MSG_NOSIGNAL)?)
+    Ok(socket::send(
+        fd.as_raw_fd(),
+        bytes,
+        socket::MsgFlags::MSG_NOSIGNAL,
+    )?)
 }
 
 /// Makes a descriptor non-blocking, or blocking.

@@ -10,7 +10,7 @@ mod walk;
 pub use find::{CgroupUnavailable, id_of_process, own_path};
 pub use stats::CgroupStats;
 
-use super::files::Dir;
+use super::files::{self, Dir};
 use super::pidfd::PidFd;
 use std::collections::HashMap;
 use std::fs::File;
