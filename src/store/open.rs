@@ -43,7 +43,7 @@ pub(super) fn writer(path: &Path, wait: Duration, migrations: &[&str]) -> Result
         Err(error) => return Err(OpenError::io(path, error)),
     };
     match File::open(path) {
-        Ok(file) => look(path, file, schema::newest(migrations))?,
+        Ok(file) => look(path, file, wal, schema::newest(migrations))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if wal > 0 {
                 return Err(OpenError::corrupt(
@@ -109,7 +109,7 @@ fn prepare(connection: &Connection, wait: Duration) -> rusqlite::Result<()> {
 }
 
 /// Reads the header without SQLite, which would already make files beside it.
-fn look(path: &Path, file: File, known: u32) -> Result<(), OpenError> {
+fn look(path: &Path, file: File, wal: u64, known: u32) -> Result<(), OpenError> {
     let other = |what: &str| OpenError::NotADatabase {
         path: path.to_owned(),
         what: what.to_owned(),
@@ -142,7 +142,24 @@ fn look(path: &Path, file: File, known: u32) -> Result<(), OpenError> {
             known,
         });
     }
-    Ok(())
+    match promised(&header) {
+        // With a log the file may be behind its header: the log has the pages.
+        Some(bytes) if wal == 0 && meta.len() < bytes => {
+            let what = format!("it has {} bytes of {bytes}", meta.len());
+            Err(OpenError::corrupt(path, what))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The size of the file as its header tells it, if the header's number of pages is valid (file format, 1.3.7).
+fn promised(header: &[u8]) -> Option<u64> {
+    let page = match u64::from(number(header, 16)? >> 16) {
+        1 => 65536,
+        size => size,
+    };
+    let valid = number(header, 24)? == number(header, 92)?;
+    valid.then_some(page * u64::from(number(header, 28)?))
 }
 
 fn number(header: &[u8], at: usize) -> Option<u32> {

@@ -11,7 +11,7 @@ use super::OpenError;
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("v1.sql")];
 
 /// Tables and indexes that the newest version has.
-const OBJECTS: [&str; 14] = [
+pub(super) const OBJECTS: [&str; 14] = [
     "words",
     "dags",
     "runs",
