@@ -1,4 +1,5 @@
 //! The store under SIGKILL and on a full disk. The test binary runs itself as the process that is killed.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail like the tests")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -117,14 +118,10 @@ fn check_whole(store: &Store) -> u64 {
     }
 }
 
-/// Not a test of its own: the process that is killed. Without the variable it has nothing to do.
-#[test]
-fn child_that_writes() {
-    let Some(path) = std::env::var_os(DATABASE) else {
-        return;
-    };
+/// The process that is killed.
+fn write_for_ever(path: &Path) {
     let first: u64 = std::env::var(FIRST).unwrap().parse().unwrap();
-    let (store, answers) = open(Path::new(&path));
+    let (store, answers) = open(path);
     let mut next = first;
     loop {
         while next < first + WINDOW {
@@ -142,7 +139,11 @@ fn child_that_writes() {
 
 fn child(path: &Path, first: u64) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_that_writes", "--nocapture"])
+        .args([
+            "--exact",
+            "what_was_acknowledged_survives_sigkill_and_nothing_is_there_by_half",
+            "--nocapture",
+        ])
         .env(DATABASE, path)
         .env(FIRST, first.to_string())
         .stdout(Stdio::piped())
@@ -152,6 +153,9 @@ fn child(path: &Path, first: u64) -> Child {
 
 #[test]
 fn what_was_acknowledged_survives_sigkill_and_nothing_is_there_by_half() {
+    if let Some(path) = std::env::var_os(DATABASE) {
+        return write_for_ever(Path::new(&path));
+    }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("proctor.db");
     let mut first = 0;
@@ -185,13 +189,8 @@ fn what_was_acknowledged_survives_sigkill_and_nothing_is_there_by_half() {
     }
 }
 
-/// Runs as root in a mount namespace of its own, on a file system of one megabyte.
-#[test]
-fn child_on_a_small_disk() {
-    let Some(dir) = std::env::var_os(DIRECTORY) else {
-        return;
-    };
-    let dir = Path::new(&dir);
+/// Runs in a mount namespace of its own, on a file system of one megabyte.
+fn write_on_a_small_disk(dir: &Path) {
     let filler = dir.join("filler");
     let (store, answers) = open(&dir.join("proctor.db"));
     let mut next = 0;
@@ -247,13 +246,16 @@ fn child_on_a_small_disk() {
 
 #[test]
 fn a_full_disk_is_told_and_survived() {
+    if let Some(dir) = std::env::var_os(DIRECTORY) {
+        return write_on_a_small_disk(Path::new(&dir));
+    }
     let dir = tempfile::tempdir().unwrap();
     let mount =
         "mount -t tmpfs -o size=1m,mode=0700 none \"$PROCTOR_TEST_DIRECTORY\" || exit 77; exec \"$0\" \"$@\"";
     let output = Command::new("unshare")
         .args(["--mount", "--", "sh", "-c", mount])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "child_on_a_small_disk", "--nocapture"])
+        .args(["--exact", "a_full_disk_is_told_and_survived", "--nocapture"])
         .env(DIRECTORY, dir.path())
         .output();
     let output = match output {

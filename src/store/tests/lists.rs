@@ -36,7 +36,8 @@ fn history_is_filtered_and_the_newest_is_first() {
     let bench = filled();
     let all = Filter::default;
     assert_eq!(ids(&bench, &all()), ["f", "e", "d", "c", "b", "a"]);
-    let etl = Some(DagName::new("etl").unwrap());
+    let name = DagName::new("etl").unwrap();
+    let etl = Some(name.clone());
     assert_eq!(
         ids(
             &bench,
@@ -47,7 +48,8 @@ fn history_is_filtered_and_the_newest_is_first() {
         ),
         ["f", "d", "c", "a"]
     );
-    let unknown = Some(DagName::new("unknown").unwrap());
+    let nobody = DagName::new("unknown").unwrap();
+    let unknown = Some(nobody.clone());
     assert!(
         ids(
             &bench,
@@ -104,10 +106,10 @@ fn history_is_filtered_and_the_newest_is_first() {
     };
     assert_eq!(ids(&bench, &every), ["c", "a"]);
     assert_eq!(
-        bench.reader().latest_run(&etl.unwrap()).unwrap(),
+        bench.reader().latest_run(&name).unwrap(),
         Some(run_ref("etl", "f"))
     );
-    assert_eq!(bench.reader().latest_run(&unknown.unwrap()).unwrap(), None);
+    assert_eq!(bench.reader().latest_run(&nobody).unwrap(), None);
 }
 
 #[test]

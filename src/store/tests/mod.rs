@@ -3,6 +3,7 @@
 mod changes;
 mod lists;
 mod opening;
+mod retries;
 mod scale;
 mod writing;
 
@@ -39,7 +40,7 @@ pub(super) fn ignore() -> Done {
 /// A store in a directory of its own.
 pub(super) struct Bench {
     pub(super) store: Option<Store>,
-    answers: Receiver<(u64, Result<(), Error>)>,
+    answers: Answers,
     next: u64,
     pub(super) dir: TempDir,
 }
@@ -91,7 +92,8 @@ impl Bench {
     }
 }
 
-type Opened = (Store, Receiver<(u64, Result<(), Error>)>);
+type Answers = Receiver<(u64, Result<(), Error>)>;
+type Opened = (Store, Answers);
 
 pub(super) fn open(path: &std::path::Path) -> Result<Opened, OpenError> {
     let (sender, answers) = mpsc::channel();

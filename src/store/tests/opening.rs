@@ -9,9 +9,7 @@ use super::super::{open as opening, schema};
 use super::*;
 
 fn refusal(path: &Path) -> OpenError {
-    Store::open(path, options(), ignore())
-        .err()
-        .expect("opening should be refused")
+    Store::open(path, options(), ignore()).expect_err("opening should be refused")
 }
 
 fn made() -> (TempDir, PathBuf) {

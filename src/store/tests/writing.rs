@@ -7,7 +7,7 @@ use super::*;
 
 /// A store whose writer stands still behind the answer of batch 0 until the sender is dropped, so that what is
 /// submitted meanwhile becomes one group.
-fn gated(path: &std::path::Path) -> (Store, Sender<()>, Receiver<(u64, Result<(), Error>)>) {
+fn gated(path: &std::path::Path) -> (Store, Sender<()>, Answers) {
     let (gate, closed) = channel::<()>();
     let (sender, answers) = channel();
     let done: Done = Box::new(move |number, result| {
