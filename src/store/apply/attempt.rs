@@ -1,0 +1,187 @@
+//! Changes of an attempt that exists.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::model::change::{AttemptIdentity, Change};
+use crate::model::view::StepView;
+use crate::model::{AttemptId, Node, RunStatus, Time};
+
+use super::rows::AttemptRow;
+use super::{check_final, run};
+use crate::store::error::Fault;
+use crate::store::{LogDir, codes};
+
+const FLAG_TIMED_OUT: i64 = 1;
+const FLAG_KILL_ESCALATED: i64 = 2;
+const FLAG_REPEATED: i64 = 1;
+const FLAG_TOLERATED: i64 = 2;
+
+const RUNNING: i64 = codes::run_status(RunStatus::Running);
+
+pub(super) fn identify(
+    db: &Connection,
+    attempt: &AttemptId,
+    identity: &AttemptIdentity,
+) -> Result<(), Fault> {
+    let row = AttemptRow::get(db, attempt)?;
+    run(
+        db,
+        "UPDATE held SET pid = ?2, pidfs_inode = ?3, start_ticks = ?4, boot_id = ?5, cgroup_id = ?6
+         WHERE attempt = ?1 AND ended = 0",
+        params![
+            row.id,
+            identity.pid,
+            identity.pidfs_inode.map(u64::cast_signed),
+            identity.start_ticks.map(u64::cast_signed),
+            identity.boot_id,
+            identity.cgroup_id.map(u64::cast_signed),
+        ],
+    )
+}
+
+pub(super) fn start(
+    db: &Connection,
+    attempt: &AttemptId,
+    at: Time,
+    params: Option<&[(String, String)]>,
+) -> Result<(), Fault> {
+    let row = AttemptRow::get(db, attempt)?;
+    if row.ended {
+        return Ok(());
+    }
+    // Told and empty is not the same as not told.
+    let params = params.map(codes::json).transpose()?;
+    run(
+        db,
+        "UPDATE attempts SET status = ?2, started_at = COALESCE(started_at, ?3), params = COALESCE(?4, params)
+         WHERE id = ?1",
+        params![row.id, RUNNING, at.0, params],
+    )?;
+    run(
+        db,
+        "UPDATE runs SET status = ?2 WHERE id = ?1",
+        [row.run, RUNNING],
+    )
+}
+
+pub(super) fn step(
+    db: &Connection,
+    attempt: &AttemptId,
+    node: Node,
+    view: &StepView,
+    log_dir: &LogDir,
+) -> Result<(), Fault> {
+    let row = AttemptRow::get(db, attempt)?;
+    let code = codes::node(node);
+    if row.ended && is_done(db, row.id, code)? {
+        return Ok(());
+    }
+    let dir = log_dir(row.intended_at, attempt);
+    let stdout = view.stdout.as_deref().map(|path| codes::shorten(&dir, path));
+    let stderr = match (&view.stdout, &view.stderr) {
+        (Some(out), Some(err)) if out == err => Some(""),
+        (_, err) => err.as_deref().map(|path| codes::shorten(&dir, path)),
+    };
+    let flags = i64::from(view.repeated) * FLAG_REPEATED + i64::from(view.tolerated) * FLAG_TOLERATED;
+    run(
+        db,
+        "INSERT OR REPLACE INTO steps (attempt, node, status, flags, retries, executions, started_at, finished_at,
+             next_try_at, pid, exit_code, exit, stdout, stderr, error, variables)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        params![
+            row.id,
+            code,
+            codes::step_status(view.status),
+            flags,
+            view.retry_count,
+            view.done_count,
+            view.started_at.map(|at| at.0),
+            view.finished_at.map(|at| at.0),
+            view.next_try_at.map(|at| at.0),
+            view.pid,
+            view.exit_code,
+            view.exit.map(codes::exit),
+            stdout,
+            stderr,
+            view.error,
+            codes::json_list(&view.variables)?,
+        ],
+    )?;
+    if row.ended { count_done(db, row.id) } else { Ok(()) }
+}
+
+fn is_done(db: &Connection, attempt: i64, node: i64) -> Result<bool, Fault> {
+    let status = db
+        .prepare_cached("SELECT status FROM steps WHERE attempt = ?1 AND node = ?2")?
+        .query_row([attempt, node], |row| row.get(0))
+        .optional()?;
+    status.map_or(Ok(false), |code| Ok(codes::to_step_status(code)?.is_done()))
+}
+
+fn count_done(db: &Connection, attempt: i64) -> Result<(), Fault> {
+    let sql = format!(
+        "UPDATE attempts SET done = (SELECT count(*) FROM steps
+             WHERE attempt = ?1 AND node >= 0 AND status IN ({})) WHERE id = ?1",
+        codes::done_statuses()
+    );
+    run(db, &sql, [attempt])
+}
+
+pub(super) fn end(db: &Connection, change: &Change) -> Result<(), Fault> {
+    let Change::End {
+        attempt,
+        status,
+        error,
+        lost,
+        outputs,
+        timed_out,
+        kill_escalated,
+        at,
+    } = change
+    else {
+        return Ok(());
+    };
+    let row = AttemptRow::get(db, attempt)?;
+    if row.ended {
+        return Ok(());
+    }
+    check_final(*status)?;
+    let flags = i64::from(*timed_out) * FLAG_TIMED_OUT + i64::from(*kill_escalated) * FLAG_KILL_ESCALATED;
+    run(
+        db,
+        "UPDATE attempts SET status = ?2, ended_at = ?3, error = ?4, lost = ?5, outputs = ?6, flags = ?7,
+                             stop = (SELECT stop FROM runs WHERE id = attempts.run)
+         WHERE id = ?1",
+        params![
+            row.id,
+            codes::run_status(*status),
+            at.0,
+            error,
+            codes::json_option(lost.as_ref())?,
+            codes::json_list(outputs)?,
+            flags,
+        ],
+    )?;
+    count_done(db, row.id)?;
+    run(
+        db,
+        "UPDATE runs SET status = ?2 WHERE id = ?1",
+        [row.run, codes::run_status(*status)],
+    )?;
+    run(
+        db,
+        "UPDATE held SET ended = 1, pid = NULL, pidfs_inode = NULL, start_ticks = NULL, boot_id = NULL, cgroup_id = NULL
+         WHERE attempt = ?1",
+        [row.id],
+    )
+}
+
+/// Whether the time limit was over, and whether SIGKILL ended the grace period.
+pub(in crate::store) fn attempt_flags(flags: i64) -> (bool, bool) {
+    (flags & FLAG_TIMED_OUT != 0, flags & FLAG_KILL_ESCALATED != 0)
+}
+
+/// Whether the step was repeated, and whether its failure is tolerated.
+pub(in crate::store) fn step_flags(flags: i64) -> (bool, bool) {
+    (flags & FLAG_REPEATED != 0, flags & FLAG_TOLERATED != 0)
+}

@@ -1,0 +1,249 @@
+//! What each change does to the rows. Runs inside the writer's transaction; an error leaves the caller to roll
+//! back. A terminal status never changes.
+
+mod attempt;
+mod rows;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::model::change::{Change, NewRun};
+use crate::model::{AttemptId, RunRef, RunStatus, Time};
+
+use super::error::Fault;
+use super::{LogDir, codes};
+use attempt::{end, identify, start, step};
+use rows::{AttemptRow, RunRow};
+
+pub(super) use attempt::{attempt_flags, step_flags};
+
+/// Where the queue's positions begin: there is room on both sides, since a run may come back to the head.
+pub(super) const FIRST_POSITION: i64 = 1 << 40;
+
+const QUEUED: i64 = codes::run_status(RunStatus::Queued);
+
+/// Applies one change.
+pub(super) fn apply(db: &Connection, change: &Change, log_dir: &LogDir) -> Result<(), Fault> {
+    match change {
+        Change::Accept(new) => accept(db, new),
+        Change::Requeue { run, at: _ } => requeue(db, run),
+        Change::Intend {
+            run,
+            attempt,
+            number,
+            at,
+        } => intend(db, run, attempt, *number, *at),
+        Change::Identify { attempt, identity } => identify(db, attempt, identity),
+        Change::Unlaunch { attempt } => unlaunch(db, attempt),
+        Change::Start { attempt, at, params } => start(db, attempt, *at, params.as_deref()),
+        Change::Step { attempt, node, view } => step(db, attempt, *node, view, log_dir),
+        Change::Offset { attempt, offset } => {
+            let row = AttemptRow::get(db, attempt)?;
+            let sql = "UPDATE held SET offset = ?2 WHERE attempt = ?1";
+            run(db, sql, params![row.id, offset.cast_signed()])
+        }
+        Change::Stop {
+            run: which,
+            reason,
+            at,
+        } => {
+            let row = RunRow::get(db, which)?;
+            if row.status.is_terminal() {
+                return Ok(());
+            }
+            let sql = "UPDATE runs SET stop = ?2, stopped_at = ?3 WHERE id = ?1";
+            run(db, sql, params![row.id, codes::json(reason)?, at.0])
+        }
+        Change::End { .. } => end(db, change),
+        Change::EndQueued {
+            run,
+            status,
+            error,
+            at,
+        } => end_queued(db, run, *status, error.as_deref(), *at),
+        Change::Clean { attempt } => run(
+            db,
+            "DELETE FROM held WHERE ended = 1 AND attempt = (SELECT id FROM attempts WHERE attempt = ?1)",
+            [attempt.as_str()],
+        ),
+    }
+}
+
+fn run(db: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<(), Fault> {
+    db.prepare_cached(sql)?.execute(params)?;
+    Ok(())
+}
+
+fn word(db: &Connection, word: &str) -> Result<i64, Fault> {
+    let known = db
+        .prepare_cached("SELECT id FROM words WHERE word = ?1")?
+        .query_row([word], |row| row.get(0))
+        .optional()?;
+    match known {
+        Some(id) => Ok(id),
+        None => Ok(db
+            .prepare_cached("INSERT INTO words (word) VALUES (?1)")?
+            .insert([word])?),
+    }
+}
+
+fn snapshot(db: &Connection, new: &NewRun) -> Result<i64, Fault> {
+    let known = db
+        .prepare_cached("SELECT id FROM dags WHERE hash = ?1")?
+        .query_row([&new.dag_hash], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    let count = i64::try_from(new.steps.len()).unwrap_or(i64::MAX);
+    let steps = codes::json(&new.steps)?;
+    let handlers = codes::json(&new.handlers)?;
+    Ok(db
+        .prepare_cached("INSERT INTO dags (hash, count, steps, handlers, json) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .insert(params![new.dag_hash, count, steps, handlers, new.dag])?)
+}
+
+fn enqueue(db: &Connection, run_row: i64, group: i64) -> Result<(), Fault> {
+    run(
+        db,
+        "INSERT INTO queue (position, run, grp)
+         VALUES ((SELECT COALESCE(max(position) + 1, ?3) FROM queue), ?1, ?2)",
+        [run_row, group, FIRST_POSITION],
+    )
+}
+
+fn enqueue_at_head(db: &Connection, run_row: i64) -> Result<(), Fault> {
+    run(
+        db,
+        "INSERT INTO queue (position, run, grp)
+         VALUES ((SELECT COALESCE(min(position) - 1, ?2) FROM queue), ?1, (SELECT grp FROM runs WHERE id = ?1))",
+        [run_row, FIRST_POSITION],
+    )
+}
+
+fn accept(db: &Connection, new: &NewRun) -> Result<(), Fault> {
+    if RunRow::find(db, &new.run)?.is_some() {
+        return Err(Fault::Exists);
+    }
+    let dag = word(db, new.run.dag.as_str())?;
+    let group = word(db, new.group.as_str())?;
+    let base_dir = word(db, &new.base_dir)?;
+    let snapshot = snapshot(db, new)?;
+    let params = codes::json_list(&new.params)?;
+    let params_json = Some(&new.params_json).filter(|text| !text.is_empty());
+    let id = db
+        .prepare_cached(
+            "INSERT INTO runs (dag, run_id, snapshot, grp, base_dir, capacity, owner, trigger, created_at,
+                               status, attempts, launched, params, params_json)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, ?11, ?12)",
+        )?
+        .insert(params![
+            dag,
+            new.run.id.as_str(),
+            snapshot,
+            group,
+            base_dir,
+            new.capacity,
+            new.owner,
+            codes::trigger(new.trigger),
+            new.created_at.0,
+            QUEUED,
+            params,
+            params_json,
+        ])?;
+    enqueue(db, id, group)
+}
+
+fn requeue(db: &Connection, which: &RunRef) -> Result<(), Fault> {
+    let row = RunRow::get(db, which)?;
+    if !row.status.is_terminal() {
+        return Err(Fault::text(format!(
+            "run {which} is {}: only an ended run can be put into the queue again",
+            row.status
+        )));
+    }
+    run(
+        db,
+        "UPDATE runs SET status = ?2, launched = 0, error = NULL, ended_at = NULL, stop = NULL, stopped_at = NULL
+         WHERE id = ?1",
+        [row.id, QUEUED],
+    )?;
+    enqueue(db, row.id, row.group)
+}
+
+fn intend(db: &Connection, which: &RunRef, attempt: &AttemptId, number: u32, at: Time) -> Result<(), Fault> {
+    let row = RunRow::get(db, which)?;
+    let left = db
+        .prepare_cached("DELETE FROM queue WHERE run = ?1")?
+        .execute([row.id])?;
+    if left == 0 {
+        return Err(Fault::text(format!("run {which} is not in the queue")));
+    }
+    let id = db
+        .prepare_cached(
+            "INSERT INTO attempts (run, number, attempt, status, intended_at, flags) VALUES (?1, ?2, ?3, ?4, ?5, 0)",
+        )?
+        .insert(params![row.id, number, attempt.as_str(), QUEUED, at.0])?;
+    run(
+        db,
+        "INSERT INTO held (attempt, ended, offset) VALUES (?1, 0, 0)",
+        [id],
+    )?;
+    run(
+        db,
+        "UPDATE runs SET attempts = ?2, launched = 1 WHERE id = ?1",
+        params![row.id, number],
+    )
+}
+
+fn unlaunch(db: &Connection, attempt: &AttemptId) -> Result<(), Fault> {
+    let row = AttemptRow::get(db, attempt)?;
+    if row.started || row.ended {
+        return Err(Fault::text(format!(
+            "attempt {attempt} has started: it cannot be taken back"
+        )));
+    }
+    run(db, "DELETE FROM held WHERE attempt = ?1", [row.id])?;
+    run(db, "DELETE FROM steps WHERE attempt = ?1", [row.id])?;
+    run(db, "DELETE FROM attempts WHERE id = ?1", [row.id])?;
+    run(
+        db,
+        "UPDATE runs SET status = ?2, launched = 0,
+                         attempts = (SELECT COALESCE(max(number), 0) FROM attempts WHERE run = ?1)
+         WHERE id = ?1",
+        [row.run, QUEUED],
+    )?;
+    enqueue_at_head(db, row.run)
+}
+
+fn end_queued(
+    db: &Connection,
+    which: &RunRef,
+    status: RunStatus,
+    error: Option<&str>,
+    at: Time,
+) -> Result<(), Fault> {
+    let row = RunRow::get(db, which)?;
+    if row.status.is_terminal() {
+        return Ok(());
+    }
+    if row.launched {
+        return Err(Fault::text(format!(
+            "run {which} has a live attempt: it ends with that"
+        )));
+    }
+    check_final(status)?;
+    run(db, "DELETE FROM queue WHERE run = ?1", [row.id])?;
+    run(
+        db,
+        "UPDATE runs SET status = ?2, error = ?3, ended_at = ?4 WHERE id = ?1",
+        params![row.id, codes::run_status(status), error, at.0],
+    )
+}
+
+fn check_final(status: RunStatus) -> Result<(), Fault> {
+    if status.is_terminal() {
+        Ok(())
+    } else {
+        Err(Fault::text(format!("`{status}` is not a final status")))
+    }
+}

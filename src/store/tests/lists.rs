@@ -1,0 +1,156 @@
+//! Lists and filters.
+
+use super::super::{Counts, Cursor, Filter};
+use super::*;
+
+fn ids(bench: &Bench, filter: &Filter) -> Vec<String> {
+    let page = bench.reader().history(filter).unwrap();
+    page.runs.iter().map(|run| run.run.id.to_string()).collect()
+}
+
+fn filled() -> Bench {
+    let mut bench = Bench::new();
+    bench.ok(life("etl", "a", 10));
+    bench.ok(life("web", "b", 20));
+    bench.ok(life("etl", "c", 20));
+    let failed = run_ref("etl", "d");
+    let mut of_other = new_run("etl", "d", 30);
+    of_other.owner = 7;
+    bench.ok(vec![
+        Change::Accept(Box::new(of_other)),
+        intend(&failed, 1, 30),
+        end(&failed, 1, RunStatus::Failed, 31),
+    ]);
+    let live = run_ref("web", "e");
+    bench.ok(vec![
+        accept("web", "e", 40),
+        intend(&live, 1, 41),
+        start(&live, 1, 42),
+    ]);
+    bench.ok(vec![accept("etl", "f", 50)]);
+    bench
+}
+
+#[test]
+fn history_is_filtered_and_the_newest_is_first() {
+    let bench = filled();
+    let all = Filter::default;
+    assert_eq!(ids(&bench, &all()), ["f", "e", "d", "c", "b", "a"]);
+    let name = DagName::new("etl").unwrap();
+    let etl = Some(name.clone());
+    assert_eq!(
+        ids(
+            &bench,
+            &Filter {
+                dag: etl.clone(),
+                ..all()
+            }
+        ),
+        ["f", "d", "c", "a"]
+    );
+    let nobody = DagName::new("unknown").unwrap();
+    let unknown = Some(nobody.clone());
+    assert!(
+        ids(
+            &bench,
+            &Filter {
+                dag: unknown.clone(),
+                ..all()
+            }
+        )
+        .is_empty()
+    );
+    assert_eq!(
+        ids(
+            &bench,
+            &Filter {
+                owner: Some(7),
+                ..all()
+            }
+        ),
+        ["d"]
+    );
+    let between = Filter {
+        from: Some(Time(20)),
+        to: Some(Time(40)),
+        ..all()
+    };
+    assert_eq!(ids(&bench, &between), ["d", "c", "b"]);
+    let with = |statuses: &[RunStatus]| Filter {
+        statuses: statuses.to_vec(),
+        ..all()
+    };
+    assert_eq!(ids(&bench, &with(&[RunStatus::Failed])), ["d"]);
+    assert_eq!(ids(&bench, &with(&[RunStatus::Running])), ["e"]);
+    assert_eq!(
+        ids(&bench, &with(&[RunStatus::Running, RunStatus::Queued])),
+        ["f", "e"]
+    );
+    assert_eq!(
+        ids(&bench, &with(&[RunStatus::Running, RunStatus::Failed])),
+        ["e", "d"]
+    );
+    let both = Filter {
+        dag: etl.clone(),
+        ..with(&[RunStatus::Queued, RunStatus::Running])
+    };
+    assert_eq!(ids(&bench, &both), ["f"]);
+    let every = Filter {
+        owner: Some(1000),
+        from: Some(Time(0)),
+        to: Some(Time(100)),
+        ..Filter {
+            dag: etl.clone(),
+            ..with(&[RunStatus::Succeeded])
+        }
+    };
+    assert_eq!(ids(&bench, &every), ["c", "a"]);
+    assert_eq!(
+        bench.reader().latest_run(&name).unwrap(),
+        Some(run_ref("etl", "f"))
+    );
+    assert_eq!(bench.reader().latest_run(&nobody).unwrap(), None);
+}
+
+#[test]
+fn pages_follow_each_other_without_gap_or_repetition() {
+    let bench = filled();
+    for limit in 1..=7 {
+        let mut filter = Filter {
+            limit: Some(limit),
+            ..Filter::default()
+        };
+        let mut seen = Vec::new();
+        loop {
+            let page = bench.reader().history(&filter).unwrap();
+            assert!(page.runs.len() <= limit as usize);
+            seen.extend(page.runs.into_iter().map(|run| run.run.id.to_string()));
+            let Some(next) = page.next else { break };
+            filter.before = Some(next.to_string().parse().unwrap());
+        }
+        assert_eq!(seen, ["f", "e", "d", "c", "b", "a"], "limit {limit}");
+    }
+    for bad in ["", "1", ".", "1.x", "1.2.3", "9999999999999999999999.1"] {
+        assert!(bad.parse::<Cursor>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_is_pending_is_counted() {
+    let bench = filled();
+    let counts = bench.reader().counts().unwrap();
+    assert_eq!(
+        counts,
+        Counts {
+            queued: 1,
+            live: 1,
+            not_cleaned: 1
+        }
+    );
+    assert_eq!(bench.reader().schema_version().unwrap(), 1);
+    let other = GroupName::new("other").unwrap();
+    assert!(bench.reader().queue(Some(&other)).unwrap().is_empty());
+    assert_eq!(bench.reader().run_view(&run_ref("etl", "zz")).unwrap(), None);
+    assert!(bench.reader().attempts(&run_ref("etl", "zz")).unwrap().is_empty());
+    assert_eq!(bench.reader().launch_data(&run_ref("none", "a")).unwrap(), None);
+}
