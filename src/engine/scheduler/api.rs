@@ -1,27 +1,36 @@
 //! What goes into the scheduler engine and what comes out.
 
 use crate::model::change::{AttemptIdentity, Change, NewRun};
-use crate::model::{AttemptId, LostCause, RunRef, RunStatus, StopReason, Time};
+use crate::model::{AttemptId, Boot, GroupName, LostCause, RunRef, RunStatus, StopReason, Time};
 
 /// Names a request that waits for its answer. The shell makes them; the engine gives them back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
 
 /// What is known of an attempt that the store holds as intended or live, gathered by recovery from the kernel
-/// objects before the engine decides (DESIGN §4).
+/// objects before the engine decides (DESIGN §4). The whole journal counts here, not only what lies behind the
+/// stored offset.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Evidence {
     /// No shim passed the gate: no `started` record, and nothing of it lives any more. Start it again, free of charge.
     NeverStarted,
-    /// The shim lives, and its identity is verified; its journal says whether it passed the gate.
+    /// The shim lives, and its identity is verified; its journal says whether it passed the gate. If the journal
+    /// holds the final record already, [`Event::Ended`] follows the adoption.
     Alive {
         /// Its processes.
         identity: AttemptIdentity,
         /// Whether it passed the gate.
         started: bool,
     },
-    /// The journal holds the final record.
+    /// The journal holds the final record, and nothing of it lives any more.
     Ended(AttemptEnd),
+    /// The store holds its end already; only the clean-up is missing.
+    Recorded {
+        /// Its final status in the store.
+        status: RunStatus,
+        /// Its processes, if the shim has not exited yet.
+        alive: Option<AttemptIdentity>,
+    },
     /// It passed the gate, nothing lives any more (the rest of its tree is killed and seen empty), no final record.
     Lost {
         /// Why.
@@ -48,20 +57,21 @@ pub struct AttemptEnd {
     pub at: Time,
 }
 
-/// A run as the store gives it to the engine when the daemon starts.
+/// A run as the store gives it to the engine when the daemon starts: each run that is queued, or has an attempt
+/// that is not marked clean.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recovered {
     /// The run.
     pub run: RunRef,
     /// Its group and the group's capacity (0 is no limit).
-    pub group: crate::model::GroupName,
+    pub group: GroupName,
     /// Capacity of the group.
     pub capacity: u32,
-    /// Attempts so far.
+    /// Attempts so far: the live one counts, those that were taken back do not.
     pub attempts: u32,
     /// Position in the queue if it is queued; smaller is earlier.
     pub queued: Option<u64>,
-    /// The attempt that is intended or live, with what is known of it.
+    /// The attempt that is not marked clean, with what is known of it: its id and number.
     pub live: Option<(AttemptId, u32, Evidence)>,
     /// A stop that was asked for and has not ended the run yet.
     pub stop: Option<StopReason>,
@@ -70,11 +80,13 @@ pub struct Recovered {
 /// Something the engine is told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// What the store and the kernel hold, once, before anything else.
+    /// What the store and the kernel hold, before anything else. The runs come in the order in which they were
+    /// accepted, so that the last of a group tells its capacity. Runs the engine knows already are passed over.
     Recover(Vec<Recovered>),
     /// Somebody submits a run.
     Submit(Token, Box<NewRun>),
-    /// Somebody asks for a new attempt of an ended run. `attempts` is how many it has had.
+    /// Somebody asks for a new attempt of an ended run. The facts are what the store holds after every batch the
+    /// engine has asked for so far; the store refuses to requeue a run that is not ended ([`CommitError::Exists`]).
     Retry(Token, RunRef, RetryFacts),
     /// Somebody asks a run to stop.
     Stop(Token, RunRef, StopReason),
@@ -93,7 +105,8 @@ pub enum Event {
     /// The shim is dead, the rest of its tree is killed and seen empty, and its journal is read to the end.
     /// `cause` counts only if no final record was seen.
     Gone(AttemptId, LostCause),
-    /// Entry, socket, cgroup, journal and empty files are removed.
+    /// Entry, socket, cgroup, journal and empty files are removed. No event of the attempt follows, unless it is
+    /// launched again.
     Cleaned(AttemptId),
     /// The armed timer is due.
     Tick,
@@ -105,10 +118,10 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetryFacts {
     /// Group.
-    pub group: crate::model::GroupName,
+    pub group: GroupName,
     /// Capacity of the group.
     pub capacity: u32,
-    /// Attempts so far.
+    /// Attempts so far: how many the run has had.
     pub attempts: u32,
     /// Status of the run in the store.
     pub status: RunStatus,
@@ -117,7 +130,7 @@ pub struct RetryFacts {
 /// Why a batch was not committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitError {
-    /// The run exists already.
+    /// The run exists already, the attempt exists already, or the run is not ended and cannot be requeued.
     Exists,
     /// The disk is full: running attempts go on, new starts are refused (P21).
     DiskFull(String),
@@ -130,7 +143,7 @@ pub enum CommitError {
 pub enum Refusal {
     /// A run of that name and id exists already.
     Exists,
-    /// There is no such run that could be stopped or retried.
+    /// The engine holds no such run: it ended and is cleaned, or it never was. The store knows which.
     NotFound,
     /// The run is not in a state for it.
     WrongState(RunStatus),
@@ -146,7 +159,7 @@ pub enum Effect {
     /// Commit these changes as one transaction, then tell [`Event::Committed`] with this number.
     Commit(u64, Vec<Change>),
     /// Make directory, journal, socket, cgroup and locked entry, spawn the shim, tell [`Event::Ready`] or
-    /// [`Event::LaunchFailed`]. The intent is committed. If a stop is known it comes as [`Effect::SendStop`] later.
+    /// [`Event::LaunchFailed`]. The intent is committed, and nothing of an earlier try of this attempt is left.
     Launch(RunRef, AttemptId, u32),
     /// The identity is committed: publish the entry and open the gate.
     OpenGate(AttemptId),
@@ -156,7 +169,8 @@ pub enum Effect {
     Adopt(RunRef, AttemptId, AttemptIdentity),
     /// Pass a stop request to the shim.
     SendStop(AttemptId, StopReason),
-    /// The end is committed: remove entry, socket, cgroup, journal and empty files, then tell [`Event::Cleaned`].
+    /// The end is committed, or the attempt never started; and nothing of it lives. Remove entry, socket, cgroup,
+    /// journal and empty files, as far as they exist, then tell [`Event::Cleaned`].
     Clean(AttemptId),
     /// Answer a request: it is accepted.
     Accepted(Token),
@@ -165,7 +179,8 @@ pub enum Effect {
     /// The run changed in a way that watchers want to know (queued, launching, lost, ended).
     Changed(RunRef),
     /// Tell [`Event::Tick`] at this time of the boot clock; replaces an armed one.
-    Arm(crate::model::Boot),
-    /// Nothing is queued or live any more.
+    Arm(Boot),
+    /// Nothing is queued or live any more, and everything is recorded. After [`Event::Drain`] runs may still be
+    /// queued.
     Idle,
 }

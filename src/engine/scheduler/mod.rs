@@ -1,5 +1,174 @@
 //! The engine of the daemon: admission, queue order, group capacity, launch, adoption, loss, stop and retry.
+//!
+//! It owns every run that is queued or has an attempt that is not cleaned up; an ended run leaves it. It decides
+//! and nothing more: it does no I/O, reads no clock, and every effect that must not be undone follows the commit
+//! that allows it. It is total: an event that does not fit the state, a duplicate for example, changes nothing.
+//!
+//! ```text
+//!   Submit ─ Admitting ─ Queued ─ Intending ─ Launching ─ Identifying ─ Opening ─ Running ─ Ending ─ Cleaning ─ Forgetting
+//!                          │ ▲  ▲                 └───────────┴── Closing ──┤
+//!                  Dropping┘ │  └──────────── Unlaunching ─────── Sweeping ─┘
+//!                          Delayed
+//! ```
+//!
+//! What the journal says of steps does not pass through here: the shell gives it to the store. It must not commit
+//! an offset behind a `started` or `ended` record before the engine's batch about that record.
 
+mod admit;
 pub mod api;
+mod finish;
+mod groups;
+mod launch;
+mod recover;
+mod run;
+mod save;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+use std::collections::BTreeMap;
 
 pub use api::{Effect, Event, Refusal, Token};
+
+use crate::model::{AttemptId, Now, RunRef};
+use groups::Groups;
+use run::{Key, Run};
+use timers::Timers;
+
+/// What an administrator decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Config {
+    /// Most live attempts over all groups; 0 is no limit.
+    pub max_live: u32,
+}
+
+/// How much the engine holds, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Runs in memory, whatever their state.
+    pub runs: usize,
+    /// Those that wait in a queue.
+    pub queued: usize,
+    /// Attempts that count against capacity.
+    pub live: u32,
+}
+
+/// The state machine. See the module's documentation.
+#[derive(Debug)]
+pub struct Scheduler {
+    config: Config,
+    draining: bool,
+    /// Whether [`Effect::Idle`] was told and still holds.
+    idle: bool,
+    runs: BTreeMap<Key, Run>,
+    names: BTreeMap<RunRef, Key>,
+    attempts: BTreeMap<AttemptId, Key>,
+    commits: BTreeMap<u64, Key>,
+    groups: Groups,
+    timers: Timers,
+    /// How many of `runs` rest in a queue.
+    resting: usize,
+    last_key: Key,
+    last_commit: u64,
+    /// Failures in a row for which launches were held up.
+    hold_failures: u32,
+    /// Whether launches are held up because the disk is full.
+    held: bool,
+}
+
+impl Scheduler {
+    /// An engine that holds nothing. Give it [`Event::Recover`] first.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            draining: false,
+            idle: false,
+            runs: BTreeMap::new(),
+            names: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            commits: BTreeMap::new(),
+            groups: Groups::default(),
+            timers: Timers::default(),
+            resting: 0,
+            last_key: 0,
+            last_commit: 0,
+            hold_failures: 0,
+            held: false,
+        }
+    }
+
+    /// Takes one event and appends what is to be done to `out`, in order.
+    pub fn handle(&mut self, now: Now, event: Event, out: &mut Vec<Effect>) {
+        match event {
+            Event::Recover(runs) => self.recover(now, runs, out),
+            Event::Submit(token, new) => self.submit(token, new, out),
+            Event::Retry(token, run, facts) => self.retry(now, token, &run, facts, out),
+            Event::Stop(token, run, reason) => self.stop(now, token, &run, reason, out),
+            Event::Committed(number) => self.committed(now, number, out),
+            Event::CommitFailed(number, error) => self.commit_failed(now, number, error, out),
+            Event::Ready(attempt, identity) => self.ready(&attempt, identity, out),
+            Event::LaunchFailed(attempt, why) => self.launch_failed(now, &attempt, &why, out),
+            Event::Started(attempt, at, params) => self.started(&attempt, at, params, out),
+            Event::Ended(attempt, end) => self.ended(&attempt, end, out),
+            Event::Gone(attempt, cause) => self.gone(now, &attempt, cause, out),
+            Event::Cleaned(attempt) => self.cleaned(now, &attempt, out),
+            Event::Tick => self.tick(now, out),
+            Event::Drain => {
+                self.draining = true;
+                self.idle = false;
+            }
+        }
+        self.launch_next(now, out);
+        if let Some(at) = self.timers.arm() {
+            out.push(Effect::Arm(at));
+        }
+        let busy = self.runs.len() - if self.draining { self.resting } else { 0 };
+        if busy > 0 {
+            self.idle = false;
+        } else if !self.idle {
+            self.idle = true;
+            out.push(Effect::Idle);
+        }
+    }
+
+    /// How much it holds.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            runs: self.runs.len(),
+            queued: self.resting,
+            live: self.groups.live(),
+        }
+    }
+
+    /// Whether it holds nothing at all: no run, no group, no batch in flight, no index entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+            && self.names.is_empty()
+            && self.attempts.is_empty()
+            && self.commits.is_empty()
+            && self.groups.is_empty()
+            && self.timers.runs() == 0
+            && self.resting == 0
+            && self.groups.live() == 0
+    }
+
+    fn insert(&mut self, run: Run) -> Key {
+        self.last_key += 1;
+        self.names.insert(run.name.clone(), self.last_key);
+        if let Some(attempt) = &run.attempt {
+            self.attempts.insert(attempt.clone(), self.last_key);
+        }
+        self.runs.insert(self.last_key, run);
+        self.last_key
+    }
+
+    /// The run with that live attempt.
+    fn by_attempt(&mut self, attempt: &AttemptId) -> Option<(Key, &mut Run)> {
+        let key = *self.attempts.get(attempt)?;
+        self.runs.get_mut(&key).map(|run| (key, run))
+    }
+}

@@ -1,0 +1,175 @@
+//! Admission: how a run comes into the queue, by a submission or by a retry, and how it leaves it unstarted.
+
+use super::Scheduler;
+use super::api::{CommitError, Effect, Refusal, RetryFacts, Token};
+use super::run::{Key, Phase, Run};
+use super::save::{accept, refusal};
+use crate::model::change::{Change, NewRun};
+use crate::model::{Now, RunRef, RunStatus};
+
+impl Scheduler {
+    /// A run exists once: in memory the name index says so, and the store for those that ended.
+    pub(super) fn submit(&mut self, token: Token, new: Box<NewRun>, out: &mut Vec<Effect>) {
+        if self.draining {
+            out.push(Effect::Refused(token, Refusal::Draining));
+            return;
+        }
+        if let Some(run) = self.names.get(&new.run).and_then(|key| self.runs.get_mut(key)) {
+            match &mut run.phase {
+                // Whether it exists is not decided yet.
+                Phase::Admitting { rivals, .. } => rivals.push(token),
+                _ => out.push(Effect::Refused(token, Refusal::Exists)),
+            }
+            return;
+        }
+        let phase = Phase::Admitting {
+            token,
+            rivals: Vec::new(),
+            capacity: new.capacity,
+        };
+        let key = self.insert(Run::new(new.run.clone(), new.group.clone(), 0, phase));
+        self.save(key, vec![Change::Accept(new)], false, out);
+    }
+
+    /// A new attempt of an ended run. While the attempt before is being cleaned up the request waits: nothing of
+    /// it may live when the next one starts (W5).
+    pub(super) fn retry(
+        &mut self,
+        now: Now,
+        token: Token,
+        name: &RunRef,
+        facts: RetryFacts,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.draining {
+            out.push(Effect::Refused(token, Refusal::Draining));
+            return;
+        }
+        if let Some(run) = self.names.get(name).and_then(|key| self.runs.get_mut(key)) {
+            if run.end_saved && run.retry.is_none() {
+                run.retry = Some((token, facts));
+            } else {
+                let status = match run.phase {
+                    _ if run.end_saved => RunStatus::Queued,
+                    Phase::Admitting { .. } | Phase::Queued | Phase::Delayed | Phase::Dropping => {
+                        RunStatus::Queued
+                    }
+                    _ => RunStatus::Running,
+                };
+                out.push(Effect::Refused(token, Refusal::WrongState(status)));
+            }
+            return;
+        }
+        if !facts.status.is_terminal() {
+            out.push(Effect::Refused(token, Refusal::WrongState(facts.status)));
+            return;
+        }
+        let phase = Phase::Admitting {
+            token,
+            rivals: Vec::new(),
+            capacity: facts.capacity,
+        };
+        let key = self.insert(Run::new(name.clone(), facts.group, facts.attempts, phase));
+        let requeue = Change::Requeue {
+            run: name.clone(),
+            at: now.wall,
+        };
+        self.save(key, vec![requeue], false, out);
+    }
+
+    /// The run is in the store and its queue entry with it. A retry (`requeued`) brings the capacity of an older
+    /// snapshot, which counts only if nothing newer is known.
+    pub(super) fn admitted(&mut self, now: Now, key: Key, requeued: bool, out: &mut Vec<Effect>) {
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
+        let Phase::Admitting {
+            token,
+            rivals,
+            capacity,
+        } = &run.phase
+        else {
+            return;
+        };
+        out.push(Effect::Accepted(*token));
+        out.extend(
+            rivals
+                .iter()
+                .map(|rival| Effect::Refused(*rival, Refusal::Exists)),
+        );
+        out.push(Effect::Changed(run.name.clone()));
+        self.groups.join(&run.group, *capacity, requeued);
+        run.member = true;
+        run.seq = self.groups.back();
+        if run.stop.is_some() {
+            self.drop_queued(now, key, out);
+        } else {
+            self.enqueue(key);
+        }
+    }
+
+    /// The run is not in the store. A stop that came meanwhile has nothing to stop.
+    pub(super) fn not_admitted(
+        &mut self,
+        key: Key,
+        error: CommitError,
+        requeue: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(run) = self.runs.remove(&key) else {
+            return;
+        };
+        self.names.remove(&run.name);
+        let why = refusal(error, requeue);
+        if let Phase::Admitting { token, rivals, .. } = run.phase {
+            for token in std::iter::once(token).chain(rivals) {
+                out.push(Effect::Refused(token, why.clone()));
+            }
+        }
+        for token in run.stop_tokens {
+            out.push(Effect::Refused(token, Refusal::NotFound));
+        }
+    }
+
+    /// Puts the run at its place in the queue.
+    pub(super) fn enqueue(&mut self, key: Key) {
+        if let Some(run) = self.runs.get_mut(&key) {
+            run.phase = Phase::Queued;
+            self.resting += 1;
+            self.groups.push(&run.group, run.seq, key);
+        }
+    }
+
+    /// Takes a resting run out of the queue.
+    pub(super) fn dequeue(&mut self, key: Key) {
+        self.clear_timer(key);
+        if let Some(run) = self.runs.get(&key).filter(|run| run.rests()) {
+            self.resting = self.resting.saturating_sub(1);
+            self.groups.remove(&run.group, run.seq);
+        }
+    }
+
+    /// Ends a run that has no attempt to end: it was stopped.
+    pub(super) fn drop_queued(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
+        run.phase = Phase::Dropping;
+        let end = Change::EndQueued {
+            run: run.name.clone(),
+            status: RunStatus::Aborted,
+            error: run.stop.as_ref().map(ToString::to_string),
+            at: now.wall,
+        };
+        self.save(key, vec![end], true, out);
+    }
+
+    /// The run ended in the queue, and the store has it.
+    pub(super) fn dropped(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
+        if let Some(run) = self.runs.get_mut(&key) {
+            accept(&mut run.stop_tokens, out);
+            out.push(Effect::Changed(run.name.clone()));
+        }
+        self.forget(now, key, out);
+    }
+}

@@ -1,0 +1,173 @@
+//! How attempts end: by their own record, or lost without one; and how they leave memory.
+
+use super::Scheduler;
+use super::api::{AttemptEnd, Effect, Refusal};
+use super::run::{Key, Phase};
+use super::save::accept;
+use crate::model::change::Change;
+use crate::model::{AttemptId, LostCause, Now, RunStatus, Time};
+
+impl Scheduler {
+    /// The journal holds the final record. It is the truth in whatever phase it comes; one that comes before the
+    /// gate was opened closes it.
+    pub(super) fn ended(&mut self, attempt: &AttemptId, end: AttemptEnd, out: &mut Vec<Effect>) {
+        let Some((key, run)) = self.by_attempt(attempt) else {
+            return;
+        };
+        match run.phase {
+            Phase::Launching | Phase::Identifying => out.push(Effect::CloseGate(attempt.clone())),
+            Phase::Opening | Phase::Running | Phase::Closing => {}
+            _ => return,
+        }
+        self.record_end(key, end, false, out);
+    }
+
+    /// Commits the end. `gone` says whether nothing of the attempt lives any more.
+    pub(super) fn record_end(&mut self, key: Key, end: AttemptEnd, gone: bool, out: &mut Vec<Effect>) {
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
+        let Some(attempt) = run.attempt.clone() else {
+            return;
+        };
+        // The journal is written with the job's rights, so its word for the status is checked.
+        let (status, error) = if end.status.is_terminal() {
+            (end.status, end.error)
+        } else {
+            let text = format!("the supervisor gave {} as the final status", end.status);
+            (RunStatus::Failed, Some(text))
+        };
+        run.phase = Phase::Ending { gone };
+        run.outcome = Some(status);
+        let end = Change::End {
+            attempt,
+            status,
+            error,
+            lost: None,
+            outputs: end.outputs,
+            timed_out: end.timed_out,
+            kill_escalated: end.kill_escalated,
+            at: end.at,
+        };
+        self.save(key, vec![end], false, out);
+    }
+
+    /// Commits that the attempt died without a final record (P6).
+    pub(super) fn record_loss(&mut self, key: Key, cause: LostCause, at: Time, out: &mut Vec<Effect>) {
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
+        let Some(attempt) = run.attempt.clone() else {
+            return;
+        };
+        run.phase = Phase::Ending { gone: true };
+        run.outcome = Some(RunStatus::Failed);
+        let end = Change::End {
+            attempt,
+            status: RunStatus::Failed,
+            error: Some(format!("lost: {cause}")),
+            lost: Some(cause),
+            outputs: Vec::new(),
+            timed_out: false,
+            kill_escalated: false,
+            at,
+        };
+        self.save(key, vec![end], false, out);
+    }
+
+    /// Nothing of the attempt lives any more, and its journal is read to the end.
+    pub(super) fn gone(&mut self, now: Now, attempt: &AttemptId, cause: LostCause, out: &mut Vec<Effect>) {
+        let Some((key, run)) = self.by_attempt(attempt) else {
+            return;
+        };
+        match run.phase {
+            // An unreadable journal cannot say that it never started, and nothing may start twice (P3).
+            Phase::Opening if matches!(cause, LostCause::JournalDamaged(_)) => {
+                self.release(key);
+                self.record_loss(key, cause, now.wall, out);
+            }
+            // Nobody could open the gate for a shim that was left at it by the last daemon; that is not its fault.
+            Phase::Opening if run.adopted => self.sweep(key, None, out),
+            Phase::Launching | Phase::Identifying | Phase::Opening => self.sweep(key, Some(cause), out),
+            Phase::Closing => self.sweep(key, None, out),
+            Phase::Running => {
+                self.release(key);
+                self.record_loss(key, cause, now.wall, out);
+            }
+            Phase::Ending { gone: false } => {
+                run.phase = Phase::Ending { gone: true };
+                self.release(key);
+                self.clean(key, out);
+            }
+            _ => {}
+        }
+    }
+
+    /// The store has the end.
+    pub(super) fn end_saved(&mut self, key: Key, out: &mut Vec<Effect>) {
+        if let Some(run) = self.runs.get_mut(&key) {
+            run.end_saved = true;
+            out.push(Effect::Changed(run.name.clone()));
+        }
+        self.clean(key, out);
+    }
+
+    /// Has removed what is left, once the store has the end and nothing lives any more; not before.
+    fn clean(&mut self, key: Key, out: &mut Vec<Effect>) {
+        if let Some(run) = self.runs.get_mut(&key)
+            && run.end_saved
+            && matches!(run.phase, Phase::Ending { gone: true })
+            && let Some(attempt) = &run.attempt
+        {
+            out.push(Effect::Clean(attempt.clone()));
+            run.phase = Phase::Cleaning;
+        }
+    }
+
+    /// Nothing of the attempt is left.
+    pub(super) fn cleaned(&mut self, now: Now, attempt: &AttemptId, out: &mut Vec<Effect>) {
+        let Some((key, run)) = self.by_attempt(attempt) else {
+            return;
+        };
+        match &mut run.phase {
+            Phase::Sweeping { give_up } => {
+                let give_up = give_up.take();
+                self.swept(now, key, give_up, out);
+            }
+            Phase::Cleaning => {
+                run.phase = Phase::Forgetting;
+                let clean = Change::Clean {
+                    attempt: attempt.clone(),
+                };
+                self.save(key, vec![clean], false, out);
+            }
+            _ => {}
+        }
+    }
+
+    /// Drops an ended run from memory: history belongs to the store. A retry that waited for this moment goes on.
+    pub(super) fn forget(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
+        self.release(key);
+        self.clear_timer(key);
+        let Some(mut run) = self.runs.remove(&key) else {
+            return;
+        };
+        self.names.remove(&run.name);
+        if let Some(attempt) = &run.attempt {
+            self.attempts.remove(attempt);
+        }
+        if run.member {
+            self.groups.leave(&run.group);
+        }
+        accept(&mut run.stop_tokens, out);
+        match (run.retry.take(), run.outcome) {
+            (Some((token, mut facts)), Some(status)) => {
+                facts.status = status;
+                facts.attempts = run.attempts;
+                self.retry(now, token, &run.name, facts, out);
+            }
+            (Some((token, _)), None) => out.push(Effect::Refused(token, Refusal::NotFound)),
+            (None, _) => {}
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Recovery: the engine's state made anew from what the store and the kernel hold. It may be cut short and
+//! repeated at any point: what it does first is what a running engine would do next.
+
+use super::Scheduler;
+use super::api::{Effect, Evidence, Recovered};
+use super::run::{Key, Phase, Run};
+use crate::model::Now;
+
+impl Scheduler {
+    /// Takes up every run of the list that is not known yet.
+    pub(super) fn recover(&mut self, now: Now, list: Vec<Recovered>, out: &mut Vec<Effect>) {
+        let mut queued: Vec<(u64, Key)> = Vec::new();
+        let mut live: Vec<(Key, Evidence)> = Vec::new();
+        for item in list {
+            if self.names.contains_key(&item.run) {
+                continue;
+            }
+            let mut run = Run::new(item.run, item.group, item.attempts, Phase::Queued);
+            run.stop_saved = item.stop.is_some();
+            run.stop = item.stop;
+            run.member = true;
+            let group = run.group.clone();
+            match (item.live, item.queued) {
+                (Some((attempt, number, evidence)), _) => {
+                    run.attempt = Some(attempt);
+                    run.attempts = number;
+                    live.push((self.insert(run), evidence));
+                }
+                (None, Some(position)) => queued.push((position, self.insert(run))),
+                (None, None) => continue,
+            }
+            self.groups.join(&group, item.capacity, false);
+        }
+        // Those that are taken back stand before those that wait, in the order in which they were accepted.
+        for (key, _) in live.iter().rev() {
+            let seq = self.groups.front();
+            if let Some(run) = self.runs.get_mut(key) {
+                run.seq = seq;
+            }
+        }
+        for (key, evidence) in live {
+            self.take_up(key, evidence, out);
+        }
+        queued.sort_unstable();
+        for (_, key) in queued {
+            let seq = self.groups.back();
+            let Some(run) = self.runs.get_mut(&key) else {
+                continue;
+            };
+            run.seq = seq;
+            if run.stop.is_some() {
+                self.drop_queued(now, key, out);
+            } else {
+                self.enqueue(key);
+            }
+        }
+    }
+
+    fn take_up(&mut self, key: Key, evidence: Evidence, out: &mut Vec<Effect>) {
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
+        let Some(attempt) = run.attempt.clone() else {
+            return;
+        };
+        match evidence {
+            Evidence::NeverStarted => {
+                run.slot = true;
+                self.groups.occupy(&run.group);
+                self.sweep(key, None, out);
+            }
+            Evidence::Alive { identity, started } => {
+                run.slot = true;
+                run.adopted = true;
+                self.groups.occupy(&run.group);
+                run.phase = if started { Phase::Running } else { Phase::Opening };
+                out.push(Effect::Adopt(run.name.clone(), attempt.clone(), identity));
+                // Whether the last daemon passed it on is not known.
+                if let Some(reason) = run.stop.clone() {
+                    out.push(Effect::SendStop(attempt, reason));
+                }
+            }
+            Evidence::Ended(end) => self.record_end(key, end, true, out),
+            Evidence::Lost { cause, at } => self.record_loss(key, cause, at, out),
+            Evidence::Recorded { status, alive } => {
+                run.end_saved = true;
+                run.outcome = Some(status);
+                if let Some(identity) = alive {
+                    run.slot = true;
+                    run.phase = Phase::Ending { gone: false };
+                    self.groups.occupy(&run.group);
+                    out.push(Effect::Adopt(run.name.clone(), attempt, identity));
+                } else {
+                    run.phase = Phase::Cleaning;
+                    out.push(Effect::Clean(attempt));
+                }
+            }
+        }
+    }
+}

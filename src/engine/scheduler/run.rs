@@ -1,0 +1,134 @@
+//! One run as the engine holds it: from the request that makes it until its last attempt is cleaned up.
+
+use super::api::{RetryFacts, Token};
+use crate::model::change::Change;
+use crate::model::{AttemptId, Boot, GroupName, LostCause, RunRef, RunStatus, StopReason};
+
+/// The engine's own number of a run in memory; never used again.
+pub(super) type Key = u64;
+
+/// Where a run is on its way. The attempt's processes may live from `Launching` on, until [`Phase::Sweeping`],
+/// `Ending { gone: true }` or [`Phase::Forgetting`].
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Its `Accept` or `Requeue` is being committed; it exists only if that succeeds.
+    Admitting {
+        /// Who asked.
+        token: Token,
+        /// Others who submitted the same run meanwhile.
+        rivals: Vec<Token>,
+        /// What the request says of the group's capacity.
+        capacity: u32,
+    },
+    /// Waits in its group's queue.
+    Queued,
+    /// Queued, but passed over until its timer is due: its last start went wrong.
+    Delayed,
+    /// Stopped before an attempt: its `EndQueued` is being committed.
+    Dropping,
+    /// Its `Intend` is being committed.
+    Intending,
+    /// The shell makes directory, cgroup, entry and shim.
+    Launching,
+    /// The shim waits at the gate; its `Identify` is being committed.
+    Identifying,
+    /// The gate was told to open, or an adopted shim has not passed it yet; `started` was not seen.
+    Opening,
+    /// The shim passed the gate.
+    Running,
+    /// The gate was told to close; the shim exits.
+    Closing,
+    /// It never started and nothing of it lives; the shell removes what was made.
+    Sweeping {
+        /// Set if it is not to be tried again.
+        give_up: Option<LostCause>,
+    },
+    /// Its `Unlaunch` is being committed.
+    Unlaunching,
+    /// It ended; its `End` is being committed, or the shim has not exited yet.
+    Ending {
+        /// Whether nothing of it lives any more.
+        gone: bool,
+    },
+    /// Its end is committed and nothing of it lives; the shell removes what is left.
+    Cleaning,
+    /// Nothing of it is left; the batch that says so is being committed.
+    Forgetting,
+}
+
+/// A run in memory.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) name: RunRef,
+    pub(super) group: GroupName,
+    /// Place in the queue; kept while it is out of it, so that a run that is taken back finds its place again.
+    pub(super) seq: i64,
+    /// Number of the newest attempt that is not taken back.
+    pub(super) attempts: u32,
+    /// The attempt that is not cleaned.
+    pub(super) attempt: Option<AttemptId>,
+    pub(super) phase: Phase,
+    /// Whether it is a member of its group: from admission on.
+    pub(super) member: bool,
+    /// Whether it counts as live in its group.
+    pub(super) slot: bool,
+    /// Whether its shim outlived an earlier daemon.
+    pub(super) adopted: bool,
+    /// A stop that was asked for; the first one counts.
+    pub(super) stop: Option<StopReason>,
+    /// Whether the store holds that stop.
+    pub(super) stop_saved: bool,
+    /// Who waits for the answer to a stop.
+    pub(super) stop_tokens: Vec<Token>,
+    /// How the attempt ended, once it is known.
+    pub(super) outcome: Option<RunStatus>,
+    /// Whether the store holds the end.
+    pub(super) end_saved: bool,
+    /// A retry that waits until nothing is left of the attempt before (W5).
+    pub(super) retry: Option<(Token, RetryFacts)>,
+    /// The batch in flight. There is at most one, so batches of a run cannot overtake each other.
+    pub(super) batch: Option<(u64, Vec<Change>)>,
+    /// What is to be committed after it, in order.
+    pub(super) unsaved: Vec<Change>,
+    /// When to commit again, or to queue again.
+    pub(super) timer: Option<Boot>,
+    /// Batches that failed in a row.
+    pub(super) failures: u32,
+    /// Starts that went wrong in a row, through the store or through the shim.
+    pub(super) setbacks: u32,
+    /// Shims that died in a row before they passed an open gate.
+    pub(super) false_starts: u32,
+}
+
+impl Run {
+    pub(super) fn new(name: RunRef, group: GroupName, attempts: u32, phase: Phase) -> Self {
+        Self {
+            name,
+            group,
+            seq: 0,
+            attempts,
+            attempt: None,
+            phase,
+            member: false,
+            slot: false,
+            adopted: false,
+            stop: None,
+            stop_saved: false,
+            stop_tokens: Vec::new(),
+            outcome: None,
+            end_saved: false,
+            retry: None,
+            batch: None,
+            unsaved: Vec::new(),
+            timer: None,
+            failures: 0,
+            setbacks: 0,
+            false_starts: 0,
+        }
+    }
+
+    /// Whether it rests in the queue: nothing of it is live or being written.
+    pub(super) const fn rests(&self) -> bool {
+        matches!(self.phase, Phase::Queued | Phase::Delayed)
+    }
+}

@@ -1,0 +1,77 @@
+//! Stop, in every phase. Before the gate it means that no user code runs; behind it the shim does the stopping.
+
+use super::Scheduler;
+use super::api::{Effect, Refusal, Token};
+use super::run::Phase;
+use crate::model::change::Change;
+use crate::model::{Now, RunRef, RunStatus, StopReason};
+
+impl Scheduler {
+    /// Somebody asks the run to stop. The first reason is recorded; each request of a running attempt is passed on.
+    pub(super) fn stop(
+        &mut self,
+        now: Now,
+        token: Token,
+        name: &RunRef,
+        reason: StopReason,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some((key, run)) = self
+            .names
+            .get(name)
+            .and_then(|key| self.runs.get_mut(key).map(|run| (*key, run)))
+        else {
+            out.push(Effect::Refused(token, Refusal::NotFound));
+            return;
+        };
+        match run.phase {
+            Phase::Ending { .. } | Phase::Cleaning => {
+                let status = run.outcome.unwrap_or(RunStatus::Failed);
+                out.push(Effect::Refused(token, Refusal::WrongState(status)));
+                return;
+            }
+            // An end that a stop brought about, and that is not stored yet, is what the asker wants.
+            Phase::Forgetting if run.end_saved || run.stop.is_none() => {
+                let status = run.outcome.unwrap_or(RunStatus::Failed);
+                out.push(Effect::Refused(token, Refusal::WrongState(status)));
+                return;
+            }
+            Phase::Identifying => {
+                run.phase = Phase::Closing;
+                out.extend(run.attempt.clone().map(Effect::CloseGate));
+            }
+            Phase::Opening | Phase::Running => {
+                let pass = |attempt| Effect::SendStop(attempt, reason.clone());
+                out.extend(run.attempt.clone().map(pass));
+            }
+            _ => {}
+        }
+        if run.stop_saved {
+            out.push(Effect::Accepted(token));
+            return;
+        }
+        run.stop_tokens.push(token);
+        if run.stop.is_some() {
+            self.clear_timer(key);
+            self.flush(key, out);
+            return;
+        }
+        run.stop = Some(reason.clone());
+        match run.phase {
+            // The one is ended as soon as it exists, the other is being ended.
+            Phase::Admitting { .. } | Phase::Dropping => {}
+            Phase::Queued | Phase::Delayed => {
+                self.dequeue(key);
+                self.drop_queued(now, key, out);
+            }
+            _ => {
+                let stop = Change::Stop {
+                    run: run.name.clone(),
+                    reason,
+                    at: now.wall,
+                };
+                self.save(key, vec![stop], true, out);
+            }
+        }
+    }
+}

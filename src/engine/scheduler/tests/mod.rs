@@ -1,0 +1,1 @@
+//! Each transition by itself.

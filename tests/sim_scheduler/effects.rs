@@ -1,0 +1,136 @@
+//! How the world performs the engine's effects, and what must hold when it does.
+
+use crate::world::{Ask, Gate, Shim, Task, World};
+use proctor::engine::scheduler::Effect;
+use proctor::engine::scheduler::api::Refusal;
+use proctor::model::{AttemptId, RunRef};
+
+impl World<'_> {
+    /// Performs one effect.
+    pub(crate) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Commit(number, batch) => self.pending.push_back((number, batch)),
+            Effect::Launch(run, attempt, number) => self.launch(run, attempt, number),
+            Effect::OpenGate(attempt) => {
+                let stored = self.store.attempt(&attempt).expect("an open gate, no intent");
+                assert!(stored.identified, "the gate opens before the identity is committed");
+                assert!(stored.end.is_none(), "the gate opens after the end");
+                let row = self.store.row_of(&attempt).unwrap();
+                assert!(row.stop.is_none(), "the gate opens after a stop");
+                let shim = self.shims.get_mut(&attempt).expect("no shim at the gate");
+                assert_eq!(shim.gate, Gate::Shut, "a gate opens once");
+                shim.gate = Gate::Open;
+            }
+            Effect::CloseGate(attempt) => {
+                let shim = self.shims.get_mut(&attempt).expect("no shim at the gate");
+                assert_eq!(shim.gate, Gate::Shut, "only a shut gate can be closed");
+                shim.gate = Gate::Eof;
+            }
+            Effect::Adopt(_, attempt, _) => {
+                self.report.adoptions += 1;
+                let tell_again = self.rng.percent(70);
+                let shim = self.shims.get_mut(&attempt).expect("adopted, but not there");
+                assert!(!shim.watched, "adopted twice");
+                shim.watched = true;
+                shim.ready_told = true;
+                // The stored offset may lie behind the record, but only if the batch about it was committed.
+                let stored = self
+                    .store
+                    .attempt(&attempt)
+                    .is_some_and(|attempt| attempt.started);
+                shim.started_told = shim.started && (tell_again && stored);
+            }
+            Effect::SendStop(attempt, _) => {
+                let shim = self.shims.get_mut(&attempt).expect("a stop for nobody");
+                assert_ne!(shim.task, Task::Clean);
+                shim.stop = true;
+            }
+            Effect::Clean(attempt) => self.clean(attempt),
+            Effect::Accepted(token) => {
+                let ask = self.asks.remove(&token).expect("answered twice");
+                self.accepted(&ask);
+            }
+            Effect::Refused(token, refusal) => {
+                let ask = self.asks.remove(&token).expect("answered twice");
+                self.report.refused += 1;
+                if let (Ask::Submit(run), Refusal::Exists) = (&ask, &refusal) {
+                    assert!(self.store.rows.contains_key(run), "refused: {run} does not exist");
+                }
+            }
+            Effect::Changed(run) => {
+                assert!(self.store.rows.contains_key(&run), "{run} is not stored");
+            }
+            Effect::Arm(at) => self.armed = Some(at),
+            Effect::Idle => {
+                self.idle = true;
+                assert!(self.shims.is_empty(), "idle, but {:?}", self.shims);
+                assert!(self.pending.is_empty(), "idle, but {:?}", self.pending);
+            }
+        }
+    }
+
+    fn launch(&mut self, run: RunRef, attempt: AttemptId, number: u32) {
+        assert!(!self.draining, "launched while draining");
+        self.report.launches += 1;
+        let row = &self.store.rows[&run];
+        assert_eq!(row.attempts.len(), number as usize, "the intent is not committed");
+        let stored = row.attempts.last().unwrap();
+        assert_eq!(stored.id, attempt);
+        assert!(stored.end.is_none() && row.stop.is_none(), "{row:?}");
+        let group = row.group.clone();
+        for (id, other) in &self.shims {
+            assert_ne!(*id, attempt, "launched on top of what an earlier try left");
+            assert_ne!(other.run, run, "two attempts of {run}: {id} is not cleaned");
+        }
+        self.report.relaunches += u64::from(!self.launched.insert(attempt.clone()));
+        self.shims
+            .insert(attempt, Shim::new(run, group.clone(), Task::Launch));
+        let live = |group: Option<&_>| {
+            let mine = |shim: &&Shim| shim.live() && group.is_none_or(|group| *group == shim.group);
+            self.shims.values().filter(mine).count()
+        };
+        let index = self.names.groups.iter().position(|name| *name == group).unwrap();
+        if let Some(capacity) = self.capacity[index].filter(|capacity| *capacity > 0) {
+            assert!(live(Some(&group)) <= capacity as usize, "over the group's capacity");
+        }
+        if self.config.max_live > 0 {
+            assert!(live(None) <= self.config.max_live as usize, "over the limit");
+        }
+    }
+
+    fn clean(&mut self, attempt: AttemptId) {
+        let row = self.store.row_of(&attempt).expect("cleaned, but never intended");
+        let ended = self
+            .store
+            .attempt(&attempt)
+            .is_some_and(|stored| stored.end.is_some());
+        // Recovery may ask for it again after it was done.
+        let fresh = Shim::new(
+            self.store.runs[&attempt].clone(),
+            row.group.clone(),
+            Task::None,
+        );
+        let shim = self.shims.entry(attempt).or_insert(fresh);
+        assert!(!shim.alive && !shim.orphans, "cleaned while it lives");
+        assert!(ended || !shim.started, "cleaned before its end is committed");
+        assert_eq!(shim.task, Task::None, "cleaned twice");
+        shim.task = Task::Clean;
+    }
+
+    fn accepted(&mut self, ask: &Ask) {
+        self.report.accepted += 1;
+        match ask {
+            Ask::Submit(run) | Ask::Retry(run) => {
+                assert!(self.store.rows[run].queued.is_some(), "accepted, not stored");
+                self.report.retries += u64::from(matches!(ask, Ask::Retry(_)));
+            }
+            Ask::Stop(run) => {
+                self.report.stops += 1;
+                let row = &self.store.rows[run];
+                let passed = self.shims.values().any(|shim| shim.run == *run && shim.stop);
+                let stored = row.stop.is_some() || row.status.is_some();
+                assert!(passed || stored, "accepted, but a crash would forget the stop");
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The store of the simulated world: what is committed, and nothing else. It checks every batch against what a
+//! history may never hold.
+
+use proctor::engine::scheduler::api::CommitError;
+use proctor::model::change::Change;
+use proctor::model::{AttemptId, GroupName, LostCause, RunRef, RunStatus, StopReason};
+use std::collections::BTreeMap;
+
+/// An attempt as it is stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    pub(crate) id: AttemptId,
+    pub(crate) identified: bool,
+    pub(crate) started: bool,
+    pub(crate) end: Option<(RunStatus, Option<LostCause>)>,
+    pub(crate) clean: bool,
+}
+
+/// A run as it is stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) group: GroupName,
+    pub(crate) capacity: u32,
+    pub(crate) order: u64,
+    pub(crate) queued: Option<i64>,
+    pub(crate) status: Option<RunStatus>,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) stop: Option<StopReason>,
+    /// A retry was asked for with facts that were out of date.
+    pub(crate) stale: bool,
+}
+
+impl Row {
+    /// The attempt that is not marked clean.
+    pub(crate) fn live(&self) -> Option<&Attempt> {
+        self.attempts.last().filter(|attempt| !attempt.clean)
+    }
+}
+
+/// Everything that is committed.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    pub(crate) rows: BTreeMap<RunRef, Row>,
+    pub(crate) runs: BTreeMap<AttemptId, RunRef>,
+    next: i64,
+    head: i64,
+}
+
+impl Store {
+    pub(crate) fn attempt(&self, id: &AttemptId) -> Option<&Attempt> {
+        let row = self.rows.get(self.runs.get(id)?)?;
+        row.attempts.iter().find(|attempt| attempt.id == *id)
+    }
+
+    pub(crate) fn row_of(&self, id: &AttemptId) -> Option<&Row> {
+        self.rows.get(self.runs.get(id)?)
+    }
+
+    /// Commits the batch or nothing of it. `truth` is what the attempt's journal says: started, and how it ended.
+    pub(crate) fn commit(
+        &mut self,
+        batch: &[Change],
+        truth: impl Fn(&AttemptId) -> (bool, Option<RunStatus>),
+    ) -> Result<(), CommitError> {
+        assert!(!batch.is_empty(), "an empty batch");
+        for change in batch {
+            self.apply(change, &truth)?;
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        change: &Change,
+        truth: &impl Fn(&AttemptId) -> (bool, Option<RunStatus>),
+    ) -> Result<(), CommitError> {
+        match change {
+            Change::Accept(new) => {
+                if self.rows.contains_key(&new.run) {
+                    return Err(CommitError::Exists);
+                }
+                self.next += 1;
+                let row = Row {
+                    group: new.group.clone(),
+                    capacity: new.capacity,
+                    order: self.next.unsigned_abs(),
+                    queued: Some(self.next),
+                    status: None,
+                    attempts: Vec::new(),
+                    stop: None,
+                    stale: false,
+                };
+                self.rows.insert(new.run.clone(), row);
+            }
+            Change::Requeue { run, .. } => {
+                self.next += 1;
+                let row = self.rows.get_mut(run).expect("requeued before it was accepted");
+                if row.status.is_none() {
+                    return Err(CommitError::Exists);
+                }
+                assert!(row.live().is_none(), "requeued while an attempt is not clean");
+                row.status = None;
+                row.stop = None;
+                row.queued = Some(self.next);
+            }
+            Change::Intend {
+                run, attempt, number, ..
+            } => {
+                let row = self.rows.get_mut(run).expect("intended before it was accepted");
+                assert!(row.queued.is_some(), "intended, but not queued");
+                assert_eq!(*attempt, AttemptId::derive(run, *number));
+                assert!(row.live().is_none(), "intended while an attempt is not clean");
+                let next = u32::try_from(row.attempts.len()).unwrap() + 1;
+                if *number < next && row.stale {
+                    return Err(CommitError::Exists);
+                }
+                assert_eq!(*number, next, "attempt numbers are dense");
+                row.queued = None;
+                row.attempts.push(Attempt {
+                    id: attempt.clone(),
+                    identified: false,
+                    started: false,
+                    end: None,
+                    clean: false,
+                });
+                self.runs.insert(attempt.clone(), run.clone());
+            }
+            Change::Stop { run, reason, .. } => {
+                let row = self.rows.get_mut(run).expect("stopped before it was accepted");
+                assert!(row.status.is_none(), "stopped after its end");
+                row.stop = Some(reason.clone());
+            }
+            Change::EndQueued { run, status, .. } => {
+                let row = self.rows.get_mut(run).expect("ended before it was accepted");
+                assert!(row.queued.take().is_some() && row.status.is_none() && status.is_terminal());
+                row.status = Some(*status);
+            }
+            Change::Identify { attempt, .. }
+            | Change::Unlaunch { attempt }
+            | Change::Start { attempt, .. }
+            | Change::End { attempt, .. }
+            | Change::Clean { attempt } => self.apply_attempt(attempt, change, truth(attempt)),
+            Change::Step { .. } | Change::Offset { .. } => panic!("the shell's business: {change:?}"),
+        }
+        Ok(())
+    }
+
+    fn apply_attempt(&mut self, id: &AttemptId, change: &Change, truth: (bool, Option<RunStatus>)) {
+        let run = self.runs.get(id).expect("of an attempt that was not intended");
+        let row = self.rows.get_mut(run).unwrap();
+        let stopped = row.stop.is_some();
+        let attempt = row.attempts.last_mut().expect("a taken back attempt");
+        assert_eq!(attempt.id, *id, "of an attempt that is over: {change:?}");
+        assert!(!attempt.clean, "after it was cleaned: {change:?}");
+        let (began, journal) = truth;
+        match change {
+            Change::Clean { .. } => {
+                assert!(attempt.end.is_some(), "cleaned before its end");
+                attempt.clean = true;
+                return;
+            }
+            _ => assert!(attempt.end.is_none(), "a terminal state changes: {change:?}"),
+        }
+        match change {
+            Change::Identify { .. } => attempt.identified = true,
+            Change::Start { .. } => {
+                assert!(began, "a start that never was");
+                attempt.started = true;
+            }
+            Change::Unlaunch { .. } => {
+                assert!(!began, "taken back, but it had started");
+                row.attempts.pop();
+                self.runs.remove(id);
+                self.head -= 1;
+                row.queued = Some(self.head);
+            }
+            Change::End { status, lost, .. } => {
+                assert!(status.is_terminal());
+                match journal {
+                    Some(told) => assert_eq!((*status, lost), (told, &None), "not what its journal says"),
+                    None if began => assert!(
+                        *status == RunStatus::Failed && lost.is_some(),
+                        "no final record, so it is lost; the store was told {status}, {lost:?}"
+                    ),
+                    None => assert!(
+                        *status == RunStatus::Failed || (*status == RunStatus::Aborted && stopped),
+                        "never started; the store was told {status}"
+                    ),
+                }
+                attempt.end = Some((*status, lost.clone()));
+                row.status = Some(*status);
+            }
+            _ => unreachable!(),
+        }
+    }
+}
