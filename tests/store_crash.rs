@@ -1,5 +1,6 @@
 //! The store under SIGKILL and on a full disk. The test binary runs itself as the process that is killed.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail like the tests")]
+#![expect(clippy::print_stdout, reason = "a test that is skipped says why")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -12,7 +13,7 @@ use proctor::model::view::StepView;
 use proctor::model::{
     AttemptId, DagName, GroupName, Node, RunId, RunRef, RunStatus, StepStatus, Time, Trigger,
 };
-use proctor::store::{Error, Filter, Options, Store};
+use proctor::store::{Error, Filter, OpenError, Options, Store};
 
 const DATABASE: &str = "PROCTOR_TEST_DATABASE";
 const FIRST: &str = "PROCTOR_TEST_FIRST";
@@ -244,18 +245,14 @@ fn write_on_a_small_disk(dir: &Path) {
     }
 }
 
-#[test]
-fn a_full_disk_is_told_and_survived() {
-    if let Some(dir) = std::env::var_os(DIRECTORY) {
-        return write_on_a_small_disk(Path::new(&dir));
-    }
+/// Runs that test again as a process with a file system of its own; says why if that cannot be.
+fn on_a_file_system(options: &str, test: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let mount =
-        "mount -t tmpfs -o size=1m,mode=0700 none \"$PROCTOR_TEST_DIRECTORY\" || exit 77; exec \"$0\" \"$@\"";
+    let mount = "mount -t tmpfs -o \"$1\" none \"$PROCTOR_TEST_DIRECTORY\" || exit 77; shift; exec \"$@\"";
     let output = Command::new("unshare")
-        .args(["--mount", "--", "sh", "-c", mount])
+        .args(["--mount", "--", "sh", "-c", mount, "sh", options])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "a_full_disk_is_told_and_survived", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(DIRECTORY, dir.path())
         .output();
     let output = match output {
@@ -272,4 +269,43 @@ fn a_full_disk_is_told_and_survived() {
     }
     assert!(output.status.success(), "{told}");
     assert!(told.contains("1 passed"), "{told}");
+}
+
+#[test]
+fn a_full_disk_is_told_and_survived() {
+    match std::env::var_os(DIRECTORY) {
+        Some(dir) => write_on_a_small_disk(Path::new(&dir)),
+        None => on_a_file_system("size=1m,mode=0700", "a_full_disk_is_told_and_survived"),
+    }
+}
+
+fn refusal(dir: &Path) -> OpenError {
+    let options = Options::new(Arc::new(|_, _| String::new()));
+    Store::open(&dir.join("proctor.db"), options, Box::new(|_, _| {})).unwrap_err()
+}
+
+#[test]
+fn no_space_for_a_new_database_is_told_and_leaves_nothing() {
+    match std::env::var_os(DIRECTORY) {
+        Some(dir) => {
+            let error = refusal(Path::new(&dir));
+            assert!(matches!(error, OpenError::DiskFull(_)), "{error}");
+            assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0);
+        }
+        None => on_a_file_system(
+            "size=48k",
+            "no_space_for_a_new_database_is_told_and_leaves_nothing",
+        ),
+    }
+}
+
+#[test]
+fn a_read_only_file_system_is_told() {
+    match std::env::var_os(DIRECTORY) {
+        Some(dir) => {
+            let error = refusal(Path::new(&dir));
+            assert!(matches!(error, OpenError::NotWritable { .. }), "{error}");
+        }
+        None => on_a_file_system("ro", "a_read_only_file_system_is_told"),
+    }
 }

@@ -170,26 +170,42 @@ fn number(header: &[u8], at: usize) -> Option<u32> {
 /// Makes a complete database under another name, then gives it its own. A crash leaves nothing or all of it.
 fn create(path: &Path, dir: &Path, migrations: &[&str]) -> Result<(), OpenError> {
     let new = beside(path, ".new");
-    let io = |error: io::Error| OpenError::io(path, error);
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        match fs::remove_file(beside(&new, suffix)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
-            _ => {}
-        }
+    discard(&new).map_err(|error| OpenError::io(path, error))?;
+    let made = make(&new, path, migrations);
+    if made.is_err() {
+        // Best effort: the next start does it again, and the error that is told is the first one.
+        drop(discard(&new));
+        return made;
     }
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|error| OpenError::io(path, error))
+}
+
+fn make(new: &Path, path: &Path, migrations: &[&str]) -> Result<(), OpenError> {
+    let io = |error: io::Error| OpenError::io(path, error);
     // SQLite gives the files beside the database the mode of the database.
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(&new)
+        .open(new)
         .map_err(io)?;
-    fill(&new, path, migrations)?;
+    fill(new, path, migrations)?;
     file.sync_all().map_err(io)?;
     // A link, not a rename: it cannot replace anything.
-    fs::hard_link(&new, path).map_err(io)?;
-    fs::remove_file(&new).map_err(io)?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)
+    fs::hard_link(new, path).map_err(io)?;
+    fs::remove_file(new).map_err(io)
+}
+
+fn discard(new: &Path) -> io::Result<()> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        match fs::remove_file(beside(new, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn fill(new: &Path, path: &Path, migrations: &[&str]) -> Result<(), OpenError> {
