@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::dispatcher::Msg;
 use crate::model::access::Peer;
 use crate::model::limits::FRAME_MAX;
-use crate::sys::socket::peer_cred;
+use crate::sys::socket::{peer_cred, peer_groups};
 use crate::wire::codec::{self, FrameBuffer};
 use crate::wire::control::{ErrorKind, Request, Response};
 use crate::wire::hello::{self, CONTROL_MAGIC, Hello, Opening};
@@ -35,6 +35,8 @@ pub(super) struct Limits {
     pub(super) clients: usize,
     /// How long a client may take for its opening, and to read an answer.
     pub(super) patience: Duration,
+    /// Members of this group are admins.
+    pub(super) admin_gid: Option<u32>,
 }
 
 /// Accepts clients until the daemon ends.
@@ -53,7 +55,7 @@ pub(super) async fn serve(listener: OwnedFd, dispatcher: mpsc::UnboundedSender<M
         match listener.accept().await {
             Ok(stream) => {
                 let slot = Arc::clone(&slots).try_acquire_owned().ok();
-                tokio::spawn(client(stream, slot, dispatcher.clone(), limits.patience));
+                tokio::spawn(client(stream, slot, dispatcher.clone(), limits));
             }
             Err(error) => {
                 tracing::warn!(%error, "a client could not be accepted");
@@ -75,13 +77,15 @@ async fn client(
     stream: Stream,
     slot: Option<OwnedSemaphorePermit>,
     dispatcher: mpsc::UnboundedSender<Msg>,
-    patience: Duration,
+    limits: Limits,
 ) {
     let Ok(cred) = peer_cred(stream.inner().as_fd()) else { return };
     let peer = Peer { pid: cred.pid, uid: cred.uid, gid: cred.gid };
+    let groups = peer_groups(stream.inner().as_fd()).unwrap_or_default();
+    let admin = limits.admin_gid.is_some_and(|gid| cred.gid == gid || groups.contains(&gid));
     let mut connection =
-        Connection { stream, buffer: FrameBuffer::new(FRAME_MAX), form: Form::Frames, patience, peer };
-    let opened = timeout(patience, connection.open()).await;
+        Connection { stream, buffer: FrameBuffer::new(FRAME_MAX), form: Form::Frames, patience: limits.patience, peer, admin };
+    let opened = timeout(limits.patience, connection.open()).await;
     if !matches!(opened, Ok(Ok(true))) {
         return;
     }
@@ -108,6 +112,8 @@ struct Connection {
     form: Form,
     patience: Duration,
     peer: Peer,
+    /// Whether the peer is in the admin group.
+    admin: bool,
 }
 
 impl Connection {
@@ -203,7 +209,7 @@ impl Connection {
                 }
             };
             let (answers, mut receiver) = mpsc::channel(ANSWERS);
-            if dispatcher.send(Msg::Request { peer: self.peer, request, answers }).is_err() {
+            if dispatcher.send(Msg::Request { peer: self.peer, admin: self.admin, request, answers }).is_err() {
                 let gone = refusal(ErrorKind::Unavailable, "the daemon is leaving");
                 return self.write(&gone).await;
             }

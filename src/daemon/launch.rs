@@ -206,6 +206,7 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
     let spawned = Spawn {
         program_fd: Some(workshop.shim.as_fd()),
         argv: vec![OsString::from("proctor-shim")],
+        env: vec![(super::tree::MARK.into(), job.attempt.as_str().into())],
         stdin: Some(theirs.as_fd()),
         new_session: true,
         cgroup: cgroup.as_ref(),

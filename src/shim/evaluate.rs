@@ -280,19 +280,11 @@ fn request(purpose: Purpose, plan: Plan, scope: &Scope, cwd: &Path) -> Request {
 
 /// Parameters, environment, dotenv files and the DAG's preconditions: why those are not met, and the parameters.
 pub(super) fn initialise(cx: &Cx<'_>) -> Flow<(Result<(), String>, Vec<(String, String)>)> {
-    let base = match cx.facts.base.get() {
-        Some(base) => base,
-        None => {
-            let made = make_base(cx)?;
-            cx.facts.base.get_or_init(|| made)
-        }
-    };
-    // The cursor goes on behind what the base used, also when the base was made in an earlier round.
+    let made = make_base(cx)?;
+    let base = cx.facts.base.get_or_init(|| made);
     let scope = &base.scope;
-    let again = Cx::new(cx.facts, cx.view, cx.status, cx.memo, cx.ends);
-    drop(make_base(&again)?);
-    let cwd = again.working_dir(None, scope)?;
-    let unmet = again.unmet(&cx.facts.dag.preconditions, None, scope, &cwd)?;
+    let cwd = cx.working_dir(None, scope)?;
+    let unmet = cx.unmet(&cx.facts.dag.preconditions, None, scope, &cwd)?;
     Ok((unmet.map_or(Ok(()), Err), base.params.clone()))
 }
 

@@ -1,0 +1,191 @@
+//! From a request to a run: the DAG is loaded and checked, parameters are resolved, group and capacity found.
+//!
+//! What is refused here leaves no trace; what is accepted is in the store before the client hears of it.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc::Sender;
+
+use super::control::refusal;
+use super::dispatcher::{Asked, Dispatcher, LiveRun, now};
+use super::effects::fresh_view;
+use crate::config::Config;
+use crate::dag::params::resolve;
+use crate::dag::{BaseConfig, Diagnostic, LoadOptions, ParamInput, Source, load};
+use crate::engine::scheduler::Event;
+use crate::model::access::Peer;
+use crate::model::change::NewRun;
+use crate::model::limits::DAG_SOURCE_MAX;
+use crate::model::{DagName, GroupName, RunId, RunRef, Time, Trigger};
+use crate::sys::creds::{self, User};
+use crate::sys::files::Dir;
+use crate::wire::control::{ErrorKind, Problem, Response, Submit};
+
+/// A run that may be submitted, with what deserves a look.
+type Admitted = (Box<NewRun>, Vec<Problem>);
+
+impl Dispatcher {
+    /// Somebody wants a run.
+    pub(super) fn submit_request(&mut self, peer: Peer, mut submit: Submit, answers: Sender<Response>) {
+        let config = Arc::clone(&self.config);
+        let at = now().wall;
+        self.elsewhere(
+            move || {
+                if submit.source.is_empty() {
+                    read_installed(&config, peer, &mut submit)?;
+                }
+                known_user(peer.uid)?;
+                admit(&config, peer, &submit, at)
+            },
+            move |dispatcher, admitted: Result<Admitted, Box<Response>>| match admitted {
+                Ok((new, warnings)) => dispatcher.submit_run(new, warnings, answers),
+                Err(refused) => dispatcher.answer(&answers, *refused),
+            },
+        );
+    }
+
+    /// Takes a run into memory and asks the engine for it.
+    pub(super) fn submit_run(&mut self, new: Box<NewRun>, warnings: Vec<Problem>, answers: Sender<Response>) {
+        let run = new.run.clone();
+        if self.runs.contains_key(&run) {
+            self.answer(&answers, exists(&run));
+            return;
+        }
+        let view = fresh_view(&new);
+        let live =
+            LiveRun { new: Arc::new((*new).clone()), view, resume: None, unsaved: std::collections::BTreeSet::new() };
+        self.runs.insert(run.clone(), live);
+        let token = self.ask(Asked { run, answers, warnings, created: true });
+        self.tell(Event::Submit(token, new));
+    }
+
+    /// An answer to a request. A client that has left does not need it.
+    pub(super) fn answer(&self, answers: &Sender<Response>, response: Response) {
+        drop(answers.try_send(response));
+    }
+}
+
+pub(super) fn exists(run: &RunRef) -> Response {
+    refusal(ErrorKind::Exists, &format!("a run {run} exists already; choose another run id"))
+}
+
+fn invalid(message: &str) -> Box<Response> {
+    Box::new(refusal(ErrorKind::Invalid, message))
+}
+
+fn problem(diagnostic: Diagnostic) -> Problem {
+    Problem {
+        message: diagnostic.message,
+        file: diagnostic.file,
+        line: diagnostic.line,
+        column: diagnostic.column,
+        hint: diagnostic.hint,
+    }
+}
+
+fn problems(message: &str, diagnostics: Vec<Diagnostic>) -> Box<Response> {
+    Box::new(Response::Error {
+        kind: ErrorKind::Invalid,
+        message: message.to_owned(),
+        hint: None,
+        problems: diagnostics.into_iter().map(problem).collect(),
+    })
+}
+
+/// A user that no database knows gets no run: it could never be launched.
+fn known_user(uid: u32) -> Result<(), Box<Response>> {
+    if uid == creds::effective_uid() {
+        return Ok(());
+    }
+    User::by_uid(uid).map(drop).map_err(|error| invalid(&error.to_string()))
+}
+
+/// Reads an installed DAG: a file in a directory that the daemon's user owns. It runs as the one who asks, so it
+/// must be one that they could read.
+fn read_installed(config: &Config, peer: Peer, submit: &mut Submit) -> Result<(), Box<Response>> {
+    use std::os::unix::fs::PermissionsExt;
+    let name = submit.name.take().unwrap_or_default();
+    let name = DagName::new(name).map_err(|error| invalid(&error.to_string()))?;
+    let dir = &config.paths.dags;
+    let absent = || {
+        let text = format!("there is no DAG {name} in {}; give a file, or install it there", dir.display());
+        Box::new(refusal(ErrorKind::NotFound, &text))
+    };
+    let opened = Dir::open(dir).and_then(|dir| {
+        dir.open_regular(format!("{name}.yaml")).or_else(|_| dir.open_regular(format!("{name}.yml")))
+    });
+    let file = opened.map_err(|_| absent())?;
+    let mode = file.metadata().map_err(|_| absent())?.permissions().mode();
+    if mode & 0o004 == 0 && peer.uid != 0 && peer.uid != creds::effective_uid() {
+        return Err(absent());
+    }
+    let mut source = String::new();
+    let limit = DAG_SOURCE_MAX as u64 + 1;
+    file.take(limit)
+        .read_to_string(&mut source)
+        .map_err(|error| invalid(&format!("the DAG {name} cannot be read: {error}")))?;
+    submit.source = source;
+    submit.file = format!("{name}.yaml");
+    submit.stem = name.to_string();
+    submit.base_dir = dir.display().to_string();
+    Ok(())
+}
+
+/// Loads the DAG and makes a run of it.
+fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admitted, Box<Response>> {
+    if !submit.base_dir.starts_with('/') {
+        return Err(invalid("the directory of the DAG file must be an absolute path"));
+    }
+    let source = Source { text: submit.source.as_bytes(), file: &submit.file, stem: &submit.stem };
+    let options = LoadOptions {
+        name: submit.name.as_deref(),
+        base: submit.base.as_ref().map(|text| BaseConfig { text: text.as_bytes(), file: "base configuration" }),
+        default_working_dir: submit.default_working_dir.as_deref(),
+    };
+    let loaded =
+        load(&source, &options).map_err(|errors| problems("the DAG has errors; nothing was started", errors))?;
+    let dag = loaded.dag;
+    let input = ParamInput { text: submit.params.clone(), args: submit.args.clone() };
+    let params = resolve(&dag.params, &input)
+        .map_err(|errors| problems("the parameters are wrong; nothing was started", errors))?;
+    let id = match &submit.run_id {
+        Some(id) => RunId::new(id.clone()),
+        None => RunId::new(uuid::Uuid::now_v7().to_string()),
+    };
+    let id = id.map_err(|error| invalid(&error.to_string()))?;
+    let (group, capacity) = match &dag.queue {
+        Some(queue) => {
+            let named = config.queue.named.get(queue).copied();
+            (queue.clone(), named.unwrap_or(config.queue.max_active_runs))
+        }
+        None => (GroupName::from(&dag.name), dag.max_active_runs.unwrap_or(config.queue.max_active_runs)),
+    };
+    let json = serde_json::to_string(&dag).map_err(|error| invalid(&error.to_string()))?;
+    let hash = Sha256::digest(json.as_bytes());
+    let new = NewRun {
+        run: RunRef { dag: dag.name.clone(), id },
+        group,
+        capacity,
+        owner: peer.uid,
+        trigger: submit.trigger,
+        created_at: at,
+        dag_hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        dag: json,
+        steps: dag.steps.iter().map(|step| step.name.clone()).collect(),
+        handlers: dag.handlers.iter().map(|(handler, step)| (*handler, step.name.clone())).collect(),
+        params_json: params.json.clone(),
+        params: params.known(&dag.params),
+        base_dir: submit.base_dir.clone(),
+    };
+    Ok((Box::new(new), loaded.warnings.into_iter().map(problem).collect()))
+}
+
+/// A new run from an earlier one's snapshot and parameters.
+pub(super) fn again(mut new: NewRun, at: Time) -> Result<Box<NewRun>, Box<Response>> {
+    new.run.id = RunId::new(uuid::Uuid::now_v7().to_string()).map_err(|error| invalid(&error.to_string()))?;
+    new.created_at = at;
+    new.trigger = Trigger::Manual;
+    Ok(Box::new(new))
+}

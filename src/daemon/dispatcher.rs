@@ -1,0 +1,355 @@
+//! The dispatcher: one task that owns all state. Whatever happens anywhere becomes a message to it, in one order.
+//!
+//! It decides nothing itself. It tells the scheduler engine, performs the effects, keeps the view of each run
+//! that is queued or live, and passes on what the journals say to the store and to whoever follows a run.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::follow::Followers;
+use super::launch::{Launched, Launcher, Workshop};
+use crate::config::Config;
+use crate::engine::scheduler::{Effect, Event, Scheduler, Token};
+use crate::journal::Reader as JournalReader;
+use crate::model::access::Peer;
+use crate::model::change::NewRun;
+use crate::model::view::{RunView, StepView};
+use crate::model::{AttemptId, Boot, LostCause, Node, Now, RunRef, Time};
+use crate::proc::{Entry, Prepared, ProcDir, ProcEvent, ProcWatch};
+use crate::store::{self, Reader, Store};
+use crate::sys::cgroup::Cgroup;
+use crate::sys::clock;
+use crate::sys::epoll::TimerFd;
+use crate::sys::pidfd::{PidFd, WaitStatus};
+use crate::wire::control::{Request, Response};
+use crate::wire::shim::FromShim;
+
+/// First number of the batches that are the dispatcher's own; the engine counts from 1.
+const OWN_BATCHES: u64 = 1 << 62;
+
+/// Something to be done by the dispatcher later.
+pub(super) type GoOn = Box<dyn FnOnce(&mut Dispatcher) + Send>;
+
+/// Something that happened.
+pub(super) enum Msg {
+    /// A client asks.
+    Request { peer: Peer, admin: bool, request: Request, answers: mpsc::Sender<Response> },
+    /// A client is connected.
+    ClientCame,
+    /// A client is gone.
+    ClientWent,
+    /// The store answers for a batch.
+    Stored(u64, Result<(), store::Error>),
+    /// A launch was tried.
+    Launched(AttemptId, Result<Box<Launched>, String>),
+    /// A shim says something.
+    Shim(AttemptId, FromShim),
+    /// A shim's process has exited, if it is a child, with this status.
+    Exited(AttemptId, Option<WaitStatus>),
+    /// The daemon is connected to a shim that outlived its predecessor.
+    Attached(AttemptId, OwnedFd),
+    /// Nothing of the attempt lives any more.
+    TreeEmpty(AttemptId),
+    /// Files, socket and cgroup of an ended attempt are removed.
+    Cleaned(AttemptId),
+    /// Something that was done elsewhere goes on here.
+    Then(GoOn),
+    /// Children may have exited.
+    Reap,
+    /// Something changed in the proc directory.
+    Proc(Vec<ProcEvent>),
+    /// Read the configuration again.
+    Reload,
+    /// Shut down.
+    Terminate(&'static str),
+    /// The daemon cannot go on.
+    Fatal(String),
+}
+
+impl std::fmt::Debug for Msg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Msg")
+    }
+}
+
+/// A run that is queued or live, or has ended and is not cleaned up.
+#[derive(Debug)]
+pub(super) struct LiveRun {
+    pub(super) new: Arc<NewRun>,
+    pub(super) view: RunView,
+    /// Steps of the attempt before, for a retry.
+    pub(super) resume: Option<Vec<StepView>>,
+    /// Nodes that changed since they were last given to the store.
+    pub(super) unsaved: BTreeSet<Node>,
+}
+
+/// An attempt from its intent to its clean-up.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) run: RunRef,
+    pub(super) number: u32,
+    pub(super) intended_at: Time,
+    /// The entry before its publication.
+    pub(super) prepared: Option<Prepared>,
+    /// The entry once it is published.
+    pub(super) entry: Option<Entry>,
+    pub(super) pid: u32,
+    pub(super) pidfd: Option<PidFd>,
+    pub(super) channel: Option<OwnedFd>,
+    pub(super) journal: Option<JournalReader>,
+    pub(super) cgroup: Option<Cgroup>,
+    /// The shim is dead; how, if it is known.
+    pub(super) exit: Option<Option<WaitStatus>>,
+    /// Why the journal cannot be read on.
+    pub(super) damaged: Option<String>,
+    /// Why the shim says that it cannot run.
+    pub(super) refusal: Option<String>,
+    /// The end of its tree is being awaited.
+    pub(super) ending: bool,
+}
+
+impl Attempt {
+    pub(super) fn new(run: RunRef, number: u32, intended_at: Time) -> Self {
+        Self {
+            run,
+            number,
+            intended_at,
+            prepared: None,
+            entry: None,
+            pid: 0,
+            pidfd: None,
+            channel: None,
+            journal: None,
+            cgroup: None,
+            exit: None,
+            damaged: None,
+            refusal: None,
+            ending: false,
+        }
+    }
+}
+
+/// What waits for the engine's answer to a request.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) run: RunRef,
+    pub(super) answers: mpsc::Sender<Response>,
+    pub(super) warnings: Vec<crate::wire::control::Problem>,
+    /// Whether the run was taken into memory for this request, and goes again if it is refused.
+    pub(super) created: bool,
+}
+
+/// Counters for `doctor`.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) launched: u64,
+    pub(super) adopted: u64,
+    pub(super) ended: u64,
+    pub(super) lost: u64,
+    pub(super) healed: u64,
+    pub(super) quarantined: u64,
+    pub(super) denied: u64,
+}
+
+/// Owner of all state.
+pub(super) struct Dispatcher {
+    pub(super) config: Arc<Config>,
+    pub(super) workshop: Arc<Workshop>,
+    pub(super) engine: Scheduler,
+    pub(super) store: Store,
+    pub(super) reader: Reader,
+    pub(super) proc: ProcDir,
+    pub(super) watch: Option<ProcWatch>,
+    pub(super) launcher: Launcher,
+    pub(super) to_self: mpsc::UnboundedSender<Msg>,
+    pub(super) runs: HashMap<RunRef, LiveRun>,
+    pub(super) attempts: HashMap<AttemptId, Attempt>,
+    pub(super) by_pid: HashMap<u32, AttemptId>,
+    pub(super) asked: HashMap<Token, Asked>,
+    pub(super) followers: Followers,
+    pub(super) next_token: u64,
+    pub(super) next_batch: u64,
+    /// Nodes of own batches that are on their way to the store.
+    pub(super) saving: BTreeMap<u64, (RunRef, Vec<Node>)>,
+    /// Attempts whose clean-up is being recorded, by batch.
+    pub(super) forgetting: BTreeMap<u64, AttemptId>,
+    /// What goes on when a run has left memory.
+    pub(super) waiting: HashMap<RunRef, Vec<GoOn>>,
+    /// What the engine is still to be told.
+    pub(super) news: VecDeque<Event>,
+    pub(super) telling: bool,
+    pub(super) timer: TimerFd,
+    pub(super) counters: Counters,
+    pub(super) boot_id: String,
+    pub(super) store_trouble: Option<String>,
+    pub(super) clients: usize,
+    pub(super) embedded: bool,
+    pub(super) idle: bool,
+    pub(super) served: bool,
+    /// Set when the daemon leaves: how.
+    pub(super) leaving: Option<Result<(), String>>,
+    pub(super) draining: bool,
+}
+
+/// Both clocks.
+pub(super) fn now() -> Now {
+    Now { wall: Time(clock::wall_micros()), boot: Boot(clock::boot_micros()) }
+}
+
+impl Dispatcher {
+    /// Takes one message.
+    pub(super) fn take(&mut self, message: Msg) {
+        match message {
+            Msg::Request { peer, admin, request, answers } => self.request(peer, admin, request, answers),
+            Msg::ClientCame => {
+                self.clients += 1;
+                self.served = true;
+            }
+            Msg::ClientWent => {
+                self.clients = self.clients.saturating_sub(1);
+                self.leave_if_idle();
+            }
+            Msg::Stored(number, result) => self.stored(number, result),
+            Msg::Launched(attempt, result) => self.launched(&attempt, result),
+            Msg::Shim(attempt, message) => self.shim_says(&attempt, message),
+            Msg::Exited(attempt, status) => self.exited(&attempt, status),
+            Msg::Attached(attempt, channel) => self.attached(&attempt, channel),
+            Msg::TreeEmpty(attempt) => self.tree_empty(&attempt),
+            Msg::Cleaned(attempt) => self.cleaned(&attempt),
+            Msg::Then(go_on) => go_on(self),
+            Msg::Reap => self.reap(),
+            Msg::Proc(events) => self.proc_events(&events),
+            Msg::Reload => drop(self.reload()),
+            Msg::Terminate(why) => self.terminate(why),
+            Msg::Fatal(text) => self.leaving = Some(Err(text)),
+        }
+    }
+
+    /// Tells the engine, and performs what it wants.
+    ///
+    /// What is told while effects are being performed waits until they are: the engine's order is kept.
+    pub(super) fn tell(&mut self, event: Event) {
+        self.news.push_back(event);
+        if std::mem::replace(&mut self.telling, true) {
+            return;
+        }
+        while let Some(event) = self.news.pop_front() {
+            let mut effects = Vec::new();
+            self.engine.handle(now(), event, &mut effects);
+            for effect in effects {
+                self.perform(effect);
+            }
+        }
+        self.telling = false;
+    }
+
+    /// The armed timer went off.
+    pub(super) fn tick(&mut self) {
+        self.tell(Event::Tick);
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        self.idle = false;
+        match effect {
+            Effect::Commit(number, changes) => self.commit(number, changes),
+            Effect::Launch(run, attempt, number) => self.launch(&run, &attempt, number),
+            Effect::OpenGate(attempt) => self.open_gate(&attempt),
+            Effect::CloseGate(attempt) => self.close_gate(&attempt),
+            Effect::Adopt(_, attempt, _) => self.adopt(&attempt),
+            Effect::SendStop(attempt, reason) => self.send_stop(&attempt, reason),
+            Effect::Clean(attempt) => self.clean(&attempt),
+            Effect::Accepted(token) => self.accepted(token),
+            Effect::Refused(token, refusal) => self.refused(token, refusal),
+            Effect::Changed(run) => self.changed(&run),
+            Effect::Arm(at) => {
+                if let Err(error) = self.timer.arm(at.0) {
+                    self.leaving = Some(Err(format!("the timer cannot be armed: {error}")));
+                }
+            }
+            Effect::Idle => {
+                self.idle = true;
+                self.leave_if_idle();
+            }
+        }
+    }
+
+    /// A new number for a batch of the dispatcher's own.
+    pub(super) fn own_batch(&mut self) -> u64 {
+        self.next_batch += 1;
+        OWN_BATCHES + self.next_batch
+    }
+
+    /// A new token for a request that the engine answers.
+    pub(super) fn ask(&mut self, asked: Asked) -> Token {
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        self.asked.insert(token, asked);
+        token
+    }
+
+    /// Does something slow elsewhere, then goes on here with what came of it.
+    pub(super) fn elsewhere<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+        go_on: impl FnOnce(&mut Self, T) + Send + 'static,
+    ) {
+        let to_self = self.to_self.clone();
+        tokio::task::spawn_blocking(move || {
+            let value = work();
+            // With the dispatcher gone there is nobody left to care.
+            drop(to_self.send(Msg::Then(Box::new(move |dispatcher| go_on(dispatcher, value)))));
+        });
+    }
+
+    /// An embedded daemon leaves when it has served somebody, nothing is to be done and nobody is connected.
+    pub(super) fn leave_if_idle(&mut self) {
+        let done = self.idle && (self.draining || (self.embedded && self.served && self.clients == 0));
+        if done && self.leaving.is_none() {
+            self.leaving = Some(Ok(()));
+        }
+    }
+
+    /// Shutdown: attempts go on, or are stopped first if the configuration says so.
+    fn terminate(&mut self, why: &'static str) {
+        use crate::config::types::OnShutdown;
+        tracing::info!(signal = why, live = self.attempts.len(), "shutting down");
+        if self.draining || self.config.shutdown.attempts == OnShutdown::Keep {
+            self.leaving = Some(Ok(()));
+            return;
+        }
+        self.draining = true;
+        self.tell(Event::Drain);
+        let live: Vec<RunRef> = self.attempts.values().map(|attempt| attempt.run.clone()).collect();
+        for run in live {
+            let (answers, _) = mpsc::channel(1);
+            let token = self.ask(Asked { run: run.clone(), answers, warnings: Vec::new(), created: false });
+            self.tell(Event::Stop(token, run, crate::model::StopReason::Shutdown));
+        }
+        self.leave_if_idle();
+    }
+
+    /// Why an attempt whose shim is dead ended, if its journal does not say.
+    pub(super) fn cause_of(attempt: &Attempt) -> LostCause {
+        if let Some(why) = &attempt.damaged {
+            return LostCause::JournalDamaged(why.clone());
+        }
+        let oom = attempt.cgroup.as_ref().and_then(|cgroup| cgroup.stats().mem_oom_kill).unwrap_or(0);
+        match attempt.exit.flatten() {
+            Some(WaitStatus::Signal { signal: libc::SIGKILL, .. }) if oom > 0 => LostCause::OutOfMemory,
+            Some(WaitStatus::Signal { signal, .. }) => LostCause::SupervisorSignal(signal),
+            Some(WaitStatus::Code(code)) => LostCause::SupervisorExit(code),
+            None => LostCause::SupervisorGone,
+        }
+    }
+
+    /// Opens a journal that belongs to an attempt.
+    pub(super) fn open_journal(file: File, attempt: &AttemptId) -> Result<JournalReader, String> {
+        JournalReader::new(file)
+            .and_then(|reader| reader.expect_attempt(attempt))
+            .map_err(|error| error.to_string())
+    }
+}

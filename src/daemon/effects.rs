@@ -1,0 +1,331 @@
+//! The engine's effects: commits, launches, gates, stops, clean-ups.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use super::cleanup::{self, Remains};
+use super::dispatcher::{Attempt, Dispatcher, Msg, now};
+use super::launch::Job;
+use crate::engine::scheduler::Event;
+use crate::engine::scheduler::api::CommitError;
+use crate::model::change::Change;
+use crate::model::limits::FRAME_MAX;
+use crate::model::view::{RunView, StepView};
+use crate::model::{AttemptId, Node, RunRef, StopReason};
+use crate::proc::{Meta, Owner};
+use crate::store;
+use crate::sys::{fdpass, socket};
+use crate::wire::codec;
+use crate::wire::shim::ToShim;
+
+
+impl Dispatcher {
+    /// Hands a batch of the engine's to the store, with the steps that changed since the last one.
+    pub(super) fn commit(&mut self, number: u64, changes: Vec<Change>) {
+        let mut batch = Vec::with_capacity(changes.len() + 1);
+        for change in changes {
+            match &change {
+                Change::Intend { run, attempt, number, at } => {
+                    self.attempts.insert(attempt.clone(), Attempt::new(run.clone(), *number, *at));
+                    self.begin_attempt(run, attempt, *number);
+                }
+                Change::Start { attempt, .. } => self.take_unsaved(number, attempt, &mut batch),
+                Change::End { attempt, lost, at, .. } => {
+                    let run = self.attempts.get(attempt).map(|attempt| attempt.run.clone());
+                    if let (Some(cause), Some(live)) = (lost, run.and_then(|run| self.runs.get_mut(&run))) {
+                        let nodes = live.view.lose(*at, cause.clone());
+                        live.unsaved.extend(nodes);
+                    }
+                    self.take_unsaved(number, attempt, &mut batch);
+                }
+                Change::EndQueued { run, status, error, at } => {
+                    if let Some(live) = self.runs.get_mut(run) {
+                        live.view.status = *status;
+                        live.view.error.clone_from(error);
+                        live.view.finished_at = Some(*at);
+                    }
+                }
+                Change::Stop { run, reason, .. } => {
+                    if let Some(live) = self.runs.get_mut(run) {
+                        live.view.stop = Some(reason.clone());
+                    }
+                }
+                Change::Clean { attempt } => drop(self.forgetting.insert(number, attempt.clone())),
+                _ => {}
+            }
+            batch.push(change);
+        }
+        self.submit(number, batch);
+    }
+
+    pub(super) fn submit(&mut self, number: u64, batch: Vec<Change>) {
+        if let Err(error) = self.store.submit(number, batch) {
+            self.leaving = Some(Err(format!("the store is gone: {error}")));
+        }
+    }
+
+    /// Moves the attempt's changed steps into a batch.
+    fn take_unsaved(&mut self, number: u64, attempt: &AttemptId, batch: &mut Vec<Change>) {
+        let Some(run) = self.attempts.get(attempt).map(|attempt| attempt.run.clone()) else { return };
+        let Some(live) = self.runs.get_mut(&run) else { return };
+        let nodes: Vec<Node> = std::mem::take(&mut live.unsaved).into_iter().collect();
+        batch.extend(nodes.iter().filter_map(|node| {
+            let view = Box::new(live.view.node(*node)?.clone());
+            Some(Change::Step { attempt: attempt.clone(), node: *node, view })
+        }));
+        if !nodes.is_empty() {
+            self.saving.insert(number, (run, nodes));
+        }
+    }
+
+    /// Gives the steps that changed to the store in a batch of their own.
+    pub(super) fn save_steps(&mut self, attempt: &AttemptId) {
+        let number = self.own_batch();
+        let mut batch = Vec::new();
+        self.take_unsaved(number, attempt, &mut batch);
+        if !batch.is_empty() {
+            self.submit(number, batch);
+        }
+    }
+
+    /// The store's answer.
+    pub(super) fn stored(&mut self, number: u64, result: Result<(), store::Error>) {
+        let saved = self.saving.remove(&number);
+        let forgotten = self.forgetting.remove(&number);
+        match result {
+            Ok(()) => {
+                if self.store_trouble.take().is_some() {
+                    tracing::info!("the store can be written again");
+                }
+                if number < 1 << 62 {
+                    self.tell(Event::Committed(number));
+                }
+                if let Some(attempt) = forgotten {
+                    self.forget(&attempt);
+                }
+            }
+            Err(error) => {
+                if let Some((run, nodes)) = saved
+                    && let Some(live) = self.runs.get_mut(&run)
+                {
+                    // They go with the next batch of the attempt; its end is one at the latest.
+                    live.unsaved.extend(nodes);
+                }
+                let failure = match &error {
+                    store::Error::Exists => CommitError::Exists,
+                    store::Error::DiskFull(text) => CommitError::DiskFull(text.clone()),
+                    store::Error::Other(text) => CommitError::Other(text.clone()),
+                };
+                if !matches!(error, store::Error::Exists) && self.store_trouble.is_none() {
+                    tracing::error!(%error, "the store cannot be written");
+                    self.store_trouble = Some(error.to_string());
+                }
+                if number < 1 << 62 {
+                    self.tell(Event::CommitFailed(number, failure));
+                }
+            }
+        }
+    }
+
+    /// Everything of an ended attempt is recorded and removed: nothing of it is held any more.
+    fn forget(&mut self, attempt: &AttemptId) {
+        let Some(held) = self.attempts.remove(attempt) else { return };
+        let ended = self.runs.get(&held.run).is_some_and(|live| {
+            live.view.attempt.as_ref() == Some(attempt) && live.view.status.is_terminal()
+        });
+        if ended {
+            self.drop_run(&held.run);
+        }
+    }
+
+    /// A run leaves memory; what waited for that goes on.
+    pub(super) fn drop_run(&mut self, run: &RunRef) {
+        self.runs.remove(run);
+        for go_on in self.waiting.remove(run).unwrap_or_default() {
+            drop(self.to_self.send(Msg::Then(go_on)));
+        }
+    }
+
+    /// The view of a run whose next attempt is intended.
+    fn begin_attempt(&mut self, run: &RunRef, attempt: &AttemptId, number: u32) {
+        let Some(held) = self.attempts.get(attempt) else { return };
+        let log_dir = self.config.paths.attempt(&held.intended_at.day(), attempt).join("logs");
+        let Some(live) = self.runs.get_mut(run) else { return };
+        let fresh = fresh_view(&live.new);
+        live.view = RunView {
+            attempt: Some(attempt.clone()),
+            number,
+            log_dir: log_dir.display().to_string(),
+            stop: live.view.stop.clone(),
+            ..fresh
+        };
+        live.unsaved.clear();
+    }
+
+    /// Makes and locks the entry, then has the rest made by the launcher.
+    pub(super) fn launch(&mut self, run: &RunRef, attempt: &AttemptId, number: u32) {
+        let Some(live) = self.runs.get(run) else {
+            self.tell(Event::LaunchFailed(attempt.clone(), String::from("the run is not known any more")));
+            return;
+        };
+        let at = now().wall;
+        let meta =
+            Meta { run: run.clone(), attempt: attempt.clone(), root: Some(run.clone()), started_at: at.secs() };
+        let new = Arc::clone(&live.new);
+        let (view, resume) = (live.view.clone(), live.resume.clone());
+        let prepared = self.proc.prepare(&new.group, meta, at);
+        let descriptor = prepared.and_then(|prepared| Ok((prepared.descriptor()?, prepared)));
+        let (entry, prepared) = match descriptor {
+            Ok(made) => made,
+            Err(error) => {
+                self.tell(Event::LaunchFailed(attempt.clone(), format!("the proc entry: {error}")));
+                return;
+            }
+        };
+        if let Some(watch) = &mut self.watch {
+            let unwatched = watch.watch_dag(&new.group, &run.dag);
+            self.proc_events(&unwatched);
+        }
+        let Some(held) = self.attempts.get_mut(attempt) else { return };
+        held.prepared = Some(prepared);
+        let intended_at = held.intended_at;
+        let config = Arc::clone(&self.config);
+        self.counters.launched += 1;
+        let job = Job { new, attempt: attempt.clone(), number, intended_at, view, resume, entry, config };
+        self.launcher.submit(job);
+    }
+
+    /// Publishes the entry with the shim's identity, then lets the shim pass.
+    pub(super) fn open_gate(&mut self, attempt: &AttemptId) {
+        let Some(held) = self.attempts.get_mut(attempt) else { return };
+        let uid = self.runs.get(&held.run).map_or(0, |live| live.new.owner);
+        if let Some(prepared) = held.prepared.take() {
+            let identity = super::shims::identity(held, &self.boot_id);
+            let socket = self.config.paths.socket(attempt).display().to_string();
+            match prepared.publish(&Owner { identity, uid, socket }, now().wall) {
+                Ok(entry) => held.entry = Some(entry),
+                Err(error) => {
+                    tracing::error!(attempt = %attempt, %error, "the proc entry cannot be published");
+                    self.close_gate(attempt);
+                    return;
+                }
+            }
+        }
+        if !self.send(attempt, &ToShim::Go) {
+            self.close_gate(attempt);
+        }
+    }
+
+    /// The shim sees end-of-file at the gate and leaves.
+    pub(super) fn close_gate(&mut self, attempt: &AttemptId) {
+        if let Some(held) = self.attempts.get_mut(attempt) {
+            if let Some(channel) = held.channel.take() {
+                // The reading task holds a copy, so the end is told and not only left to the last close.
+                super::shims::shut_down(&channel);
+            }
+            if let Some(prepared) = held.prepared.take()
+                && let Err(error) = prepared.abandon()
+            {
+                tracing::warn!(attempt = %attempt, %error, "a prepared proc entry is left over");
+            }
+        }
+    }
+
+    /// Sends a message to a shim. False if there is no channel or it does not take it.
+    pub(super) fn send(&mut self, attempt: &AttemptId, message: &ToShim) -> bool {
+        let Some(channel) = self.attempts.get(attempt).and_then(|held| held.channel.as_ref()) else {
+            return false;
+        };
+        let Ok(frame) = codec::encode(message, FRAME_MAX) else { return false };
+        socket::send(channel.as_fd(), &frame).is_ok_and(|n| n == frame.len())
+    }
+
+    /// Passes a stop on; by signal if the shim's channel is not there.
+    pub(super) fn send_stop(&mut self, attempt: &AttemptId, reason: StopReason) {
+        if self.send(attempt, &ToShim::Stop(reason)) {
+            return;
+        }
+        if let Some(pidfd) = self.attempts.get(attempt).and_then(|held| held.pidfd.as_ref())
+            && let Err(error) = pidfd.send_signal(libc::SIGTERM)
+        {
+            tracing::debug!(attempt = %attempt, %error, "the shim to be stopped is gone");
+        }
+    }
+
+    /// Removes what an ended attempt does not need any more.
+    pub(super) fn clean(&mut self, attempt: &AttemptId) {
+        self.close_gate(attempt);
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            self.to_self.send(Msg::Cleaned(attempt.clone())).unwrap_or_default();
+            return;
+        };
+        if let Some(entry) = held.entry.take()
+            && let Err(error) = self.proc.remove(&entry)
+        {
+            tracing::warn!(attempt = %attempt, %error, "the proc entry of an ended attempt is left over");
+        }
+        held.journal = None;
+        held.pidfd = None;
+        held.cgroup = None;
+        let remains =
+            Remains { run: held.run.clone(), attempt: attempt.clone(), intended_at: held.intended_at };
+        let (paths, workshop) = (self.config.paths.clone(), Arc::clone(&self.workshop));
+        self.elsewhere(
+            move || {
+                cleanup::clean(&paths, workshop.cgroups.as_ref(), &remains);
+                remains.attempt
+            },
+            |dispatcher, attempt| dispatcher.cleaned(&attempt),
+        );
+    }
+
+    pub(super) fn cleaned(&mut self, attempt: &AttemptId) {
+        if let Some(held) = self.attempts.get_mut(attempt) {
+            // It may be launched once more under the same id: nothing of the last time counts then.
+            *held = Attempt::new(held.run.clone(), held.number, held.intended_at);
+        }
+        self.tell(Event::Cleaned(attempt.clone()));
+    }
+
+    /// Sends a message with a descriptor.
+    pub(super) fn send_with_fd(
+        &self,
+        attempt: &AttemptId,
+        message: &ToShim,
+        fd: std::os::fd::BorrowedFd<'_>,
+    ) -> bool {
+        let channel = self.attempts.get(attempt).and_then(|held| held.channel.as_ref());
+        let frame = codec::encode(message, FRAME_MAX).ok();
+        channel.zip(frame).is_some_and(|(channel, frame)| {
+            fdpass::send_with_fds(channel.as_fd(), &frame, &[fd]).is_ok()
+        })
+    }
+}
+
+/// A run's view before anything has happened.
+pub(super) fn fresh_view(new: &crate::model::change::NewRun) -> RunView {
+    RunView {
+        run: new.run.clone(),
+        attempt: None,
+        number: 0,
+        status: crate::model::RunStatus::Queued,
+        error: None,
+        lost: None,
+        stop: None,
+        timed_out: false,
+        kill_escalated: false,
+        stalled: false,
+        params: new.params.clone(),
+        outputs: Vec::new(),
+        group: new.group.clone(),
+        owner: new.owner,
+        trigger: new.trigger,
+        created_at: new.created_at,
+        started_at: None,
+        finished_at: None,
+        pid: None,
+        log_dir: String::new(),
+        steps: new.steps.iter().map(|name| StepView::new(name)).collect(),
+        handlers: new.handlers.iter().map(|(handler, name)| (*handler, StepView::new(name))).collect(),
+    }
+}

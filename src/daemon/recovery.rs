@@ -1,0 +1,348 @@
+//! Recovery: what the store holds as intended or live is compared with the kernel's objects, and the engine is
+//! told what is true (DESIGN §4 and §5). It may be cut short anywhere and done again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::dispatcher::{Attempt, Dispatcher, LiveRun, now};
+use super::effects::fresh_view;
+use super::shims::{identity, journal_file};
+use super::tree;
+use crate::engine::scheduler::Event;
+use crate::engine::scheduler::api::{AttemptEnd, Evidence, Recovered};
+use crate::model::change::{AttemptIdentity, Change};
+use crate::model::view::RunView;
+use crate::model::{AttemptId, Fact, LostCause, Record};
+use crate::proc::{Entry, LockState};
+use crate::store::{HeldAttempt, LiveAttempt, QueuedRun};
+use crate::sys::identity::{ProcessIdentity, SameProcess};
+use crate::sys::pidfd::PidFd;
+
+/// What a journal says.
+#[derive(Debug, Default)]
+struct Told {
+    started: bool,
+    end: Option<AttemptEnd>,
+}
+
+impl Dispatcher {
+    /// Finds out what is true of everything that has not ended, and tells the engine.
+    ///
+    /// # Errors
+    /// When store or proc directory cannot be read: then nothing may be decided.
+    pub(super) async fn recover(&mut self) -> Result<(), String> {
+        let text = |error: &dyn std::fmt::Display| format!("recovery: {error}");
+        let scan = self.proc.scan(now().wall).map_err(|error| text(&error))?;
+        for bad in &scan.bad {
+            self.quarantine(bad);
+        }
+        let recovery = self.reader.recover().map_err(|error| text(&error))?;
+        let held = self.reader.not_cleaned().map_err(|error| text(&error))?;
+        let mut list = Vec::new();
+        let mut later = Vec::new();
+        for attempt in held {
+            list.extend(self.recover_ended(attempt, &scan.entries).await?);
+        }
+        for attempt in recovery.live {
+            let (recovered, end) = self.recover_live(attempt, &scan.entries).await?;
+            if let (Some(end), Some((attempt, ..))) = (end, &recovered.live) {
+                later.push(Event::Ended(attempt.clone(), end));
+            }
+            list.push(recovered);
+        }
+        for run in recovery.queued {
+            list.push(self.recover_queued(run)?);
+        }
+        self.remove_leftovers(&scan.entries);
+        if !list.is_empty() {
+            tracing::info!(runs = list.len(), "taking up what was queued or live");
+        }
+        let live: Vec<AttemptId> = self.attempts.keys().cloned().collect();
+        self.tell(Event::Recover(list));
+        for attempt in live {
+            self.save_recovered(&attempt);
+        }
+        for event in later {
+            self.tell(event);
+        }
+        Ok(())
+    }
+
+    fn quarantine(&mut self, bad: &crate::proc::BadEntry) {
+        match self.proc.quarantine(bad) {
+            Ok(place) => {
+                self.counters.quarantined += 1;
+                tracing::warn!(%bad, ?place, "a bad proc entry was put aside");
+            }
+            Err(error) => tracing::error!(%bad, %error, "a bad proc entry cannot be put aside"),
+        }
+    }
+
+    /// A run that waits.
+    fn recover_queued(&mut self, queued: QueuedRun) -> Result<Recovered, String> {
+        let run = queued.run.clone();
+        let new = self.launch_data_of(&run)?;
+        let mut view = fresh_view(&new);
+        let mut resume = None;
+        if queued.attempts > 0
+            && let Ok(Some(last)) = self.reader.attempt_view(&run, queued.attempts)
+        {
+            view.attempt.clone_from(&last.attempt);
+            view.number = last.number;
+            resume = Some(last.steps);
+        }
+        view.stop.clone_from(&queued.stop);
+        self.runs.insert(run.clone(), LiveRun { new, view, resume, unsaved: BTreeSet::new() });
+        Ok(Recovered {
+            run,
+            group: queued.group,
+            capacity: queued.capacity,
+            attempts: queued.attempts,
+            queued: Some(queued.position),
+            live: None,
+            stop: queued.stop,
+        })
+    }
+
+    fn launch_data_of(&self, run: &crate::model::RunRef) -> Result<Arc<crate::model::change::NewRun>, String> {
+        match self.reader.launch_data(run) {
+            Ok(Some(new)) => Ok(Arc::new(new)),
+            Ok(None) => Err(format!("the store has no data of run {run}")),
+            Err(error) => Err(format!("the store cannot be read: {error}")),
+        }
+    }
+
+    /// An attempt that is intended or live as far as the store knows.
+    async fn recover_live(
+        &mut self,
+        stored: LiveAttempt,
+        entries: &[Entry],
+    ) -> Result<(Recovered, Option<AttemptEnd>), String> {
+        let new = self.launch_data_of(&stored.run)?;
+        let attempt = stored.attempt.clone();
+        let mut held = Attempt::new(stored.run.clone(), stored.number, stored.intended_at);
+        held.entry = entries.iter().find(|entry| entry.meta.attempt == attempt).cloned();
+        held.cgroup = self.cgroup_of(&attempt)?;
+        let mut view = RunView {
+            attempt: Some(attempt.clone()),
+            number: stored.number,
+            log_dir: stored.log_dir.clone(),
+            stop: stored.stop.clone(),
+            ..fresh_view(&new)
+        };
+        let alive = self.find_shim(&mut held, stored.identity.as_ref());
+        if !alive {
+            tree::end(held.cgroup.as_ref(), &attempt).await.map_err(|error| {
+                format!("what attempt {attempt} left cannot be ended: {error}")
+            })?;
+        }
+        let mut unsaved = BTreeSet::new();
+        let told = self.read_from_start(&attempt, &mut held, &mut view, &mut unsaved);
+        let evidence = if alive {
+            Evidence::Alive { identity: identity(&held, &self.boot_id), started: told.started }
+        } else if let Some(end) = told.end.clone() {
+            Evidence::Ended(end)
+        } else {
+            self.evidence_of_death(&held, &stored, told.started)
+        };
+        let mut resume = None;
+        if stored.number > 1
+            && let Ok(Some(last)) = self.reader.attempt_view(&stored.run, stored.number - 1)
+        {
+            resume = Some(last.steps);
+        }
+        tracing::info!(attempt = %attempt, run = %stored.run, ?evidence, "found");
+        self.runs.insert(stored.run.clone(), LiveRun { new, view, resume, unsaved });
+        self.attempts.insert(attempt.clone(), held);
+        let end = if alive { told.end } else { None };
+        let recovered = Recovered {
+            run: stored.run,
+            group: stored.group,
+            capacity: stored.capacity,
+            attempts: stored.number,
+            queued: None,
+            live: Some((attempt, stored.number, evidence)),
+            stop: stored.stop,
+        };
+        Ok((recovered, end))
+    }
+
+    /// An attempt whose end is in the store, and whose clean-up is not.
+    async fn recover_ended(
+        &mut self,
+        stored: HeldAttempt,
+        entries: &[Entry],
+    ) -> Result<Option<Recovered>, String> {
+        let new = self.launch_data_of(&stored.run)?;
+        let view = self.reader.attempt_view(&stored.run, stored.number);
+        let Some(view) = view.map_err(|error| format!("the store cannot be read: {error}"))? else {
+            return Ok(None);
+        };
+        let attempt = stored.attempt.clone();
+        let mut held = Attempt::new(stored.run.clone(), stored.number, stored.intended_at);
+        held.entry = entries.iter().find(|entry| entry.meta.attempt == attempt).cloned();
+        held.cgroup = self.cgroup_of(&attempt)?;
+        let owner = held.entry.as_ref().and_then(|entry| entry.owner.as_ref());
+        let known = owner.map(|owner| owner.identity.clone());
+        let alive = self.find_shim(&mut held, known.as_ref());
+        if !alive {
+            tree::end(held.cgroup.as_ref(), &attempt).await.map_err(|error| {
+                format!("what attempt {attempt} left cannot be ended: {error}")
+            })?;
+        }
+        let alive = alive.then(|| identity(&held, &self.boot_id));
+        let recovered = Recovered {
+            run: stored.run.clone(),
+            group: stored.group,
+            capacity: new.capacity,
+            attempts: stored.number,
+            queued: None,
+            live: Some((attempt.clone(), stored.number, Evidence::Recorded { status: view.status, alive })),
+            stop: None,
+        };
+        self.runs.insert(stored.run, LiveRun { new, view, resume: None, unsaved: BTreeSet::new() });
+        self.attempts.insert(attempt, held);
+        Ok(Some(recovered))
+    }
+
+    fn cgroup_of(&self, attempt: &AttemptId) -> Result<Option<crate::sys::cgroup::Cgroup>, String> {
+        match &self.workshop.cgroups {
+            Some(cgroups) => cgroups
+                .open(attempt.as_str())
+                .map_err(|error| format!("the cgroup of attempt {attempt}: {error}")),
+            None => Ok(None),
+        }
+    }
+
+    /// Finds the shim's process and proves that it is the one that was recorded. A process that cannot be proved
+    /// to be ours is never signalled; one that holds the entry's lock is alive, whatever else is known.
+    fn find_shim(&self, held: &mut Attempt, stored: Option<&AttemptIdentity>) -> bool {
+        let from_entry = held.entry.as_ref().and_then(|entry| entry.owner.as_ref());
+        let Some(known) = from_entry.map(|owner| &owner.identity).or(stored) else { return false };
+        if known.boot_id != self.boot_id {
+            return false;
+        }
+        let wanted = ProcessIdentity {
+            pid: known.pid,
+            pidfs_inode: known.pidfs_inode,
+            start_ticks: known.start_ticks,
+            boot_id: known.boot_id.clone(),
+            cgroup_id: known.cgroup_id,
+        };
+        let locked = held.entry.as_ref().is_some_and(|entry| entry.lock == LockState::Held);
+        let Ok(pidfd) = PidFd::open(known.pid) else { return false };
+        let alive = match wanted.compare(&pidfd) {
+            SameProcess::Same => !pidfd.is_exited().unwrap_or(false),
+            SameProcess::Different => false,
+            SameProcess::Uncertain => locked,
+        };
+        if alive {
+            held.pid = known.pid;
+            held.pidfd = Some(pidfd);
+        }
+        alive
+    }
+
+    /// Reads the whole journal into a fresh view.
+    fn read_from_start(
+        &self,
+        attempt: &AttemptId,
+        held: &mut Attempt,
+        view: &mut RunView,
+        unsaved: &mut BTreeSet<crate::model::Node>,
+    ) -> Told {
+        let dir = self.config.paths.attempt(&held.intended_at.day(), attempt);
+        let mut told = Told::default();
+        let opened = journal_file(&dir).map_err(|error| error.to_string());
+        let mut journal = match opened.and_then(|file| Self::open_journal(file, attempt)) {
+            Ok(journal) => journal,
+            Err(why) => {
+                held.damaged = Some(why);
+                return told;
+            }
+        };
+        loop {
+            match journal.read_new(1024 * 1024) {
+                Ok(records) if records.is_empty() => break,
+                Ok(records) => {
+                    for record in records {
+                        unsaved.extend(view.apply(&record));
+                        told.take(&record, view);
+                    }
+                }
+                Err(error) => {
+                    held.damaged = Some(error.to_string());
+                    return told;
+                }
+            }
+        }
+        held.journal = Some(journal);
+        told
+    }
+
+    /// What to make of an attempt of which nothing lives any more and whose journal has no final record.
+    ///
+    /// The gate opens only after the identity is in the store, so without one it never opened.
+    fn evidence_of_death(&self, held: &Attempt, stored: &LiveAttempt, started: bool) -> Evidence {
+        let at = now().wall;
+        let Some(identity) = &stored.identity else { return Evidence::NeverStarted };
+        let rebooted = identity.boot_id != self.boot_id;
+        match (&held.damaged, started) {
+            (None, false) => Evidence::NeverStarted,
+            _ if rebooted => Evidence::Lost { cause: LostCause::Reboot, at },
+            _ => Evidence::Lost { cause: Self::cause_of(held), at },
+        }
+    }
+
+    /// Gives the store what the journal of a live attempt told while there was no daemon.
+    fn save_recovered(&mut self, attempt: &AttemptId) {
+        let Some(run) = self.attempts.get(attempt).map(|held| held.run.clone()) else { return };
+        let Some(live) = self.runs.get(&run) else { return };
+        if live.view.status.is_terminal() {
+            return;
+        }
+        if let Some(at) = live.view.started_at {
+            let params = Some(live.view.params.clone());
+            let number = self.own_batch();
+            self.submit(number, vec![Change::Start { attempt: attempt.clone(), at, params }]);
+        }
+        self.save_steps(attempt);
+    }
+
+    /// Removes prepared entries that nobody holds, and own entries of attempts that are not held any more.
+    fn remove_leftovers(&mut self, entries: &[Entry]) {
+        for leftover in self.proc.leftovers().unwrap_or_default() {
+            if let Err(error) = self.proc.remove_leftover(&leftover) {
+                tracing::warn!(path = %leftover.path.display(), %error, "a prepared proc entry is left over");
+            }
+        }
+        for entry in entries {
+            let dead = entry.owner.is_some() && entry.lock == LockState::Free;
+            if dead
+                && !self.attempts.contains_key(&entry.meta.attempt)
+                && let Err(error) = self.proc.remove(entry)
+            {
+                tracing::warn!(path = %entry.path.display(), %error, "a dead proc entry is left over");
+            }
+        }
+    }
+}
+
+impl Told {
+    fn take(&mut self, record: &Record, view: &RunView) {
+        match &record.fact {
+            Fact::Started { .. } => self.started = true,
+            Fact::Ended { status, error, outputs } => {
+                self.end = Some(AttemptEnd {
+                    status: *status,
+                    error: error.clone(),
+                    outputs: outputs.clone(),
+                    timed_out: view.timed_out,
+                    kill_escalated: view.kill_escalated,
+                    at: record.at,
+                });
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Requests: who may ask, what is asked of the engine, what is answered from memory and what from the store.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::Sender;
+
+use super::admission::{again, exists};
+use super::control::refusal;
+use super::dispatcher::{Asked, Dispatcher, LiveRun, now};
+use crate::engine::scheduler::api::RetryFacts;
+use crate::engine::scheduler::{Event, Refusal, Token};
+use crate::model::access::Peer;
+use crate::model::change::NewRun;
+use crate::model::view::RunView;
+use crate::model::{RunRef, StopReason};
+use crate::store::{Filter, Reader};
+use crate::sys::creds;
+use crate::wire::access::{self, Grant, Role, Verb};
+use crate::wire::control::{AttemptSummary, ErrorKind, HistoryFilter, Request, Response, Selector};
+
+/// Who asks, for what, and where the answer goes.
+#[derive(Debug, Clone)]
+pub(super) struct Asker {
+    pub(super) peer: Peer,
+    pub(super) admin: bool,
+    pub(super) verb: Verb,
+    pub(super) answers: Sender<Response>,
+}
+
+impl Asker {
+    /// The role of the peer towards something that belongs to `owner`.
+    fn role(&self, owner: u32) -> Role {
+        if self.peer.uid == 0 {
+            Role::Root
+        } else if self.admin {
+            Role::Admin
+        } else if self.peer.uid == owner {
+            Role::Owner
+        } else {
+            Role::Other
+        }
+    }
+}
+
+impl Dispatcher {
+    /// A client asks.
+    pub(super) fn request(&mut self, peer: Peer, admin: bool, request: Request, answers: Sender<Response>) {
+        let asker = Asker { peer, admin, verb: Verb::of(&request), answers };
+        let mut grant = Grant::Yes;
+        if !asker.verb.is_about_a_run() {
+            grant = access::grant(asker.role(creds::effective_uid()), asker.verb);
+            if grant == Grant::No {
+                self.deny(&asker, "this daemon");
+                return;
+            }
+        }
+        let owner = (grant == Grant::OwnOnly).then_some(peer.uid);
+        match request {
+            Request::Ping => {
+                let pong = Response::Pong {
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    pid: std::process::id(),
+                    embedded: self.embedded,
+                };
+                self.answer(&asker.answers, pong);
+            }
+            Request::Submit(submit) => self.submit_request(peer, *submit, asker.answers),
+            Request::Ps => self.list_live(owner, &asker),
+            Request::History(filter) => self.history(filter, owner, asker),
+            Request::Doctor { repair } => self.doctor(repair, asker),
+            Request::Reload => {
+                let lines = self.reload();
+                self.answer(&asker.answers, Response::Reloaded(lines));
+            }
+            Request::Status(run) => self.find(run, asker, |dispatcher, asker, mut view| {
+                view.stalled = view.attempt.as_ref().is_some_and(|attempt| dispatcher.is_stalled(attempt));
+                dispatcher.answer(&asker.answers, Response::Run(Box::new(view)));
+            }),
+            Request::Follow(run) => self.find(run, asker, Self::follow),
+            Request::Why(run) => self.find(run, asker, |dispatcher, asker, view| {
+                let why = dispatcher.why(&view);
+                dispatcher.answer(&asker.answers, Response::Why(why));
+            }),
+            Request::Attempts(run) => self.find(run, asker, Self::attempts_of),
+            Request::Stop { run, interrupted } => self.find(run, asker, move |dispatcher, asker, view| {
+                dispatcher.stop(asker, &view, interrupted);
+            }),
+            Request::Retry(run) => self.find(run, asker, Self::retry),
+            Request::Rerun(run) => self.find(run, asker, Self::rerun),
+        }
+    }
+
+    fn deny(&mut self, asker: &Asker, what: &str) {
+        self.counters.denied += 1;
+        let Peer { pid, uid, .. } = asker.peer;
+        let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        let verb = asker.verb.as_str();
+        tracing::warn!(pid, uid, exe = %exe.display(), verb, what, "a request was denied");
+        let text = format!("user id {uid} may not {verb} {what}");
+        self.answer(&asker.answers, refusal(ErrorKind::Denied, &text));
+    }
+
+    /// Finds the run, checks that the peer may, and goes on. Runs that are queued or live are in memory.
+    fn find(
+        &mut self,
+        selector: Selector,
+        asker: Asker,
+        go_on: impl FnOnce(&mut Self, Asker, RunView) + Send + 'static,
+    ) {
+        if let Some(id) = &selector.run {
+            let run = RunRef { dag: selector.dag.clone(), id: id.clone() };
+            if let Some(view) = self.runs.get(&run).map(|live| live.view.clone()) {
+                self.allowed(asker, view, go_on);
+                return;
+            }
+        }
+        let reader = self.reader.clone();
+        self.elsewhere(
+            move || {
+                let view = read_view(&reader, &selector);
+                (selector, view)
+            },
+            move |dispatcher, (selector, view)| {
+                let named = |run: &RunRef| dispatcher.runs.get(run).map(|live| live.view.clone());
+                match view {
+                    // What is in memory is newer than what is in the store.
+                    Ok(Some(view)) => {
+                        let view = named(&view.run).unwrap_or(view);
+                        dispatcher.allowed(asker, view, go_on);
+                    }
+                    Ok(None) => {
+                        let text = match &selector.run {
+                            Some(id) => format!("there is no run {}:{id}", selector.dag),
+                            None => format!("there is no run of {}", selector.dag),
+                        };
+                        dispatcher.answer(&asker.answers, refusal(ErrorKind::NotFound, &text));
+                    }
+                    Err(error) => {
+                        let text = format!("the store cannot be read: {error}");
+                        dispatcher.answer(&asker.answers, refusal(ErrorKind::Unavailable, &text));
+                    }
+                }
+            },
+        );
+    }
+
+    fn allowed(
+        &mut self,
+        asker: Asker,
+        view: RunView,
+        go_on: impl FnOnce(&mut Self, Asker, RunView) + Send + 'static,
+    ) {
+        if access::grant(asker.role(view.owner), asker.verb) == Grant::Yes {
+            go_on(self, asker, view);
+        } else {
+            self.deny(&asker, &format!("run {}", view.run));
+        }
+    }
+
+    fn list_live(&mut self, owner: Option<u32>, asker: &Asker) {
+        let mine = |live: &&LiveRun| owner.is_none_or(|owner| live.new.owner == owner);
+        let over = |live: &&LiveRun| !live.view.status.is_terminal();
+        let mut runs: Vec<_> =
+            self.runs.values().filter(mine).filter(over).map(|live| live.view.summary()).collect();
+        for summary in &mut runs {
+            summary.stalled = summary.attempt.as_ref().is_some_and(|attempt| self.is_stalled(attempt));
+        }
+        runs.sort_by(|a, b| (a.created_at, &a.run).cmp(&(b.created_at, &b.run)));
+        self.answer(&asker.answers, Response::Runs(runs));
+    }
+
+    fn history(&self, filter: HistoryFilter, owner: Option<u32>, asker: Asker) {
+        let reader = self.reader.clone();
+        let filter = Filter {
+            dag: filter.dag,
+            statuses: filter.statuses,
+            from: filter.from,
+            to: filter.to,
+            owner,
+            limit: Some(filter.limit),
+            before: None,
+        };
+        self.elsewhere(
+            move || reader.history(&filter),
+            move |dispatcher, page| {
+                let answer = match page {
+                    Ok(page) => Response::Runs(page.runs),
+                    Err(error) => refusal(ErrorKind::Unavailable, &format!("the store cannot be read: {error}")),
+                };
+                dispatcher.answer(&asker.answers, answer);
+            },
+        );
+    }
+
+    fn follow(&mut self, asker: Asker, view: RunView) {
+        self.followers.add(&view, asker.answers);
+    }
+
+    fn attempts_of(&mut self, asker: Asker, view: RunView) {
+        let reader = self.reader.clone();
+        self.elsewhere(
+            move || reader.attempts(&view.run),
+            move |dispatcher, attempts| {
+                let answer = match attempts {
+                    Ok(attempts) => Response::Attempts(
+                        attempts
+                            .into_iter()
+                            .map(|one| AttemptSummary {
+                                number: one.number,
+                                attempt: one.attempt,
+                                status: one.status,
+                                error: one.error,
+                                lost: one.lost,
+                                started_at: one.started_at,
+                                finished_at: one.finished_at,
+                            })
+                            .collect(),
+                    ),
+                    Err(error) => refusal(ErrorKind::Unavailable, &format!("the store cannot be read: {error}")),
+                };
+                dispatcher.answer(&asker.answers, answer);
+            },
+        );
+    }
+
+    fn stop(&mut self, asker: Asker, view: &RunView, interrupted: bool) {
+        let uid = asker.peer.uid;
+        let reason = if interrupted { StopReason::Client { uid } } else { StopReason::User { uid } };
+        let run = view.run.clone();
+        if view.status.is_terminal() {
+            let text = format!("run {run} has ended already: {}", view.status);
+            self.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
+            return;
+        }
+        let asked = Asked { run: run.clone(), answers: asker.answers, warnings: Vec::new(), created: false };
+        let token = self.ask(asked);
+        self.tell(Event::Stop(token, run, reason));
+    }
+
+    fn retry(&mut self, asker: Asker, view: RunView) {
+        if !view.status.is_terminal() {
+            let text = format!("run {} is {}; only an ended run can be retried", view.run, view.status);
+            self.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
+            return;
+        }
+        if self.runs.contains_key(&view.run) {
+            // It has ended a moment ago and is being cleaned up: the retry waits for that.
+            let waiting = self.waiting.entry(view.run.clone()).or_default();
+            waiting.push(Box::new(move |dispatcher| dispatcher.retry(asker, view)));
+            return;
+        }
+        let reader = self.reader.clone();
+        self.elsewhere(
+            move || (reader.launch_data(&view.run), view),
+            move |dispatcher, (new, view)| {
+                let Some(new) = dispatcher.launch_data(&asker, new, &view) else { return };
+                let run = view.run.clone();
+                if dispatcher.runs.contains_key(&run) {
+                    dispatcher.retry(asker, view);
+                    return;
+                }
+                let facts = RetryFacts {
+                    group: new.group.clone(),
+                    capacity: new.capacity,
+                    attempts: view.number,
+                    status: view.status,
+                };
+                let mut queued = super::effects::fresh_view(&new);
+                queued.attempt.clone_from(&view.attempt);
+                queued.number = view.number;
+                let live = LiveRun {
+                    new: Arc::new(new),
+                    view: queued,
+                    resume: Some(view.steps),
+                    unsaved: std::collections::BTreeSet::new(),
+                };
+                dispatcher.runs.insert(run.clone(), live);
+                let asked =
+                    Asked { run: run.clone(), answers: asker.answers, warnings: Vec::new(), created: true };
+                let token = dispatcher.ask(asked);
+                dispatcher.tell(Event::Retry(token, run, facts));
+            },
+        );
+    }
+
+    fn rerun(&mut self, asker: Asker, view: RunView) {
+        let reader = self.reader.clone();
+        self.elsewhere(
+            move || (reader.launch_data(&view.run), view),
+            move |dispatcher, (new, view)| {
+                let Some(new) = dispatcher.launch_data(&asker, new, &view) else { return };
+                match again(new, now().wall) {
+                    Ok(new) => dispatcher.submit_run(new, Vec::new(), asker.answers),
+                    Err(refused) => dispatcher.answer(&asker.answers, *refused),
+                }
+            },
+        );
+    }
+
+    fn launch_data(
+        &self,
+        asker: &Asker,
+        read: Result<Option<NewRun>, crate::store::Error>,
+        view: &RunView,
+    ) -> Option<NewRun> {
+        let answer = match read {
+            Ok(Some(new)) => return Some(new),
+            Ok(None) => refusal(ErrorKind::NotFound, &format!("there is no run {}", view.run)),
+            Err(error) => refusal(ErrorKind::Unavailable, &format!("the store cannot be read: {error}")),
+        };
+        self.answer(&asker.answers, answer);
+        None
+    }
+
+    /// The engine accepted a request.
+    pub(super) fn accepted(&mut self, token: Token) {
+        if let Some(asked) = self.asked.remove(&token) {
+            self.answer(&asked.answers, Response::Accepted { run: asked.run, warnings: asked.warnings });
+        }
+    }
+
+    /// The engine refused a request.
+    pub(super) fn refused(&mut self, token: Token, refused: Refusal) {
+        let Some(asked) = self.asked.remove(&token) else { return };
+        let run = &asked.run;
+        let answer = match refused {
+            Refusal::Exists => exists(run),
+            Refusal::NotFound => refusal(ErrorKind::NotFound, &format!("run {run} is neither queued nor live")),
+            Refusal::WrongState(status) => {
+                refusal(ErrorKind::WrongState, &format!("run {run} is {status}; that cannot be done now"))
+            }
+            Refusal::Draining => refusal(ErrorKind::Unavailable, "the daemon is shutting down"),
+            Refusal::Store(why) => {
+                refusal(ErrorKind::Unavailable, &format!("nothing was started: the store cannot be written: {why}"))
+            }
+        };
+        self.answer(&asked.answers, answer);
+        if asked.created {
+            self.runs.remove(&asked.run);
+        }
+    }
+
+    /// A run changed in a way that its followers want to know.
+    pub(super) fn changed(&mut self, run: &RunRef) {
+        let Some(live) = self.runs.get(run) else { return };
+        if live.view.status.is_terminal() {
+            self.counters.ended += 1;
+            tracing::info!(run = %run, status = %live.view.status, error = live.view.error, "a run ended");
+            self.followers.end(run, &live.view);
+        } else {
+            self.followers.update(run, &live.view, std::collections::BTreeSet::new());
+        }
+        // A run that ended in the queue has no attempt to clean up after.
+        let in_queue = live.view.attempt.as_ref().is_none_or(|attempt| !self.attempts.contains_key(attempt));
+        if live.view.status.is_terminal() && in_queue {
+            self.drop_run(run);
+        }
+    }
+}
+
+/// The run's view in the store.
+fn read_view(reader: &Reader, selector: &Selector) -> Result<Option<RunView>, crate::store::Error> {
+    let run = match &selector.run {
+        Some(id) => Some(RunRef { dag: selector.dag.clone(), id: id.clone() }),
+        None => reader.latest_run(&selector.dag)?,
+    };
+    match run {
+        Some(run) => reader.run_view(&run),
+        None => Ok(None),
+    }
+}
