@@ -128,7 +128,8 @@ fn a_device_without_room_is_an_error() {
 proptest! {
     #[test]
     fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
-        let _ = read_all(&bytes, 1);
+        let (read, _) = read_all(&bytes, 1);
+        prop_assert_eq!(read, []);
         let (mut good, written) = sample();
         good.extend(&bytes);
         prop_assert_eq!(&read_all(&good, 1).0[..written.len()], &written[..]);

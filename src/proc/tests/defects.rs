@@ -30,7 +30,7 @@ fn each_defect_has_its_error() {
     }
     assert!(matches!(defect(""), EntryError::NoMetadata));
     for len in 1..A1_JSON.len() {
-        let error = defect(&A1_JSON[..len]);
+        let error = defect(A1_JSON.get(..len).unwrap());
         assert!(
             matches!(error, EntryError::MetadataTruncated { len: l } if l == len),
             "{len}: {error}"
