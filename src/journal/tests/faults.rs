@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::*;
 use super::{bytes_of, facts, file, header, read_all, sample};
-use crate::model::{Fact, Time};
+use crate::model::{Fact, RunStatus, Time};
 
 /// A disk of limited size, which may also fail to cut a file.
 #[derive(Default)]
@@ -102,6 +102,24 @@ fn a_batch_cut_short_keeps_its_whole_lines() {
         let (read, torn) = read_all(&disk.bytes.borrow(), 4096);
         assert_eq!(read, [seen, rest].concat());
         assert_eq!((read.len(), torn.unwrap()), (all.len(), 0));
+    }
+}
+
+#[test]
+fn very_many_outputs_do_not_keep_the_end_out() {
+    let mut writer = Writer::create(file(), header()).unwrap();
+    let outputs = |count: u32, text: &str| (0..count).map(|n| (format!("{n}"), text.to_owned())).collect();
+    for (count, text, kept) in [
+        (100_000, "x".repeat(20), 100_000),
+        (30_000, "\u{1}".repeat(60), 4096),
+    ] {
+        let fact = Fact::Ended {
+            status: RunStatus::Succeeded,
+            error: None,
+            outputs: outputs(count, &text),
+        };
+        let record = writer.append(Time(1), fact).unwrap();
+        assert!(matches!(&record.fact, Fact::Ended { outputs, .. } if outputs.len() == kept));
     }
 }
 
