@@ -86,7 +86,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let temp = tempfile::tempdir().unwrap();
+        // In memory, as the directory is when it is in use.
+        let temp = tempfile::tempdir_in("/dev/shm")
+            .or_else(|_| tempfile::tempdir())
+            .unwrap();
         let dir = ProcDir::open(temp.path().join("proc"), STALE_AFTER).unwrap();
         Self { dir, _temp: temp }
     }

@@ -5,8 +5,8 @@ use std::io;
 use proptest::prelude::*;
 
 use super::super::*;
-use super::{bytes_of, facts, file, header, read_all, sample};
-use crate::model::{Fact, RunStatus, Time};
+use super::{facts, file, header, read_all, sample};
+use crate::model::{Fact, Node, RunStatus, Time, limits};
 
 /// A disk of limited size, which may also fail to cut a file.
 #[derive(Default)]
@@ -106,6 +106,52 @@ fn a_batch_cut_short_keeps_its_whole_lines() {
 }
 
 #[test]
+fn long_texts_are_cut_between_characters() {
+    let mut writer = Writer::create(file(), header()).unwrap();
+    let long = "\u{e4}".repeat(limits::TEXT_MAX);
+    let record = writer
+        .append(Time(1), Fact::PreconditionsUnmet { reason: long })
+        .unwrap();
+    let Fact::PreconditionsUnmet { reason } = &record.fact else {
+        panic!()
+    };
+    assert!(reason.len() <= limits::TEXT_MAX && reason.ends_with("\u{e4}... [cut]"));
+
+    // A value of a megabyte is kept whole; what cannot be in one line is cut until it can.
+    let value = "x".repeat(1 << 20);
+    let kept = writer
+        .append(
+            Time(2),
+            Fact::NodeOutput {
+                node: Node::Step(0),
+                name: "A".to_owned(),
+                value: value.clone(),
+            },
+        )
+        .unwrap();
+    assert!(matches!(&kept.fact, Fact::NodeOutput { value: v, .. } if *v == value));
+    let outputs = (0..20)
+        .map(|n| (n.to_string(), "\u{1}".repeat(1 << 16)))
+        .collect();
+    let cut = writer
+        .append(
+            Time(3),
+            Fact::Ended {
+                status: RunStatus::Succeeded,
+                error: None,
+                outputs,
+            },
+        )
+        .unwrap();
+    let mut reader = Reader::new(writer.into_file()).unwrap();
+    let mut read = Vec::new();
+    while let [first, ..] = &reader.read_new(4096).unwrap()[..] {
+        read.push(first.clone());
+    }
+    assert_eq!(read, [record, kept, cut]);
+}
+
+#[test]
 fn very_many_outputs_do_not_keep_the_end_out() {
     let mut writer = Writer::create(file(), header()).unwrap();
     let outputs = |count: u32, text: &str| (0..count).map(|n| (format!("{n}"), text.to_owned())).collect();
@@ -155,10 +201,11 @@ proptest! {
 
     #[test]
     fn any_texts_come_back(texts in proptest::collection::vec(".{0,40}|\\PC{0,40}", 0..20)) {
-        let mut writer = Writer::create(file(), header()).unwrap();
+        let disk = Disk { room: Cell::new(1 << 20), ..Disk::default() };
+        let mut writer = Writer::begin(&disk, header()).unwrap();
         let facts = texts.iter().map(|text| Fact::Params { params: vec![(text.clone(), text.clone())] });
         let written = writer.append_all(Time(-1), facts).unwrap();
-        let (read, end) = read_all(&bytes_of(&writer.into_file()), 1);
+        let (read, end) = read_all(&disk.bytes.borrow(), 1);
         prop_assert_eq!(read, written);
         prop_assert_eq!(end.unwrap(), 0);
     }
