@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
 
 use super::*;
-use crate::model::{DagName, Exit, Fact, Node, Record, RunId, RunRef, RunStatus, StepStatus, Time, limits};
+use crate::model::{DagName, Exit, Fact, Node, Record, RunId, RunRef, RunStatus, StepStatus, Time};
 
 fn header() -> Header {
     let run = RunRef {

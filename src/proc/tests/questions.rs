@@ -121,6 +121,25 @@ fn an_own_entry_counts_while_its_lock_is_held() {
 }
 
 #[test]
+fn a_readers_lock_makes_no_dead_attempt_look_alive() {
+    let mut world = World::new();
+    let (entry, handle) = world.live("q", a1(), 0);
+    let reader = std::fs::File::open(&entry.path).unwrap();
+    let shared = libc::flock {
+        l_type: i16::try_from(libc::F_RDLCK).unwrap(),
+        l_whence: 0,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    let lock = || nix::fcntl::fcntl(&reader, nix::fcntl::FcntlArg::F_OFD_SETLK(&shared));
+    assert!(lock().is_err() && world.scan(0).entries[0].lock == LockState::Held);
+    drop(handle);
+    lock().unwrap();
+    assert_eq!(world.scan(0).entries[0].lock, LockState::Free);
+}
+
+#[test]
 fn a_clock_that_steps_back_hides_no_live_attempt() {
     let mut world = World::new();
     let (entry, handle) = world.live("q", a1(), 0);
