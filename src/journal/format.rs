@@ -17,6 +17,12 @@ pub(super) const HEADER_MAX: usize = 4096;
 /// Length of the checksum and the space behind it.
 const PREFIX: usize = 9;
 
+/// The shortest that values are cut to, in bytes, to make a line fit.
+const VALUE_CUT_MIN: usize = 64;
+
+/// How many pairs of that length fit for certain, whatever is escaped in them. The others are left out.
+const PAIRS_MIN: usize = 4096;
+
 /// What a cut text ends with.
 const CUT: &str = "... [cut]";
 
@@ -75,13 +81,17 @@ pub(super) fn encode_record(record: &mut Record) -> Result<Vec<u8>, JournalError
     clamp(&mut record.fact);
     let mut values_max = LINE_MAX;
     loop {
-        let text = json(record)?;
-        let len = text.len() + PREFIX + 1;
+        // Escapes only add to it, so what is too long already need not be encoded.
+        let mut len = values_len(&record.fact);
         if len <= LINE_MAX {
-            return Ok(seal(&text));
+            let text = json(record)?;
+            len = text.len() + PREFIX + 1;
+            if len <= LINE_MAX {
+                return Ok(seal(&text));
+            }
         }
         values_max /= 4;
-        if values_max < 64 {
+        if values_max < VALUE_CUT_MIN {
             return Err(JournalError::TooLarge { len });
         }
         cut_values(&mut record.fact, values_max);
@@ -198,6 +208,17 @@ fn clamp(fact: &mut Fact) {
     }
 }
 
+/// Bytes of the values of a fact.
+fn values_len(fact: &Fact) -> usize {
+    match fact {
+        Fact::NodeOutput { value, .. } => value.len(),
+        Fact::Params { params: pairs } | Fact::Ended { outputs: pairs, .. } => {
+            pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
+        }
+        _ => 0,
+    }
+}
+
 /// Cuts values, which may be long and are kept whole as long as the line allows it.
 fn cut_values(fact: &mut Fact, max: usize) {
     match fact {
@@ -207,8 +228,9 @@ fn cut_values(fact: &mut Fact, max: usize) {
                 cut(name, max);
                 cut(value, max);
             }
-            // With very many pairs no cut of their texts is enough: 64 bytes each is what remains at the end.
-            pairs.truncate(LINE_MAX / 1024);
+            if max == VALUE_CUT_MIN {
+                pairs.truncate(PAIRS_MIN);
+            }
         }
         _ => {}
     }

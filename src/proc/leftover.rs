@@ -8,9 +8,9 @@ use super::dir::walk::is_temp;
 use super::dir::{ProcDir, ProcError, Removal};
 use super::entry::{EntryError, LockState};
 use super::name::EntryName;
+use super::read::lock_state;
 use crate::model::{DagName, GroupName};
 use crate::sys::files::Dir;
-use crate::sys::lock;
 
 /// A prepared entry that was never published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,11 +40,7 @@ impl ProcDir {
                 .and_then(EntryName::parse_temp);
             let Some(name) = name else { return Ok(()) };
             let lock = match visit.place.dir.open_regular(visit.name) {
-                Ok(file) => match lock::is_locked(file.as_fd()) {
-                    Ok(true) => LockState::Held,
-                    Ok(false) => LockState::Free,
-                    Err(_) => LockState::Unknown,
-                },
+                Ok(file) => lock_state(file.as_fd()),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 Err(source) => {
                     return Err(EntryError::Io {
@@ -84,7 +80,8 @@ impl ProcDir {
             Err(error) if gone(&error) => return Ok(Removal::Gone),
             other => other.map_err(ProcError::io("open", path))?,
         };
-        if lock::is_locked(file.as_fd()).map_err(ProcError::io("ask for the lock on", path))? {
+        // What cannot be asked for is taken for held.
+        if lock_state(file.as_fd()) != LockState::Free {
             return Err(ProcError::Held { path: path.clone() });
         }
         match dir.remove_file(name) {

@@ -2,15 +2,16 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+
+use nix::fcntl::FcntlArg;
 
 use super::entry::{ENTRY_MAX, Entry, EntryError, LockState, check_heartbeat, decode};
 use super::name::EntryName;
 use crate::model::{DagName, GroupName, Time};
 use crate::sys::files::{Dir, read_at_most};
-use crate::sys::lock;
 
 /// How often a file that is replaced while it is opened is looked at again.
 const TRIES: u32 = 4;
@@ -54,6 +55,26 @@ fn mtime(metadata: &std::fs::Metadata) -> Time {
     )
 }
 
+/// Whether somebody holds the exclusive lock, which takes a descriptor that is open for writing.
+///
+/// The question is asked for a shared lock, because only an exclusive one is in its way. Everybody who may read an
+/// entry may put a shared lock on it (`fcntl(2)`), and must not be able to make a dead attempt look alive with it.
+pub(super) fn lock_state(fd: BorrowedFd<'_>) -> LockState {
+    #[expect(clippy::cast_possible_truncation, reason = "F_RDLCK and SEEK_SET are 0")]
+    let mut probe = libc::flock {
+        l_type: libc::F_RDLCK as _,
+        l_whence: libc::SEEK_SET as _,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    match nix::fcntl::fcntl(fd, FcntlArg::F_OFD_GETLK(&mut probe)) {
+        Ok(_) if i32::from(probe.l_type) == libc::F_UNLCK => LockState::Free,
+        Ok(_) => LockState::Held,
+        Err(_) => LockState::Unknown,
+    }
+}
+
 /// Reads the file as an entry; `None` if it is gone.
 ///
 /// A heartbeat in the future is an error only if nobody holds the lock. A writer that holds it lives, whatever
@@ -89,11 +110,7 @@ pub(super) fn read_entry(place: Place<'_>, file: &OsStr, now: Time) -> Result<Op
         };
         let mtime = mtime(&metadata);
         let body = decode(place.dag, &name, mtime, &bytes)?;
-        let lock = match lock::is_locked(open.as_fd()) {
-            Ok(true) => LockState::Held,
-            Ok(false) => LockState::Free,
-            Err(_) => LockState::Unknown,
-        };
+        let lock = lock_state(open.as_fd());
         if lock != LockState::Held {
             check_heartbeat(body.heartbeat, now)?;
         }

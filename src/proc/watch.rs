@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::name::SUFFIX;
 use crate::model::{DagName, GroupName};
-use crate::sys::inotify::{Change, Inotify, Watch};
+use crate::sys::inotify::{Change, DirEvent, Inotify, Watch};
 
 /// Something happened in the proc directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,45 +156,54 @@ impl ProcWatch {
         }
     }
 
-    /// What happened since the last call; empty if nothing did.
+    /// All that happened since the last call, so that a wait for readiness may follow; empty if nothing did.
     ///
     /// # Errors
     /// As `read(2)`.
     pub fn read_events(&mut self) -> io::Result<Vec<ProcEvent>> {
         let mut events = Vec::new();
-        for event in self.inotify.read()? {
-            let Some(watch) = event.watch else {
-                events.push(ProcEvent::Rescan);
-                continue;
-            };
-            let Some((path, level)) = self.watched.get(&watch).cloned() else {
-                continue;
-            };
-            match (event.change, event.name) {
-                (Change::Overflow, _) => events.push(ProcEvent::Rescan),
-                (Change::WatchGone, _) => {
-                    self.watched.remove(&watch);
-                    // The watch of a directory that was removed is gone by itself, and each entry in it was told
-                    // of. One that can still be ended means that the directory was moved away with all in it.
-                    if self.inotify.remove_watch(watch).is_ok() || level == Level::Root {
-                        events.push(ProcEvent::Rescan);
-                    }
-                }
-                (Change::Vanished, Some(name))
-                    if level == Level::Dag && name.as_bytes().ends_with(SUFFIX.as_bytes()) =>
-                {
-                    events.push(ProcEvent::EntryVanished {
-                        path: path.join(name),
-                    });
-                }
-                (Change::Appeared, Some(name)) if !name.as_bytes().starts_with(b".") => {
-                    if let Some(below) = level.below() {
-                        self.add_tree(path.join(name), below, &mut events);
-                    }
-                }
-                _ => {}
+        loop {
+            let found = self.inotify.read()?;
+            if found.is_empty() {
+                return Ok(events);
+            }
+            for event in found {
+                self.translate(event, &mut events);
             }
         }
-        Ok(events)
+    }
+
+    fn translate(&mut self, event: DirEvent, events: &mut Vec<ProcEvent>) {
+        let Some(watch) = event.watch else {
+            events.push(ProcEvent::Rescan);
+            return;
+        };
+        let Some((path, level)) = self.watched.get(&watch).cloned() else {
+            return;
+        };
+        match (event.change, event.name) {
+            (Change::Overflow, _) => events.push(ProcEvent::Rescan),
+            (Change::WatchGone, _) => {
+                self.watched.remove(&watch);
+                // The watch of a directory that was removed is gone by itself, and each entry in it was told of.
+                // One that can still be ended means that the directory was moved away with all in it.
+                if self.inotify.remove_watch(watch).is_ok() || level == Level::Root {
+                    events.push(ProcEvent::Rescan);
+                }
+            }
+            (Change::Vanished, Some(name))
+                if level == Level::Dag && name.as_bytes().ends_with(SUFFIX.as_bytes()) =>
+            {
+                events.push(ProcEvent::EntryVanished {
+                    path: path.join(name),
+                });
+            }
+            (Change::Appeared, Some(name)) if !name.as_bytes().starts_with(b".") => {
+                if let Some(below) = level.below() {
+                    self.add_tree(path.join(name), below, events);
+                }
+            }
+            _ => {}
+        }
     }
 }
