@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::shell_text::References;
-use super::{EvalError, cut};
+use super::{EvalError, MAX_DEPTH, cut};
 
 /// A reference and what stands for it.
 #[derive(Debug)]
@@ -31,7 +31,10 @@ enum Context {
     Plain(usize),
     /// `...` in backticks.
     Tick,
+    /// `'...'`.
     Single,
+    /// `'...'` behind `-c` or `eval`: text for another shell.
+    SingleCode,
     /// `$'...'`.
     Ansi,
     Double,
@@ -149,7 +152,7 @@ impl Lexer<'_> {
             return self.dollar(references);
         }
         match self.top() {
-            Context::Single => {
+            Context::Single | Context::SingleCode => {
                 self.copy(1);
                 if byte == b'\'' {
                     self.pop();
@@ -183,7 +186,14 @@ impl Lexer<'_> {
                 self.copy(1);
             }
             b'"' if self.quotes_work() || matches!(top, Context::Param(_)) => self.push(Context::Double, 1),
-            b'\'' if self.quotes_work() => self.push(Context::Single, 1),
+            b'\'' if self.quotes_work() => {
+                let context = if self.code_follows() {
+                    Context::SingleCode
+                } else {
+                    Context::Single
+                };
+                self.push(context, 1);
+            }
             b'}' if matches!(top, Context::Param(_)) => {
                 self.pop();
                 self.copy(1);
@@ -226,7 +236,7 @@ impl Lexer<'_> {
             self.at += found.len;
             return Ok(());
         }
-        if matches!(top, Context::Single | Context::Ansi) {
+        if matches!(top, Context::Single | Context::SingleCode | Context::Ansi) {
             self.copy(1);
             return Ok(());
         }
@@ -242,6 +252,19 @@ impl Lexer<'_> {
             _ => self.copy(1),
         }
         Ok(())
+    }
+
+    /// Whether the word that begins here is the argument of `-c` (also `-ec` and the like) or of `eval`.
+    fn code_follows(&self) -> bool {
+        let bytes = self.src.as_bytes().get(..self.at).unwrap_or_default();
+        let tail = bytes.get(bytes.len().saturating_sub(32)..).unwrap_or_default();
+        let before = tail.trim_ascii_end();
+        let word = before
+            .rsplit(|b| b" \t\n;&|()`".contains(b))
+            .next()
+            .unwrap_or_default();
+        let options = word.starts_with(b"-") && word.ends_with(b"c");
+        before.len() < tail.len() && (options || word == b"eval")
     }
 
     fn at_comment(&self) -> bool {
@@ -283,6 +306,10 @@ impl Lexer<'_> {
 
     /// At the start of a line: reads the here-documents that were announced before it.
     fn start_heredocs(&mut self) {
+        // Each level may look through the rest of the text for its end.
+        if self.open.len() >= MAX_DEPTH {
+            self.waiting.clear();
+        }
         while let Some(pending) = self.waiting.pop_front() {
             let limit = self.open.last().map_or(self.src.len(), |o| o.end).max(self.at);
             let (end, after) = heredoc_end(self.src, self.at, limit, &pending);
