@@ -22,6 +22,7 @@ mod reference;
 mod scope;
 mod shell_lexer;
 mod shell_text;
+mod shell_words;
 mod working_dir;
 
 #[cfg(test)]

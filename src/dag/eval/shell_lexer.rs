@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::shell_text::References;
+use super::shell_words::{Open, Pending, code_follows, delimiter, heredoc_end};
 use super::{EvalError, MAX_DEPTH, cut};
 
 /// A reference and what stands for it.
@@ -43,22 +44,6 @@ enum Context {
     /// `$((...))`, with the number of open parentheses.
     Arith(usize),
     Heredoc,
-}
-
-#[derive(Debug)]
-struct Pending {
-    delimiter: String,
-    strip_tabs: bool,
-    quoted: bool,
-}
-
-/// A here-document that is being read.
-#[derive(Debug)]
-struct Open {
-    end: usize,
-    after: usize,
-    depth: usize,
-    waiting: VecDeque<Pending>,
 }
 
 struct Lexer<'t> {
@@ -187,7 +172,8 @@ impl Lexer<'_> {
             }
             b'"' if self.quotes_work() || matches!(top, Context::Param(_)) => self.push(Context::Double, 1),
             b'\'' if self.quotes_work() => {
-                let context = if self.code_follows() {
+                let code = code_follows(self.src, self.at);
+                let context = if code {
                     Context::SingleCode
                 } else {
                     Context::Single
@@ -252,19 +238,6 @@ impl Lexer<'_> {
             _ => self.copy(1),
         }
         Ok(())
-    }
-
-    /// Whether the word that begins here is the argument of `-c` (also `-ec` and the like) or of `eval`.
-    fn code_follows(&self) -> bool {
-        let bytes = self.src.as_bytes().get(..self.at).unwrap_or_default();
-        let tail = bytes.get(bytes.len().saturating_sub(32)..).unwrap_or_default();
-        let before = tail.trim_ascii_end();
-        let word = before
-            .rsplit(|b| b" \t\n;&|()`".contains(b))
-            .next()
-            .unwrap_or_default();
-        let options = word.starts_with(b"-") && word.ends_with(b"c");
-        before.len() < tail.len() && (options || word == b"eval")
     }
 
     fn at_comment(&self) -> bool {
@@ -345,54 +318,4 @@ impl Lexer<'_> {
 fn asks_for_arguments(first: Option<u8>, second: Option<u8>) -> bool {
     let asks = |b: Option<u8>| b.is_some_and(|b| matches!(b, b'1'..=b'9' | b'@' | b'*' | b'#'));
     asks(first) || (first == Some(b'{') && (asks(second) || second == Some(b'!')))
-}
-
-/// The delimiter word: its text without quotes, its length as written, and whether any of it was quoted.
-fn delimiter(text: &str) -> (String, usize, bool) {
-    let mut word = String::new();
-    let mut quoted = false;
-    let mut quote = None;
-    let mut escaped = false;
-    let mut len = 0;
-    for c in text.chars() {
-        match (c, quote) {
-            _ if escaped => {
-                word.push(c);
-                escaped = false;
-            }
-            ('\\', None) => {
-                quoted = true;
-                escaped = true;
-            }
-            ('\'' | '"', None) => {
-                quoted = true;
-                quote = Some(c);
-            }
-            (_, Some(q)) if c == q => quote = None,
-            ('\n', _) | (' ' | '\t' | ';' | '&' | '|' | '<' | '>' | '(' | ')' | '`', None) => break,
-            _ => word.push(c),
-        }
-        len += c.len_utf8();
-    }
-    (word, len, quoted)
-}
-
-/// Where the body ends and where the line after the delimiter begins.
-fn heredoc_end(src: &str, from: usize, limit: usize, pending: &Pending) -> (usize, usize) {
-    let mut at = from;
-    while at < limit {
-        let rest = cut(src, at, limit);
-        let len = rest.find('\n').map_or(rest.len(), |n| n + 1).max(1);
-        let line = cut(src, at, at + len).trim_end_matches('\n');
-        let line = if pending.strip_tabs {
-            line.trim_start_matches('\t')
-        } else {
-            line
-        };
-        if line == pending.delimiter {
-            return (at, at + len);
-        }
-        at += len;
-    }
-    (limit, limit)
 }

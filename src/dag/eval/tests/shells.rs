@@ -69,6 +69,7 @@ fn text_for_another_shell_gets_no_value() {
     ] {
         assert_eq!(sh(text, &s), "$(echo OWNED); echo OWNED", "{text}");
     }
+    assert_eq!(sh("echo abc | grep -c '${C.k}' || echo none", &s), "0\nnone");
     assert_eq!(sh("echo x-c'${C.k}'", &s), "x-c$(echo OWNED); echo OWNED");
 }
 
