@@ -54,8 +54,8 @@ pub struct ShellText {
 ///
 /// So a reference behaves like a shell variable at its place: quoted it is one word, unquoted its value is split at
 /// blanks (but not parsed: no quotes, operators or substitutions). Single quotes are closed for it, since documents
-/// rely on `echo 'code ${id.exit_code}'`; but
-/// not in what another shell will run, where the value would become code. Untouched are escaped references (`\${...}`), comments, here-documents with a quoted
+/// rely on `echo 'code ${id.exit_code}'`; but not in what another shell will run, where the value would become code.
+/// Untouched are escaped references (`\${...}`), comments, here-documents with a quoted
 /// delimiter, and what leads nowhere.
 ///
 /// In text for another program ([`Dialect::Other`]) nothing is replaced but `${id.stdout}`, `${id.stderr}` and
