@@ -11,6 +11,9 @@ const SHOWN: usize = 200;
 /// Longest line that is matched, in bytes; what is beyond it is not looked at.
 const MAX_LINE: usize = 64 * 1024;
 
+/// The reason recorded for a condition that is met while another of its list is not.
+pub const OTHER_UNMET: &str = "other condition was not met";
+
 /// What a condition came to, after `negate`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {

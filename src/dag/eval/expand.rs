@@ -103,6 +103,7 @@ impl Expander<'_> {
                 }
             };
         }
+        self.json.check()?;
         Ok(out.0)
     }
 
@@ -202,6 +203,8 @@ impl Expander<'_> {
         if value.is_none() && !self.mode.os {
             return Ok(None);
         }
+        self.json.charge(value.as_ref().map_or(0, |v| v.len()));
+        self.json.check()?;
         operators::apply(&form, value.as_deref(), |word| self.run(word, depth + 1)).map(Some)
     }
 

@@ -291,7 +291,13 @@ impl Interpreter {
         if text.text.len() > MAX_ENV_ENTRY {
             return script_plan(words, text, false);
         }
-        words.extend(["-c".to_owned(), text.text]);
+        // Shells take a text like `-x` for an option.
+        let blank = if self.dialect() != Dialect::Other && text.text.starts_with(['-', '+']) {
+            " "
+        } else {
+            ""
+        };
+        words.extend(["-c".to_owned(), format!("{blank}{}", text.text)]);
         if !text.positional.is_empty() {
             // The first argument behind the text is `$0`.
             words.push(self.program.clone());

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::expand::expand_or_stop;
-use super::{Cursor, EvalError, Mode, Origin, Outcome, Scope, StepRef, Stop, dotenv, settle};
+use super::{Cursor, EvalError, MAX_ENV_TOTAL, Mode, Origin, Outcome, Scope, StepRef, Stop, dotenv, settle};
 use crate::dag::types::EnvVar;
 
 /// What names a run to its steps.
@@ -115,24 +115,47 @@ fn run_layers(pieces: &RunPieces<'_>, cursor: &Cursor<'_>) -> Result<Scope, Stop
     }
     set_all(&mut scope, pieces.params);
     scope.push(Origin::User);
+    let mut total = Total::of("env");
     for entry in pieces.env {
-        let value = expand_or_stop(&entry.value, &scope, Mode::FULL, cursor)?;
+        let value = total.add(expand_or_stop(&entry.value, &scope, Mode::FULL, cursor)?)?;
         scope.set(entry.name.as_str(), value);
     }
     scope.push(Origin::User);
+    let mut total = Total::of("dotenv");
     for entry in pieces.dotenv {
         let value = if entry.literal {
             entry.value.clone()
         } else {
             expand_or_stop(&entry.value, &scope, Mode::DOTENV, cursor)?
         };
-        scope.set(entry.name.as_str(), value);
+        scope.set(entry.name.as_str(), total.add(value)?);
     }
     scope.push(Origin::User);
     set_all(&mut scope, pieces.extra);
     Ok(scope
         .with(fixed)
         .with(pieces.secrets.iter().map(|(n, v)| (n.as_str(), v.as_str()))))
+}
+
+/// Counts the bytes of values up to [`MAX_ENV_TOTAL`].
+struct Total {
+    of: &'static str,
+    bytes: usize,
+}
+
+impl Total {
+    const fn of(what: &'static str) -> Self {
+        Self { of: what, bytes: 0 }
+    }
+
+    fn add(&mut self, value: String) -> Result<String, EvalError> {
+        self.bytes += value.len();
+        if self.bytes > MAX_ENV_TOTAL {
+            Err(EvalError::EnvTooLong(self.of))
+        } else {
+            Ok(value)
+        }
+    }
 }
 
 fn set_all(scope: &mut Scope, vars: &[(String, String)]) {
@@ -160,11 +183,10 @@ fn step_layers(run: &Scope, pieces: &StepPieces<'_>, cursor: &Cursor<'_>) -> Res
     let mut scope = run.with(own).with(pieces.outputs.iter().cloned());
     scope.set_steps(Arc::clone(pieces.steps));
     let mut env = Vec::with_capacity(pieces.env.len());
+    let mut total = Total::of("env");
     for entry in pieces.env {
-        env.push((
-            entry.name.as_str(),
-            expand_or_stop(&entry.value, &scope, Mode::FULL, cursor)?,
-        ));
+        let value = expand_or_stop(&entry.value, &scope, Mode::FULL, cursor)?;
+        env.push((entry.name.as_str(), total.add(value)?));
     }
     let logs = pieces.logs.map(|(out, err)| {
         [

@@ -22,6 +22,7 @@ mod reference;
 mod scope;
 mod shell_lexer;
 mod shell_text;
+mod shell_words;
 mod working_dir;
 
 #[cfg(test)]
@@ -29,7 +30,7 @@ mod tests;
 
 use std::cell::Cell;
 
-pub use condition::{OutputMatcher, Verdict, command_met, value_met};
+pub use condition::{OTHER_UNMET, OutputMatcher, Verdict, command_met, value_met};
 pub use expand::expand;
 pub use invocation::{Arg, Plan, PlanContext, Script, condition_plan, direct_argv, plan, shell_command};
 pub use layers::{Identity, RunPieces, StepPieces, params_json, run_scope, step_scope};
@@ -43,6 +44,10 @@ pub use working_dir::working_dir;
 pub const MAX_TEXT: usize = 1024 * 1024;
 /// Deepest nesting of references (`${A:-${B:-...}}`).
 pub const MAX_DEPTH: usize = 16;
+/// Most bytes of values that one evaluation may take apart, so that its time is bounded.
+pub const MAX_WORK: usize = 64 * 1024 * 1024;
+/// Largest total of the values of one `env`, in bytes; no process could be given more.
+pub const MAX_ENV_TOTAL: usize = 16 * 1024 * 1024;
 /// Most command substitutions of one evaluation. Each one evaluates again from the start.
 pub const MAX_SUBSTITUTIONS: usize = 256;
 /// Longest `NAME=value` that execve(2) takes, in bytes without the final NUL (`MAX_ARG_STRLEN`: 32 pages of 4 KiB).
@@ -55,6 +60,12 @@ pub enum EvalError {
     /// The text or its expansion is too long.
     #[error("expansion is longer than {MAX_TEXT} bytes")]
     TooLong,
+    /// References take apart too much.
+    #[error("references take apart more than {MAX_WORK} bytes")]
+    TooMuchWork,
+    /// The values of an `env` or of a dotenv file are too long together.
+    #[error("values of `{0}` are longer than {MAX_ENV_TOTAL} bytes together")]
+    EnvTooLong(&'static str),
     /// References are nested too deeply.
     #[error("references are nested more than {MAX_DEPTH} deep")]
     TooDeep,

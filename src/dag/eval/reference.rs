@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::Scope;
+use super::{EvalError, MAX_WORK, Scope};
 
 /// Longest reference, in bytes; a longer one is plain text.
 pub(super) const MAX_REFERENCE: usize = 1024;
@@ -25,7 +25,26 @@ enum Segment<'a> {
 
 /// Values of variables parsed as JSON, each at most once in an evaluation.
 #[derive(Debug, Default)]
-pub(super) struct JsonCache(HashMap<String, Option<Value>>);
+pub(super) struct JsonCache {
+    parsed: HashMap<String, Option<Value>>,
+    work: usize,
+}
+
+impl JsonCache {
+    /// Accounts for a value that is taken apart.
+    pub(super) fn charge(&mut self, bytes: usize) {
+        self.work = self.work.saturating_add(bytes);
+    }
+
+    /// Fails once more than [`MAX_WORK`] bytes were taken apart.
+    pub(super) fn check(&self) -> Result<(), EvalError> {
+        if self.work > MAX_WORK {
+            Err(EvalError::TooMuchWork)
+        } else {
+            Ok(())
+        }
+    }
+}
 
 /// Reads what stands between the braces of `${...}`.
 pub(super) fn parse_braced(interior: &str) -> Option<Dotted<'_>> {
@@ -125,9 +144,13 @@ fn parse_slice(text: &str) -> Option<(usize, Option<usize>)> {
 impl Dotted<'_> {
     /// The value, if there is one: a property of a step, else the place in a variable's JSON.
     pub(super) fn resolve(&self, scope: &Scope, os: bool, cache: &mut JsonCache) -> Option<String> {
+        if cache.work > MAX_WORK {
+            return None;
+        }
         let whole = self
             .step_property(scope)
             .or_else(|| self.json_value(scope, os, cache))?;
+        cache.charge(whole.len());
         Some(match self.slice {
             None => whole,
             Some((start, len)) => whole
@@ -157,7 +180,7 @@ impl Dotted<'_> {
 
     fn json_value(&self, scope: &Scope, os: bool, cache: &mut JsonCache) -> Option<String> {
         let text = scope.get(self.name, os)?;
-        let parsed = cache.0.entry(self.name.to_owned()).or_insert_with(|| {
+        let parsed = cache.parsed.entry(self.name.to_owned()).or_insert_with(|| {
             serde_json::from_str(text)
                 .ok()
                 .filter(|v: &Value| v.is_object() || v.is_array())

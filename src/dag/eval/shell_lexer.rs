@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 
 use super::shell_text::References;
-use super::{EvalError, cut};
+use super::shell_words::{Open, Pending, code_follows, delimiter, heredoc_end};
+use super::{EvalError, MAX_DEPTH, cut};
 
 /// A reference and what stands for it.
 #[derive(Debug)]
@@ -31,7 +32,10 @@ enum Context {
     Plain(usize),
     /// `...` in backticks.
     Tick,
+    /// `'...'`.
     Single,
+    /// `'...'` behind `-c` or `eval`: text for another shell.
+    SingleCode,
     /// `$'...'`.
     Ansi,
     Double,
@@ -40,22 +44,6 @@ enum Context {
     /// `$((...))`, with the number of open parentheses.
     Arith(usize),
     Heredoc,
-}
-
-#[derive(Debug)]
-struct Pending {
-    delimiter: String,
-    strip_tabs: bool,
-    quoted: bool,
-}
-
-/// A here-document that is being read.
-#[derive(Debug)]
-struct Open {
-    end: usize,
-    after: usize,
-    depth: usize,
-    waiting: VecDeque<Pending>,
 }
 
 struct Lexer<'t> {
@@ -149,7 +137,7 @@ impl Lexer<'_> {
             return self.dollar(references);
         }
         match self.top() {
-            Context::Single => {
+            Context::Single | Context::SingleCode => {
                 self.copy(1);
                 if byte == b'\'' {
                     self.pop();
@@ -183,7 +171,15 @@ impl Lexer<'_> {
                 self.copy(1);
             }
             b'"' if self.quotes_work() || matches!(top, Context::Param(_)) => self.push(Context::Double, 1),
-            b'\'' if self.quotes_work() => self.push(Context::Single, 1),
+            b'\'' if self.quotes_work() => {
+                let code = code_follows(self.src, self.at);
+                let context = if code {
+                    Context::SingleCode
+                } else {
+                    Context::Single
+                };
+                self.push(context, 1);
+            }
             b'}' if matches!(top, Context::Param(_)) => {
                 self.pop();
                 self.copy(1);
@@ -226,7 +222,7 @@ impl Lexer<'_> {
             self.at += found.len;
             return Ok(());
         }
-        if matches!(top, Context::Single | Context::Ansi) {
+        if matches!(top, Context::Single | Context::SingleCode | Context::Ansi) {
             self.copy(1);
             return Ok(());
         }
@@ -283,6 +279,10 @@ impl Lexer<'_> {
 
     /// At the start of a line: reads the here-documents that were announced before it.
     fn start_heredocs(&mut self) {
+        // Each level may look through the rest of the text for its end.
+        if self.open.len() >= MAX_DEPTH {
+            self.waiting.clear();
+        }
         while let Some(pending) = self.waiting.pop_front() {
             let limit = self.open.last().map_or(self.src.len(), |o| o.end).max(self.at);
             let (end, after) = heredoc_end(self.src, self.at, limit, &pending);
@@ -318,54 +318,4 @@ impl Lexer<'_> {
 fn asks_for_arguments(first: Option<u8>, second: Option<u8>) -> bool {
     let asks = |b: Option<u8>| b.is_some_and(|b| matches!(b, b'1'..=b'9' | b'@' | b'*' | b'#'));
     asks(first) || (first == Some(b'{') && (asks(second) || second == Some(b'!')))
-}
-
-/// The delimiter word: its text without quotes, its length as written, and whether any of it was quoted.
-fn delimiter(text: &str) -> (String, usize, bool) {
-    let mut word = String::new();
-    let mut quoted = false;
-    let mut quote = None;
-    let mut escaped = false;
-    let mut len = 0;
-    for c in text.chars() {
-        match (c, quote) {
-            _ if escaped => {
-                word.push(c);
-                escaped = false;
-            }
-            ('\\', None) => {
-                quoted = true;
-                escaped = true;
-            }
-            ('\'' | '"', None) => {
-                quoted = true;
-                quote = Some(c);
-            }
-            (_, Some(q)) if c == q => quote = None,
-            ('\n', _) | (' ' | '\t' | ';' | '&' | '|' | '<' | '>' | '(' | ')' | '`', None) => break,
-            _ => word.push(c),
-        }
-        len += c.len_utf8();
-    }
-    (word, len, quoted)
-}
-
-/// Where the body ends and where the line after the delimiter begins.
-fn heredoc_end(src: &str, from: usize, limit: usize, pending: &Pending) -> (usize, usize) {
-    let mut at = from;
-    while at < limit {
-        let rest = cut(src, at, limit);
-        let len = rest.find('\n').map_or(rest.len(), |n| n + 1).max(1);
-        let line = cut(src, at, at + len).trim_end_matches('\n');
-        let line = if pending.strip_tabs {
-            line.trim_start_matches('\t')
-        } else {
-            line
-        };
-        if line == pending.delimiter {
-            return (at, at + len);
-        }
-        at += len;
-    }
-    (limit, limit)
 }

@@ -13,7 +13,7 @@ pub enum Dialect {
     Posix,
     /// The same, with `$'...'`: bash, zsh, ksh.
     Extended,
-    /// Anything else: Python, perl, fish.
+    /// Anything else: Python, perl, shells with another grammar.
     Other,
 }
 
@@ -49,11 +49,13 @@ pub struct ShellText {
 /// |---|---|---|
 /// | `${id.stdout}`, `${X.path}`, `$X.path` | unquoted, in `"..."`, in a here-document | `${PROCTOR_REF_1}` |
 /// | the same | in `'...'` | `'"${PROCTOR_REF_1}"'`, so the value is part of the word, literally |
+/// | the same | in `-c '...'`, `eval '...'` | `${PROCTOR_REF_1}`, for the inner shell to read |
 /// | `${a-b}` with a user variable `a-b`, a name that no shell can hold | as above | as above |
 ///
 /// So a reference behaves like a shell variable at its place: quoted it is one word, unquoted its value is split at
 /// blanks (but not parsed: no quotes, operators or substitutions). Single quotes are closed for it, since documents
-/// rely on `echo 'code ${id.exit_code}'`. Untouched are escaped references (`\${...}`), comments, here-documents with a quoted
+/// rely on `echo 'code ${id.exit_code}'`; but not in what another shell will run, where the value would become code.
+/// Untouched are escaped references (`\${...}`), comments, here-documents with a quoted
 /// delimiter, and what leads nowhere.
 ///
 /// In text for another program ([`Dialect::Other`]) nothing is replaced but `${id.stdout}`, `${id.stderr}` and
@@ -121,7 +123,9 @@ impl<'a> References<'a> {
 
     /// The reference at the start of a text that begins with `$`, if the shell needs help with it.
     pub(super) fn find(&mut self, text: &str) -> Result<Option<Found>, EvalError> {
-        let Some((written, value)) = self.lookup(text) else {
+        let found = self.lookup(text);
+        self.json.check()?;
+        let Some((written, value)) = found else {
             return Ok(None);
         };
         let number = match self.by_text.get(written) {

@@ -1,7 +1,5 @@
 //! Rules of [`expand`].
 
-use std::fmt::Write as _;
-
 use super::super::{EvalError, MAX_SUBSTITUTIONS, MAX_TEXT, Memo, Mode, Outcome, expand};
 use super::{full, ready, run, scope, user};
 
@@ -52,7 +50,7 @@ fn an_odd_number_of_backslashes_protects() {
 fn quotes_around_a_reference() {
     let s = scope(&[("A", "say \"hi\""), ("J", r#"{"k":"v"}"#)]);
     assert_eq!(user("'$A' '${A}' '${A:-d}'", &s), "'$A' '${A}' '${A:-d}'");
-    assert_eq!(user("'${J.k}' '$J.k'", &s), "'v' '$J.k'");
+    assert_eq!(user("'${J.k}' '$J.k'", &s), "'v' 'v'");
     assert_eq!(user("'x $J.k'", &s), "'x v'");
     assert_eq!(user(r#"{"a": "${A}"}"#, &s), r#"{"a": "say \"hi\""}"#);
     assert_eq!(
@@ -216,12 +214,24 @@ fn limits_hold() {
     let mut many = String::new();
     for _ in 0..=MAX_SUBSTITUTIONS {
         memo.push(Ok(String::new()));
-        let _ = write!(many, "`x`");
+        many.push_str("`x`");
     }
     assert_eq!(
         expand(&many, &s, Mode::FULL, &memo.cursor()),
         Err(EvalError::TooManySubstitutions)
     );
+    let s2 = scope(&[
+        ("X", &"x".repeat(200_000)),
+        ("J", &format!("[\"{}\"]", "x".repeat(200_000))),
+    ]);
+    assert_eq!(full(&"${X:0:1}".repeat(100), &s2).len(), 100);
+    assert_eq!(full(&"${J[0]:0:1}".repeat(100), &s2).len(), 100);
+    for text in ["${X:0:1}", "${#X}", "${J[0]:0:1}"] {
+        assert_eq!(
+            run(|c| expand(&text.repeat(1000), &s2, Mode::FULL, c)),
+            Err(EvalError::TooMuchWork)
+        );
+    }
     let unclosed = "${".repeat(MAX_TEXT / 2);
     assert_eq!(full(&unclosed, &s), unclosed);
     let ticks = "`\\".repeat(MAX_TEXT / 4) + "\\";

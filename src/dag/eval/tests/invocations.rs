@@ -110,6 +110,10 @@ fn commands_go_through_the_shell() {
         ["/bin/bash", "-e", "-c", "x"]
     );
     assert_eq!(
+        argv(commands(&["-x"]), None, None),
+        ["/bin/sh", "-e", "-c", " -x"]
+    );
+    assert_eq!(
         argv(commands(&["x"]), None, Some("python3")),
         ["python3", "-c", "x"]
     );

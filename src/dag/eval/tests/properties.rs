@@ -49,8 +49,68 @@ fn texts() -> impl Strategy<Value = String> {
     prop::collection::vec(parts, 0..40).prop_map(|parts| parts.concat())
 }
 
+/// Words of shell text that are valid as they stand; `@` is where a reference goes, `~` one in single quotes.
+fn words() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "@",
+        "x@y",
+        "'it ~ is'",
+        "\"@ it's\"",
+        "\\'@",
+        "$((1 + 2))",
+        "a#@",
+        "''",
+    ]);
+    leaf.prop_map(str::to_owned).prop_recursive(4, 24, 3, |inner| {
+        let list = prop::collection::vec(inner, 1..4).prop_map(|w| w.join(" "));
+        list.prop_flat_map(|w| {
+            // Shells differ in what ends the outer of two here-documents with one delimiter.
+            let n = w.len();
+            prop::sample::select(vec![
+                format!("$(printf '[%s]' {w})"),
+                format!("\"<$(printf '[%s]' {w}) it's @>\""),
+                format!("\"${{NO:-it's @}}\" {w}"),
+                format!("$(cat <<E{n} # it's @\n'@ \"$(printf '[%s]' {w})\"\nE{n}\n)"),
+                format!("$(cat <<'E F'; echo @\nit's \"(\nE F\n) {w}"),
+                w.clone(),
+            ])
+        })
+    })
+}
+
+fn sh(text: &str, vars: &[(String, String)]) -> (String, bool) {
+    let out = std::process::Command::new("/bin/sh")
+        .args(["-c", text])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .envs(vars.iter().cloned())
+        .output()
+        .unwrap();
+    (
+        String::from_utf8_lossy(&out.stdout).into_owned(),
+        out.status.success() && out.stderr.is_empty(),
+    )
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, max_shrink_iters: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_reference_is_like_a_variable_at_its_place(words in words()) {
+        let value = "a  b'c\"d $(x) `y` \\ ;";
+        let json = serde_json::json!({ "k": value }).to_string();
+        let s = super::super::Scope::new().with([("C", json.as_str())]);
+        let text = format!("printf '<%s>' {words}");
+        let natural = text.replace('@', "${X}").replace('~', "'\"${X}\"'");
+        let made = shell_text(&text.replace(['@', '~'], "${C.k}"), &s, Dialect::Posix).unwrap();
+        let expected = sh(&natural, &[("X".to_owned(), value.to_owned())]);
+        prop_assert!(expected.1, "{natural}");
+        prop_assert_eq!(sh(&made.text, &made.extra_env), expected, "{}", made.text);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, max_shrink_iters: 300, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_panics_and_all_is_deterministic(text in texts()) {
@@ -63,7 +123,7 @@ proptest! {
         for dialect in [Dialect::Posix, Dialect::Extended, Dialect::Other] {
             prop_assert_eq!(shell_text(&text, &s, dialect), shell_text(&text, &s, dialect));
         }
-        dotenv::parse(&text);
+        prop_assert!(dotenv::parse(&text).0.len() <= text.len());
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::{
-    Identity, Memo, Origin, Outcome, RunPieces, Scope, StepPieces, dotenv, params_json, run_scope, step_scope,
+    EvalError, Identity, Memo, Origin, Outcome, RunPieces, Scope, StepPieces, dotenv, params_json, run_scope,
+    step_scope,
 };
 use super::{ready, run};
 use crate::dag::types::EnvVar;
@@ -110,6 +111,17 @@ fn env_of_a_run_waits_for_its_commands() {
         value(&ready(run_scope(&all, &memo.cursor()).unwrap()), "C").as_deref(),
         Some("bc")
     );
+}
+
+#[test]
+fn an_env_that_grows_without_end_is_refused() {
+    let mut vars = env(&[("A", &"x".repeat(1_000_000))]);
+    vars.extend((0..20).map(|n| EnvVar {
+        name: format!("B{n}"),
+        value: "$A".to_owned(),
+    }));
+    let refused = run(|c| run_scope(&pieces(&[], &[], &vars), c));
+    assert_eq!(refused, Err(EvalError::EnvTooLong("env")));
 }
 
 #[test]

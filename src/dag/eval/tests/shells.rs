@@ -60,6 +60,20 @@ fn references_work_in_every_quotation() {
 }
 
 #[test]
+fn text_for_another_shell_gets_no_value() {
+    let s = scope(&[("C", r#"{"k":"$(echo OWNED); echo OWNED"}"#)]);
+    for text in [
+        "sh -c 'echo \"${C.k}\"'",
+        "eval 'echo \"${C.k}\"'",
+        "sh -ec  'x=${C.k}; echo \"$x\"'",
+    ] {
+        assert_eq!(sh(text, &s), "$(echo OWNED); echo OWNED", "{text}");
+    }
+    assert_eq!(sh("echo abc | grep -c '${C.k}' || echo none", &s), "0\nnone");
+    assert_eq!(sh("echo x-c'${C.k}'", &s), "x-c$(echo OWNED); echo OWNED");
+}
+
+#[test]
 fn here_documents_comments_and_escapes() {
     let s = scope(&[("C", r#"{"k":"v"}"#)]);
     let script = "# it's ${C.k}\ncat <<EOF; cat <<-'Q E'\nit's \"${C.k}\" $(echo '${C.k}')\nEOF\n\tit's ${C.k}\n\tQ E\necho '${C.k}' \\${C.k}x#${C.k}";
@@ -153,6 +167,24 @@ fn ansi_quotes_of_bash() {
         made.text,
         r#"echo $'it\'s '"${PROCTOR_REF_1}"$'' ''"${PROCTOR_REF_1}"''"#
     );
+}
+
+#[test]
+fn deep_and_unclosed_constructs_take_linear_time() {
+    let s = scope(&[("C", r#"{"k":"v"}"#)]);
+    for piece in [
+        "$(cat <<A\n",
+        "\"$(",
+        "`\"",
+        "${X:-",
+        "cat <<A <<B\n",
+        "'",
+        "$((",
+        "<<'",
+    ] {
+        let text = piece.repeat(900_000 / piece.len());
+        assert!(rewritten(&text, &s) == text, "{piece}");
+    }
 }
 
 #[test]
