@@ -1,0 +1,136 @@
+//! The configuration as the daemon uses it: every default filled in.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::Paths;
+use crate::model::GroupName;
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where things are.
+    pub paths: Paths,
+    /// Heartbeats.
+    pub proc: Proc,
+    /// How many attempts may be live.
+    pub queue: Queue,
+    /// What jobs get.
+    pub job: Job,
+    /// Clients and protocols.
+    pub control: Control,
+    /// Who may do what.
+    pub access: Access,
+    /// The cgroup attempts get theirs in.
+    pub cgroup: Cgroup,
+    /// What a shutdown does.
+    pub shutdown: Shutdown,
+    /// Logging.
+    pub log: Log,
+}
+
+/// `[proc]`: heartbeats.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proc {
+    /// Seconds between two heartbeats of a shim; 0.1 to 3600.
+    pub heartbeat_interval_sec: f64,
+    /// Age in seconds at which a heartbeat is stale; more than the interval.
+    pub stale_after_sec: f64,
+}
+
+/// `[queue]` and `[queues.NAME]`: how many attempts may be live.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queue {
+    /// Most live runs of a DAG that says nothing itself; 0 is no limit.
+    pub max_active_runs: u32,
+    /// Most live attempts in all; 0 is no limit.
+    pub max_live_attempts: u32,
+    /// Named queues: most live runs of each; 0 is no limit.
+    pub named: BTreeMap<GroupName, u32>,
+}
+
+/// `[job]`: what jobs get.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Shell of steps that name none and whose DAG names none; empty takes `SHELL` of an inherited environment,
+    /// else `/bin/sh`.
+    pub default_shell: String,
+    /// `PATH` of jobs with a clean environment.
+    pub path: String,
+    /// Whether jobs inherit the daemon's environment; none is: only those of a daemon that is not root or that
+    /// serves a private root.
+    pub inherit_environment: Option<bool>,
+    /// Further environment of every job.
+    pub environment: BTreeMap<String, String>,
+    /// File mode creation mask.
+    pub umask: u32,
+    /// Whether jobs can never gain privileges (set-user-ID programs such as sudo then fail).
+    pub no_new_privs: bool,
+}
+
+/// `[control]`: clients and protocols.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Control {
+    /// Most clients of the control socket at a time.
+    pub max_clients: u32,
+    /// Most clients of an attempt's status socket at a time.
+    pub max_status_clients: u32,
+    /// File mode of the control socket.
+    pub socket_mode: u32,
+    /// Seconds a client may take for its hello or to read an answer.
+    pub client_timeout_sec: f64,
+}
+
+/// `[access]`: who may do what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Access {
+    /// Members of this group may do everything but repair and reload; empty is nobody.
+    pub admin_group: String,
+}
+
+/// `[cgroup]`: the cgroup attempts get theirs in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cgroup {
+    /// Whether cgroups are used where they can be.
+    pub enabled: bool,
+    /// Directory of a cgroup2 mount; none is the daemon's own cgroup.
+    pub parent: Option<PathBuf>,
+}
+
+/// `[shutdown]`: what a shutdown does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shutdown {
+    /// What happens to live attempts.
+    pub attempts: OnShutdown,
+}
+
+/// What a shutdown does to live attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnShutdown {
+    /// They go on, and the next daemon adopts them.
+    Keep,
+    /// They are stopped, and the daemon leaves when they have ended.
+    Stop,
+}
+
+/// `[log]`: logging.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// Filter: `error`, `warn`, `info`, `debug`, `trace`, or per module as tracing has it.
+    pub level: String,
+    /// Where to.
+    pub target: LogTarget,
+}
+
+/// Where the log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogTarget {
+    /// The journal if the daemon was started with it, else standard error.
+    Auto,
+    /// The systemd journal.
+    Journal,
+    /// Standard error, as text.
+    Stderr,
+    /// Standard error, one JSON object a line.
+    Json,
+}
