@@ -1,10 +1,25 @@
 //! `proctord.toml`: read, validate, explain.
 //!
-//! Every key has a default, a unit and a meaning, and stands in `etc/proctor/proctord.toml`; a test compares the
-//! two. Unknown keys are errors that suggest the key that was meant.
+//! Owns the keys, their defaults and ranges, and what a reload may change. It looks at the file and nothing else:
+//! it makes no directory, resolves no user and starts nothing. Unknown keys are errors that suggest the key that
+//! was meant, and all errors of a file are reported at once, each with its place and its cure.
+//!
+//! Every key stands in `etc/proctor/proctord.toml` with default, unit and meaning; a test compares the two.
 
+mod check;
+mod error;
+pub mod keys;
+mod load;
 pub mod paths;
+mod reader;
+mod reload;
+#[cfg(test)]
+mod tests;
 pub mod types;
+mod value;
 
+pub use check::Warning;
+pub use error::{ConfigError, Problem};
 pub use paths::Paths;
+pub use reload::Reload;
 pub use types::Config;
