@@ -1,0 +1,88 @@
+//! Which daemon is meant: the system's, or the private one of a root directory.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+
+/// Control socket of the system's daemon (DESIGN §2).
+const SYSTEM_SOCKET: &str = "/run/proctor/control.sock";
+
+/// Where a daemon is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Its root directory, absolute; none is the system's daemon.
+    pub(super) root: Option<PathBuf>,
+    /// Whether a private daemon is to be started when none answers.
+    pub(super) embedded: bool,
+}
+
+/// What of the environment decides the place.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PlaceEnv {
+    /// `PROCTOR_ROOT`.
+    pub(super) root: Option<OsString>,
+    /// `XDG_STATE_HOME`.
+    pub(super) state_home: Option<OsString>,
+    /// `HOME`.
+    pub(super) home: Option<OsString>,
+}
+
+impl PlaceEnv {
+    /// That of this process. Empty variables count as not set.
+    pub(super) fn of_process() -> Self {
+        let get = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            root: get("PROCTOR_ROOT"),
+            state_home: get("XDG_STATE_HOME"),
+            home: get("HOME"),
+        }
+    }
+}
+
+impl Place {
+    /// `--root`, else `PROCTOR_ROOT`, else with `--embedded` the user's own root, else the system's daemon.
+    pub(super) fn find(root: Option<PathBuf>, embedded: bool, env: &PlaceEnv) -> Result<Self, Failure> {
+        let root = match root.or_else(|| env.root.clone().map(PathBuf::from)) {
+            Some(root) => {
+                let path = std::path::absolute(&root).map_err(|error| Failure::file("use", &root, &error))?;
+                Some(path)
+            }
+            None if embedded => Some(Self::users_own(env)?),
+            None => None,
+        };
+        Ok(Self { root, embedded })
+    }
+
+    /// The per-user root. The XDG base directory specification has relative paths ignored.
+    fn users_own(env: &PlaceEnv) -> Result<PathBuf, Failure> {
+        let state = env
+            .state_home
+            .as_ref()
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute());
+        let home = || env.home.as_ref().map(|home| Path::new(home).join(".local/state"));
+        let state = state
+            .or_else(home)
+            .filter(|path| path.is_absolute())
+            .ok_or_else(|| {
+                Failure::usage("there is no place for a private daemon: HOME is not set")
+                    .with_hint("give --root DIR")
+            })?;
+        Ok(state.join("proctor"))
+    }
+
+    /// The daemon's control socket.
+    pub(super) fn socket(&self) -> PathBuf {
+        match &self.root {
+            Some(root) => root.join("run/proctor/control.sock"),
+            None => PathBuf::from(SYSTEM_SOCKET),
+        }
+    }
+
+    /// Whether anything was ever recorded in a private root; for the system's daemon only it can say.
+    pub(super) fn is_unused(&self) -> bool {
+        let store = |root: &PathBuf| root.join("var/lib/proctor/proctor.db");
+        self.root.as_ref().is_some_and(|root| !store(root).exists())
+    }
+}
