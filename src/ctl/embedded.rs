@@ -75,6 +75,10 @@ pub(super) fn wait_for_former(root: &Path) -> Result<bool, Failure> {
 impl Daemon {
     /// Starts the daemon and waits until it is ready or has ended.
     pub(super) fn start(root: &Path) -> Result<Self, Failure> {
+        Self::start_program(&find_program()?, root)
+    }
+
+    fn start_program(program: &Path, root: &Path) -> Result<Self, Failure> {
         let log_path = root.join("proctord.log");
         let mut log = OpenOptions::new()
             .create(true)
@@ -87,14 +91,8 @@ impl Daemon {
             .map_err(|error| Failure::file("write", &log_path, &error))?;
         let (mut ready, stdout) =
             io::pipe().map_err(|error| Failure::system("cannot make a pipe", &error))?;
-        let program = find_program()?;
-        let mut spawn = Spawn::new(&program);
-        spawn.argv = vec![
-            program.clone().into_os_string(),
-            "--embedded".into(),
-            "--root".into(),
-            root.into(),
-        ];
+        let mut spawn = Spawn::new(program);
+        spawn.argv = vec![program.into(), "--embedded".into(), "--root".into(), root.into()];
         spawn.env = std::env::vars_os().collect();
         spawn.stdout = Some(stdout.as_fd());
         spawn.stderr = Some(log.as_fd());
@@ -169,4 +167,75 @@ fn find_program() -> Result<PathBuf, Failure> {
             )
             .with_hint("install it beside proctorctl or in a directory of PATH")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn program(dir: &Path, script: &str) -> PathBuf {
+        let path = dir.join(PROGRAM);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_daemon_that_says_ready_is_started_with_its_root_and_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "echo \"$@\" > \"$3/args\"; echo ready; exec 1>&-; exit 0";
+        let daemon = Daemon::start_program(&program(dir.path(), script), dir.path()).unwrap();
+        daemon.wait(None).unwrap();
+        let args = std::fs::read_to_string(dir.path().join("args")).unwrap();
+        assert_eq!(args.trim(), format!("--embedded --root {}", dir.path().display()));
+    }
+
+    #[test]
+    fn a_daemon_that_ends_first_tells_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = program(dir.path(), "echo 'another daemon is here' >&2; exit 1");
+        let failure = Daemon::start_program(&program, dir.path()).unwrap_err();
+        assert_eq!(
+            failure.message,
+            "the private daemon did not start: another daemon is here"
+        );
+        assert_eq!(failure.exit, Exit::Unreachable);
+    }
+
+    #[test]
+    fn a_missing_program_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let failure = Daemon::start_program(&dir.path().join("none"), dir.path()).unwrap_err();
+        assert_eq!(failure.exit, Exit::Config);
+    }
+
+    #[test]
+    fn the_root_is_made_for_its_user_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("a/b");
+        let turn = Turn::wait(&root).unwrap();
+        assert_eq!(
+            std::fs::metadata(&root).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+        drop(turn);
+        drop(Turn::wait(&root).unwrap());
+    }
+
+    #[test]
+    fn a_root_without_a_daemon_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(wait_for_former(dir.path()), Ok(false));
+        std::fs::create_dir_all(dir.path().join("run/proctor")).unwrap();
+        let path = dir.path().join("run/proctor/proctord.lock");
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(wait_for_former(dir.path()), Ok(false));
+        let held = lock::DaemonLock::acquire(&path).unwrap();
+        let root = dir.path().to_owned();
+        let waiter = std::thread::spawn(move || wait_for_former(&root));
+        drop(held);
+        // The waiter may have looked before or after the lock went; either way it comes back.
+        assert!(waiter.join().unwrap().is_ok());
+    }
 }

@@ -93,3 +93,55 @@ impl From<Exit> for std::process::ExitCode {
         Self::from(exit.code())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_tells_every_number() {
+        let all = [
+            Exit::Ok,
+            Exit::Negative,
+            Exit::Usage,
+            Exit::Aborted,
+            Exit::PartiallySucceeded,
+            Exit::Lost,
+            Exit::Rejected,
+            Exit::Waiting,
+            Exit::Unreachable,
+            Exit::Bug,
+            Exit::Denied,
+            Exit::Config,
+        ];
+        let told: Vec<u8> = HELP
+            .lines()
+            .filter_map(|line| line.split_whitespace().next()?.parse().ok())
+            .collect();
+        assert_eq!(told, all.map(Exit::code));
+        assert_eq!(told, [0, 1, 2, 3, 4, 5, 6, 7, 69, 70, 77, 78]);
+    }
+
+    #[test]
+    fn only_a_succeeded_run_is_a_success() {
+        let mut view = crate::ctl::render::tests::a_view();
+        for status in RunStatus::ALL {
+            view.status = *status;
+            let exit = Exit::of_run(&view);
+            assert_eq!(exit == Exit::Ok, *status == RunStatus::Succeeded, "{status}");
+        }
+        view.status = RunStatus::Aborted;
+        assert_eq!(Exit::of_run(&view), Exit::Aborted);
+        view.lost = Some(crate::model::LostCause::Reboot);
+        assert_eq!(Exit::of_run(&view), Exit::Lost);
+    }
+
+    #[test]
+    fn refusals() {
+        assert_eq!(Exit::of_refusal(ErrorKind::Invalid), Exit::Usage);
+        assert_eq!(Exit::of_refusal(ErrorKind::NotFound), Exit::Negative);
+        assert_eq!(Exit::of_refusal(ErrorKind::Denied), Exit::Denied);
+        assert_eq!(Exit::of_refusal(ErrorKind::Unavailable), Exit::Unreachable);
+        assert_eq!(Exit::of_refusal(ErrorKind::Internal), Exit::Bug);
+    }
+}

@@ -325,3 +325,49 @@ fn tell_started(run: &RunRef, warnings: &[Problem], out: &mut Out) {
         out.line(&run.to_string());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Caught::{Interrupt, Terminate};
+
+    #[test]
+    fn at_a_terminal_ctrl_c_asks_and_a_second_one_stops() {
+        let mut state = Interrupts::default();
+        assert_eq!(state.signal(Interrupt, true), Action::Ask);
+        assert_eq!(state.signal(Interrupt, true), Action::Stop { interrupted: true });
+        assert_eq!(state.signal(Interrupt, true), Action::Patience);
+        assert_eq!(state.signal(Interrupt, true), Action::Leave);
+    }
+
+    #[test]
+    fn the_question_has_three_answers() {
+        let answer = |text| {
+            let mut state = Interrupts::default();
+            assert_eq!(state.signal(Interrupt, true), Action::Ask);
+            let action = state.answer(text);
+            assert!(!state.asking);
+            action
+        };
+        assert_eq!(answer("s\n"), Action::Stop { interrupted: false });
+        assert_eq!(answer("Detach\n"), Action::Leave);
+        assert_eq!(answer("\n"), Action::Nothing);
+        assert_eq!(answer(""), Action::Nothing);
+    }
+
+    #[test]
+    fn without_a_terminal_signals_stop_at_once_and_once() {
+        for signal in [Interrupt, Terminate] {
+            let mut state = Interrupts::default();
+            assert_eq!(state.signal(signal, false), Action::Stop { interrupted: true });
+            assert_eq!(state.signal(Terminate, false), Action::Nothing);
+            assert_eq!(state.signal(Terminate, false), Action::Nothing);
+        }
+        let mut state = Interrupts::default();
+        assert_eq!(
+            state.signal(Terminate, true),
+            Action::Stop { interrupted: true },
+            "a script asks no questions"
+        );
+    }
+}

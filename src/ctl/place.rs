@@ -86,3 +86,62 @@ impl Place {
         self.root.as_ref().is_some_and(|root| !store(root).exists())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(root: &str, state: &str, home: &str) -> PlaceEnv {
+        let some = |text: &str| (!text.is_empty()).then(|| OsString::from(text));
+        PlaceEnv {
+            root: some(root),
+            state_home: some(state),
+            home: some(home),
+        }
+    }
+
+    fn socket(root: Option<&str>, embedded: bool, env: &PlaceEnv) -> String {
+        let place = Place::find(root.map(PathBuf::from), embedded, env).unwrap();
+        place.socket().to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_place_is_the_most_explicit_one() {
+        let all = env("/env", "/state", "/home/u");
+        assert_eq!(socket(Some("/r"), true, &all), "/r/run/proctor/control.sock");
+        assert_eq!(socket(None, true, &all), "/env/run/proctor/control.sock");
+        let own = env("", "/state", "/home/u");
+        assert_eq!(
+            socket(None, true, &own),
+            "/state/proctor/run/proctor/control.sock"
+        );
+        assert_eq!(socket(None, false, &own), SYSTEM_SOCKET);
+        let home = env("", "relative", "/home/u");
+        assert_eq!(
+            socket(None, true, &home),
+            "/home/u/.local/state/proctor/run/proctor/control.sock"
+        );
+        assert!(Place::find(None, true, &env("", "", "")).is_err());
+    }
+
+    #[test]
+    fn a_root_is_made_absolute() {
+        let place = Place::find(Some(PathBuf::from("r")), false, &PlaceEnv::default()).unwrap();
+        assert!(place.root.unwrap().is_absolute());
+    }
+
+    #[test]
+    fn only_a_private_root_can_be_known_to_be_unused() {
+        assert!(
+            !Place::find(None, false, &PlaceEnv::default())
+                .unwrap()
+                .is_unused()
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::find(Some(dir.path().to_owned()), false, &PlaceEnv::default()).unwrap();
+        assert!(place.is_unused());
+        std::fs::create_dir_all(dir.path().join("var/lib/proctor")).unwrap();
+        std::fs::write(dir.path().join("var/lib/proctor/proctor.db"), "").unwrap();
+        assert!(!place.is_unused());
+    }
+}
