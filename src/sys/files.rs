@@ -305,7 +305,7 @@ impl Dir {
     }
 
     /// Replaces the file `name` with `bytes`, durably and all at once: after a crash it has the old content
-    /// or the new.
+    /// or the new. For one writer per file at a time.
     ///
     /// # Errors
     /// The old file stays when this fails before the rename; nothing else is left behind.

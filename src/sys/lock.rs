@@ -124,6 +124,14 @@ impl AsFd for DaemonLock {
     }
 }
 
+impl Drop for DaemonLock {
+    fn drop(&mut self) {
+        // A child that is just being started may hold a copy until its exec; closing ours would leave the
+        // lock to it for that moment. When unlocking fails, closing does it.
+        drop(unlock(self.file.as_fd()));
+    }
+}
+
 impl DaemonLock {
     /// Opens or makes the file (mode 0600, no symbolic link followed), locks it, checks that the name still
     /// leads to it, and writes this process' number into it.

@@ -20,3 +20,5 @@ pub mod signals;
 pub mod socket;
 pub mod spawn;
 pub mod stdio;
+#[cfg(test)]
+mod testing;

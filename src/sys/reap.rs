@@ -52,10 +52,11 @@ pub fn peek_pid(pid: u32) -> io::Result<Option<WaitStatus>> {
 pub fn children() -> io::Result<Vec<u32>> {
     let mut found = Vec::new();
     for task in std::fs::read_dir("/proc/self/task")? {
-        let text = match std::fs::read_to_string(task?.path().join("children")) {
+        let task = task?.path();
+        let text = match std::fs::read_to_string(task.join("children")) {
             Ok(text) => text,
-            // A thread other than the first may have ended since the directory was read.
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => continue,
+            // The thread has ended since the directory was read; its children went to another one.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) || !task.exists() => continue,
             Err(error) => return Err(error),
         };
         found.extend(
@@ -64,4 +65,26 @@ pub fn children() -> io::Result<Vec<u32>> {
         );
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::testing::{Shell, await_exit};
+
+    #[test]
+    fn a_zombie_is_seen_before_it_is_reaped() {
+        let mut shell = Shell::run("read x; exit 4");
+        let pid = shell.child.pid;
+        assert!(children().unwrap().contains(&pid));
+        assert_eq!(reap_pid(pid).unwrap(), None);
+        shell.close_input();
+        await_exit(&shell.child.pidfd);
+        // Other tests may have zombies of their own at this moment.
+        assert!(next_zombie().unwrap().is_some());
+        assert_eq!(peek_pid(pid).unwrap(), Some(WaitStatus::Code(4)));
+        assert_eq!(reap_pid(pid).unwrap(), Some(WaitStatus::Code(4)));
+        assert!(is_not_child(&reap_pid(pid).unwrap_err()));
+        assert!(!children().unwrap().contains(&pid));
+    }
 }

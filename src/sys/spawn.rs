@@ -13,6 +13,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// Length of a record in the error pipe: stage and errno.
+const RECORD: usize = 8;
+/// The stage of a child that died before its first instruction.
+const STILLBORN: &str = "killed at birth";
+
 /// Where the program starts.
 #[derive(Debug, Clone, Default)]
 pub enum WorkDir<'a> {
@@ -87,7 +92,7 @@ pub enum SpawnErrorKind {
 #[error("cannot start {program}: {stage}: {}", io::Error::from_raw_os_error(*.errno))]
 pub struct SpawnError {
     /// The step that failed: `prepare`, `clone`, `stdio`, `close descriptors`, `setsid`, `setpgid`,
-    /// `cgroup`, `chdir`, `signal mask` or `exec`.
+    /// `cgroup`, `chdir`, `signal mask`, `exec`, or `killed at birth` when the child was killed before that.
     pub stage: &'static str,
     /// The system's reason.
     pub errno: i32,
@@ -121,7 +126,12 @@ impl<'a> Spawn<'a> {
     /// # Errors
     /// [`SpawnError`] with the step that failed; the child, if there was one, is reaped.
     pub fn spawn(&self) -> Result<Spawned, SpawnError> {
-        self.start(Way::Best)
+        match self.start(Way::Best) {
+            // Seen on Linux 6.18: a child that is cloned into a cgroup on which `cgroup.kill` was used before is
+            // killed at birth. Nothing of it ran, and a child that moves in by `cgroup.procs` lives.
+            Err(error) if self.cgroup.is_some() && error.stage == STILLBORN => self.start(Way::Legacy),
+            other => other,
+        }
     }
 
     /// Whether `clone3(2)` can start this child, in its cgroup if it has one. The program must not exist.
@@ -192,7 +202,7 @@ impl<'a> Spawn<'a> {
         let refused = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM));
         let failed = |error: io::Error| self.error("clone", errno_of(&error));
         let blocked = signals::block_all().map_err(failed)?;
-        if way.tries_clone3() {
+        if way != Way::Legacy {
             match raw::clone3(&plan, self.cgroup.map(AsFd::as_fd)) {
                 Ok((pid, fd)) => return Ok((pid, PidFd::from_owned(fd))),
                 Err(error) if refused(&error) && way == Way::Best => {}
@@ -215,30 +225,30 @@ impl<'a> Spawn<'a> {
         Ok((pid, PidFd::from_owned(fd)))
     }
 
-    /// Reads the error pipe: end-of-file means that the program started, as exec closed the other end.
+    /// Reads the error pipe. After the child's word that it is ready, end-of-file means that the program
+    /// started, as exec closed the other end; without that word the child died before it could do anything.
     fn outcome(&self, (pid, pidfd): (i32, PidFd), reader: io::PipeReader) -> Result<Spawned, SpawnError> {
-        let mut report = Vec::with_capacity(8);
-        // A failed read says nothing against the child, and its descriptor tells the rest.
-        let read = reader.take(8).read_to_end(&mut report);
-        let word = |at: usize| {
-            report
-                .get(at..at + 4)
-                .and_then(|b| b.try_into().ok())
-                .map(i32::from_ne_bytes)
-        };
-        if let (Ok(8), Some(stage), Some(errno)) = (read, word(0), word(4)) {
-            // The child ends right after its report; it must not stay as a zombie.
-            drop(pidfd.wait());
-            let stage = usize::try_from(stage)
-                .ok()
-                .and_then(|at| raw::STAGES.get(at))
-                .copied();
-            return Err(self.error(stage.unwrap_or("exec"), errno));
+        let mut bytes = Vec::with_capacity(RECORD * 2);
+        // A failed read leaves less than a record, and that is dealt with below.
+        let _read = reader.take(RECORD as u64 * 2).read_to_end(&mut bytes);
+        let mut failure = Some((STILLBORN, libc::ECANCELED));
+        for record in bytes.chunks_exact(RECORD) {
+            let word = |at: usize| {
+                let word = record.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+                word.map_or(0, i32::from_ne_bytes)
+            };
+            let stage = usize::try_from(word(0)).ok().and_then(|at| raw::STAGES.get(at));
+            failure = (word(0) != raw::READY).then(|| (*stage.unwrap_or(&"exec"), word(4)));
         }
-        Ok(Spawned {
-            pid: pid.unsigned_abs(),
-            pidfd,
-        })
+        let Some((stage, errno)) = failure else {
+            return Ok(Spawned {
+                pid: pid.unsigned_abs(),
+                pidfd,
+            });
+        };
+        // The child ends right after its report; it must not stay as a zombie.
+        drop(pidfd.wait());
+        Err(self.error(stage, errno))
     }
 
     fn error(&self, stage: &'static str, errno: i32) -> SpawnError {
@@ -279,14 +289,7 @@ enum Way {
     /// `clone3` or nothing.
     Clone3,
     /// The old call at once.
-    #[cfg(test)]
     Legacy,
-}
-
-impl Way {
-    fn tries_clone3(self) -> bool {
-        matches!(self, Self::Best | Self::Clone3)
-    }
 }
 
 /// A descriptor above 2, so that filling 0 to 2 cannot overwrite it: the given one, or a copy.

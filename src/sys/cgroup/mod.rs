@@ -5,21 +5,22 @@
 
 mod find;
 mod stats;
+mod walk;
 
 pub use find::{CgroupUnavailable, id_of_process, own_path};
 pub use stats::CgroupStats;
 
-use super::files::{self, Dir};
+use super::files::Dir;
 use super::pidfd::PidFd;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use walk::{child_names, procs_in, remove_below, walk, walk_names};
 
-/// The longest `cgroup.procs` or event file that is read.
-const MOST_TEXT: u64 = 8 * 1024 * 1024;
 /// How deep a job may have nested cgroups of its own before removal gives up.
 const DEEPEST: usize = 32;
 /// Rounds of the kill loop that stands in for `cgroup.kill`; each must see every process that was forked
@@ -256,22 +257,30 @@ impl Cgroup {
     }
 
     fn kill_each(&self) -> io::Result<()> {
+        // Held until the end, so that a number seen again can be told from its former owner.
+        let mut signalled: HashMap<u32, PidFd> = HashMap::new();
         for _ in 0..KILL_ROUNDS {
-            let mut alive = 0usize;
+            let mut fresh = false;
             for pid in self.procs_all()? {
+                if signalled
+                    .get(&pid)
+                    .is_some_and(|known| !known.is_reaped().unwrap_or(true))
+                {
+                    continue;
+                }
                 let Ok(process) = PidFd::open(pid) else { continue };
                 // The number may have been used again since the list was read: look once more, now that
                 // the process is held.
                 if process.is_exited()? || !self.procs_all()?.contains(&pid) {
                     continue;
                 }
-                alive += 1;
+                fresh = true;
                 match process.send_signal(libc::SIGKILL) {
                     Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
-                    _ => {}
+                    _ => drop(signalled.insert(pid, process)),
                 }
             }
-            if alive == 0 {
+            if !fresh {
                 return Ok(());
             }
         }
@@ -337,68 +346,6 @@ pub fn populated(events: &File) -> io::Result<bool> {
     stats::field(&text, "populated")
         .map(|value| value != 0)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "cgroup.events without `populated`"))
-}
-
-fn remove_below(parent: &Dir, name: &str) -> io::Result<()> {
-    match parent.remove_dir(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-fn child_names(dir: &Dir) -> io::Result<Vec<String>> {
-    let names = dir.list()?.into_iter().filter(|entry| entry.is_dir);
-    Ok(names.filter_map(|entry| entry.name.into_string().ok()).collect())
-}
-
-/// Calls `visit` for the directory and all below it, parents first.
-fn walk(dir: &Dir, depth: usize, visit: &mut impl FnMut(&Dir) -> io::Result<()>) -> io::Result<()> {
-    visit(dir)?;
-    for name in child_names(dir)? {
-        match dir.open_child_dir(&name) {
-            Ok(child) if depth > 0 => walk(&child, depth - 1, visit)?,
-            Ok(_) => return Err(io::Error::from_raw_os_error(libc::ELOOP)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Calls `visit` for every directory below, children first.
-fn walk_names(
-    dir: &Dir,
-    depth: usize,
-    visit: &mut impl FnMut(&Dir, &str) -> io::Result<()>,
-) -> io::Result<()> {
-    for name in child_names(dir)? {
-        match dir.open_child_dir(&name) {
-            Ok(child) if depth > 0 => walk_names(&child, depth - 1, visit)?,
-            Ok(_) => return Err(io::Error::from_raw_os_error(libc::ELOOP)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        }
-        visit(dir, &name)?;
-    }
-    Ok(())
-}
-
-fn procs_in(dir: &Dir) -> io::Result<Vec<u32>> {
-    let mut file = match dir.open_for_reading("cgroup.procs") {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other?,
-    };
-    let bytes = match files::read_at_most(&mut file, MOST_TEXT) {
-        // Removed, or a threaded cgroup, which has no processes of its own to list.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EOPNOTSUPP)) => Vec::new(),
-        other => other?,
-    };
-    let text = String::from_utf8_lossy(&bytes);
-    Ok(text
-        .lines()
-        .filter_map(|line| line.parse().ok())
-        .filter(|pid| *pid != 0)
-        .collect())
 }
 
 fn check_name(name: &str) -> io::Result<()> {

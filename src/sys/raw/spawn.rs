@@ -20,6 +20,9 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 #[cfg(target_arch = "x86_64")]
 const STACK: usize = 64 * 1024;
 
+/// What the child reports, as its stage, right before it executes the program.
+pub(crate) const READY: i32 = -1;
+
 /// The steps of the child that can fail, in the order they happen; the number goes over the error pipe.
 pub(crate) const STAGES: [&str; 8] = [
     "stdio",
@@ -219,11 +222,16 @@ extern "C" fn child(plan: *const Plan<'_>) -> ! {
     // SAFETY: the parent keeps the plan alive until this process has executed the program or ended.
     let plan = unsafe { &*plan };
     let Err((stage, errno)) = carry_out(plan);
-    let report = [stage, errno];
-    // SAFETY: `report` is eight live bytes. A pipe takes so little at once, or the reader is gone.
-    unsafe { libc::write(plan.report, report.as_ptr().cast(), size_of_val(&report)) };
+    report(plan, stage, errno);
     // SAFETY: ends this process without running anything of the parent's (exit handlers, destructors).
     unsafe { libc::_exit(127) }
+}
+
+/// Writes one record to the error pipe.
+fn report(plan: &Plan<'_>, stage: i32, errno: i32) {
+    let record = [stage, errno];
+    // SAFETY: eight live bytes. A pipe takes so little at once, or the reader is gone.
+    unsafe { libc::write(plan.report, record.as_ptr().cast(), size_of_val(&record)) };
 }
 
 /// Fails with the stage's number and errno when `result` is negative.
@@ -259,11 +267,10 @@ fn carry_out(plan: &Plan<'_>) -> Result<std::convert::Infallible, (i32, i32)> {
         step(3, unsafe { libc::setpgid(0, plan.process_group) }.into())?;
     }
     if plan.cgroup_procs >= 0 {
+        let zero = c"0".as_ptr().cast();
         // SAFETY: one static byte; "0" means the writer itself.
-        step(
-            4,
-            unsafe { libc::write(plan.cgroup_procs, c"0".as_ptr().cast(), 1) } as libc::c_long,
-        )?;
+        let joined = unsafe { libc::write(plan.cgroup_procs, zero, 1) };
+        step(4, joined as libc::c_long)?;
     }
     if plan.cwd_fd >= 0 {
         // SAFETY: a number.
@@ -277,6 +284,7 @@ fn carry_out(plan: &Plan<'_>) -> Result<std::convert::Infallible, (i32, i32)> {
     if signals::empty_mask().is_err() {
         return Err((6, nix::errno::Errno::last_raw()));
     }
+    report(plan, READY, 0);
     if plan.program_fd >= 0 {
         let empty = c"".as_ptr();
         // SAFETY: C strings and null-terminated arrays that the plan's owner keeps.
@@ -293,10 +301,8 @@ fn carry_out(plan: &Plan<'_>) -> Result<std::convert::Infallible, (i32, i32)> {
         step(7, result)?;
     } else {
         // SAFETY: as above.
-        step(
-            7,
-            unsafe { libc::execve(plan.program, plan.argv, plan.envp) }.into(),
-        )?;
+        let result = unsafe { libc::execve(plan.program, plan.argv, plan.envp) };
+        step(7, result.into())?;
     }
     Err((7, libc::EINVAL))
 }
