@@ -1,2 +1,4 @@
 //! The `proctorctl` binary.
-fn main() {}
+fn main() -> std::process::ExitCode {
+    proctor::ctl::main(std::env::args_os())
+}

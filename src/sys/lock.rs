@@ -47,6 +47,22 @@ pub fn is_locked(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(i32::from(probe.l_type) != libc::F_UNLCK)
 }
 
+/// Waits until no other description holds an exclusive lock. The descriptor must be open for reading and hold
+/// none itself.
+///
+/// # Errors
+/// On a file system without locks.
+pub fn wait_until_free(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // A shared lock is granted when the last exclusive one goes.
+    loop {
+        match nix::fcntl::fcntl(fd, FcntlArg::F_OFD_SETLKW(&whole_file(libc::F_RDLCK))) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(_) => return unlock(fd),
+        }
+    }
+}
+
 /// Gives the lock up, for every copy of the descriptor.
 ///
 /// # Errors

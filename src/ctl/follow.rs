@@ -1,0 +1,373 @@
+//! Following a run to its end: progress, Ctrl-C, a daemon that is restarted meanwhile.
+//!
+//! One thread waits for the daemon, for signals and, while a question stands, for the user; it never polls.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use super::client::ClientError;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::out::Out;
+use super::render::{json, problem, progress::Progress};
+use super::session::Session;
+use super::signals::{self, Caught, Signals};
+use crate::model::view::RunView;
+use crate::model::{RunRef, Time};
+use crate::sys::clock;
+use crate::wire::control::{ErrorKind, Problem, Request, Response, Selector};
+
+/// Milliseconds between two attempts to find the daemon again.
+const RECONNECT_MS: u16 = 250;
+/// How often that is tried: half a minute, longer than a daemon takes to restart.
+const RECONNECT_TRIES: u32 = 120;
+
+/// How the following ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The run is at its end.
+    Over(Box<RunView>),
+    /// The user left it running.
+    Detached(Box<RunView>),
+}
+
+/// The present, for elapsed times.
+pub(super) fn now() -> Time {
+    Time(clock::wall_micros())
+}
+
+/// A selector for exactly this run.
+pub(super) fn exactly(run: &RunRef) -> Selector {
+    Selector {
+        dag: run.dag.clone(),
+        run: Some(run.id.clone()),
+    }
+}
+
+/// What the user's signals and answers ask for. Pure, so that every path can be tested.
+#[derive(Debug, Default)]
+pub(super) struct Interrupts {
+    asking: bool,
+    stopping: bool,
+    insisted: bool,
+}
+
+/// What is to be done about a signal or an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Nothing more than is done already.
+    Nothing,
+    /// Ask whether to stop or to detach.
+    Ask,
+    /// Send the stop request. `interrupted`: it is a signal's doing, to which `signal_on_stop` does not apply.
+    Stop {
+        /// Goes into the request.
+        interrupted: bool,
+    },
+    /// Tell that the run is being stopped, and what one more Ctrl-C does.
+    Patience,
+    /// Leave the run to itself.
+    Leave,
+}
+
+impl Interrupts {
+    /// A signal came. `can_ask`: somebody at a terminal can answer.
+    pub(super) fn signal(&mut self, caught: Caught, can_ask: bool) -> Action {
+        if self.stopping {
+            return match caught {
+                Caught::Terminate => Action::Nothing,
+                Caught::Interrupt if self.insisted => Action::Leave,
+                Caught::Interrupt => {
+                    self.insisted = true;
+                    Action::Patience
+                }
+            };
+        }
+        if caught == Caught::Interrupt && can_ask && !self.asking {
+            self.asking = true;
+            return Action::Ask;
+        }
+        self.asking = false;
+        self.stopping = true;
+        Action::Stop { interrupted: true }
+    }
+
+    /// The user answered the question; the end of the input counts as an empty answer.
+    pub(super) fn answer(&mut self, text: &str) -> Action {
+        self.asking = false;
+        match text.trim().to_ascii_lowercase().as_str() {
+            "s" | "stop" => {
+                self.stopping = true;
+                Action::Stop { interrupted: false }
+            }
+            "d" | "detach" => Action::Leave,
+            _ => Action::Nothing,
+        }
+    }
+}
+
+/// Follows a run until it ends or is left. Without `signals` it cannot be left but by ending the process.
+pub(super) fn follow(
+    session: &mut Session,
+    selector: &Selector,
+    signals: Option<&Signals>,
+    progress: &mut Progress,
+    out: &mut Out,
+) -> Result<Ended, Failure> {
+    let view = begin(session, selector)?;
+    let selector = exactly(&view.run);
+    Following {
+        session,
+        selector,
+        signals,
+        progress,
+        out,
+        view,
+        interrupts: Interrupts::default(),
+    }
+    .to_end()
+}
+
+fn begin(session: &mut Session, selector: &Selector) -> Result<Box<RunView>, ClientError> {
+    session.client.send(&Request::Follow(selector.clone()))?;
+    match session.client.receive()? {
+        Response::Run(view) => Ok(view),
+        _ => Err(ClientError::Unexpected),
+    }
+}
+
+struct Following<'a> {
+    session: &'a mut Session,
+    selector: Selector,
+    signals: Option<&'a Signals>,
+    progress: &'a mut Progress,
+    out: &'a mut Out,
+    view: Box<RunView>,
+    interrupts: Interrupts,
+}
+
+impl Following<'_> {
+    fn to_end(mut self) -> Result<Ended, Failure> {
+        loop {
+            let leave = match self.step() {
+                Ok(Some(ended)) => return Ok(self.end(ended)),
+                Ok(None) => false,
+                Err(error) if error.is_gone() && !self.session.owns_daemon() => self.reconnect(error)?,
+                Err(error) => return Err(error.into()),
+            };
+            if leave {
+                return Ok(Ended::Detached(self.view));
+            }
+        }
+    }
+
+    fn end(self, over: bool) -> Ended {
+        let picture = self.progress.finish(&self.view, now(), self.out.terminal);
+        self.out.draw(&picture);
+        if over {
+            Ended::Over(self.view)
+        } else {
+            Ended::Detached(self.view)
+        }
+    }
+
+    /// Takes what has come, draws, waits for more. Some(true) when the run is over, Some(false) when it is left.
+    fn step(&mut self) -> Result<Option<bool>, ClientError> {
+        while let Some(response) = self.session.client.buffered()? {
+            match response {
+                Response::Update(update) => update.apply_to(&mut self.view),
+                Response::Run(view) => self.view = view,
+                Response::Done => return Ok(Some(true)),
+                _ => return Err(ClientError::Unexpected),
+            }
+        }
+        // A drawing would overwrite the question.
+        if !self.interrupts.asking {
+            let picture = self.progress.update(&self.view, now(), self.out.terminal);
+            self.out.draw(&picture);
+        }
+        let stdin = io::stdin();
+        let mut descriptors = vec![self.session.client.as_fd()];
+        if self.interrupts.asking {
+            descriptors.push(stdin.as_fd());
+        }
+        descriptors.extend(self.signals.iter().flat_map(|signals| signals.descriptors()));
+        let redraw = self.progress.redraw_after().filter(|_| !self.interrupts.asking);
+        let ready = signals::wait(&descriptors, redraw)?;
+        let answered = self.interrupts.asking && ready.get(1) == Some(&true);
+        if ready.first() == Some(&true) {
+            self.session.client.fill()?;
+        }
+        for caught in self.signals.map(Signals::take).unwrap_or_default() {
+            let action = self.interrupts.signal(caught, self.out.can_ask);
+            if self.act(action) {
+                return Ok(Some(false));
+            }
+        }
+        if answered && self.interrupts.asking {
+            let mut text = String::new();
+            stdin.read_line(&mut text)?;
+            let action = self.interrupts.answer(&text);
+            if self.act(action) {
+                return Ok(Some(false));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does it. True if the run is to be left.
+    fn act(&mut self, action: Action) -> bool {
+        match action {
+            Action::Nothing => {}
+            Action::Ask => {
+                self.progress.let_go();
+                self.out
+                    .raw(b"\nStop the run (s), detach and let it go on (d), or continue (Enter)? ");
+            }
+            Action::Stop { interrupted } => self.stop(interrupted),
+            Action::Patience => {
+                self.progress.let_go();
+                self.out
+                    .note("the run is being stopped; press Ctrl-C once more to leave it to itself");
+            }
+            Action::Leave => return true,
+        }
+        false
+    }
+
+    fn stop(&mut self, interrupted: bool) {
+        let request = Request::Stop {
+            run: self.selector.clone(),
+            interrupted,
+        };
+        match self.session.call_beside(&request) {
+            // A run that ended meanwhile needs no stop.
+            Ok(_)
+            | Err(ClientError::Refused {
+                kind: ErrorKind::WrongState,
+                ..
+            }) => {}
+            Err(error) => self.out.note(&format!("cannot stop the run: {error}")),
+        }
+    }
+
+    /// Finds the daemon again: it may be restarted while its attempts go on. True if the user left meanwhile.
+    fn reconnect(&mut self, mut error: ClientError) -> Result<bool, Failure> {
+        self.progress.let_go();
+        self.out.note(&format!(
+            "{error}; waiting for the daemon to come back, the run goes on"
+        ));
+        let descriptors: Vec<_> = self
+            .signals
+            .iter()
+            .flat_map(|signals| signals.descriptors())
+            .collect();
+        for _ in 0..RECONNECT_TRIES {
+            signals::wait(&descriptors, Some(RECONNECT_MS))
+                .map_err(|error| Failure::system("cannot wait", &error))?;
+            if self.signals.is_some_and(|signals| !signals.take().is_empty()) {
+                return Ok(true);
+            }
+            let again = self
+                .session
+                .reconnect()
+                .and_then(|()| begin(self.session, &self.selector));
+            match again {
+                Ok(view) => {
+                    self.view = view;
+                    return Ok(false);
+                }
+                Err(failed) if failed.is_gone() => error = failed,
+                Err(failed) => return Err(failed.into()),
+            }
+        }
+        Err(error.into())
+    }
+}
+
+/// Follows a run that this call started and answers with its outcome; with `detach`, answers at once. Leaves the
+/// session.
+pub(super) fn answer(
+    mut session: Session,
+    (run, warnings): (&RunRef, &[Problem]),
+    detach: bool,
+    signals: &Signals,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    for warning in warnings {
+        out.note(&format!("warning: {}", problem(warning)));
+    }
+    if detach {
+        tell_started(run, warnings, out);
+        return Ok(Exit::Ok);
+    }
+    let mut progress = Progress::new(out.json, out.can_draw);
+    match follow(&mut session, &exactly(run), Some(signals), &mut progress, out) {
+        Ok(Ended::Over(view)) => {
+            if out.json {
+                out.object(&json::result(&view));
+            }
+            session.finish(Some(run), Some(signals), out);
+            Ok(Exit::of_run(&view))
+        }
+        Ok(Ended::Detached(_)) => {
+            tell_started(run, warnings, out);
+            Ok(Exit::Ok)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn tell_started(run: &RunRef, warnings: &[Problem], out: &mut Out) {
+    if out.json {
+        out.object(&json::accepted(run, warnings));
+    } else {
+        out.line(&run.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Caught::{Interrupt, Terminate};
+
+    #[test]
+    fn at_a_terminal_ctrl_c_asks_and_a_second_one_stops() {
+        let mut state = Interrupts::default();
+        assert_eq!(state.signal(Interrupt, true), Action::Ask);
+        assert_eq!(state.signal(Interrupt, true), Action::Stop { interrupted: true });
+        assert_eq!(state.signal(Interrupt, true), Action::Patience);
+        assert_eq!(state.signal(Interrupt, true), Action::Leave);
+    }
+
+    #[test]
+    fn the_question_has_three_answers() {
+        let answer = |text| {
+            let mut state = Interrupts::default();
+            assert_eq!(state.signal(Interrupt, true), Action::Ask);
+            let action = state.answer(text);
+            assert!(!state.asking);
+            action
+        };
+        assert_eq!(answer("s\n"), Action::Stop { interrupted: false });
+        assert_eq!(answer("Detach\n"), Action::Leave);
+        assert_eq!(answer("\n"), Action::Nothing);
+        assert_eq!(answer(""), Action::Nothing);
+    }
+
+    #[test]
+    fn without_a_terminal_signals_stop_at_once_and_once() {
+        for signal in [Interrupt, Terminate] {
+            let mut state = Interrupts::default();
+            assert_eq!(state.signal(signal, false), Action::Stop { interrupted: true });
+            assert_eq!(state.signal(Terminate, false), Action::Nothing);
+            assert_eq!(state.signal(Terminate, false), Action::Nothing);
+        }
+        let mut state = Interrupts::default();
+        assert_eq!(
+            state.signal(Terminate, true),
+            Action::Stop { interrupted: true },
+            "a script asks no questions"
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! Answers as JSON: for each verb exactly one object. Times are RFC 3339 in UTC; what is not known is `null`.
+//!
+//! Keys are only ever added. The object of a run is the same wherever it appears.
+
+use serde_json::{Map, Value, json};
+
+use crate::ctl::failure::Failure;
+use crate::model::view::{RunSummary, RunView, StepView};
+use crate::model::{RunRef, Time};
+use crate::wire::control::{AttemptSummary, DoctorReport, Problem, Why};
+
+fn at(time: Option<Time>) -> Value {
+    time.map_or(Value::Null, |time| Value::String(time.rfc3339()))
+}
+
+/// Pairs as an object, in their order; of two with the same name the later counts.
+fn object(pairs: &[(String, String)]) -> Value {
+    Value::Object(
+        pairs
+            .iter()
+            .map(|(k, v)| (k.clone(), Value::String(v.clone())))
+            .collect(),
+    )
+}
+
+/// A run with its steps: the result object.
+pub(crate) fn result(view: &RunView) -> Value {
+    let handlers: Map<String, Value> = view
+        .handlers
+        .iter()
+        .map(|(handler, step)| (handler.as_str().to_owned(), step_object(step)))
+        .collect();
+    let params: Vec<String> = view
+        .params
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    json!({
+        "dag": view.run.dag,
+        "run_id": view.run.id,
+        "attempt_id": view.attempt.as_ref().filter(|_| view.started_at.is_some()),
+        "attempt": view.number,
+        "status": view.status,
+        "error": view.error,
+        "lost": view.lost.as_ref().map(ToString::to_string),
+        "stopped": view.stop.as_ref().map(ToString::to_string),
+        "timed_out": view.timed_out,
+        "stalled": view.stalled,
+        "queue": view.group,
+        "owner": view.owner,
+        "trigger": view.trigger,
+        "pid": view.pid,
+        "created_at": view.created_at.rfc3339(),
+        "started_at": at(view.started_at),
+        "finished_at": at(view.finished_at),
+        "log_dir": view.log_dir,
+        "params": params,
+        "outputs": object(&view.outputs),
+        "steps": view.steps.iter().map(step_object).collect::<Vec<_>>(),
+        "handlers": handlers,
+    })
+}
+
+fn step_object(step: &StepView) -> Value {
+    json!({
+        "name": step.name,
+        "status": step.status,
+        "error": step.error,
+        "exit_code": step.exit_code,
+        "retry_count": step.retry_count,
+        "done_count": step.done_count,
+        "repeated": step.repeated,
+        "stdout": step.stdout,
+        "stderr": step.stderr,
+        "variables": object(&step.variables),
+        "children": [],
+        "tolerated": step.tolerated,
+        "pid": step.pid,
+        "started_at": at(step.started_at),
+        "finished_at": at(step.finished_at),
+        "next_try_at": at(step.next_try_at),
+    })
+}
+
+/// A run in a list.
+pub(crate) fn summary(run: &RunSummary) -> Value {
+    let (done, steps) = run.progress;
+    json!({
+        "dag": run.run.dag,
+        "run_id": run.run.id,
+        "attempt_id": run.attempt.as_ref().filter(|_| run.started_at.is_some()),
+        "attempt": run.number,
+        "status": run.status,
+        "error": run.error,
+        "stalled": run.stalled,
+        "queue": run.group,
+        "owner": run.owner,
+        "trigger": run.trigger,
+        "pid": run.pid,
+        "created_at": run.created_at.rfc3339(),
+        "started_at": at(run.started_at),
+        "finished_at": at(run.finished_at),
+        "steps_done": done,
+        "steps": steps,
+    })
+}
+
+/// A list of runs.
+pub(crate) fn runs(runs: &[RunSummary]) -> Value {
+    json!({ "runs": runs.iter().map(summary).collect::<Vec<_>>() })
+}
+
+/// The attempts of a run.
+pub(crate) fn attempts(run: &RunRef, attempts: &[AttemptSummary]) -> Value {
+    let list: Vec<Value> = attempts
+        .iter()
+        .map(|attempt| {
+            json!({
+                "attempt": attempt.number,
+                "attempt_id": attempt.attempt,
+                "status": attempt.status,
+                "error": attempt.error,
+                "lost": attempt.lost.as_ref().map(ToString::to_string),
+                "started_at": at(attempt.started_at),
+                "finished_at": at(attempt.finished_at),
+            })
+        })
+        .collect();
+    json!({ "dag": run.dag, "run_id": run.id, "attempts": list })
+}
+
+/// Why a run is in its state.
+pub(crate) fn why(why: &Why) -> Value {
+    json!({
+        "dag": why.run.dag,
+        "run_id": why.run.id,
+        "status": why.status,
+        "answer": why.answer,
+        "evidence": why.evidence,
+    })
+}
+
+/// What `doctor` found.
+pub(crate) fn doctor(report: &DoctorReport) -> Value {
+    let findings: Vec<Value> = report
+        .findings
+        .iter()
+        .map(|f| json!({ "check": f.check, "ok": f.ok, "detail": f.detail, "repaired": f.repaired }))
+        .collect();
+    let counters: Map<String, Value> = report
+        .counters
+        .iter()
+        .map(|(k, v)| (k.clone(), json!(v)))
+        .collect();
+    json!({
+        "ok": report.findings.iter().all(|f| f.ok || f.repaired),
+        "findings": findings,
+        "features": object(&report.features),
+        "counters": counters,
+    })
+}
+
+/// Problems of a DAG file.
+pub(crate) fn problems(problems: &[Problem]) -> Value {
+    let one = |p: &Problem| {
+        json!({ "message": p.message, "file": p.file, "line": p.line, "column": p.column,
+        "hint": p.hint })
+    };
+    Value::Array(problems.iter().map(one).collect())
+}
+
+/// A request that was accepted, of which no outcome is waited for.
+pub(crate) fn accepted(run: &RunRef, warnings: &[Problem]) -> Value {
+    json!({ "dag": run.dag, "run_id": run.id, "accepted": true, "warnings": problems(warnings) })
+}
+
+/// A failure. The message names the first problem where it would else not say what is wrong.
+pub(crate) fn failure(failure: &Failure) -> Value {
+    json!({
+        "error": failure.message,
+        "hint": failure.hint,
+        "problems": problems(&failure.problems),
+    })
+}

@@ -1,0 +1,122 @@
+//! A verb's dealings with one daemon: finding it, starting a private one where that is wanted, leaving it.
+
+use std::path::PathBuf;
+
+use super::client::{Client, ClientError};
+use super::embedded::{self, Daemon, Turn};
+use super::failure::Failure;
+use super::out::Out;
+use super::place::Place;
+use super::signals::Signals;
+use crate::model::RunRef;
+use crate::wire::control::{Request, Response};
+
+/// How often a daemon that is just leaving is waited for before a new one is started.
+const TRIES: usize = 5;
+
+/// A connection, and the private daemon if this call started it.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The connection.
+    pub(super) client: Client,
+    socket: PathBuf,
+    daemon: Option<Daemon>,
+}
+
+impl Session {
+    /// Connects for a verb that makes something happen. With `--embedded`, a daemon is started if none answers.
+    pub(super) fn open(place: &Place) -> Result<Self, Failure> {
+        Self::connect(place, place.embedded)
+    }
+
+    /// Connects for a verb that asks about runs. The daemon of a private root is started if none answers; none if
+    /// that root was never used, so that there is nothing to ask about.
+    pub(super) fn open_to_ask(place: &Place) -> Result<Option<Self>, Failure> {
+        match Client::connect(&place.socket()) {
+            Err(error) if error.is_nobody() && place.is_unused() => Ok(None),
+            Err(error) if error.is_nobody() => Self::connect(place, place.root.is_some()).map(Some),
+            Err(error) => Err(error.into()),
+            Ok(client) => Ok(Some(Self::of(client, place, None))),
+        }
+    }
+
+    fn of(client: Client, place: &Place, daemon: Option<Daemon>) -> Self {
+        Self {
+            client,
+            socket: place.socket(),
+            daemon,
+        }
+    }
+
+    fn connect(place: &Place, start: bool) -> Result<Self, Failure> {
+        let socket = place.socket();
+        let error = match Client::connect(&socket) {
+            Ok(client) => return Ok(Self::of(client, place, None)),
+            Err(error) => error,
+        };
+        let Some(root) = place.root.as_ref().filter(|_| start && error.is_nobody()) else {
+            return Err(error.into());
+        };
+        let turn = Turn::wait(root)?;
+        let mut failure = Failure::from(error);
+        for _ in 0..TRIES {
+            match Client::connect(&socket) {
+                Ok(client) => return Ok(Self::of(client, place, None)),
+                Err(error) if error.is_nobody() => {}
+                Err(error) => return Err(error.into()),
+            }
+            match Daemon::start(root) {
+                Ok(daemon) => {
+                    let client = Client::connect(&socket)?;
+                    drop(turn);
+                    return Ok(Self::of(client, place, Some(daemon)));
+                }
+                // A daemon that was leaving still held its lock: when it is gone there is room.
+                Err(error) if embedded::wait_for_former(root)? => failure = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure)
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(super) fn call(&mut self, request: &Request) -> Result<Response, Failure> {
+        Ok(self.client.call(request)?)
+    }
+
+    /// Sends a request on a connection of its own, while this one carries a stream.
+    pub(super) fn call_beside(&self, request: &Request) -> Result<Response, ClientError> {
+        Client::connect(&self.socket)?.call(request)
+    }
+
+    /// Whether this call started the daemon.
+    pub(super) fn owns_daemon(&self) -> bool {
+        self.daemon.is_some()
+    }
+
+    /// Connects again after the connection broke.
+    pub(super) fn reconnect(&mut self) -> Result<(), ClientError> {
+        self.client = Client::connect(&self.socket)?;
+        Ok(())
+    }
+
+    /// Leaves. A daemon that this call started is waited for, unless it has runs other than `ours` to look after.
+    pub(super) fn finish(mut self, ours: Option<&RunRef>, signals: Option<&Signals>, out: &mut Out) {
+        let Some(daemon) = self.daemon.take() else {
+            return;
+        };
+        let others = match self.client.call(&Request::Ps) {
+            Ok(Response::Runs(runs)) => runs
+                .iter()
+                .any(|run| !run.status.is_terminal() && Some(&run.run) != ours),
+            // It does not answer: it may be at its end already, and is waited for.
+            _ => false,
+        };
+        drop(self.client);
+        if others {
+            out.note("other runs are live: the private daemon leaves when they have ended");
+        } else if let Err(error) = daemon.wait(signals) {
+            out.note(&format!("cannot wait for the private daemon: {error}"));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! SIGINT and SIGTERM as descriptors that can be waited for together with the daemon's socket.
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+
+/// Which signal came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caught {
+    /// Ctrl-C.
+    Interrupt,
+    /// A request to end, as from a supervisor or a script.
+    Terminate,
+}
+
+/// Catches the two signals from its making on. They are not given back to their defaults: after it, the process
+/// only has to end.
+#[derive(Debug)]
+pub(super) struct Signals {
+    interrupt: UnixStream,
+    terminate: UnixStream,
+}
+
+impl Signals {
+    pub(super) fn catch() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: pipe_of(SIGINT)?,
+            terminate: pipe_of(SIGTERM)?,
+        })
+    }
+
+    /// The descriptors to wait for.
+    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.interrupt.as_fd(), self.terminate.as_fd()]
+    }
+
+    /// The signals that came since the last call.
+    pub(super) fn take(&self) -> Vec<Caught> {
+        let mut caught = Vec::new();
+        for (stream, kind) in [
+            (&self.interrupt, Caught::Interrupt),
+            (&self.terminate, Caught::Terminate),
+        ] {
+            let mut bytes = [0; 16];
+            let mut stream = stream;
+            // An error is `WouldBlock`: no signal came.
+            let count = stream.read(&mut bytes).unwrap_or(0);
+            caught.extend(std::iter::repeat_n(kind, count));
+        }
+        caught
+    }
+}
+
+/// A stream that becomes readable, one byte for each signal.
+fn pipe_of(signal: i32) -> io::Result<UnixStream> {
+    let (reader, writer) = UnixStream::pair()?;
+    reader.set_nonblocking(true)?;
+    signal_hook::low_level::pipe::register(signal, writer)?;
+    Ok(reader)
+}
+
+/// Waits until one of the descriptors can be read or has hung up; says which. All are false when the time is
+/// over, and also when a signal came. `None` waits for ever.
+pub(super) fn wait(descriptors: &[BorrowedFd<'_>], timeout_ms: Option<u16>) -> io::Result<Vec<bool>> {
+    let mut polled: Vec<PollFd<'_>> = descriptors
+        .iter()
+        .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
+        .collect();
+    let timeout = timeout_ms.map_or(PollTimeout::NONE, PollTimeout::from);
+    match nix::poll::poll(&mut polled, timeout) {
+        Ok(_) => Ok(polled.iter().map(|fd| fd.any().unwrap_or(false)).collect()),
+        Err(nix::errno::Errno::EINTR) => Ok(vec![false; descriptors.len()]),
+        Err(errno) => Err(errno.into()),
+    }
+}

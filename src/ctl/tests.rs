@@ -1,0 +1,368 @@
+//! Whole calls of `proctorctl` against a small server on a temporary socket.
+
+use super::*;
+use crate::ctl::render::tests::a_view;
+use crate::model::view::RunView;
+use crate::model::{RunStatus, StepStatus, Time};
+use crate::wire::control::{ErrorKind, Finding, Problem, Request, Response, Update};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+pub(super) mod server;
+use server::Server;
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// What a call wrote, and how it ended.
+struct Answer {
+    exit: Exit,
+    stdout: String,
+    stderr: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        assert_eq!(self.stdout.lines().count(), 1, "{}", self.stdout);
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+}
+
+fn call(root: &Path, args: &[&str]) -> Answer {
+    let first = ["proctorctl", "--root", root.to_str().unwrap()];
+    let args = first.iter().chain(args);
+    let cli = Cli::try_parse_from(args).unwrap();
+    let (stdout, stderr) = (Shared::default(), Shared::default());
+    let out = Out::new(stdout.clone(), stderr.clone(), cli.json);
+    let exit = run(cli, &PlaceEnv::default(), out);
+    Answer {
+        exit,
+        stdout: stdout.text(),
+        stderr: stderr.text(),
+    }
+}
+
+fn ended(status: RunStatus) -> RunView {
+    let mut view = a_view();
+    view.status = status;
+    view.finished_at = Some(Time::from_secs(100));
+    view
+}
+
+fn dag_file(dir: &Path) -> String {
+    let path = dir.join("hello.yaml");
+    std::fs::write(&path, "steps:\n  - command: 'true'\n").unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn accepts(view: RunView) -> impl Fn(Request) -> Vec<Response> + Send + Sync + 'static {
+    move |request| match request {
+        Request::Submit(_) | Request::Retry(_) | Request::Rerun(_) | Request::Stop { .. } => {
+            vec![Response::Accepted {
+                run: view.run.clone(),
+                warnings: Vec::new(),
+            }]
+        }
+        Request::Follow(_) => {
+            let mut before = a_view();
+            before.status = RunStatus::Running;
+            let update = Update {
+                summary: view.summary(),
+                stop: None,
+                nodes: view.nodes().map(|(node, step)| (node, step.clone())).collect(),
+                params: Some(view.params.clone()),
+                outputs: view.outputs.clone(),
+                lost: view.lost.clone(),
+                log_dir: None,
+            };
+            vec![
+                Response::Run(Box::new(before)),
+                Response::Update(Box::new(update)),
+                Response::Done,
+            ]
+        }
+        Request::Status(_) => vec![Response::Run(Box::new(view.clone()))],
+        Request::Ps | Request::History(_) => vec![Response::Runs(vec![view.summary()])],
+        _ => vec![Response::Done],
+    }
+}
+
+#[test]
+fn run_sends_the_text_and_answers_with_the_outcome() {
+    for (status, exit) in [
+        (RunStatus::Succeeded, Exit::Ok),
+        (RunStatus::Failed, Exit::Negative),
+        (RunStatus::Aborted, Exit::Aborted),
+        (RunStatus::PartiallySucceeded, Exit::PartiallySucceeded),
+        (RunStatus::Waiting, Exit::Waiting),
+    ] {
+        let server = Server::start(accepts(ended(status)));
+        let file = dag_file(server.root());
+        let answer = call(
+            server.root(),
+            &["run", "--json", "--run-id", "r1", &file, "--", "a", "K=V"],
+        );
+        assert_eq!(answer.exit, exit);
+        assert_eq!(answer.json()["status"], json!(status));
+        assert_eq!(answer.stderr, "");
+        let requests = server.requests();
+        let Some(Request::Submit(submit)) = requests.first() else {
+            panic!("{requests:?}");
+        };
+        assert_eq!(submit.source, "steps:\n  - command: 'true'\n");
+        assert_eq!(
+            (submit.stem.as_str(), submit.file.as_str()),
+            ("hello", file.as_str())
+        );
+        assert_eq!(submit.base_dir, server.root().to_str().unwrap());
+        assert_eq!((submit.run_id.as_deref(), &submit.params), (Some("r1"), &None));
+        assert_eq!(submit.args, ["a", "K=V"]);
+        assert!(matches!(requests.get(1), Some(Request::Follow(_))));
+    }
+}
+
+#[test]
+fn run_without_a_terminal_tells_each_change_on_a_line() {
+    let server = Server::start(accepts(ended(RunStatus::Failed)));
+    let file = dag_file(server.root());
+    let answer = call(server.root(), &["run", &file]);
+    assert_eq!(answer.exit, Exit::Negative);
+    let lines: Vec<&str> = answer.stdout.lines().collect();
+    assert!(lines[0].contains("hello:r1  running"), "{lines:?}");
+    assert!(lines.last().unwrap().contains("hello:r1  failed"), "{lines:?}");
+    assert!(!answer.stdout.contains('\x1b'));
+}
+
+#[test]
+fn a_refused_start_is_an_error_object_with_places() {
+    let server = Server::start(|_| {
+        vec![Response::Error {
+            kind: ErrorKind::Invalid,
+            message: "the DAG has errors".to_owned(),
+            hint: None,
+            problems: vec![Problem {
+                message: "unknown key\x1b".to_owned(),
+                file: Some("hello.yaml".to_owned()),
+                line: Some(3),
+                column: Some(5),
+                hint: Some("did you mean 'steps'?".to_owned()),
+            }],
+        }]
+    });
+    let file = dag_file(server.root());
+    let answer = call(server.root(), &["run", "--json", &file]);
+    assert_eq!(answer.exit, Exit::Usage);
+    assert_eq!(answer.json()["error"], "the DAG has errors");
+    assert_eq!(answer.json()["problems"][0]["line"], 3);
+    let answer = call(server.root(), &["run", &file]);
+    assert_eq!(answer.stdout, "");
+    assert_eq!(
+        answer.stderr,
+        "hello.yaml:3:5: unknown key\\x1b\n  hint: did you mean 'steps'?\nproctorctl: the DAG has errors\n"
+    );
+}
+
+#[test]
+fn detach_prints_the_id_and_does_not_follow() {
+    let server = Server::start(accepts(ended(RunStatus::Succeeded)));
+    let answer = call(server.root(), &["retry", "--detach", "hello"]);
+    assert_eq!((answer.exit, answer.stdout.as_str()), (Exit::Ok, "hello:r1\n"));
+    let answer = call(server.root(), &["retry", "--detach", "--json", "hello:r1"]);
+    assert_eq!(answer.json()["run_id"], "r1");
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|request| matches!(request, Request::Retry(_)))
+    );
+}
+
+#[test]
+fn restart_stops_waits_and_starts_anew() {
+    let server = Server::start(accepts(ended(RunStatus::Succeeded)));
+    let answer = call(server.root(), &["restart", "--json", "hello"]);
+    assert_eq!(answer.exit, Exit::Ok);
+    let requests = server.requests();
+    assert!(
+        matches!(
+            requests.as_slice(),
+            [
+                Request::Stop {
+                    interrupted: false,
+                    ..
+                },
+                Request::Follow(_),
+                Request::Rerun(_),
+                Request::Follow(_)
+            ]
+        ),
+        "{requests:?}"
+    );
+}
+
+#[test]
+fn an_unused_root_has_empty_answers_and_starts_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let answer = call(dir.path(), &["history", "--json"]);
+    assert_eq!((answer.exit, answer.json()), (Exit::Ok, json!({ "runs": [] })));
+    let answer = call(dir.path(), &["ps", "--json"]);
+    assert_eq!((answer.exit, answer.json()), (Exit::Ok, json!({ "runs": [] })));
+    let answer = call(dir.path(), &["status", "--json", "--run-id", "r1", "hello"]);
+    assert_eq!(answer.exit, Exit::Negative);
+    assert_eq!(answer.json()["error"], "there is no run hello:r1");
+    let answer = call(dir.path(), &["doctor"]);
+    assert_eq!(answer.exit, Exit::Ok);
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "asking leaves no trace"
+    );
+}
+
+#[test]
+fn without_a_daemon_a_start_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dag_file(dir.path());
+    let answer = call(dir.path(), &["run", &file]);
+    assert_eq!(answer.exit, Exit::Unreachable);
+    assert!(
+        answer.stderr.contains("cannot reach the daemon at "),
+        "{}",
+        answer.stderr
+    );
+    assert!(answer.stderr.contains("--embedded"), "{}", answer.stderr);
+}
+
+#[test]
+fn denials_and_unhealthy_checks_have_their_status() {
+    let server = Server::start(|request| match request {
+        Request::Doctor { repair } => vec![Response::Doctor(crate::wire::control::DoctorReport {
+            findings: vec![Finding {
+                check: "entries".to_owned(),
+                ok: false,
+                detail: "one is left over".to_owned(),
+                repaired: repair,
+            }],
+            features: vec![("pidfd".to_owned(), "yes".to_owned())],
+            counters: vec![("live".to_owned(), 2)],
+        })],
+        _ => vec![Response::Error {
+            kind: ErrorKind::Denied,
+            message: "not yours".to_owned(),
+            hint: None,
+            problems: Vec::new(),
+        }],
+    });
+    assert_eq!(call(server.root(), &["stop", "hello"]).exit, Exit::Denied);
+    let answer = call(server.root(), &["doctor"]);
+    assert_eq!(answer.exit, Exit::Negative);
+    assert_eq!(
+        answer.stdout,
+        "failed   entries: one is left over\n\nMachine\n  pidfd: yes\n\nCounters\n  live: 2\n"
+    );
+    let answer = call(server.root(), &["doctor", "--repair", "--json"]);
+    assert_eq!((answer.exit, &answer.json()["ok"]), (Exit::Ok, &json!(true)));
+}
+
+#[test]
+fn wait_answers_like_run() {
+    let mut lost = ended(RunStatus::Failed);
+    lost.lose(Time::from_secs(9), crate::model::LostCause::Reboot);
+    let server = Server::start(accepts(lost));
+    let answer = call(server.root(), &["wait", "hello", "--json"]);
+    assert_eq!(answer.exit, Exit::Lost);
+    assert_eq!(
+        answer.json()["lost"],
+        "the machine was restarted while the attempt ran"
+    );
+}
+
+#[test]
+fn logs_of_all_steps_have_headings() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut view = ended(RunStatus::Succeeded);
+    for (step, text) in view.steps.iter_mut().zip(["one\n", "two\x1b[1m\n"]) {
+        let path = dir.path().join(format!("{}.out", step.name));
+        std::fs::write(&path, text).unwrap();
+        step.stdout = Some(path.to_str().unwrap().to_owned());
+        step.status = StepStatus::Succeeded;
+    }
+    view.log_dir = dir.path().to_str().unwrap().to_owned();
+    let server = Server::start(accepts(view));
+    let both = "==> build <==\none\n\n==> test <==\ntwo\x1b[1m\n";
+    assert_eq!(
+        call(server.root(), &["logs", "hello"]).stdout,
+        both,
+        "bytes are not touched outside a terminal"
+    );
+    assert_eq!(call(server.root(), &["logs", "hello", "build"]).stdout, "one\n");
+    assert_eq!(
+        call(server.root(), &["logs", "hello", "build", "--stderr"]).stdout,
+        ""
+    );
+    assert_eq!(call(server.root(), &["logs", "-f", "hello"]).stdout, both);
+    let answer = call(server.root(), &["logs", "hello", "nope"]);
+    assert_eq!(answer.exit, Exit::Negative);
+    assert_eq!(
+        call(server.root(), &["logs", "-f", "--json", "hello"]).exit,
+        Exit::Usage
+    );
+    let answer = call(server.root(), &["logs", "--json", "hello", "test"]);
+    assert_eq!(answer.json()["logs"][0]["text"], "two\x1b[1m\n");
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_end_the_run() {
+    struct Gone;
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::Error::from(io::ErrorKind::BrokenPipe))
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let server = Server::start(accepts(ended(RunStatus::Succeeded)));
+    let root = server.root().to_str().unwrap();
+    let file = dag_file(server.root());
+    let cli = Cli::try_parse_from(["proctorctl", "--root", root, "run", &file]).unwrap();
+    let exit = run(cli, &PlaceEnv::default(), Out::new(Gone, io::sink(), false));
+    assert_eq!(exit, Exit::Ok);
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    use clap::CommandFactory;
+    Cli::command().debug_assert();
+    let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+    assert!(parse("proctorctl run --params -x f.yaml").is_ok());
+    assert!(
+        parse(
+            "proctorctl run --embedded --root /r --json --run-id case-run --base-config b f.yaml -- -x --json"
+        )
+        .is_ok()
+    );
+    assert!(parse("proctorctl status --json").is_ok());
+    assert!(parse("proctorctl status --run-id x").is_err());
+    assert!(parse("proctorctl history --limit 0").is_err());
+    assert!(parse("proctorctl history --last 7d --from 2026-01-01").is_err());
+    assert!(parse("proctorctl nothing").is_err());
+}

@@ -1,0 +1,86 @@
+//! The verbs of `proctorctl`, one file each: its arguments, what it asks the daemon, what it answers.
+
+pub(super) mod doctor;
+pub(super) mod history;
+pub(super) mod logs;
+pub(super) mod ps;
+pub(super) mod reload;
+pub(super) mod restart;
+pub(super) mod retry;
+pub(super) mod run;
+pub(super) mod status;
+pub(super) mod stop;
+pub(super) mod version;
+pub(super) mod wait;
+pub(super) mod why;
+
+use super::Call;
+use super::failure::Failure;
+use super::render::table::{Table, column};
+use super::render::{elapsed, run_style, time};
+use super::session::Session;
+use crate::model::Time;
+use crate::model::view::RunSummary;
+use crate::wire::control::{Request, Response, Selector};
+
+/// The session of a verb that asks about one run. In a root that was never used there is no such run.
+fn ask_about(call: &Call, selector: &Selector) -> Result<Session, Failure> {
+    Session::open_to_ask(&call.place)?.ok_or_else(|| {
+        let of = &selector.dag;
+        Failure::new(
+            super::exit::Exit::Negative,
+            match &selector.run {
+                Some(run) => format!("there is no run {of}:{run}"),
+                None => format!("there is no run of {of}"),
+            },
+        )
+    })
+}
+
+/// Asks a question that has one answer, and leaves the session.
+fn ask_once(mut session: Session, request: &Request, call: &mut Call) -> Result<Response, Failure> {
+    let answer = session.call(request);
+    session.finish(None, None, &mut call.out);
+    answer
+}
+
+/// A table of runs.
+fn run_table(runs: &[RunSummary], now: Time, width: Option<u16>) -> Vec<String> {
+    let columns = [
+        column("DAG", 0),
+        column("RUN ID", 0),
+        column("STATUS", 0),
+        column("STARTED (UTC)", 2),
+        column("ELAPSED", 1),
+        column("STEPS", 3),
+        column("QUEUE", 5),
+        column("OWNER", 6),
+        column("PID", 7),
+        column("ERROR", 4),
+    ];
+    let mut table = Table::new(&columns, "STATUS");
+    for run in runs {
+        let (done, steps) = run.progress;
+        let status = if run.stalled {
+            "stalled"
+        } else {
+            run.status.as_str()
+        };
+        table.row(
+            run_style(run.status),
+            [
+                run.run.dag.to_string(),
+                run.run.id.to_string(),
+                status.to_owned(),
+                run.started_at.map(time).unwrap_or_default(),
+                elapsed(run.started_at, run.finished_at, now),
+                format!("{done}/{steps}"),
+                run.group.to_string(),
+                run.owner.to_string(),
+                run.pid.map(|pid| pid.to_string()).unwrap_or_default(),
+                run.error.clone().unwrap_or_default(),
+            ],
+        );
+    }
+    table.lines(width)
+}

@@ -1,0 +1,53 @@
+//! `restart`: stop a run, wait for its end, and start a new one with the same DAG and parameters.
+
+use crate::ctl::Call;
+use crate::ctl::cli::Target;
+use crate::ctl::exit::Exit;
+use crate::ctl::failure::Failure;
+use crate::ctl::follow::{self, Ended, exactly};
+use crate::ctl::render::progress::Progress;
+use crate::ctl::session::Session;
+use crate::ctl::signals::Signals;
+use crate::wire::control::{Request, Response};
+
+/// Arguments of `restart`.
+#[derive(Debug, clap::Args)]
+pub(in crate::ctl) struct Args {
+    #[command(flatten)]
+    target: Target,
+
+    /// Print the new run's id and do not follow
+    #[arg(long)]
+    detach: bool,
+}
+
+pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure> {
+    let selector = args.target.selector()?;
+    let signals = Signals::catch().map_err(|error| Failure::system("cannot catch signals", &error))?;
+    let mut session = Session::open(&call.place)?;
+    let stop = Request::Stop {
+        run: selector,
+        interrupted: false,
+    };
+    let Response::Accepted { run: old, .. } = session.call(&stop)? else {
+        return Err(Failure::unexpected());
+    };
+    call.out.note(&format!("waiting for the end of {old}"));
+    let old = exactly(&old);
+    if let Ended::Detached(_) = follow::follow(
+        &mut session,
+        &old,
+        Some(&signals),
+        &mut Progress::Silent,
+        &mut call.out,
+    )? {
+        return Err(Failure::new(
+            Exit::Negative,
+            "the run is being stopped; no new one was started",
+        ));
+    }
+    let Response::Accepted { run, warnings } = session.call(&Request::Rerun(old))? else {
+        return Err(Failure::unexpected());
+    };
+    follow::answer(session, (&run, &warnings), args.detach, &signals, &mut call.out)
+}

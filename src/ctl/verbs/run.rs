@@ -1,0 +1,151 @@
+//! `run`: start a run and follow it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::ctl::Call;
+use crate::ctl::exit::Exit;
+use crate::ctl::failure::Failure;
+use crate::ctl::follow;
+use crate::ctl::session::Session;
+use crate::ctl::signals::Signals;
+use crate::model::Trigger;
+use crate::model::limits::DAG_SOURCE_MAX;
+use crate::wire::control::{Request, Response, Submit};
+
+const EXAMPLES: &str = "\
+Examples:
+  proctorctl run --embedded hello.yaml              run a file; no set-up, nothing is left running
+  proctorctl run backup                             run an installed DAG with the system's daemon
+  proctorctl run deploy.yaml -- prod region=eu      give parameters, by position or by name
+  proctorctl run --json nightly.yaml > result.json  keep the outcome of every step
+  proctorctl run --detach nightly.yaml              print the run's id and leave it running
+
+On a terminal, Ctrl-C asks whether to stop the run or to detach from it. Elsewhere SIGINT and SIGTERM abort it.";
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", crate::ctl::exit::HELP))]
+pub(in crate::ctl) struct Args {
+    /// A DAG file (a path with a `/` or ending in .yaml or .yml), or the name of an installed DAG
+    #[arg(value_name = "FILE|NAME")]
+    dag: String,
+
+    /// Parameters as one text: `a b`, `K=V`, or a JSON object
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    params: Option<String>,
+
+    /// Id for the run: letters, digits, `-` and `_`
+    #[arg(long, value_name = "ID")]
+    run_id: Option<String>,
+
+    /// Name for the DAG, before the one in the file
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// File with settings that hold where the DAG says nothing
+    #[arg(long, value_name = "FILE")]
+    base_config: Option<PathBuf>,
+
+    /// Working directory where the DAG names none
+    #[arg(long, value_name = "DIR")]
+    default_working_dir: Option<String>,
+
+    /// Print the run's id and do not follow
+    #[arg(long)]
+    detach: bool,
+
+    /// Parameters, each a value or NAME=VALUE
+    #[arg(last = true, value_name = "PARAM")]
+    args: Vec<String>,
+}
+
+pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure> {
+    let submit = submission(args)?;
+    let signals = Signals::catch().map_err(|error| Failure::system("cannot catch signals", &error))?;
+    let mut session = Session::open(&call.place)?;
+    match session.call(&Request::Submit(Box::new(submit))) {
+        Ok(Response::Accepted { run, warnings }) => {
+            follow::answer(session, (&run, &warnings), args.detach, &signals, &mut call.out)
+        }
+        Ok(_) => Err(Failure::unexpected()),
+        Err(failure) => {
+            session.finish(None, Some(&signals), &mut call.out);
+            Err(failure)
+        }
+    }
+}
+
+/// Whether the argument names a file and not an installed DAG.
+fn is_file(dag: &str) -> bool {
+    dag.contains('/') || [".yaml", ".yml"].iter().any(|ending| dag.ends_with(ending))
+}
+
+fn submission(args: &Args) -> Result<Submit, Failure> {
+    let base = args.base_config.as_deref().map(read_text).transpose()?;
+    let mut submit = Submit {
+        source: String::new(),
+        name: args.name.clone(),
+        file: args.dag.clone(),
+        stem: args.dag.clone(),
+        base,
+        base_dir: String::new(),
+        default_working_dir: args.default_working_dir.clone(),
+        run_id: args.run_id.clone(),
+        params: args.params.clone(),
+        args: args.args.clone(),
+        trigger: Trigger::Manual,
+    };
+    if !is_file(&args.dag) {
+        if args.name.is_some() {
+            return Err(Failure::usage(
+                "--name is for files; an installed DAG has its name",
+            ));
+        }
+        submit.name = Some(args.dag.clone());
+        return Ok(submit);
+    }
+    let path = Path::new(&args.dag);
+    submit.source = read_text(path)?;
+    let absolute = std::path::absolute(path).map_err(|error| Failure::file("find", path, &error))?;
+    submit.stem = path
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or_default()
+        .to_owned();
+    submit.base_dir = absolute
+        .parent()
+        .and_then(Path::to_str)
+        .ok_or_else(|| {
+            Failure::usage(format!(
+                "the directory of {} has a name that is not UTF-8",
+                path.display()
+            ))
+        })?
+        .to_owned();
+    Ok(submit)
+}
+
+/// The text of a DAG file or base configuration.
+pub(in crate::ctl) fn read_text(path: &Path) -> Result<String, Failure> {
+    let failed = |error: std::io::Error| Failure::file("read", path, &error);
+    let limit = u64::try_from(DAG_SOURCE_MAX).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
+        .map_err(failed)?;
+    if bytes.len() > DAG_SOURCE_MAX {
+        return Err(Failure::usage(format!(
+            "{} is over the limit of {DAG_SOURCE_MAX} bytes",
+            path.display()
+        )));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::usage(format!("{} is not UTF-8 (at byte {at})", path.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! `stop`: ask a run to stop. The answer comes as soon as the request is recorded; `wait` waits for the end.
+
+use super::{ask_about, ask_once};
+use crate::ctl::Call;
+use crate::ctl::cli::Target;
+use crate::ctl::exit::Exit;
+use crate::ctl::failure::Failure;
+use crate::ctl::render::json;
+use crate::wire::control::{Request, Response};
+
+/// Arguments of `stop`.
+#[derive(Debug, clap::Args)]
+pub(in crate::ctl) struct Args {
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure> {
+    let selector = args.target.selector()?;
+    let session = ask_about(call, &selector)?;
+    let request = Request::Stop {
+        run: selector,
+        interrupted: false,
+    };
+    let Response::Accepted { run, warnings } = ask_once(session, &request, call)? else {
+        return Err(Failure::unexpected());
+    };
+    if call.out.json {
+        call.out.object(&json::accepted(&run, &warnings));
+    } else {
+        call.out.line(&format!("{run} is being stopped"));
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,95 @@
+//! Diagnostics for people: message, place, the source line with a caret, hint.
+
+use std::fmt::Write as _;
+
+use super::{Diagnostic, Severity};
+
+/// Widest part of a source line that is shown, in characters.
+const WIDTH: usize = 100;
+
+/// Shows diagnostics for people, each with its source line and a caret below the place.
+///
+/// `sources` are the texts by the names they were loaded under (the DAG file, the base configuration); a
+/// diagnostic whose text is not there is shown without a source line. Control characters of a text never reach
+/// the terminal. `colour` adds ANSI escapes.
+#[must_use]
+pub fn render(diagnostics: &[Diagnostic], sources: &[(&str, &[u8])], colour: bool) -> String {
+    let paint = |code: &'static str| if colour { code } else { "" };
+    let (bold, dim, off) = (paint("\x1b[1m"), paint("\x1b[2m"), paint("\x1b[0m"));
+    let mut out = String::new();
+    for diagnostic in diagnostics {
+        let (word, hue) = match diagnostic.severity {
+            Severity::Error => ("error", paint("\x1b[1;31m")),
+            Severity::Warning => ("warning", paint("\x1b[1;33m")),
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "{hue}{word}{off}{bold}: {}{off}",
+            printable(&diagnostic.message)
+        );
+        if let Some(file) = &diagnostic.file {
+            let _ = write!(out, "  {dim}-->{off} {}", printable(file));
+            if let (Some(line), Some(column)) = (diagnostic.line, diagnostic.column) {
+                let _ = write!(out, ":{line}:{column}");
+                let text = sources.iter().find(|(name, _)| name == file);
+                if let Some(source) = text.and_then(|(_, text)| source_line(text, line)) {
+                    let (shown, caret) = window(&source, column);
+                    let gutter = " ".repeat(line.to_string().len());
+                    let _ = write!(out, "\n{dim}{gutter} |{off}\n{dim}{line} |{off} {shown}");
+                    let _ = write!(out, "\n{dim}{gutter} |{off} {}{hue}^{off}", " ".repeat(caret));
+                }
+            }
+            out.push('\n');
+        }
+        if let Some(hint) = &diagnostic.hint {
+            let _ = writeln!(out, "  {dim}={off} {bold}hint{off}: {}", printable(hint));
+        }
+    }
+    out
+}
+
+fn source_line(text: &[u8], line: u32) -> Option<String> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let mut rest = text;
+    for _ in 1..line {
+        let end = rest.iter().position(|b| matches!(b, b'\n' | b'\r'))?;
+        let crlf = rest.get(end..end + 2) == Some(b"\r\n");
+        rest = rest.get(end + 1 + usize::from(crlf)..)?;
+    }
+    let end = rest
+        .iter()
+        .position(|b| matches!(b, b'\n' | b'\r'))
+        .unwrap_or(rest.len());
+    let bytes = rest.get(..end)?;
+    Some(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// The part of a line around a column, from 1, and how far the caret is in.
+fn window(line: &str, column: u32) -> (String, usize) {
+    let at = usize::try_from(column).unwrap_or(usize::MAX).saturating_sub(1);
+    let start = if at < WIDTH { 0 } else { at - WIDTH / 2 };
+    let mut shown: String = line.chars().skip(start).take(WIDTH).map(visible).collect();
+    if line.chars().nth(start + WIDTH).is_some() {
+        shown.push('…');
+    }
+    let lead = if start > 0 {
+        shown.insert(0, '…');
+        1
+    } else {
+        0
+    };
+    (shown, at - start + lead)
+}
+
+fn visible(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => '\u{fffd}',
+        c => c,
+    }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().map(visible).collect()
+}

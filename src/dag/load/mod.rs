@@ -1,0 +1,141 @@
+//! The loader: text in, DAG or diagnostics out. Pure: no I/O, no environment, nothing executed (W28).
+//!
+//! All errors of a text are found in one go. Each submodule reads one part of the document; this one puts the
+//! documents together.
+
+mod actions;
+mod basics;
+mod conditions;
+mod fields;
+mod handlers;
+mod keys;
+mod merge;
+mod names;
+mod param_defs;
+mod policies;
+mod scheduling;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod top;
+
+use std::collections::HashMap;
+
+use super::diag::{Diagnostic, Pos, Report};
+use super::types::Dag;
+use super::yaml::{self, Node};
+
+/// A DAG's text and what it is called.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// The text: YAML in UTF-8, at most [`crate::model::limits::DAG_SOURCE_MAX`] bytes.
+    pub text: &'a [u8],
+    /// What diagnostics call the file.
+    pub file: &'a str,
+    /// Name of the DAG if the text has none: the file's name without its extension.
+    pub stem: &'a str,
+}
+
+/// A base configuration: a DAG document whose values hold where a DAG has none of its own (seed-spec 9.1).
+#[derive(Debug, Clone, Copy)]
+pub struct BaseConfig<'a> {
+    /// The text, by the same rules as a DAG's.
+    pub text: &'a [u8],
+    /// What diagnostics call the file.
+    pub file: &'a str,
+}
+
+/// How to load.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LoadOptions<'a> {
+    /// Name of the DAG, before that in the text.
+    pub name: Option<&'a str>,
+    /// Base configuration; none means that there is none at all.
+    pub base: Option<BaseConfig<'a>>,
+    /// Working directory of a DAG that names none, nor does the base configuration.
+    pub default_working_dir: Option<&'a str>,
+}
+
+/// A DAG that can be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The DAG.
+    pub dag: Dag,
+    /// What is worth saying about it.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Loads a DAG. Linear in the size of the text, which is bounded.
+///
+/// # Errors
+/// Everything that is wrong with the text, in its order; never empty.
+pub fn load(source: &Source<'_>, options: &LoadOptions<'_>) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut files = vec![source.file.to_owned()];
+    files.extend(options.base.map(|base| base.file.to_owned()));
+    let mut report = Report::new(files);
+    let dag = build(source, options, &mut report);
+    let warnings = report.finish()?;
+    // Without an error there is always a DAG; should that ever fail, it must not be taken for a success.
+    dag.map(|dag| Loaded { dag, warnings })
+        .ok_or_else(|| vec![Diagnostic::nowhere("the DAG could not be loaded")])
+}
+
+fn build(source: &Source<'_>, options: &LoadOptions<'_>, report: &mut Report) -> Option<Dag> {
+    let base = options.base.and_then(|base| base_document(&base, report));
+    let documents = yaml::read(source.text, 0, report)?;
+    let mut documents = documents.into_iter();
+    let Some(first) = documents.next() else {
+        let at = Pos {
+            file: 0,
+            line: 1,
+            column: 1,
+        };
+        report.error_hint(
+            at,
+            "the file is empty: it is not a DAG",
+            "a DAG begins with `steps:`",
+        );
+        return None;
+    };
+    let first = merge::under(first, base.as_ref());
+    let mut dag = top::dag(
+        &first,
+        &top::Naming::Main {
+            options,
+            stem: source.stem,
+        },
+        report,
+    );
+    let mut seen: HashMap<String, Pos> = HashMap::new();
+    if let Some(dag) = &dag {
+        seen.insert(dag.name.to_string(), first.at);
+    }
+    for document in documents {
+        let at = document.at;
+        let document = merge::under(document, base.as_ref());
+        let Some(local) = top::dag(&document, &top::Naming::Local { options }, report) else {
+            continue;
+        };
+        if let Some(first) = seen.insert(local.name.to_string(), at) {
+            let message = format!(
+                "duplicate DAG name `{}`; the first is on line {}",
+                local.name, first.line
+            );
+            report.error(at, message);
+        }
+        if let Some(dag) = &mut dag {
+            dag.local_dags.push(local);
+        }
+    }
+    dag
+}
+
+fn base_document(base: &BaseConfig<'_>, report: &mut Report) -> Option<Node> {
+    let documents = yaml::read(base.text, 1, report)?;
+    let mut documents = documents.into_iter();
+    let first = documents.next()?;
+    if let Some(second) = documents.next() {
+        report.error(second.at, "the base configuration must be one document");
+    }
+    top::check_document(&first, report).then_some(first)
+}

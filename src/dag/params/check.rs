@@ -1,0 +1,106 @@
+//! Values of typed parameters: coercion and the rules of their declaration (seed-spec 9.4).
+
+use serde_json::{Number, Value};
+
+use crate::dag::types::{ParamDef, ParamKind};
+
+/// The value of a typed parameter in its plain form, if it satisfies the declaration.
+///
+/// # Errors
+/// What the value violates, in words that name the parameter.
+pub fn check(def: &ParamDef, value: &str) -> Result<String, String> {
+    let name = &def.name;
+    let typed = typed(def.kind, value).ok_or_else(|| {
+        let wanted = match def.kind {
+            ParamKind::String => "a text",
+            ParamKind::Integer => "a whole number",
+            ParamKind::Number => "a number",
+            ParamKind::Boolean => "`true` or `false`",
+        };
+        format!("parameter {name:?} must be {wanted}, not {value:?}")
+    })?;
+    if !def.choices.is_empty() && !def.choices.iter().any(|choice| same(choice, &typed)) {
+        let choices: Vec<String> = def.choices.iter().take(20).map(shown).collect();
+        return Err(format!(
+            "parameter {name:?} must be one of {}, not {value:?}",
+            choices.join(", ")
+        ));
+    }
+    if let Some(number) = typed.as_f64() {
+        if let Some(minimum) = def.minimum.filter(|minimum| number < *minimum) {
+            return Err(format!(
+                "parameter {name:?} must be at least {minimum}, not {value}"
+            ));
+        }
+        if let Some(maximum) = def.maximum.filter(|maximum| number > *maximum) {
+            return Err(format!(
+                "parameter {name:?} must be at most {maximum}, not {value}"
+            ));
+        }
+    }
+    if let Value::String(text) = &typed {
+        let length = u64::try_from(text.chars().count()).unwrap_or(u64::MAX);
+        if let Some(least) = def.min_length.filter(|least| length < *least) {
+            return Err(format!(
+                "parameter {name:?} must have at least {least} characters, not {length}"
+            ));
+        }
+        if let Some(most) = def.max_length.filter(|most| length > *most) {
+            return Err(format!(
+                "parameter {name:?} must have at most {most} characters, not {length}"
+            ));
+        }
+        if let Some(pattern) = &def.pattern {
+            // It was compiled with the same budget when the DAG was loaded.
+            let regex = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build();
+            if !regex.is_ok_and(|regex| regex.is_match(text)) {
+                return Err(format!(
+                    "parameter {name:?} must match the pattern {pattern:?}, and {value:?} does not"
+                ));
+            }
+        }
+    }
+    Ok(shown(&typed))
+}
+
+/// The value a text stands for in a type; none if it stands for none.
+pub(in crate::dag) fn typed(kind: ParamKind, text: &str) -> Option<Value> {
+    let trimmed = text.trim();
+    match kind {
+        ParamKind::String => Some(Value::from(text)),
+        ParamKind::Integer => {
+            let digits = trimmed.strip_prefix('+').unwrap_or(trimmed);
+            digits.parse::<i64>().ok().map(Value::from)
+        }
+        ParamKind::Number => {
+            if let Ok(whole) = trimmed.parse::<i64>() {
+                return Some(Value::from(whole));
+            }
+            // `inf` and `nan` are no numbers here: JSON has none.
+            trimmed
+                .parse::<f64>()
+                .ok()
+                .and_then(Number::from_f64)
+                .map(Value::Number)
+        }
+        ParamKind::Boolean => match trimmed.to_ascii_lowercase().as_str() {
+            "true" => Some(Value::Bool(true)),
+            "false" => Some(Value::Bool(false)),
+            _ => None,
+        },
+    }
+}
+
+fn same(a: &Value, b: &Value) -> bool {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}

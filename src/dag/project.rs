@@ -1,0 +1,256 @@
+//! The projection of a DAG that `validate --json` prints: flat, in the field's usual names, durations in seconds.
+
+use serde_json::{Map, Value, json};
+
+use super::params::{self, ResolvedParams, typed};
+use super::types::{
+    Action, Command, Condition, Dag, DagKind, EnvVar, LogOutput, Number, OverlapPolicy, ParamDef,
+};
+use super::types::{ParamKind, RepeatMode, RepeatPolicy, RetryPolicy, Shell, Step};
+use crate::model::outcome::signal_name;
+
+/// The DAG as one JSON object. `resolved` are the parameters of the load; without them the defaults are shown.
+/// `base_dir` is the directory of the DAG file, which relative working directories are relative to; empty leaves
+/// them as they are written. What can only be known when a run begins is shown as written.
+#[must_use]
+pub fn project(dag: &Dag, resolved: Option<&ResolvedParams>, base_dir: &str) -> Value {
+    let defaults;
+    let resolved = if let Some(resolved) = resolved {
+        resolved
+    } else {
+        defaults = params::defaults(&dag.params);
+        &defaults
+    };
+    let known = resolved.known(&dag.params);
+    let params_json = if resolved.json_given {
+        serde_json::from_str(&resolved.json).unwrap_or(Value::Null)
+    } else {
+        Value::Object(
+            known
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone().into()))
+                .collect(),
+        )
+    };
+    let dotenv = match dag.dotenv.split_first() {
+        Some((_, written)) if dag.dotenv_implied && !written.is_empty() => written,
+        _ => dag.dotenv.as_slice(),
+    };
+    let scheduling = &dag.scheduling;
+    let retry = scheduling.retry.map(|retry| {
+        json!({
+            "limit": retry.limit,
+            "interval_sec": retry.interval_sec,
+            "backoff": retry.backoff,
+            "max_interval_sec": retry.max_interval_sec,
+        })
+    });
+    let steps: Vec<Value> = dag
+        .steps
+        .iter()
+        .map(|step| self::step(step, &dag.steps))
+        .collect();
+    let handlers: Map<String, Value> = dag
+        .handlers
+        .iter()
+        .map(|(handler, step)| (handler.as_str().to_owned(), self::step(step, &[])))
+        .collect();
+    let local_dags: Map<String, Value> = dag
+        .local_dags
+        .iter()
+        .map(|local| (local.name.to_string(), project(local, None, base_dir)))
+        .collect();
+    json!({
+        "name": dag.name.as_str(),
+        "group": dag.group,
+        "description": dag.description,
+        "type": match dag.kind { DagKind::Chain => "chain", DagKind::Graph => "graph" },
+        "shell": dag.shell.as_ref().map(|shell| &shell.program),
+        "shell_args": shell_args(dag.shell.as_ref()),
+        "dotenv": dotenv,
+        "tags": dag.tags,
+        "working_dir": working_dir(dag.working_dir.as_deref(), base_dir),
+        "log_dir": dag.log_dir,
+        "log_output": log_output(dag.log_output),
+        "env": env(&dag.env),
+        "params": known.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
+        "default_params": params::default_text(&dag.params),
+        "params_json": params_json,
+        "param_defs": dag.params.defs.iter().map(param_def).collect::<Vec<_>>(),
+        "schedule": dag.schedule,
+        "skip_if_successful": scheduling.skip_if_successful,
+        "timeout_sec": dag.timeout_sec,
+        "delay_sec": dag.delay_sec,
+        "restart_wait_sec": dag.restart_wait_sec,
+        "max_active_steps": dag.max_active_steps,
+        "max_active_runs": dag.max_active_runs.unwrap_or(1),
+        "max_clean_up_time_sec": dag.max_clean_up_time_sec,
+        "hist_retention_days": dag.hist_retention_days.unwrap_or(30),
+        "max_output_size": dag.max_output_size,
+        "queue": dag.queue.as_ref().map(crate::model::GroupName::as_str),
+        "preconditions": conditions(&dag.preconditions),
+        "worker_selector": {},
+        "catchup_window_sec": scheduling.catchup_window_sec,
+        "overlap_policy": match scheduling.overlap_policy {
+            OverlapPolicy::Skip => "skip",
+            OverlapPolicy::All => "all",
+            OverlapPolicy::Latest => "latest",
+        },
+        "retry_policy": retry,
+        "mail_on": null,
+        "secrets": [],
+        "handlers": handlers,
+        "local_dags": local_dags,
+        "steps": steps,
+    })
+}
+
+/// A directory as far as it is known at load: absolute, or left for the run because of `~` or a variable.
+fn working_dir(written: Option<&str>, base_dir: &str) -> Option<String> {
+    match written {
+        None => Some(base_dir.to_owned()).filter(|dir| !dir.is_empty()),
+        Some(dir) if base_dir.is_empty() || dir.starts_with(['/', '~', '$']) => Some(dir.to_owned()),
+        Some(dir) => {
+            let dir = dir.strip_prefix("./").unwrap_or(dir);
+            Some(format!("{}/{dir}", base_dir.trim_end_matches('/')))
+        }
+    }
+}
+
+fn step(step: &Step, all: &[Step]) -> Value {
+    let (commands, script) = match &step.action {
+        Action::Commands(commands) => (commands.iter().map(command).collect(), None),
+        Action::Script {
+            text,
+            command: interpreter,
+        } => (interpreter.iter().map(command).collect::<Vec<_>>(), Some(text)),
+        Action::Nothing => (Vec::new(), None),
+    };
+    let depends: Vec<&str> = step
+        .depends
+        .iter()
+        .filter_map(|position| all.get(usize::try_from(*position).ok()?))
+        .map(|other| other.name.as_str())
+        .collect();
+    json!({
+        "id": step.id,
+        "name": step.name,
+        "description": step.description,
+        "type": step.type_name,
+        "config": {},
+        "commands": commands,
+        "script": script,
+        "shell": step.shell.as_ref().map(|shell| &shell.program),
+        "shell_args": shell_args(step.shell.as_ref()),
+        "working_dir": step.working_dir,
+        "env": env(&step.env),
+        "stdout": step.stdout,
+        "stderr": step.stderr,
+        "log_output": log_output(step.log_output),
+        "output": step.output.as_ref().map(|output| &output.name),
+        "output_key": step.output.as_ref().and_then(|output| output.key.as_ref()),
+        "output_omit": step.output.as_ref().is_some_and(|output| output.omit),
+        "depends": depends,
+        "continue_on": step.continue_on,
+        "retry_policy": step.retry.as_ref().map(retry),
+        "repeat_policy": step.repeat.as_ref().map(repeat),
+        "preconditions": conditions(&step.preconditions),
+        "signal_on_stop": step.signal_on_stop.map(signal_name),
+        "timeout_sec": step.timeout_sec,
+        "mail_on_error": false,
+        "worker_selector": {},
+        "call": null,
+        "parallel": null,
+        "params": null,
+        "approval": null,
+        "router": null,
+    })
+}
+
+fn command(command: &Command) -> Value {
+    json!({ "command": command.program, "args": command.args, "raw": command.raw })
+}
+
+fn shell_args(shell: Option<&Shell>) -> &[String] {
+    shell.map(|shell| shell.args.as_slice()).unwrap_or_default()
+}
+
+fn env(vars: &[EnvVar]) -> Vec<String> {
+    vars.iter()
+        .map(|var| format!("{}={}", var.name, var.value))
+        .collect()
+}
+
+const fn log_output(output: LogOutput) -> &'static str {
+    match output {
+        LogOutput::Separate => "separate",
+        LogOutput::Merged => "merged",
+    }
+}
+
+fn conditions(conditions: &[Condition]) -> Vec<Value> {
+    let one = |c: &Condition| json!({ "condition": c.condition, "expected": c.expected, "negate": c.negate });
+    conditions.iter().map(one).collect()
+}
+
+/// A number under its key if it is known, else its text under the other key.
+fn number(object: &mut Map<String, Value>, key: &str, expr_key: &str, number: &Number) {
+    let (key, value) = match number {
+        Number::Known(value) => (key, json!(value)),
+        Number::Expr(text) => (expr_key, json!(text)),
+    };
+    object.insert(key.to_owned(), value);
+}
+
+fn retry(policy: &RetryPolicy) -> Value {
+    let mut object = Map::new();
+    number(&mut object, "limit", "limit_expr", &policy.limit);
+    number(&mut object, "interval_sec", "interval_expr", &policy.interval_sec);
+    object.insert("exit_code".to_owned(), json!(policy.exit_code));
+    object.insert("backoff".to_owned(), json!(policy.backoff));
+    object.insert("max_interval_sec".to_owned(), json!(policy.max_interval_sec));
+    Value::Object(object)
+}
+
+fn repeat(policy: &RepeatPolicy) -> Value {
+    let mode = match policy.mode {
+        RepeatMode::While => "while",
+        RepeatMode::Until => "until",
+    };
+    let mut object = Map::new();
+    object.insert("mode".to_owned(), json!(mode));
+    number(&mut object, "limit", "limit_expr", &policy.limit);
+    number(&mut object, "interval_sec", "interval_expr", &policy.interval_sec);
+    object.insert("exit_code".to_owned(), json!(policy.exit_code));
+    object.insert("backoff".to_owned(), json!(policy.backoff));
+    object.insert("max_interval_sec".to_owned(), json!(policy.max_interval_sec));
+    let condition = policy.condition.as_ref();
+    object.insert("condition".to_owned(), json!(condition.map(|c| &c.condition)));
+    object.insert(
+        "expected".to_owned(),
+        json!(condition.and_then(|c| c.expected.as_ref())),
+    );
+    Value::Object(object)
+}
+
+fn param_def(def: &ParamDef) -> Value {
+    let kind = match def.kind {
+        ParamKind::String => "string",
+        ParamKind::Integer => "integer",
+        ParamKind::Number => "number",
+        ParamKind::Boolean => "boolean",
+    };
+    json!({
+        "name": def.name,
+        "type": kind,
+        "default": def.default.as_ref().and_then(|text| typed(def.kind, text)),
+        "description": def.description,
+        "required": def.required,
+        "enum": def.choices,
+        "minimum": def.minimum,
+        "maximum": def.maximum,
+        "minLength": def.min_length,
+        "maxLength": def.max_length,
+        "pattern": def.pattern,
+    })
+}
