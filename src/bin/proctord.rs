@@ -1,2 +1,5 @@
 //! The `proctord` binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    proctor::daemon::main()
+}

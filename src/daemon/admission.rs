@@ -54,10 +54,19 @@ impl Dispatcher {
             return;
         }
         let view = fresh_view(&new);
-        let live =
-            LiveRun { new: Arc::new((*new).clone()), view, resume: None, unsaved: std::collections::BTreeSet::new() };
+        let live = LiveRun {
+            new: Arc::new((*new).clone()),
+            view,
+            resume: None,
+            unsaved: std::collections::BTreeSet::new(),
+        };
         self.runs.insert(run.clone(), live);
-        let token = self.ask(Asked { run, answers, warnings, created: true });
+        let token = self.ask(Asked {
+            run,
+            answers,
+            warnings,
+            created: true,
+        });
         self.tell(Event::Submit(token, new));
     }
 
@@ -68,7 +77,10 @@ impl Dispatcher {
 }
 
 pub(super) fn exists(run: &RunRef) -> Response {
-    refusal(ErrorKind::Exists, &format!("a run {run} exists already; choose another run id"))
+    refusal(
+        ErrorKind::Exists,
+        &format!("a run {run} exists already; choose another run id"),
+    )
 }
 
 fn invalid(message: &str) -> Box<Response> {
@@ -99,7 +111,9 @@ fn known_user(uid: u32) -> Result<(), Box<Response>> {
     if uid == creds::effective_uid() {
         return Ok(());
     }
-    User::by_uid(uid).map(drop).map_err(|error| invalid(&error.to_string()))
+    User::by_uid(uid)
+        .map(drop)
+        .map_err(|error| invalid(&error.to_string()))
 }
 
 /// Reads an installed DAG: a file in a directory that the daemon's user owns. It runs as the one who asks, so it
@@ -110,11 +124,15 @@ fn read_installed(config: &Config, peer: Peer, submit: &mut Submit) -> Result<()
     let name = DagName::new(name).map_err(|error| invalid(&error.to_string()))?;
     let dir = &config.paths.dags;
     let absent = || {
-        let text = format!("there is no DAG {name} in {}; give a file, or install it there", dir.display());
+        let text = format!(
+            "there is no DAG {name} in {}; give a file, or install it there",
+            dir.display()
+        );
         Box::new(refusal(ErrorKind::NotFound, &text))
     };
     let opened = Dir::open(dir).and_then(|dir| {
-        dir.open_regular(format!("{name}.yaml")).or_else(|_| dir.open_regular(format!("{name}.yml")))
+        dir.open_regular(format!("{name}.yaml"))
+            .or_else(|_| dir.open_regular(format!("{name}.yml")))
     });
     let file = opened.map_err(|_| absent())?;
     let mode = file.metadata().map_err(|_| absent())?.permissions().mode();
@@ -138,16 +156,26 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
     if !submit.base_dir.starts_with('/') {
         return Err(invalid("the directory of the DAG file must be an absolute path"));
     }
-    let source = Source { text: submit.source.as_bytes(), file: &submit.file, stem: &submit.stem };
+    let source = Source {
+        text: submit.source.as_bytes(),
+        file: &submit.file,
+        stem: &submit.stem,
+    };
     let options = LoadOptions {
         name: submit.name.as_deref(),
-        base: submit.base.as_ref().map(|text| BaseConfig { text: text.as_bytes(), file: "base configuration" }),
+        base: submit.base.as_ref().map(|text| BaseConfig {
+            text: text.as_bytes(),
+            file: "base configuration",
+        }),
         default_working_dir: submit.default_working_dir.as_deref(),
     };
-    let loaded =
-        load(&source, &options).map_err(|errors| problems("the DAG has errors; nothing was started", errors))?;
+    let loaded = load(&source, &options)
+        .map_err(|errors| problems("the DAG has errors; nothing was started", errors))?;
     let dag = loaded.dag;
-    let input = ParamInput { text: submit.params.clone(), args: submit.args.clone() };
+    let input = ParamInput {
+        text: submit.params.clone(),
+        args: submit.args.clone(),
+    };
     let params = resolve(&dag.params, &input)
         .map_err(|errors| problems("the parameters are wrong; nothing was started", errors))?;
     let id = match &submit.run_id {
@@ -160,12 +188,18 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
             let named = config.queue.named.get(queue).copied();
             (queue.clone(), named.unwrap_or(config.queue.max_active_runs))
         }
-        None => (GroupName::from(&dag.name), dag.max_active_runs.unwrap_or(config.queue.max_active_runs)),
+        None => (
+            GroupName::from(&dag.name),
+            dag.max_active_runs.unwrap_or(config.queue.max_active_runs),
+        ),
     };
     let json = serde_json::to_string(&dag).map_err(|error| invalid(&error.to_string()))?;
     let hash = Sha256::digest(json.as_bytes());
     let new = NewRun {
-        run: RunRef { dag: dag.name.clone(), id },
+        run: RunRef {
+            dag: dag.name.clone(),
+            id,
+        },
         group,
         capacity,
         owner: peer.uid,
@@ -174,7 +208,11 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
         dag_hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
         dag: json,
         steps: dag.steps.iter().map(|step| step.name.clone()).collect(),
-        handlers: dag.handlers.iter().map(|(handler, step)| (*handler, step.name.clone())).collect(),
+        handlers: dag
+            .handlers
+            .iter()
+            .map(|(handler, step)| (*handler, step.name.clone()))
+            .collect(),
         params_json: params.json.clone(),
         params: params.known(&dag.params),
         base_dir: submit.base_dir.clone(),

@@ -28,7 +28,10 @@ pub(super) fn clean(paths: &Paths, cgroups: Option<&CgroupRoot>, remains: &Remai
     let attempt = &remains.attempt;
     let results = [
         ("socket", remove_socket(paths, attempt)),
-        ("cgroup", cgroups.map_or(Ok(()), |cgroups| remove_cgroup(cgroups, attempt))),
+        (
+            "cgroup",
+            cgroups.map_or(Ok(()), |cgroups| remove_cgroup(cgroups, attempt)),
+        ),
         ("files", remove_files(paths, remains)),
         ("scratch directory", remove_empty_work(paths, &remains.run)),
     ];

@@ -79,12 +79,26 @@ async fn client(
     dispatcher: mpsc::UnboundedSender<Msg>,
     limits: Limits,
 ) {
-    let Ok(cred) = peer_cred(stream.inner().as_fd()) else { return };
-    let peer = Peer { pid: cred.pid, uid: cred.uid, gid: cred.gid };
+    let Ok(cred) = peer_cred(stream.inner().as_fd()) else {
+        return;
+    };
+    let peer = Peer {
+        pid: cred.pid,
+        uid: cred.uid,
+        gid: cred.gid,
+    };
     let groups = peer_groups(stream.inner().as_fd()).unwrap_or_default();
-    let admin = limits.admin_gid.is_some_and(|gid| cred.gid == gid || groups.contains(&gid));
-    let mut connection =
-        Connection { stream, buffer: FrameBuffer::new(FRAME_MAX), form: Form::Frames, patience: limits.patience, peer, admin };
+    let admin = limits
+        .admin_gid
+        .is_some_and(|gid| cred.gid == gid || groups.contains(&gid));
+    let mut connection = Connection {
+        stream,
+        buffer: FrameBuffer::new(FRAME_MAX),
+        form: Form::Frames,
+        patience: limits.patience,
+        peer,
+        admin,
+    };
     let opened = timeout(limits.patience, connection.open()).await;
     if !matches!(opened, Ok(Ok(true))) {
         return;
@@ -103,7 +117,12 @@ async fn client(
 
 /// An error answer without a hint.
 pub(super) fn refusal(kind: ErrorKind, message: &str) -> Response {
-    Response::Error { kind, message: message.to_owned(), hint: None, problems: Vec::new() }
+    Response::Error {
+        kind,
+        message: message.to_owned(),
+        hint: None,
+        problems: Vec::new(),
+    }
 }
 
 struct Connection {
@@ -123,7 +142,10 @@ impl Connection {
         let n = self.stream.read(&mut bytes).await?;
         self.buffer.push(bytes.get(..n).unwrap_or_default());
         if self.buffer.pending().len() > FRAME_MAX + bytes.len() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the client sends ahead without limit"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the client sends ahead without limit",
+            ));
         }
         Ok(n > 0)
     }
@@ -209,7 +231,15 @@ impl Connection {
                 }
             };
             let (answers, mut receiver) = mpsc::channel(ANSWERS);
-            if dispatcher.send(Msg::Request { peer: self.peer, admin: self.admin, request, answers }).is_err() {
+            if dispatcher
+                .send(Msg::Request {
+                    peer: self.peer,
+                    admin: self.admin,
+                    request,
+                    answers,
+                })
+                .is_err()
+            {
                 let gone = refusal(ErrorKind::Unavailable, "the daemon is leaving");
                 return self.write(&gone).await;
             }

@@ -37,7 +37,12 @@ pub(super) type GoOn = Box<dyn FnOnce(&mut Dispatcher) + Send>;
 /// Something that happened.
 pub(super) enum Msg {
     /// A client asks.
-    Request { peer: Peer, admin: bool, request: Request, answers: mpsc::Sender<Response> },
+    Request {
+        peer: Peer,
+        admin: bool,
+        request: Request,
+        answers: mpsc::Sender<Response>,
+    },
     /// A client is connected.
     ClientCame,
     /// A client is gone.
@@ -182,6 +187,7 @@ pub(super) struct Dispatcher {
     /// What the engine is still to be told.
     pub(super) news: VecDeque<Event>,
     pub(super) telling: bool,
+    pub(super) telemetry: crate::telemetry::Telemetry,
     pub(super) timer: TimerFd,
     pub(super) counters: Counters,
     pub(super) boot_id: String,
@@ -197,14 +203,22 @@ pub(super) struct Dispatcher {
 
 /// Both clocks.
 pub(super) fn now() -> Now {
-    Now { wall: Time(clock::wall_micros()), boot: Boot(clock::boot_micros()) }
+    Now {
+        wall: Time(clock::wall_micros()),
+        boot: Boot(clock::boot_micros()),
+    }
 }
 
 impl Dispatcher {
     /// Takes one message.
     pub(super) fn take(&mut self, message: Msg) {
         match message {
-            Msg::Request { peer, admin, request, answers } => self.request(peer, admin, request, answers),
+            Msg::Request {
+                peer,
+                admin,
+                request,
+                answers,
+            } => self.request(peer, admin, request, answers),
             Msg::ClientCame => {
                 self.clients += 1;
                 self.served = true;
@@ -323,10 +337,19 @@ impl Dispatcher {
         }
         self.draining = true;
         self.tell(Event::Drain);
-        let live: Vec<RunRef> = self.attempts.values().map(|attempt| attempt.run.clone()).collect();
+        let live: Vec<RunRef> = self
+            .attempts
+            .values()
+            .map(|attempt| attempt.run.clone())
+            .collect();
         for run in live {
             let (answers, _) = mpsc::channel(1);
-            let token = self.ask(Asked { run: run.clone(), answers, warnings: Vec::new(), created: false });
+            let token = self.ask(Asked {
+                run: run.clone(),
+                answers,
+                warnings: Vec::new(),
+                created: false,
+            });
             self.tell(Event::Stop(token, run, crate::model::StopReason::Shutdown));
         }
         self.leave_if_idle();
@@ -337,9 +360,16 @@ impl Dispatcher {
         if let Some(why) = &attempt.damaged {
             return LostCause::JournalDamaged(why.clone());
         }
-        let oom = attempt.cgroup.as_ref().and_then(|cgroup| cgroup.stats().mem_oom_kill).unwrap_or(0);
+        let oom = attempt
+            .cgroup
+            .as_ref()
+            .and_then(|cgroup| cgroup.stats().mem_oom_kill)
+            .unwrap_or(0);
         match attempt.exit.flatten() {
-            Some(WaitStatus::Signal { signal: libc::SIGKILL, .. }) if oom > 0 => LostCause::OutOfMemory,
+            Some(WaitStatus::Signal {
+                signal: libc::SIGKILL,
+                ..
+            }) if oom > 0 => LostCause::OutOfMemory,
             Some(WaitStatus::Signal { signal, .. }) => LostCause::SupervisorSignal(signal),
             Some(WaitStatus::Code(code)) => LostCause::SupervisorExit(code),
             None => LostCause::SupervisorGone,

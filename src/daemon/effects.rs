@@ -18,19 +18,26 @@ use crate::sys::{fdpass, socket};
 use crate::wire::codec;
 use crate::wire::shim::ToShim;
 
-
 impl Dispatcher {
     /// Hands a batch of the engine's to the store, with the steps that changed since the last one.
     pub(super) fn commit(&mut self, number: u64, changes: Vec<Change>) {
         let mut batch = Vec::with_capacity(changes.len() + 1);
         for change in changes {
             match &change {
-                Change::Intend { run, attempt, number, at } => {
-                    self.attempts.insert(attempt.clone(), Attempt::new(run.clone(), *number, *at));
+                Change::Intend {
+                    run,
+                    attempt,
+                    number,
+                    at,
+                } => {
+                    self.attempts
+                        .insert(attempt.clone(), Attempt::new(run.clone(), *number, *at));
                     self.begin_attempt(run, attempt, *number);
                 }
                 Change::Start { attempt, .. } => self.take_unsaved(number, attempt, &mut batch),
-                Change::End { attempt, lost, at, .. } => {
+                Change::End {
+                    attempt, lost, at, ..
+                } => {
                     let run = self.attempts.get(attempt).map(|attempt| attempt.run.clone());
                     if let (Some(cause), Some(live)) = (lost, run.and_then(|run| self.runs.get_mut(&run))) {
                         let nodes = live.view.lose(*at, cause.clone());
@@ -38,7 +45,12 @@ impl Dispatcher {
                     }
                     self.take_unsaved(number, attempt, &mut batch);
                 }
-                Change::EndQueued { run, status, error, at } => {
+                Change::EndQueued {
+                    run,
+                    status,
+                    error,
+                    at,
+                } => {
                     if let Some(live) = self.runs.get_mut(run) {
                         live.view.status = *status;
                         live.view.error.clone_from(error);
@@ -66,12 +78,20 @@ impl Dispatcher {
 
     /// Moves the attempt's changed steps into a batch.
     fn take_unsaved(&mut self, number: u64, attempt: &AttemptId, batch: &mut Vec<Change>) {
-        let Some(run) = self.attempts.get(attempt).map(|attempt| attempt.run.clone()) else { return };
-        let Some(live) = self.runs.get_mut(&run) else { return };
+        let Some(run) = self.attempts.get(attempt).map(|attempt| attempt.run.clone()) else {
+            return;
+        };
+        let Some(live) = self.runs.get_mut(&run) else {
+            return;
+        };
         let nodes: Vec<Node> = std::mem::take(&mut live.unsaved).into_iter().collect();
         batch.extend(nodes.iter().filter_map(|node| {
             let view = Box::new(live.view.node(*node)?.clone());
-            Some(Change::Step { attempt: attempt.clone(), node: *node, view })
+            Some(Change::Step {
+                attempt: attempt.clone(),
+                node: *node,
+                view,
+            })
         }));
         if !nodes.is_empty() {
             self.saving.insert(number, (run, nodes));
@@ -129,7 +149,9 @@ impl Dispatcher {
 
     /// Everything of an ended attempt is recorded and removed: nothing of it is held any more.
     fn forget(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.remove(attempt) else { return };
+        let Some(held) = self.attempts.remove(attempt) else {
+            return;
+        };
         let ended = self.runs.get(&held.run).is_some_and(|live| {
             live.view.attempt.as_ref() == Some(attempt) && live.view.status.is_terminal()
         });
@@ -148,9 +170,17 @@ impl Dispatcher {
 
     /// The view of a run whose next attempt is intended.
     fn begin_attempt(&mut self, run: &RunRef, attempt: &AttemptId, number: u32) {
-        let Some(held) = self.attempts.get(attempt) else { return };
-        let log_dir = self.config.paths.attempt(&held.intended_at.day(), attempt).join("logs");
-        let Some(live) = self.runs.get_mut(run) else { return };
+        let Some(held) = self.attempts.get(attempt) else {
+            return;
+        };
+        let log_dir = self
+            .config
+            .paths
+            .attempt(&held.intended_at.day(), attempt)
+            .join("logs");
+        let Some(live) = self.runs.get_mut(run) else {
+            return;
+        };
         let fresh = fresh_view(&live.new);
         live.view = RunView {
             attempt: Some(attempt.clone()),
@@ -165,12 +195,19 @@ impl Dispatcher {
     /// Makes and locks the entry, then has the rest made by the launcher.
     pub(super) fn launch(&mut self, run: &RunRef, attempt: &AttemptId, number: u32) {
         let Some(live) = self.runs.get(run) else {
-            self.tell(Event::LaunchFailed(attempt.clone(), String::from("the run is not known any more")));
+            self.tell(Event::LaunchFailed(
+                attempt.clone(),
+                String::from("the run is not known any more"),
+            ));
             return;
         };
         let at = now().wall;
-        let meta =
-            Meta { run: run.clone(), attempt: attempt.clone(), root: Some(run.clone()), started_at: at.secs() };
+        let meta = Meta {
+            run: run.clone(),
+            attempt: attempt.clone(),
+            root: Some(run.clone()),
+            started_at: at.secs(),
+        };
         let new = Arc::clone(&live.new);
         let (view, resume) = (live.view.clone(), live.resume.clone());
         let prepared = self.proc.prepare(&new.group, meta, at);
@@ -178,7 +215,10 @@ impl Dispatcher {
         let (entry, prepared) = match descriptor {
             Ok(made) => made,
             Err(error) => {
-                self.tell(Event::LaunchFailed(attempt.clone(), format!("the proc entry: {error}")));
+                self.tell(Event::LaunchFailed(
+                    attempt.clone(),
+                    format!("the proc entry: {error}"),
+                ));
                 return;
             }
         };
@@ -186,23 +226,43 @@ impl Dispatcher {
             let unwatched = watch.watch_dag(&new.group, &run.dag);
             self.proc_events(&unwatched);
         }
-        let Some(held) = self.attempts.get_mut(attempt) else { return };
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            return;
+        };
         held.prepared = Some(prepared);
         let intended_at = held.intended_at;
         let config = Arc::clone(&self.config);
         self.counters.launched += 1;
-        let job = Job { new, attempt: attempt.clone(), number, intended_at, view, resume, entry, config };
+        let job = Job {
+            new,
+            attempt: attempt.clone(),
+            number,
+            intended_at,
+            view,
+            resume,
+            entry,
+            config,
+        };
         self.launcher.submit(job);
     }
 
     /// Publishes the entry with the shim's identity, then lets the shim pass.
     pub(super) fn open_gate(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get_mut(attempt) else { return };
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            return;
+        };
         let uid = self.runs.get(&held.run).map_or(0, |live| live.new.owner);
         if let Some(prepared) = held.prepared.take() {
             let identity = super::shims::identity(held, &self.boot_id);
             let socket = self.config.paths.socket(attempt).display().to_string();
-            match prepared.publish(&Owner { identity, uid, socket }, now().wall) {
+            match prepared.publish(
+                &Owner {
+                    identity,
+                    uid,
+                    socket,
+                },
+                now().wall,
+            ) {
                 Ok(entry) => held.entry = Some(entry),
                 Err(error) => {
                     tracing::error!(attempt = %attempt, %error, "the proc entry cannot be published");
@@ -236,7 +296,9 @@ impl Dispatcher {
         let Some(channel) = self.attempts.get(attempt).and_then(|held| held.channel.as_ref()) else {
             return false;
         };
-        let Ok(frame) = codec::encode(message, FRAME_MAX) else { return false };
+        let Ok(frame) = codec::encode(message, FRAME_MAX) else {
+            return false;
+        };
         socket::send(channel.as_fd(), &frame).is_ok_and(|n| n == frame.len())
     }
 
@@ -256,7 +318,9 @@ impl Dispatcher {
     pub(super) fn clean(&mut self, attempt: &AttemptId) {
         self.close_gate(attempt);
         let Some(held) = self.attempts.get_mut(attempt) else {
-            self.to_self.send(Msg::Cleaned(attempt.clone())).unwrap_or_default();
+            self.to_self
+                .send(Msg::Cleaned(attempt.clone()))
+                .unwrap_or_default();
             return;
         };
         if let Some(entry) = held.entry.take()
@@ -267,8 +331,11 @@ impl Dispatcher {
         held.journal = None;
         held.pidfd = None;
         held.cgroup = None;
-        let remains =
-            Remains { run: held.run.clone(), attempt: attempt.clone(), intended_at: held.intended_at };
+        let remains = Remains {
+            run: held.run.clone(),
+            attempt: attempt.clone(),
+            intended_at: held.intended_at,
+        };
         let (paths, workshop) = (self.config.paths.clone(), Arc::clone(&self.workshop));
         self.elsewhere(
             move || {
@@ -296,9 +363,9 @@ impl Dispatcher {
     ) -> bool {
         let channel = self.attempts.get(attempt).and_then(|held| held.channel.as_ref());
         let frame = codec::encode(message, FRAME_MAX).ok();
-        channel.zip(frame).is_some_and(|(channel, frame)| {
-            fdpass::send_with_fds(channel.as_fd(), &frame, &[fd]).is_ok()
-        })
+        channel
+            .zip(frame)
+            .is_some_and(|(channel, frame)| fdpass::send_with_fds(channel.as_fd(), &frame, &[fd]).is_ok())
     }
 }
 
@@ -326,6 +393,10 @@ pub(super) fn fresh_view(new: &crate::model::change::NewRun) -> RunView {
         pid: None,
         log_dir: String::new(),
         steps: new.steps.iter().map(|name| StepView::new(name)).collect(),
-        handlers: new.handlers.iter().map(|(handler, name)| (*handler, StepView::new(name))).collect(),
+        handlers: new
+            .handlers
+            .iter()
+            .map(|(handler, name)| (*handler, StepView::new(name)))
+            .collect(),
     }
 }

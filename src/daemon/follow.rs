@@ -54,14 +54,19 @@ impl Followers {
             drop(answers.try_send(Response::Done));
             return;
         }
-        let follower =
-            Follower { answers, missed: BTreeSet::new(), number: view.number };
+        let follower = Follower {
+            answers,
+            missed: BTreeSet::new(),
+            number: view.number,
+        };
         self.by_run.entry(view.run.clone()).or_default().push(follower);
     }
 
     /// The run, and these nodes of it, have changed. Over runs are not followed any more.
     pub(super) fn update(&mut self, run: &RunRef, view: &RunView, nodes: BTreeSet<Node>) {
-        let Some(followers) = self.by_run.get_mut(run) else { return };
+        let Some(followers) = self.by_run.get_mut(run) else {
+            return;
+        };
         followers.retain_mut(|follower| follower.tell(view, &nodes));
         if followers.is_empty() {
             self.by_run.remove(run);

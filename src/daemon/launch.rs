@@ -25,9 +25,9 @@ use crate::sys::files::{self, Create, Dir};
 use crate::sys::pidfd::PidFd;
 use crate::sys::spawn::Spawn;
 use crate::sys::{fdpass, socket};
+use crate::wire::PROTOCOL_VERSION;
 use crate::wire::codec;
 use crate::wire::shim::{ShimSpec, SpecDescriptors, SpecUser, ToShim};
-use crate::wire::PROTOCOL_VERSION;
 
 /// Threads that launch: starting a process is mostly waiting for the kernel.
 const THREADS: usize = 2;
@@ -83,20 +83,25 @@ impl Launcher {
         for number in 0..THREADS {
             let (queue, workshop, dispatcher) =
                 (Arc::clone(&queue), Arc::clone(&workshop), dispatcher.clone());
-            std::thread::Builder::new().name(format!("launch-{number}")).spawn(move || {
-                loop {
-                    let job = match queue.lock() {
-                        Ok(queue) => queue.recv(),
-                        Err(_) => return,
-                    };
-                    let Ok(job) = job else { return };
-                    let attempt = job.attempt.clone();
-                    let result = launch(&workshop, job);
-                    if dispatcher.send(Msg::Launched(attempt, result.map(Box::new))).is_err() {
-                        return;
+            std::thread::Builder::new()
+                .name(format!("launch-{number}"))
+                .spawn(move || {
+                    loop {
+                        let job = match queue.lock() {
+                            Ok(queue) => queue.recv(),
+                            Err(_) => return,
+                        };
+                        let Ok(job) = job else { return };
+                        let attempt = job.attempt.clone();
+                        let result = launch(&workshop, job);
+                        if dispatcher
+                            .send(Msg::Launched(attempt, result.map(Box::new)))
+                            .is_err()
+                        {
+                            return;
+                        }
                     }
-                }
-            })?;
+                })?;
         }
         Ok(Self { jobs })
     }
@@ -114,7 +119,12 @@ fn because(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> String {
 
 /// Makes everything and starts the shim. On failure nothing is left.
 fn launch(workshop: &Workshop, job: Job) -> Result<Launched, String> {
-    let mut made = Made { paths: &job.config.paths, attempt: &job.attempt, day: job.intended_at.day(), cgroup: None };
+    let mut made = Made {
+        paths: &job.config.paths,
+        attempt: &job.attempt,
+        day: job.intended_at.day(),
+        cgroup: None,
+    };
     let launched = make(workshop, &job, &mut made);
     if launched.is_err() {
         made.take_away();
@@ -135,7 +145,10 @@ impl Made<'_> {
         let socket = std::fs::remove_file(self.paths.socket(self.attempt));
         let dir = Dir::open(self.paths.attempts().join(&self.day))
             .and_then(|day| day.remove_tree(self.attempt.as_str()));
-        let cgroup = self.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.kill().and_then(|()| cgroup.remove()));
+        let cgroup = self
+            .cgroup
+            .as_ref()
+            .map_or(Ok(()), |cgroup| cgroup.kill().and_then(|()| cgroup.remove()));
         for error in [socket.err(), dir.err(), cgroup.err()].into_iter().flatten() {
             if error.kind() != io::ErrorKind::NotFound {
                 tracing::warn!(attempt = %self.attempt, %error, "a part of a failed launch is left over");
@@ -148,16 +161,29 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
     let user = look_up(job.new.owner)?;
     let root = creds::effective_uid() == 0;
     let give = |file: BorrowedFd<'_>| {
-        if root { files::fchown(file, user.uid, user.gid) } else { Ok(()) }
+        if root {
+            files::fchown(file, user.uid, user.gid)
+        } else {
+            Ok(())
+        }
     };
     let paths = &job.config.paths;
 
     let dir = attempt_dir(paths, &made.day, &job.attempt)?;
-    let journal = dir.create_file("journal", 0o600, Create::New).map_err(because("the journal"))?;
-    let header = Header::new(job.new.run.clone(), job.attempt.clone(), job.number, job.view.created_at);
+    let journal = dir
+        .create_file("journal", 0o600, Create::New)
+        .map_err(because("the journal"))?;
+    let header = Header::new(
+        job.new.run.clone(),
+        job.attempt.clone(),
+        job.number,
+        job.view.created_at,
+    );
     Writer::create(journal.try_clone().map_err(because("the journal"))?, header)
         .map_err(|error| error.to_string())?;
-    let log_dir = dir.ensure_dir("logs", 0o750).map_err(because("the log directory"))?;
+    let log_dir = dir
+        .ensure_dir("logs", 0o750)
+        .map_err(because("the log directory"))?;
     give(log_dir.as_fd()).map_err(because("the log directory"))?;
     let work_dir = work_dir(paths, &job.new, &give)?;
 
@@ -187,7 +213,10 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
         heartbeat_ms: heartbeat_ms(job.config.proc.heartbeat_interval_sec),
         max_clients: job.config.control.max_status_clients,
         resume: job.resume.clone(),
-        descriptors: SpecDescriptors { steps_cgroup: steps.is_some(), ..SpecDescriptors::default() },
+        descriptors: SpecDescriptors {
+            steps_cgroup: steps.is_some(),
+            ..SpecDescriptors::default()
+        },
         no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,
         umask: job.config.job.umask,
         user: SpecUser {
@@ -215,19 +244,34 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
     .spawn()
     .map_err(|error| error.to_string())?;
     drop(theirs);
-    let mut fds = vec![job.entry.as_fd(), journal.as_fd(), listener.as_fd(), log_dir.as_fd()];
+    let mut fds = vec![
+        job.entry.as_fd(),
+        journal.as_fd(),
+        listener.as_fd(),
+        log_dir.as_fd(),
+    ];
     fds.extend(steps.as_ref().map(AsFd::as_fd));
     if let Err(error) = fdpass::send_with_fds(ours.as_fd(), &frame, &fds) {
         // The shim sees end-of-file and leaves; it is reaped like any other.
         return Err(format!("the shim does not take its specification: {error}"));
     }
     let journal = dir.open_regular("journal").map_err(because("the journal"))?;
-    Ok(Launched { pid: spawned.pid, pidfd: spawned.pidfd, channel: ours, journal, cgroup })
+    Ok(Launched {
+        pid: spawned.pid,
+        pidfd: spawned.pidfd,
+        channel: ours,
+        journal,
+        cgroup,
+    })
 }
 
 /// Looks the user up, and fails closed. A private daemon runs jobs as itself, whatever any database says.
 fn look_up(uid: u32) -> Result<User, String> {
-    let found = if uid == creds::effective_uid() { User::current() } else { User::by_uid(uid) };
+    let found = if uid == creds::effective_uid() {
+        User::current()
+    } else {
+        User::by_uid(uid)
+    };
     found.map_err(|error| error.to_string())
 }
 
@@ -271,7 +315,9 @@ fn cgroups(
     user: &User,
     root: bool,
 ) -> Result<(Option<Cgroup>, Option<Cgroup>), String> {
-    let Some(cgroups) = &workshop.cgroups else { return Ok((None, None)) };
+    let Some(cgroups) = &workshop.cgroups else {
+        return Ok((None, None));
+    };
     let make = || -> io::Result<(Cgroup, Cgroup)> {
         // One that is left from an earlier launch has been killed from, and a new child would die of that.
         if let Some(old) = cgroups.open(job.attempt.as_str())? {
@@ -297,7 +343,10 @@ fn environment(
     attempt: &AttemptId,
 ) -> Vec<(String, String)> {
     let root = creds::effective_uid() == 0;
-    let inherit = config.job.inherit_environment.unwrap_or(config.paths.private || !root);
+    let inherit = config
+        .job
+        .inherit_environment
+        .unwrap_or(config.paths.private || !root);
     let mut env: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
     if inherit {
         env.extend(workshop.environment.iter().cloned());
@@ -323,9 +372,18 @@ fn default_shell(workshop: &Workshop, config: &Config) -> String {
         return config.job.default_shell.clone();
     }
     let root = creds::effective_uid() == 0;
-    let inherit = config.job.inherit_environment.unwrap_or(config.paths.private || !root);
-    let shell = workshop.environment.iter().find(|(name, _)| name == "SHELL").map(|(_, value)| value.clone());
-    shell.filter(|shell| inherit && !shell.is_empty()).unwrap_or_else(|| String::from("/bin/sh"))
+    let inherit = config
+        .job
+        .inherit_environment
+        .unwrap_or(config.paths.private || !root);
+    let shell = workshop
+        .environment
+        .iter()
+        .find(|(name, _)| name == "SHELL")
+        .map(|(_, value)| value.clone());
+    shell
+        .filter(|shell| inherit && !shell.is_empty())
+        .unwrap_or_else(|| String::from("/bin/sh"))
 }
 
 #[expect(

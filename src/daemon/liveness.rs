@@ -27,7 +27,9 @@ impl Dispatcher {
 
     /// Makes the entry of a live attempt again if somebody deleted it.
     pub(super) fn heal_if_missing(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get(attempt) else { return };
+        let Some(held) = self.attempts.get(attempt) else {
+            return;
+        };
         let healing = held.prepared.is_some() || held.ending || held.channel.is_none();
         let missing = held
             .entry

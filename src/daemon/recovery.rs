@@ -69,7 +69,7 @@ impl Dispatcher {
     }
 
     fn quarantine(&mut self, bad: &crate::proc::BadEntry) {
-        match self.proc.quarantine(bad) {
+        match self.proc.quarantine(bad, now().wall) {
             Ok(place) => {
                 self.counters.quarantined += 1;
                 tracing::warn!(%bad, ?place, "a bad proc entry was put aside");
@@ -92,7 +92,15 @@ impl Dispatcher {
             resume = Some(last.steps);
         }
         view.stop.clone_from(&queued.stop);
-        self.runs.insert(run.clone(), LiveRun { new, view, resume, unsaved: BTreeSet::new() });
+        self.runs.insert(
+            run.clone(),
+            LiveRun {
+                new,
+                view,
+                resume,
+                unsaved: BTreeSet::new(),
+            },
+        );
         Ok(Recovered {
             run,
             group: queued.group,
@@ -104,7 +112,10 @@ impl Dispatcher {
         })
     }
 
-    fn launch_data_of(&self, run: &crate::model::RunRef) -> Result<Arc<crate::model::change::NewRun>, String> {
+    fn launch_data_of(
+        &self,
+        run: &crate::model::RunRef,
+    ) -> Result<Arc<crate::model::change::NewRun>, String> {
         match self.reader.launch_data(run) {
             Ok(Some(new)) => Ok(Arc::new(new)),
             Ok(None) => Err(format!("the store has no data of run {run}")),
@@ -121,7 +132,10 @@ impl Dispatcher {
         let new = self.launch_data_of(&stored.run)?;
         let attempt = stored.attempt.clone();
         let mut held = Attempt::new(stored.run.clone(), stored.number, stored.intended_at);
-        held.entry = entries.iter().find(|entry| entry.meta.attempt == attempt).cloned();
+        held.entry = entries
+            .iter()
+            .find(|entry| entry.meta.attempt == attempt)
+            .cloned();
         held.cgroup = self.cgroup_of(&attempt)?;
         let mut view = RunView {
             attempt: Some(attempt.clone()),
@@ -132,14 +146,17 @@ impl Dispatcher {
         };
         let alive = self.find_shim(&mut held, stored.identity.as_ref());
         if !alive {
-            tree::end(held.cgroup.as_ref(), &attempt).await.map_err(|error| {
-                format!("what attempt {attempt} left cannot be ended: {error}")
-            })?;
+            tree::end(held.cgroup.as_ref(), &attempt)
+                .await
+                .map_err(|error| format!("what attempt {attempt} left cannot be ended: {error}"))?;
         }
         let mut unsaved = BTreeSet::new();
         let told = self.read_from_start(&attempt, &mut held, &mut view, &mut unsaved);
         let evidence = if alive {
-            Evidence::Alive { identity: identity(&held, &self.boot_id), started: told.started }
+            Evidence::Alive {
+                identity: identity(&held, &self.boot_id),
+                started: told.started,
+            }
         } else if let Some(end) = told.end.clone() {
             Evidence::Ended(end)
         } else {
@@ -152,7 +169,15 @@ impl Dispatcher {
             resume = Some(last.steps);
         }
         tracing::info!(attempt = %attempt, run = %stored.run, ?evidence, "found");
-        self.runs.insert(stored.run.clone(), LiveRun { new, view, resume, unsaved });
+        self.runs.insert(
+            stored.run.clone(),
+            LiveRun {
+                new,
+                view,
+                resume,
+                unsaved,
+            },
+        );
         self.attempts.insert(attempt.clone(), held);
         let end = if alive { told.end } else { None };
         let recovered = Recovered {
@@ -180,15 +205,18 @@ impl Dispatcher {
         };
         let attempt = stored.attempt.clone();
         let mut held = Attempt::new(stored.run.clone(), stored.number, stored.intended_at);
-        held.entry = entries.iter().find(|entry| entry.meta.attempt == attempt).cloned();
+        held.entry = entries
+            .iter()
+            .find(|entry| entry.meta.attempt == attempt)
+            .cloned();
         held.cgroup = self.cgroup_of(&attempt)?;
         let owner = held.entry.as_ref().and_then(|entry| entry.owner.as_ref());
         let known = owner.map(|owner| owner.identity.clone());
         let alive = self.find_shim(&mut held, known.as_ref());
         if !alive {
-            tree::end(held.cgroup.as_ref(), &attempt).await.map_err(|error| {
-                format!("what attempt {attempt} left cannot be ended: {error}")
-            })?;
+            tree::end(held.cgroup.as_ref(), &attempt)
+                .await
+                .map_err(|error| format!("what attempt {attempt} left cannot be ended: {error}"))?;
         }
         let alive = alive.then(|| identity(&held, &self.boot_id));
         let recovered = Recovered {
@@ -197,10 +225,25 @@ impl Dispatcher {
             capacity: new.capacity,
             attempts: stored.number,
             queued: None,
-            live: Some((attempt.clone(), stored.number, Evidence::Recorded { status: view.status, alive })),
+            live: Some((
+                attempt.clone(),
+                stored.number,
+                Evidence::Recorded {
+                    status: view.status,
+                    alive,
+                },
+            )),
             stop: None,
         };
-        self.runs.insert(stored.run, LiveRun { new, view, resume: None, unsaved: BTreeSet::new() });
+        self.runs.insert(
+            stored.run,
+            LiveRun {
+                new,
+                view,
+                resume: None,
+                unsaved: BTreeSet::new(),
+            },
+        );
         self.attempts.insert(attempt, held);
         Ok(Some(recovered))
     }
@@ -218,7 +261,9 @@ impl Dispatcher {
     /// to be ours is never signalled; one that holds the entry's lock is alive, whatever else is known.
     fn find_shim(&self, held: &mut Attempt, stored: Option<&AttemptIdentity>) -> bool {
         let from_entry = held.entry.as_ref().and_then(|entry| entry.owner.as_ref());
-        let Some(known) = from_entry.map(|owner| &owner.identity).or(stored) else { return false };
+        let Some(known) = from_entry.map(|owner| &owner.identity).or(stored) else {
+            return false;
+        };
         if known.boot_id != self.boot_id {
             return false;
         }
@@ -229,8 +274,13 @@ impl Dispatcher {
             boot_id: known.boot_id.clone(),
             cgroup_id: known.cgroup_id,
         };
-        let locked = held.entry.as_ref().is_some_and(|entry| entry.lock == LockState::Held);
-        let Ok(pidfd) = PidFd::open(known.pid) else { return false };
+        let locked = held
+            .entry
+            .as_ref()
+            .is_some_and(|entry| entry.lock == LockState::Held);
+        let Ok(pidfd) = PidFd::open(known.pid) else {
+            return false;
+        };
         let alive = match wanted.compare(&pidfd) {
             SameProcess::Same => !pidfd.is_exited().unwrap_or(false),
             SameProcess::Different => false,
@@ -285,18 +335,28 @@ impl Dispatcher {
     /// The gate opens only after the identity is in the store, so without one it never opened.
     fn evidence_of_death(&self, held: &Attempt, stored: &LiveAttempt, started: bool) -> Evidence {
         let at = now().wall;
-        let Some(identity) = &stored.identity else { return Evidence::NeverStarted };
+        let Some(identity) = &stored.identity else {
+            return Evidence::NeverStarted;
+        };
         let rebooted = identity.boot_id != self.boot_id;
         match (&held.damaged, started) {
             (None, false) => Evidence::NeverStarted,
-            _ if rebooted => Evidence::Lost { cause: LostCause::Reboot, at },
-            _ => Evidence::Lost { cause: Self::cause_of(held), at },
+            _ if rebooted => Evidence::Lost {
+                cause: LostCause::Reboot,
+                at,
+            },
+            _ => Evidence::Lost {
+                cause: Self::cause_of(held),
+                at,
+            },
         }
     }
 
     /// Gives the store what the journal of a live attempt told while there was no daemon.
     fn save_recovered(&mut self, attempt: &AttemptId) {
-        let Some(run) = self.attempts.get(attempt).map(|held| held.run.clone()) else { return };
+        let Some(run) = self.attempts.get(attempt).map(|held| held.run.clone()) else {
+            return;
+        };
         let Some(live) = self.runs.get(&run) else { return };
         if live.view.status.is_terminal() {
             return;
@@ -304,7 +364,14 @@ impl Dispatcher {
         if let Some(at) = live.view.started_at {
             let params = Some(live.view.params.clone());
             let number = self.own_batch();
-            self.submit(number, vec![Change::Start { attempt: attempt.clone(), at, params }]);
+            self.submit(
+                number,
+                vec![Change::Start {
+                    attempt: attempt.clone(),
+                    at,
+                    params,
+                }],
+            );
         }
         self.save_steps(attempt);
     }
@@ -332,7 +399,11 @@ impl Told {
     fn take(&mut self, record: &Record, view: &RunView) {
         match &record.fact {
             Fact::Started { .. } => self.started = true,
-            Fact::Ended { status, error, outputs } => {
+            Fact::Ended {
+                status,
+                error,
+                outputs,
+            } => {
                 self.end = Some(AttemptEnd {
                     status: *status,
                     error: error.clone(),

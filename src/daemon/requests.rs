@@ -45,7 +45,12 @@ impl Asker {
 impl Dispatcher {
     /// A client asks.
     pub(super) fn request(&mut self, peer: Peer, admin: bool, request: Request, answers: Sender<Response>) {
-        let asker = Asker { peer, admin, verb: Verb::of(&request), answers };
+        let asker = Asker {
+            peer,
+            admin,
+            verb: Verb::of(&request),
+            answers,
+        };
         let mut grant = Grant::Yes;
         if !asker.verb.is_about_a_run() {
             grant = access::grant(asker.role(creds::effective_uid()), asker.verb);
@@ -73,7 +78,10 @@ impl Dispatcher {
                 self.answer(&asker.answers, Response::Reloaded(lines));
             }
             Request::Status(run) => self.find(run, asker, |dispatcher, asker, mut view| {
-                view.stalled = view.attempt.as_ref().is_some_and(|attempt| dispatcher.is_stalled(attempt));
+                view.stalled = view
+                    .attempt
+                    .as_ref()
+                    .is_some_and(|attempt| dispatcher.is_stalled(attempt));
                 dispatcher.answer(&asker.answers, Response::Run(Box::new(view)));
             }),
             Request::Follow(run) => self.find(run, asker, Self::follow),
@@ -108,7 +116,10 @@ impl Dispatcher {
         go_on: impl FnOnce(&mut Self, Asker, RunView) + Send + 'static,
     ) {
         if let Some(id) = &selector.run {
-            let run = RunRef { dag: selector.dag.clone(), id: id.clone() };
+            let run = RunRef {
+                dag: selector.dag.clone(),
+                id: id.clone(),
+            };
             if let Some(view) = self.runs.get(&run).map(|live| live.view.clone()) {
                 self.allowed(asker, view, go_on);
                 return;
@@ -160,10 +171,18 @@ impl Dispatcher {
     fn list_live(&mut self, owner: Option<u32>, asker: &Asker) {
         let mine = |live: &&LiveRun| owner.is_none_or(|owner| live.new.owner == owner);
         let over = |live: &&LiveRun| !live.view.status.is_terminal();
-        let mut runs: Vec<_> =
-            self.runs.values().filter(mine).filter(over).map(|live| live.view.summary()).collect();
+        let mut runs: Vec<_> = self
+            .runs
+            .values()
+            .filter(mine)
+            .filter(over)
+            .map(|live| live.view.summary())
+            .collect();
         for summary in &mut runs {
-            summary.stalled = summary.attempt.as_ref().is_some_and(|attempt| self.is_stalled(attempt));
+            summary.stalled = summary
+                .attempt
+                .as_ref()
+                .is_some_and(|attempt| self.is_stalled(attempt));
         }
         runs.sort_by(|a, b| (a.created_at, &a.run).cmp(&(b.created_at, &b.run)));
         self.answer(&asker.answers, Response::Runs(runs));
@@ -185,7 +204,10 @@ impl Dispatcher {
             move |dispatcher, page| {
                 let answer = match page {
                     Ok(page) => Response::Runs(page.runs),
-                    Err(error) => refusal(ErrorKind::Unavailable, &format!("the store cannot be read: {error}")),
+                    Err(error) => refusal(
+                        ErrorKind::Unavailable,
+                        &format!("the store cannot be read: {error}"),
+                    ),
                 };
                 dispatcher.answer(&asker.answers, answer);
             },
@@ -212,11 +234,14 @@ impl Dispatcher {
                                 error: one.error,
                                 lost: one.lost,
                                 started_at: one.started_at,
-                                finished_at: one.finished_at,
+                                finished_at: one.ended_at,
                             })
                             .collect(),
                     ),
-                    Err(error) => refusal(ErrorKind::Unavailable, &format!("the store cannot be read: {error}")),
+                    Err(error) => refusal(
+                        ErrorKind::Unavailable,
+                        &format!("the store cannot be read: {error}"),
+                    ),
                 };
                 dispatcher.answer(&asker.answers, answer);
             },
@@ -225,21 +250,33 @@ impl Dispatcher {
 
     fn stop(&mut self, asker: Asker, view: &RunView, interrupted: bool) {
         let uid = asker.peer.uid;
-        let reason = if interrupted { StopReason::Client { uid } } else { StopReason::User { uid } };
+        let reason = if interrupted {
+            StopReason::Client { uid }
+        } else {
+            StopReason::User { uid }
+        };
         let run = view.run.clone();
         if view.status.is_terminal() {
             let text = format!("run {run} has ended already: {}", view.status);
             self.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
             return;
         }
-        let asked = Asked { run: run.clone(), answers: asker.answers, warnings: Vec::new(), created: false };
+        let asked = Asked {
+            run: run.clone(),
+            answers: asker.answers,
+            warnings: Vec::new(),
+            created: false,
+        };
         let token = self.ask(asked);
         self.tell(Event::Stop(token, run, reason));
     }
 
     fn retry(&mut self, asker: Asker, view: RunView) {
         if !view.status.is_terminal() {
-            let text = format!("run {} is {}; only an ended run can be retried", view.run, view.status);
+            let text = format!(
+                "run {} is {}; only an ended run can be retried",
+                view.run, view.status
+            );
             self.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
             return;
         }
@@ -253,7 +290,9 @@ impl Dispatcher {
         self.elsewhere(
             move || (reader.launch_data(&view.run), view),
             move |dispatcher, (new, view)| {
-                let Some(new) = dispatcher.launch_data(&asker, new, &view) else { return };
+                let Some(new) = dispatcher.launch_data(&asker, new, &view) else {
+                    return;
+                };
                 let run = view.run.clone();
                 if dispatcher.runs.contains_key(&run) {
                     dispatcher.retry(asker, view);
@@ -275,8 +314,12 @@ impl Dispatcher {
                     unsaved: std::collections::BTreeSet::new(),
                 };
                 dispatcher.runs.insert(run.clone(), live);
-                let asked =
-                    Asked { run: run.clone(), answers: asker.answers, warnings: Vec::new(), created: true };
+                let asked = Asked {
+                    run: run.clone(),
+                    answers: asker.answers,
+                    warnings: Vec::new(),
+                    created: true,
+                };
                 let token = dispatcher.ask(asked);
                 dispatcher.tell(Event::Retry(token, run, facts));
             },
@@ -288,7 +331,9 @@ impl Dispatcher {
         self.elsewhere(
             move || (reader.launch_data(&view.run), view),
             move |dispatcher, (new, view)| {
-                let Some(new) = dispatcher.launch_data(&asker, new, &view) else { return };
+                let Some(new) = dispatcher.launch_data(&asker, new, &view) else {
+                    return;
+                };
                 match again(new, now().wall) {
                     Ok(new) => dispatcher.submit_run(new, Vec::new(), asker.answers),
                     Err(refused) => dispatcher.answer(&asker.answers, *refused),
@@ -306,7 +351,10 @@ impl Dispatcher {
         let answer = match read {
             Ok(Some(new)) => return Some(new),
             Ok(None) => refusal(ErrorKind::NotFound, &format!("there is no run {}", view.run)),
-            Err(error) => refusal(ErrorKind::Unavailable, &format!("the store cannot be read: {error}")),
+            Err(error) => refusal(
+                ErrorKind::Unavailable,
+                &format!("the store cannot be read: {error}"),
+            ),
         };
         self.answer(&asker.answers, answer);
         None
@@ -315,24 +363,37 @@ impl Dispatcher {
     /// The engine accepted a request.
     pub(super) fn accepted(&mut self, token: Token) {
         if let Some(asked) = self.asked.remove(&token) {
-            self.answer(&asked.answers, Response::Accepted { run: asked.run, warnings: asked.warnings });
+            self.answer(
+                &asked.answers,
+                Response::Accepted {
+                    run: asked.run,
+                    warnings: asked.warnings,
+                },
+            );
         }
     }
 
     /// The engine refused a request.
     pub(super) fn refused(&mut self, token: Token, refused: Refusal) {
-        let Some(asked) = self.asked.remove(&token) else { return };
+        let Some(asked) = self.asked.remove(&token) else {
+            return;
+        };
         let run = &asked.run;
         let answer = match refused {
             Refusal::Exists => exists(run),
-            Refusal::NotFound => refusal(ErrorKind::NotFound, &format!("run {run} is neither queued nor live")),
-            Refusal::WrongState(status) => {
-                refusal(ErrorKind::WrongState, &format!("run {run} is {status}; that cannot be done now"))
-            }
+            Refusal::NotFound => refusal(
+                ErrorKind::NotFound,
+                &format!("run {run} is neither queued nor live"),
+            ),
+            Refusal::WrongState(status) => refusal(
+                ErrorKind::WrongState,
+                &format!("run {run} is {status}; that cannot be done now"),
+            ),
             Refusal::Draining => refusal(ErrorKind::Unavailable, "the daemon is shutting down"),
-            Refusal::Store(why) => {
-                refusal(ErrorKind::Unavailable, &format!("nothing was started: the store cannot be written: {why}"))
-            }
+            Refusal::Store(why) => refusal(
+                ErrorKind::Unavailable,
+                &format!("nothing was started: the store cannot be written: {why}"),
+            ),
         };
         self.answer(&asked.answers, answer);
         if asked.created {
@@ -348,10 +409,15 @@ impl Dispatcher {
             tracing::info!(run = %run, status = %live.view.status, error = live.view.error, "a run ended");
             self.followers.end(run, &live.view);
         } else {
-            self.followers.update(run, &live.view, std::collections::BTreeSet::new());
+            self.followers
+                .update(run, &live.view, std::collections::BTreeSet::new());
         }
         // A run that ended in the queue has no attempt to clean up after.
-        let in_queue = live.view.attempt.as_ref().is_none_or(|attempt| !self.attempts.contains_key(attempt));
+        let in_queue = live
+            .view
+            .attempt
+            .as_ref()
+            .is_none_or(|attempt| !self.attempts.contains_key(attempt));
         if live.view.status.is_terminal() && in_queue {
             self.drop_run(run);
         }
@@ -361,7 +427,10 @@ impl Dispatcher {
 /// The run's view in the store.
 fn read_view(reader: &Reader, selector: &Selector) -> Result<Option<RunView>, crate::store::Error> {
     let run = match &selector.run {
-        Some(id) => Some(RunRef { dag: selector.dag.clone(), id: id.clone() }),
+        Some(id) => Some(RunRef {
+            dag: selector.dag.clone(),
+            id: id.clone(),
+        }),
         None => reader.latest_run(&selector.dag)?,
     };
     match run {

@@ -18,7 +18,7 @@ use crate::model::limits::FRAME_MAX;
 use crate::model::{AttemptId, Fact, Record};
 use crate::sys::identity::ProcessIdentity;
 use crate::sys::pidfd::{PidFd, WaitStatus};
-use crate::sys::{fdpass, reap, socket};
+use crate::sys::{fdpass, reactor, reap, socket};
 use crate::wire::codec::{self, FrameBuffer};
 use crate::wire::hello::{self, Hello, STATUS_MAGIC};
 use crate::wire::shim::{FromShim, StatusRequest, StatusResponse};
@@ -30,7 +30,10 @@ const STRANGER_REAPED: std::time::Duration = std::time::Duration::from_millis(20
 
 /// What is known of an attempt's processes.
 pub(super) fn identity(attempt: &Attempt, boot_id: &str) -> AttemptIdentity {
-    let read = attempt.pidfd.as_ref().and_then(|pidfd| ProcessIdentity::read(pidfd, attempt.pid).ok());
+    let read = attempt
+        .pidfd
+        .as_ref()
+        .and_then(|pidfd| ProcessIdentity::read(pidfd, attempt.pid).ok());
     AttemptIdentity {
         pid: attempt.pid,
         pidfs_inode: read.as_ref().and_then(|read| read.pidfs_inode),
@@ -45,13 +48,15 @@ pub(super) fn shut_down(channel: &OwnedFd) {
     use nix::sys::socket::{Shutdown, shutdown};
     use std::os::fd::AsRawFd;
     // A channel whose other end is gone already is as shut as can be.
-    drop(shutdown(channel.as_raw_fd(), Shutdown::Both));
+    shutdown(channel.as_raw_fd(), Shutdown::Both).unwrap_or_default();
 }
 
 impl Dispatcher {
     /// A launch was tried.
     pub(super) fn launched(&mut self, attempt: &AttemptId, result: Result<Box<Launched>, String>) {
-        let Some(held) = self.attempts.get_mut(attempt) else { return };
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            return;
+        };
         let launched = match result {
             Ok(launched) => *launched,
             Err(why) => {
@@ -93,7 +98,9 @@ impl Dispatcher {
     pub(super) fn shim_says(&mut self, attempt: &AttemptId, message: FromShim) {
         match message {
             FromShim::Ready => {
-                let Some(held) = self.attempts.get(attempt) else { return };
+                let Some(held) = self.attempts.get(attempt) else {
+                    return;
+                };
                 let identity = identity(held, &self.boot_id);
                 self.tell(Event::Ready(attempt.clone(), identity));
             }
@@ -121,7 +128,9 @@ impl Dispatcher {
     /// Reads what the journal has that was not read yet, and passes it on.
     pub(super) fn read_journal(&mut self, attempt: &AttemptId) {
         loop {
-            let Some(held) = self.attempts.get_mut(attempt) else { return };
+            let Some(held) = self.attempts.get_mut(attempt) else {
+                return;
+            };
             let Some(journal) = &mut held.journal else { return };
             let records = match journal.read_new(JOURNAL_PIECE) {
                 Ok(records) => records,
@@ -141,7 +150,9 @@ impl Dispatcher {
 
     /// Applies records to the run's view, and tells store, engine and followers.
     fn apply_records(&mut self, attempt: &AttemptId, records: &[Record]) {
-        let Some(run) = self.attempts.get(attempt).map(|held| held.run.clone()) else { return };
+        let Some(run) = self.attempts.get(attempt).map(|held| held.run.clone()) else {
+            return;
+        };
         let mut events = Vec::new();
         let mut started_params = None;
         if let Some(live) = self.runs.get_mut(&run) {
@@ -155,7 +166,11 @@ impl Dispatcher {
                     Fact::Params { params } if *params != live.new.params => {
                         started_params = live.view.started_at.map(|at| (at, params.clone()));
                     }
-                    Fact::Ended { status, error, outputs } => {
+                    Fact::Ended {
+                        status,
+                        error,
+                        outputs,
+                    } => {
                         let end = AttemptEnd {
                             status: *status,
                             error: error.clone(),
@@ -178,14 +193,23 @@ impl Dispatcher {
         if let Some((at, params)) = started_params {
             let number = self.own_batch();
             let params = Some(params);
-            self.submit(number, vec![Change::Start { attempt: attempt.clone(), at, params }]);
+            self.submit(
+                number,
+                vec![Change::Start {
+                    attempt: attempt.clone(),
+                    at,
+                    params,
+                }],
+            );
         }
         self.save_steps(attempt);
     }
 
     /// A shim's process has exited. Its journal is read to the end, the rest of its tree is killed and seen empty.
     pub(super) fn exited(&mut self, attempt: &AttemptId, status: Option<WaitStatus>) {
-        let Some(held) = self.attempts.get_mut(attempt) else { return };
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            return;
+        };
         if held.ending {
             return;
         }
@@ -193,7 +217,9 @@ impl Dispatcher {
         held.exit = Some(status);
         self.by_pid.remove(&held.pid);
         self.read_journal(attempt);
-        let Some(held) = self.attempts.get(attempt) else { return };
+        let Some(held) = self.attempts.get(attempt) else {
+            return;
+        };
         let cgroup = held.cgroup.clone();
         if let Some(cgroup) = &cgroup
             && matches!(cgroup.is_populated(), Ok(false))
@@ -213,14 +239,19 @@ impl Dispatcher {
 
     /// Nothing of the attempt lives any more.
     pub(super) fn tree_empty(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get_mut(attempt) else { return };
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            return;
+        };
         if let Some(why) = held.refusal.take() {
             self.close_gate(attempt);
             self.tell(Event::LaunchFailed(attempt.clone(), why));
             return;
         }
         let cause = Self::cause_of(held);
-        let known_end = self.runs.get(&held.run).is_some_and(|live| live.view.status.is_terminal());
+        let known_end = self
+            .runs
+            .get(&held.run)
+            .is_some_and(|live| live.view.status.is_terminal());
         if !known_end {
             self.counters.lost += 1;
             tracing::warn!(attempt = %attempt, run = %held.run, %cause, "an attempt died without a final record");
@@ -246,7 +277,9 @@ impl Dispatcher {
 
     /// Takes up a shim that outlived the last daemon: recovery has verified it and holds its pidfd.
     pub(super) fn adopt(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get(attempt) else { return };
+        let Some(held) = self.attempts.get(attempt) else {
+            return;
+        };
         self.counters.adopted += 1;
         tracing::info!(attempt = %attempt, run = %held.run, pid = held.pid, "adopting a live attempt");
         if let Some(Ok(pidfd)) = held.pidfd.as_ref().map(PidFd::try_clone) {
@@ -267,7 +300,9 @@ impl Dispatcher {
         self.take_channel(attempt, channel);
         self.read_journal(attempt);
         let run = self.attempts.get(attempt).map(|held| held.run.clone());
-        let stop = run.and_then(|run| self.runs.get(&run)).and_then(|live| live.view.stop.clone());
+        let stop = run
+            .and_then(|run| self.runs.get(&run))
+            .and_then(|live| live.view.stop.clone());
         if let Some(reason) = stop {
             self.send_stop(attempt, reason);
         }
@@ -276,7 +311,9 @@ impl Dispatcher {
 
     /// A new entry for an attempt whose entry was deleted by somebody: made, locked, handed to the shim.
     pub(super) fn heal(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get_mut(attempt) else { return };
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            return;
+        };
         let Some(entry) = &held.entry else { return };
         match self.proc.prepare_again(entry, now().wall) {
             Ok(prepared) => {
@@ -294,16 +331,24 @@ impl Dispatcher {
     }
 
     fn publish_healed(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get_mut(attempt) else { return };
-        let Some(prepared) = held.prepared.take() else { return };
-        let Some(owner) = held.entry.as_ref().and_then(|entry| entry.owner.clone()) else { return };
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            return;
+        };
+        let Some(prepared) = held.prepared.take() else {
+            return;
+        };
+        let Some(owner) = held.entry.as_ref().and_then(|entry| entry.owner.clone()) else {
+            return;
+        };
         match prepared.publish(&owner, now().wall) {
             Ok(entry) => {
                 self.counters.healed += 1;
                 tracing::warn!(attempt = %attempt, path = %entry.path.display(), "a deleted proc entry was made again");
                 held.entry = Some(entry);
             }
-            Err(error) => tracing::error!(attempt = %attempt, %error, "a deleted entry cannot be published again"),
+            Err(error) => {
+                tracing::error!(attempt = %attempt, %error, "a deleted entry cannot be published again")
+            }
         }
     }
 }
@@ -311,7 +356,7 @@ impl Dispatcher {
 /// Tells when a child's process has exited; the dispatcher reaps it.
 fn watch_child(attempt: AttemptId, pidfd: PidFd, to_self: UnboundedSender<Msg>) {
     tokio::spawn(async move {
-        match AsyncFd::with_interest(OwnedFd::from(pidfd), Interest::READABLE) {
+        match reactor::readable(OwnedFd::from(pidfd)) {
             Ok(watched) => drop(watched.readable().await),
             Err(error) => {
                 // SIGCHLD tells as well.
@@ -327,7 +372,7 @@ fn watch_child(attempt: AttemptId, pidfd: PidFd, to_self: UnboundedSender<Msg>) 
 fn watch_adopted(attempt: AttemptId, pidfd: PidFd, to_self: UnboundedSender<Msg>) {
     tokio::spawn(async move {
         let copy = pidfd.try_clone().map(OwnedFd::from);
-        let watched = match copy.and_then(|copy| AsyncFd::with_interest(copy, Interest::READABLE)) {
+        let watched = match copy.and_then(|copy| reactor::readable(copy)) {
             Ok(watched) => watched,
             Err(error) => {
                 tracing::error!(attempt = %attempt, %error, "an adopted shim cannot be watched");
@@ -355,11 +400,15 @@ async fn hung_up(watched: &AsyncFd<OwnedFd>) -> io::Result<()> {
 
 /// Passes on what a shim says until its channel ends.
 async fn listen(attempt: AttemptId, channel: OwnedFd, to_self: UnboundedSender<Msg>) {
-    let Ok(watched) = AsyncFd::with_interest(channel, Interest::READABLE) else { return };
+    let Ok(watched) = reactor::readable(channel) else {
+        return;
+    };
     let mut buffer = FrameBuffer::new(FRAME_MAX);
     let mut bytes = vec![0; 4096];
     loop {
-        let Ok(mut ready) = watched.readable().await else { return };
+        let Ok(mut ready) = watched.readable().await else {
+            return;
+        };
         let read = ready.try_io(|fd| fdpass::recv_with_fds(fd.as_fd(), &mut bytes, 0));
         match read {
             Ok(Ok((0, _)) | Err(_)) => return,
@@ -372,7 +421,9 @@ async fn listen(attempt: AttemptId, channel: OwnedFd, to_self: UnboundedSender<M
                 Ok(None) => break,
                 Err(_) => return,
             };
-            let Ok(message) = codec::decode(&frame) else { return };
+            let Ok(message) = codec::decode(&frame) else {
+                return;
+            };
             if to_self.send(Msg::Shim(attempt.clone(), message)).is_err() {
                 return;
             }
@@ -383,7 +434,8 @@ async fn listen(attempt: AttemptId, channel: OwnedFd, to_self: UnboundedSender<M
 /// Connects to a shim's status socket and makes the connection its channel.
 fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
     use std::io::{Read, Write};
-    let broken = |error: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+    let broken =
+        |error: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
     let mut stream = socket::connect(path)?;
     let patience = Some(std::time::Duration::from_secs(10));
     stream.set_read_timeout(patience)?;

@@ -4,26 +4,16 @@
 //! inherits; one that wiped its environment is not found, which `doctor` says.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use crate::model::AttemptId;
 use crate::sys::cgroup::{Cgroup, populated};
 use crate::sys::pidfd::PidFd;
+use crate::sys::reactor;
 
 /// Environment variable that names the attempt a process belongs to.
 pub(super) const MARK: &str = "PROCTOR_ATTEMPT_ID";
-
-/// A descriptor that is only watched.
-struct Watched<F: AsRawFd>(F);
-
-impl<F: AsRawFd> AsRawFd for Watched<F> {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-}
 
 /// Kills everything and returns when nothing is left. A process that cannot die (stuck in the kernel) keeps it
 /// waiting: then the attempt is not over, and its slot is not free.
@@ -58,7 +48,8 @@ async fn wait_for_event(cgroup: &Cgroup) -> io::Result<()> {
     if !populated(&events)? {
         return Ok(());
     }
-    AsyncFd::with_interest(Watched(events), Interest::PRIORITY)?.ready(Interest::PRIORITY).await?;
+    let watched = reactor::exceptional(events.into())?;
+    watched.ready(Interest::PRIORITY).await?.clear_ready();
     Ok(())
 }
 
@@ -69,12 +60,14 @@ fn hold(pids: Vec<u32>) -> Vec<PidFd> {
 /// Waits until each of the processes has exited.
 async fn gone(held: Vec<PidFd>) {
     for process in held {
-        use std::os::fd::{AsFd, OwnedFd};
+        use std::os::fd::AsFd;
         if process.is_exited().unwrap_or(true) {
             continue;
         }
-        let Ok(fd) = process.as_fd().try_clone_to_owned() else { continue };
-        if let Ok(watched) = AsyncFd::with_interest(Watched::<OwnedFd>(fd), Interest::READABLE) {
+        let Ok(fd) = process.as_fd().try_clone_to_owned() else {
+            continue;
+        };
+        if let Ok(watched) = reactor::readable(fd) {
             drop(watched.readable().await);
         }
     }
@@ -100,12 +93,17 @@ async fn end_marked(attempt: &AttemptId) -> io::Result<()> {
 fn marked(attempt: &AttemptId) -> io::Result<Vec<PidFd>> {
     let mark = format!("{MARK}={attempt}");
     let carries = |pid: u32| {
-        std::fs::read(format!("/proc/{pid}/environ"))
-            .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes()))
+        std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
+            environ
+                .split(|byte| *byte == 0)
+                .any(|entry| entry == mark.as_bytes())
+        })
     };
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
         if !carries(pid) {
             continue;
         }

@@ -15,6 +15,7 @@ pub mod inotify;
 pub mod lock;
 pub mod pidfd;
 mod raw;
+pub mod reactor;
 pub mod reap;
 pub mod signals;
 pub mod socket;

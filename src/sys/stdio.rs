@@ -14,3 +14,12 @@ pub fn take_stdin() -> io::Result<OwnedFd> {
     nix::unistd::dup2_stdin(OpenOptions::new().read(true).open("/dev/null")?)?;
     Ok(taken)
 }
+
+/// Puts the null device on descriptor 1: for a process whose parent waits for the end of what it has to say.
+///
+/// # Errors
+/// When the null device cannot be opened.
+pub fn silence_stdout() -> io::Result<()> {
+    nix::unistd::dup2_stdout(OpenOptions::new().write(true).open("/dev/null")?)?;
+    Ok(())
+}

@@ -13,7 +13,10 @@ impl World<'_> {
             Effect::Launch(run, attempt, number) => self.launch(run, attempt, number),
             Effect::OpenGate(attempt) => {
                 let stored = self.store.attempt(&attempt).expect("an open gate, no intent");
-                assert!(stored.identified, "the gate opens before the identity is committed");
+                assert!(
+                    stored.identified,
+                    "the gate opens before the identity is committed"
+                );
                 assert!(stored.end.is_none(), "the gate opens after the end");
                 let row = self.store.row_of(&attempt).unwrap();
                 assert!(row.stop.is_none(), "the gate opens after a stop");
@@ -91,7 +94,10 @@ impl World<'_> {
         };
         let index = self.names.groups.iter().position(|name| *name == group).unwrap();
         if let Some(capacity) = self.capacity[index].filter(|capacity| *capacity > 0) {
-            assert!(live(Some(&group)) <= capacity as usize, "over the group's capacity");
+            assert!(
+                live(Some(&group)) <= capacity as usize,
+                "over the group's capacity"
+            );
         }
         if self.config.max_live > 0 {
             assert!(live(None) <= self.config.max_live as usize, "over the limit");
@@ -105,11 +111,7 @@ impl World<'_> {
             .attempt(&attempt)
             .is_some_and(|stored| stored.end.is_some());
         // Recovery may ask for it again after it was done.
-        let fresh = Shim::new(
-            self.store.runs[&attempt].clone(),
-            row.group.clone(),
-            Task::None,
-        );
+        let fresh = Shim::new(self.store.runs[&attempt].clone(), row.group.clone(), Task::None);
         let shim = self.shims.entry(attempt).or_insert(fresh);
         assert!(!shim.alive && !shim.orphans, "cleaned while it lives");
         assert!(ended || !shim.started, "cleaned before its end is committed");

@@ -7,6 +7,7 @@ pub(super) mod accounts;
 pub(super) mod message;
 pub(super) mod pidfd;
 pub(super) mod process;
+pub(super) mod reactor;
 pub(super) mod signals;
 pub(super) mod spawn;
 

@@ -1,0 +1,434 @@
+//! From the command line to a serving daemon, and the loop after that.
+//!
+//! The order matters: detach before anything has threads; take the lock before anything is touched; recover
+//! before the socket answers.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+
+use super::args::Args;
+use super::control::{self, Limits};
+use super::dispatcher::{Counters, Dispatcher, Msg};
+use super::follow::Followers;
+use super::launch::{Launcher, Workshop};
+use crate::config::types::LogTarget;
+use crate::config::{Config, Paths};
+use crate::engine::scheduler::Scheduler;
+use crate::proc::{ProcDir, ProcWatch};
+use crate::store::{Options, Store};
+use crate::sys::cgroup::CgroupRoot;
+use crate::sys::epoll::TimerFd;
+use crate::sys::files::Dir;
+use crate::sys::lock::DaemonLock;
+use crate::sys::{creds, identity, reactor, reap, socket};
+use crate::telemetry::{self, Target, Telemetry, events, notify};
+
+/// Why the daemon did not start, or ended.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The configuration is wrong; the report is complete, with its line feeds.
+    Config(String),
+    /// Anything else.
+    Other(String),
+}
+
+impl Failure {
+    pub(super) fn status(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::from(78),
+            Self::Other(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(report) => f.write_str(report),
+            Self::Other(text) => writeln!(f, "proctord: {text}"),
+        }
+    }
+}
+
+fn because(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Failure {
+    move |error| Failure::Other(format!("{what}: {error}"))
+}
+
+/// Does what the command line says.
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let config =
+        Config::load(args.config.as_deref(), &args.root).map_err(|error| Failure::Config(error.report()))?;
+    if args.check_config {
+        for warning in config.check() {
+            drop(writeln!(io::stdout(), "warning: {warning}"));
+        }
+        drop(writeln!(io::stdout(), "the configuration is valid"));
+        return Ok(());
+    }
+    if args.daemonize {
+        // Only the detaching is this crate's; lock, credentials and directories are our own (RUSTSEC-2025-0069).
+        daemonize::Daemonize::new()
+            .working_directory("/")
+            .umask(0o022)
+            .start()
+            .map_err(|error| Failure::Other(format!("cannot detach: {error}")))?;
+    }
+    creds::set_umask(0o022);
+    let telemetry = start_log(&config)?;
+    make_directories(&config.paths)?;
+    let lock =
+        DaemonLock::acquire(&config.paths.lock_file()).map_err(|error| Failure::Other(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(because("the event loop"))?;
+    let ended = runtime.block_on(serve(config, args.embedded, telemetry));
+    // Reads in flight are waited for, and the store commits what it was given when the dispatcher is dropped.
+    drop(runtime);
+    drop(lock);
+    ended
+}
+
+/// Makes the directories that are missing. Those below a private root belong to the person who runs it.
+fn make_directories(paths: &Paths) -> Result<(), Failure> {
+    for (path, mode) in [
+        (paths.state.clone(), 0o755),
+        (paths.runtime.clone(), 0o755),
+        (paths.attempts(), 0o755),
+        (paths.work(), 0o711),
+        (paths.sockets(), 0o755),
+        (paths.proc_dir(), 0o755),
+    ] {
+        make_directory(&path, mode).map_err(because(path.display()))?;
+    }
+    Ok(())
+}
+
+fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if !path.is_dir() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(path)?;
+    }
+    Ok(())
+}
+
+/// Finds the shim: beside the daemon, or where packages put it. It stays open, so that an upgrade meanwhile
+/// cannot mix versions.
+fn find_shim() -> Result<(std::fs::File, std::path::PathBuf), Failure> {
+    let own = std::env::current_exe().map_err(because("the daemon's own path"))?;
+    let beside = own.with_file_name("proctor-shim");
+    let packaged = std::path::PathBuf::from("/usr/libexec/proctor/proctor-shim");
+    for path in [&beside, &packaged] {
+        if let Ok(file) = std::fs::File::open(path) {
+            return Ok((file, path.clone()));
+        }
+    }
+    let text = format!(
+        "no proctor-shim at {} or {}",
+        beside.display(),
+        packaged.display()
+    );
+    Err(Failure::Other(text))
+}
+
+/// Where attempts get their cgroups. Private daemons that share a parent cgroup do not share theirs.
+fn find_cgroups(config: &Config) -> Result<Option<CgroupRoot>, Failure> {
+    use sha2::{Digest, Sha256};
+    if !config.cgroup.enabled {
+        return Ok(None);
+    }
+    let root = match CgroupRoot::detect(config.cgroup.parent.as_deref()) {
+        Ok(root) => root,
+        Err(unavailable) if config.cgroup.parent.is_some() => {
+            return Err(Failure::Other(format!("cgroup.parent: {}", unavailable.reason)));
+        }
+        Err(unavailable) => {
+            events::cgroup_unavailable(&unavailable.reason);
+            return Ok(None);
+        }
+    };
+    let name = if config.paths.private {
+        let hash = Sha256::digest(config.paths.state.as_os_str().as_encoded_bytes());
+        let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        format!("proctor-{hash}")
+    } else {
+        String::from("attempts")
+    };
+    root.subtree(&name)
+        .map(Some)
+        .map_err(because(format!("the cgroup {name}")))
+}
+
+/// Builds the dispatcher, recovers, then serves until the end.
+async fn serve(config: Config, embedded: bool, telemetry: Telemetry) -> Result<(), Failure> {
+    let (to_self, mut messages) = mpsc::unbounded_channel();
+    reap::become_subreaper().map_err(because("becoming the subreaper"))?;
+    let mut signals = signal_hook_tokio::Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP])
+        .map_err(because("the signal handlers"))?;
+    let cgroups = find_cgroups(&config)?;
+    let cgroup_path = cgroups.as_ref().map(|cgroups| cgroups.path().to_owned());
+    let mut dispatcher = build(config, embedded, cgroups, to_self.clone(), telemetry)?;
+    dispatcher.recover().await.map_err(Failure::Other)?;
+
+    let listener = control_listener(&dispatcher.config)?;
+    let socket = socket_identity(&dispatcher.config.paths);
+    let admin_gid = admin_gid(&dispatcher.config);
+    let limits = Limits {
+        clients: usize::try_from(dispatcher.config.control.max_clients).unwrap_or(usize::MAX),
+        patience: Duration::from_secs_f64(dispatcher.config.control.client_timeout_sec),
+        admin_gid,
+    };
+    tokio::spawn(control::serve(listener, to_self.clone(), limits));
+    let timer = dispatcher
+        .timer
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(because("the timer"))?;
+    let timer = reactor::readable(timer).map_err(because("the timer"))?;
+    let watched = watched(&dispatcher)?;
+    announce_ready(&dispatcher, embedded);
+    if let Some(interval) = notify::watchdog_interval() {
+        tokio::spawn(feed_watchdog(interval));
+    }
+
+    while dispatcher.leaving.is_none() {
+        tokio::select! {
+            message = messages.recv() => match message {
+                Some(message) => dispatcher.take(message),
+                None => break,
+            },
+            signal = signals.next() => match signal {
+                Some(SIGCHLD) => dispatcher.take(Msg::Reap),
+                Some(SIGHUP) => dispatcher.take(Msg::Reload),
+                Some(SIGINT) => dispatcher.take(Msg::Terminate("SIGINT")),
+                _ => dispatcher.take(Msg::Terminate("SIGTERM")),
+            },
+            ready = timer.readable() => {
+                if let Ok(mut ready) = ready {
+                    ready.clear_ready();
+                }
+                if matches!(dispatcher.timer.take(), Ok(true)) {
+                    dispatcher.tick();
+                }
+            },
+            ready = readable(watched.as_ref()) => {
+                if ready {
+                    let events = dispatcher.watch.as_mut().and_then(|watch| watch.read_events().ok());
+                    dispatcher.take(Msg::Proc(events.unwrap_or_default()));
+                }
+            },
+        }
+    }
+    let ended = dispatcher.leaving.take().unwrap_or(Ok(()));
+    // Without a service manager this is nothing; with one that does not listen nothing can be done.
+    drop(notify::stopping("leaving; live attempts go on"));
+    events::daemon_stopping(
+        if ended.is_ok() { "orderly end" } else { "failure" },
+        dispatcher.attempts.len(),
+    );
+    if let Some((device, inode)) = socket {
+        // The socket goes only if it is still this daemon's.
+        drop(socket::unlink_socket_if_same(
+            &dispatcher.config.paths.control_socket(),
+            device,
+            inode,
+        ));
+    }
+    drop(dispatcher);
+    if let Some(path) = cgroup_path {
+        // Empty only if no attempt is live; then it is not left behind.
+        drop(std::fs::remove_dir(path));
+    }
+    ended.map_err(Failure::Other)
+}
+
+async fn readable(watched: Option<&AsyncFd<OwnedFd>>) -> bool {
+    match watched {
+        Some(watched) => match watched.readable().await {
+            Ok(mut ready) => {
+                ready.clear_ready();
+                true
+            }
+            Err(_) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+fn watched(dispatcher: &Dispatcher) -> Result<Option<AsyncFd<OwnedFd>>, Failure> {
+    let Some(watch) = &dispatcher.watch else {
+        return Ok(None);
+    };
+    let fd = watch
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(because("the proc directory's watch"))?;
+    reactor::readable(fd)
+        .map(Some)
+        .map_err(because("the proc directory's watch"))
+}
+
+fn build(
+    config: Config,
+    embedded: bool,
+    cgroups: Option<CgroupRoot>,
+    to_self: mpsc::UnboundedSender<Msg>,
+    telemetry: Telemetry,
+) -> Result<Dispatcher, Failure> {
+    let config = Arc::new(config);
+    let paths = config.paths.clone();
+    let (shim, shim_path) = find_shim()?;
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| !matches!(name.as_str(), "NOTIFY_SOCKET" | "WATCHDOG_USEC" | "WATCHDOG_PID"))
+        .filter(|(name, _)| !name.starts_with("LISTEN_") && name != "JOURNAL_STREAM")
+        .collect();
+    let workshop = Arc::new(Workshop {
+        shim,
+        shim_path,
+        cgroups,
+        environment,
+    });
+    let answers = to_self.clone();
+    let log_paths = paths.clone();
+    let options = Options::new(Arc::new(move |at: crate::model::Time, attempt| {
+        log_paths
+            .attempt(&at.day(), attempt)
+            .join("logs")
+            .display()
+            .to_string()
+    }));
+    let done = Box::new(move |number, result| drop(answers.send(Msg::Stored(number, result))));
+    let store =
+        Store::open(&paths.store(), options, done).map_err(|error| Failure::Other(error.to_string()))?;
+    let stale_after = Duration::from_secs_f64(config.proc.stale_after_sec);
+    let proc =
+        ProcDir::open(paths.proc_dir(), stale_after).map_err(|error| Failure::Other(error.to_string()))?;
+    let watch = match ProcWatch::new(paths.proc_dir()) {
+        Ok((watch, _)) => Some(watch),
+        Err(error) => {
+            tracing::warn!(%error, "the proc directory cannot be watched; deleted entries are found by doctor only");
+            None
+        }
+    };
+    let engine = Scheduler::new(crate::engine::scheduler::Config {
+        max_live: config.queue.max_live_attempts,
+    });
+    Ok(Dispatcher {
+        reader: store.reader(),
+        launcher: Launcher::start(Arc::clone(&workshop), &to_self).map_err(because("the launcher"))?,
+        config,
+        workshop,
+        engine,
+        store,
+        proc,
+        watch,
+        to_self,
+        runs: std::collections::HashMap::new(),
+        attempts: std::collections::HashMap::new(),
+        by_pid: std::collections::HashMap::new(),
+        asked: std::collections::HashMap::new(),
+        followers: Followers::default(),
+        next_token: 0,
+        next_batch: 0,
+        saving: std::collections::BTreeMap::new(),
+        forgetting: std::collections::BTreeMap::new(),
+        waiting: std::collections::HashMap::new(),
+        news: std::collections::VecDeque::new(),
+        telling: false,
+        telemetry,
+        timer: TimerFd::new().map_err(because("the timer"))?,
+        counters: Counters::default(),
+        boot_id: identity::boot_id().map_err(because("the boot id"))?,
+        store_trouble: None,
+        clients: 0,
+        embedded,
+        idle: false,
+        served: false,
+        leaving: None,
+        draining: false,
+    })
+}
+
+/// The control socket: given by systemd, or made here. Only the holder of the daemon's lock comes so far, so a
+/// socket that is there is a dead daemon's.
+fn control_listener(config: &Config) -> Result<OwnedFd, Failure> {
+    if let Some(listener) = inherited_listener()? {
+        return Ok(listener);
+    }
+    let path = config.paths.control_socket();
+    if let Err(error) = Dir::open(&config.paths.runtime).and_then(|dir| dir.remove_file("control.sock"))
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(because(path.display())(error));
+    }
+    socket::listen(&path, config.control.socket_mode).map_err(because(path.display()))
+}
+
+fn socket_identity(paths: &Paths) -> Option<(u64, u64)> {
+    Dir::open(&paths.runtime).ok()?.inode_of("control.sock").ok()?
+}
+
+/// The group whose members are admins. One that does not exist has no members.
+fn admin_gid(config: &Config) -> Option<u32> {
+    if config.access.admin_group.is_empty() {
+        return None;
+    }
+    creds::group_gid(&config.access.admin_group).ok()
+}
+
+/// Starts logging.
+fn start_log(config: &Config) -> Result<Telemetry, Failure> {
+    let target = match config.log.target {
+        LogTarget::Auto => Target::Auto,
+        LogTarget::Journal => Target::Journal,
+        LogTarget::Stderr => Target::Stderr,
+        LogTarget::Json => Target::Json,
+    };
+    telemetry::init(&config.log.level, target, "proctord").map_err(|error| Failure::Other(error.to_string()))
+}
+
+/// Tells everybody who waits for it that the daemon serves: the service manager, or the client that started it.
+fn announce_ready(dispatcher: &Dispatcher, embedded: bool) {
+    let adopted = usize::try_from(dispatcher.counters.adopted).unwrap_or(usize::MAX);
+    events::daemon_started(env!("CARGO_PKG_VERSION"), adopted);
+    drop(notify::ready(&format!("serving; {adopted} attempts adopted")));
+    if embedded {
+        drop(writeln!(io::stdout(), "ready"));
+        // The client reads to the end of the pipe.
+        drop(crate::sys::stdio::silence_stdout());
+    }
+}
+
+/// Tells the service manager that the event loop turns.
+async fn feed_watchdog(interval: Duration) {
+    let mut ticks = tokio::time::interval(interval / 2);
+    loop {
+        ticks.tick().await;
+        drop(notify::watchdog());
+    }
+}
+
+/// The socket that the service manager listens on for us (socket activation, sd_listen_fds(3)).
+fn inherited_listener() -> Result<Option<OwnedFd>, Failure> {
+    let mut given = sd_notify::listen_fds().map_err(because("the inherited sockets"))?;
+    match given.next() {
+        Some(number) => socket::inherited_listener(number)
+            .map(Some)
+            .map_err(because("the inherited socket")),
+        None => Ok(None),
+    }
+}
