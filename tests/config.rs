@@ -1,7 +1,7 @@
 //! `etc/proctor/proctord.toml` says what the program does: every key is there with its real default.
 
 use proctor::config::Config;
-use proctor::config::keys::KEYS;
+use proctor::config::keys::{Effect, KEYS};
 use std::path::{Path, PathBuf};
 
 fn file() -> PathBuf {
@@ -77,7 +77,7 @@ fn keys_that_need_a_restart_are_marked() {
         let marked = comment.contains("(restart)");
         assert_eq!(
             marked,
-            key.effect == proctor::config::keys::Effect::Restart,
+            key.effect == Effect::Restart,
             "{}.{}",
             key.section,
             key.name
@@ -95,4 +95,38 @@ fn its_example_of_a_queue_is_right() {
         .collect();
     let config = parse(&example).unwrap();
     assert_eq!(config.queue.named.values().copied().collect::<Vec<u32>>(), [2]);
+}
+
+#[test]
+fn the_manual_has_every_key_with_its_default() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/man/proctord.toml.5");
+    let manual = std::fs::read_to_string(page).unwrap();
+    let defaults = Config::defaults(Path::new("/")).entries();
+    let (mut section, mut found) = (String::new(), Vec::new());
+    for line in manual.lines() {
+        if let Some(name) = line.strip_prefix(".Ss [") {
+            section = name.trim_end_matches(']').to_owned();
+        } else if let Some(item) = line.strip_prefix(".It Ic ") {
+            let (name, rest) = item.split_once(" No = ").unwrap_or((item, ""));
+            let (value, effect) = match rest.strip_suffix(" (restart)") {
+                Some(value) => (value, Effect::Restart),
+                None => (rest, Effect::Reload),
+            };
+            let path = format!("{section}.{name}");
+            let value = value.replace("\\(dq", "\"");
+            // Both have no value among the defaults: they stand for names that a file gives.
+            if path != "job.environment" && section != "queues.NAME" {
+                let default = defaults
+                    .get(&path)
+                    .map(|text| text.replace("\"666\"", "\"0666\""));
+                assert_eq!(Some(value), default, "{path}");
+            }
+            found.push((section.clone(), name.to_owned(), effect));
+        }
+    }
+    let keys: Vec<(String, String, Effect)> = KEYS
+        .iter()
+        .map(|key| (key.section.to_owned(), key.name.to_owned(), key.effect))
+        .collect();
+    assert_eq!(found, keys);
 }

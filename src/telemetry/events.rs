@@ -1,0 +1,214 @@
+//! The events that operators watch for. Each has a `MESSAGE_ID` that never changes and fields with fixed names, so
+//! that `journalctl MESSAGE_ID=...` and `journalctl DAG=...` find them; proctord(8) lists them.
+//!
+//! A call site is one line, and says what happened; level, wording and fields are decided here.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use tracing::Level;
+
+use crate::model::access::Peer;
+use crate::model::{AttemptId, DagName, LostCause, RunRef, RunStatus, Trigger};
+
+/// A kind of event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventKind {
+    /// Name of the function that logs it.
+    pub name: &'static str,
+    /// Its `MESSAGE_ID`: 32 hexadecimal digits (systemd.journal-fields(7)). Never changed, never used again.
+    pub message_id: &'static str,
+    /// Its level.
+    pub level: Level,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+macro_rules! events {
+    ($(
+        #[doc = $doc:literal]
+        $macro:ident $level:ident $id:literal $name:ident($($arg:ident: $kind:ty),*) [$($fields:tt)*];
+    )*) => {
+        /// Every kind of event.
+        pub const TABLE: &[EventKind] = &[$(EventKind {
+            name: stringify!($name),
+            message_id: $id,
+            level: Level::$level,
+            meaning: $doc.trim_ascii(),
+        }),*];
+
+        $(
+            #[doc = $doc]
+            pub fn $name($($arg: $kind),*) {
+                tracing::$macro!(target: "proctor::event", MESSAGE_ID = $id, $($fields)*);
+            }
+        )*
+    };
+}
+
+events! {
+    /// The daemon serves: recovery is done and its sockets answer.
+    info INFO "60589d658491125406c03e6bba9ad1a1"
+    daemon_started(version: &str, adopted: usize) [
+        VERSION = version, ADOPTED = adopted,
+        "proctord {version} serves; {adopted} live attempts adopted"
+    ];
+
+    /// The daemon is leaving; attempts that are live run on unless it was told to stop them.
+    info INFO "b519de66c587b64d55610577f480bf5a"
+    daemon_stopping(reason: &str, live: usize) [
+        LIVE = live,
+        "proctord is leaving ({reason}); {live} attempts are live"
+    ];
+
+    /// The configuration was read again; some keys may wait for a restart.
+    info INFO "cfeccf7bcff719bc7509a1721594f038"
+    config_reloaded(applied: &str, needs_restart: &str) [
+        APPLIED = applied, NEEDS_RESTART = needs_restart,
+        "configuration read again; applied: {applied}; waiting for a restart: {needs_restart}"
+    ];
+
+    /// The configuration was read again and is wrong; the old one stays in force.
+    error ERROR "6e80d67dc9a55e81ba718a5688ce4ea4"
+    config_rejected(error: &dyn Display) [
+        "the old configuration stays in force: {error}"
+    ];
+
+    /// A run was recorded durably; it will reach an end.
+    info INFO "76c1511947875dbd8bc7b56000b3fc35"
+    run_accepted(run: &RunRef, trigger: Trigger) [
+        DAG = %run.dag, RUN_ID = %run.id, TRIGGER = %trigger,
+        "run {run} accepted ({trigger})"
+    ];
+
+    /// An attempt is live: its shim was let through the gate.
+    info INFO "a6e92d78e716050715bcb6f6e03e697d"
+    attempt_started(run: &RunRef, attempt: &AttemptId, pid: u32) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, SHIM_PID = pid,
+        "attempt {attempt} of {run} started, shim {pid}"
+    ];
+
+    /// A daemon that started found an attempt live and took it up.
+    info INFO "921bb0213bc678ba1e94956e7879f6d7"
+    attempt_adopted(run: &RunRef, attempt: &AttemptId, pid: u32) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, SHIM_PID = pid,
+        "attempt {attempt} of {run} adopted, shim {pid}"
+    ];
+
+    /// An attempt ended, and its journal says how.
+    info INFO "2a74af9566067a780d711a90d6a25882"
+    attempt_ended(run: &RunRef, attempt: &AttemptId, status: RunStatus) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, STATUS = %status,
+        "attempt {attempt} of {run} ended: {status}"
+    ];
+
+    /// An attempt died without a final record.
+    error ERROR "cb663acb2bc6f8bfef8175ec1a7a3287"
+    attempt_lost(run: &RunRef, attempt: &AttemptId, cause: &LostCause) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, CAUSE = %cause,
+        "attempt {attempt} of {run} is lost: {cause}"
+    ];
+
+    /// An attempt is alive but its heartbeat is stale.
+    warn WARN "9d90fb626a154b94869ada08f9377a46"
+    attempt_stalled(run: &RunRef, attempt: &AttemptId, silent_sec: u64) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, SILENT_SEC = silent_sec,
+        "attempt {attempt} of {run} is alive but silent for {silent_sec} s"
+    ];
+
+    /// A stalled attempt beats again.
+    info INFO "5bf3b3930b6ae9e64d5f7d9abf3f8d93"
+    attempt_recovered(run: &RunRef, attempt: &AttemptId) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt,
+        "attempt {attempt} of {run} beats again"
+    ];
+
+    /// An attempt could not be started; nothing of it ran.
+    error ERROR "1581d803ea86e07b1df281105a4e02bb"
+    launch_failed(run: &RunRef, attempt: &AttemptId, error: &dyn Display) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt,
+        "attempt {attempt} of {run} could not be started: {error}"
+    ];
+
+    /// A step failed for good.
+    warn WARN "53c61b3bc2c4a0e87f2e5bc53d982975"
+    step_failed(run: &RunRef, attempt: &AttemptId, step: &str, why: &dyn Display) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, STEP = step,
+        "step {step} of {run} failed: {why}"
+    ];
+
+    /// A proc entry is damaged and was set aside; the scan went on.
+    error ERROR "1af994f1fcdba7e7c44c2b3a82677f87"
+    entry_quarantined(path: &Path, reason: &dyn Display) [
+        ENTRY = %path.display(),
+        "proc entry {} set aside: {reason}", path.display()
+    ];
+
+    /// A proc entry that was missing or wrong was made right from what else is known.
+    warn WARN "1d47eaa3fef6c1c3c98077556e1ce45d"
+    entry_healed(path: &Path, what: &dyn Display) [
+        ENTRY = %path.display(),
+        "proc entry {} made right: {what}", path.display()
+    ];
+
+    /// A DAG file cannot be used; the DAG's last good version, if there is one, stays in force.
+    error ERROR "9a68f7bf00a89ea87b77aabaea10bdd1"
+    dag_rejected(path: &Path, error: &dyn Display) [
+        FILE = %path.display(),
+        "DAG file {} is wrong: {error}", path.display()
+    ];
+
+    /// Scheduled times passed while the DAG could not be started, and were given up.
+    warn WARN "3df5be2bb18edfb0dcd0e61bb0b31cac"
+    schedule_missed(dag: &DagName, count: u64) [
+        DAG = %dag, COUNT = count,
+        "{count} scheduled times of {dag} passed without a run"
+    ];
+
+    /// A caller asked for something it may not do.
+    warn WARN "a3eec94cf5569244123c6ccaf8f53dc6"
+    request_denied(peer: Peer, exe: &str, verb: &str, target: &str) [
+        PEER_PID = peer.pid, PEER_UID = peer.uid, PEER_EXE = exe, VERB = verb, OBJECT = target,
+        "denied {verb} on {target} to uid {} (pid {}, {exe})", peer.uid, peer.pid
+    ];
+
+    /// A client broke the protocol, was too slow, or was one too many.
+    warn WARN "fa2484418f2a0a23a8ba274e62e618d4"
+    client_dropped(peer: Peer, reason: &dyn Display) [
+        PEER_PID = peer.pid, PEER_UID = peer.uid,
+        "client of uid {} (pid {}) disconnected: {reason}", peer.uid, peer.pid
+    ];
+
+    /// The store cannot be read or written; nothing new is accepted until it can.
+    error ERROR "553ca21a880a3d34e290d13adddcd7ac"
+    store_trouble(operation: &str, error: &dyn Display) [
+        OPERATION = operation,
+        "store: {operation} failed: {error}"
+    ];
+
+    /// The store can be written again.
+    info INFO "fd28a4d286b36b1ee440a110b33d2a42"
+    store_recovered() [
+        "the store can be written again"
+    ];
+
+    /// The wall clock was set; schedules follow it.
+    warn WARN "f4088672af491d2d70d5b7cf7b84ee2c"
+    clock_jumped(by_sec: i64) [
+        BY_SEC = by_sec,
+        "the wall clock jumped by {by_sec} s"
+    ];
+
+    /// Attempts get no cgroups, so processes that leave their session outlive a stop.
+    warn WARN "2f0999068931e700a8cd9dca422ca9fe"
+    cgroup_unavailable(reason: &dyn Display) [
+        "attempts get no cgroups: {reason}"
+    ];
+
+    /// The log was not read fast enough, so records were dropped.
+    warn WARN "42ef87b06325acbe6018cb5bdfcaf43a"
+    log_dropped(count: u64) [
+        COUNT = count,
+        "{count} log records were dropped, since the log was not read"
+    ];
+}
