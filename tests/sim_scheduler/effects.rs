@@ -3,17 +3,24 @@
 use crate::world::{Ask, Gate, Shim, Task, World};
 use proctor::engine::scheduler::Effect;
 use proctor::engine::scheduler::api::Refusal;
+use proctor::model::change::Change;
 use proctor::model::{AttemptId, RunRef};
 
 impl World<'_> {
     /// Performs one effect.
     pub(crate) fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Commit(number, batch) => self.pending.push_back((number, batch)),
+            Effect::Commit(number, batch) => {
+                self.check_decision(&batch);
+                self.pending.push_back((number, batch));
+            }
             Effect::Launch(run, attempt, number) => self.launch(run, attempt, number),
             Effect::OpenGate(attempt) => {
                 let stored = self.store.attempt(&attempt).expect("an open gate, no intent");
-                assert!(stored.identified, "the gate opens before the identity is committed");
+                assert!(
+                    stored.identified,
+                    "the gate opens before the identity is committed"
+                );
                 assert!(stored.end.is_none(), "the gate opens after the end");
                 let row = self.store.row_of(&attempt).unwrap();
                 assert!(row.stop.is_none(), "the gate opens after a stop");
@@ -28,17 +35,11 @@ impl World<'_> {
             }
             Effect::Adopt(_, attempt, _) => {
                 self.report.adoptions += 1;
-                let tell_again = self.rng.percent(70);
                 let shim = self.shims.get_mut(&attempt).expect("adopted, but not there");
                 assert!(!shim.watched, "adopted twice");
                 shim.watched = true;
                 shim.ready_told = true;
-                // The stored offset may lie behind the record, but only if the batch about it was committed.
-                let stored = self
-                    .store
-                    .attempt(&attempt)
-                    .is_some_and(|attempt| attempt.started);
-                shim.started_told = shim.started && (tell_again && stored);
+                shim.started_told = shim.started;
             }
             Effect::SendStop(attempt, _) => {
                 let shim = self.shims.get_mut(&attempt).expect("a stop for nobody");
@@ -69,6 +70,32 @@ impl World<'_> {
         }
     }
 
+    /// A drained daemon decides for nothing new, and without trouble the first in the queue goes first.
+    fn check_decision(&self, batch: &[Change]) {
+        let new = |change: &Change| {
+            matches!(
+                change,
+                Change::Accept(_) | Change::Requeue { .. } | Change::Intend { .. }
+            )
+        };
+        assert!(!self.draining || !batch.iter().any(new), "decided while draining");
+        let trouble = self.report.failed_commits + self.report.crashes + self.report.kills;
+        if let (Change::Intend { run, .. }, 0) = (&batch[0], trouble) {
+            let mine = &self.store.rows[run];
+            let decided = |run: &RunRef| {
+                self.pending.iter().any(|(_, batch)| match &batch[0] {
+                    Change::Intend { run: other, .. } | Change::EndQueued { run: other, .. } => other == run,
+                    _ => false,
+                })
+            };
+            for (other, row) in &self.store.rows {
+                if row.group == mine.group && row.queued.is_some() && !decided(other) {
+                    assert!(row.queued >= mine.queued, "{run} overtook {other}");
+                }
+            }
+        }
+    }
+
     fn launch(&mut self, run: RunRef, attempt: AttemptId, number: u32) {
         assert!(!self.draining, "launched while draining");
         self.report.launches += 1;
@@ -91,7 +118,10 @@ impl World<'_> {
         };
         let index = self.names.groups.iter().position(|name| *name == group).unwrap();
         if let Some(capacity) = self.capacity[index].filter(|capacity| *capacity > 0) {
-            assert!(live(Some(&group)) <= capacity as usize, "over the group's capacity");
+            assert!(
+                live(Some(&group)) <= capacity as usize,
+                "over the group's capacity"
+            );
         }
         if self.config.max_live > 0 {
             assert!(live(None) <= self.config.max_live as usize, "over the limit");
@@ -105,11 +135,7 @@ impl World<'_> {
             .attempt(&attempt)
             .is_some_and(|stored| stored.end.is_some());
         // Recovery may ask for it again after it was done.
-        let fresh = Shim::new(
-            self.store.runs[&attempt].clone(),
-            row.group.clone(),
-            Task::None,
-        );
+        let fresh = Shim::new(self.store.runs[&attempt].clone(), row.group.clone(), Task::None);
         let shim = self.shims.entry(attempt).or_insert(fresh);
         assert!(!shim.alive && !shim.orphans, "cleaned while it lives");
         assert!(ended || !shim.started, "cleaned before its end is committed");

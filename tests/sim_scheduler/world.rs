@@ -2,7 +2,7 @@
 //! requests), crash and recovery, and what must hold at the end.
 
 use crate::rng::Rng;
-use crate::store::Store;
+use crate::store::{Row, Store};
 use proctor::engine::scheduler::api::{AttemptEnd, CommitError, Evidence, Recovered};
 use proctor::engine::scheduler::{Config, Effect, Event, Scheduler, Token};
 use proctor::model::change::{AttemptIdentity, Change};
@@ -321,6 +321,8 @@ impl<'a> World<'a> {
                 shim.alive = false;
                 shim.orphans = false;
             }
+            // A stop may not have reached the shim.
+            shim.stop &= self.rng.percent(50);
             shim.task = Task::None;
             shim.watched = false;
             shim.gone_told = false;
@@ -345,7 +347,14 @@ impl<'a> World<'a> {
         let mut twin = Scheduler::new(self.config);
         twin.handle(self.now, Event::Recover(list), &mut again);
         assert_eq!(out, again, "the same evidence, other decisions");
+        let crashes = self.report.crashes;
         self.perform_all(out);
+        for (id, shim) in &self.shims {
+            let stop = self.store.row_of(id).is_some_and(|row| row.stop.is_some());
+            if crashes == self.report.crashes && shim.watched && shim.ended.is_none() {
+                assert!(shim.stop || !stop, "{id} was not told of its stop again");
+            }
+        }
     }
 
     fn evidence(&mut self) -> Vec<Recovered> {
@@ -393,6 +402,7 @@ impl<'a> World<'a> {
                     attempts: u32::try_from(row.attempts.len()).unwrap(),
                     queued: row.queued.map(|place| (place + (1 << 40)).unsigned_abs()),
                     live,
+                    unstored_start: self.unstored_start(row, at),
                     stop: row.stop.clone(),
                 };
                 list.push((row.order, item));
@@ -400,6 +410,12 @@ impl<'a> World<'a> {
         }
         list.sort_by_key(|(order, _)| *order);
         list.into_iter().map(|(_, item)| item).collect()
+    }
+
+    fn unstored_start(&self, row: &Row, at: Time) -> Option<(Time, Option<Vec<(String, String)>>)> {
+        let attempt = row.live().filter(|attempt| !attempt.started)?;
+        let shim = self.shims.get(&attempt.id)?;
+        shim.started.then_some((at, None))
     }
 
     /// Commits a batch, with the journals as witnesses.
@@ -423,8 +439,11 @@ impl<'a> World<'a> {
             assert!(row.queued.is_none() && row.live().is_none(), "{run}: {row:?}");
             for attempt in &row.attempts {
                 assert!(attempt.end.is_some(), "{run}: {row:?}");
-                let began = self.starts.contains_key(&attempt.id);
-                assert!(began || !attempt.started, "{run}: {row:?}");
+                assert_eq!(
+                    self.starts.contains_key(&attempt.id),
+                    attempt.started,
+                    "{run}: {row:?}"
+                );
             }
         }
         for id in self.starts.keys() {

@@ -73,6 +73,9 @@ pub struct Recovered {
     pub queued: Option<u64>,
     /// The attempt that is not marked clean, with what is known of it: its id and number.
     pub live: Option<(AttemptId, u32, Evidence)>,
+    /// The `started` record of that attempt's journal, if the store does not hold it yet: when, and the effective
+    /// parameters. The record is not told again as an event.
+    pub unstored_start: Option<(Time, Option<Vec<(String, String)>>)>,
     /// A stop that was asked for and has not ended the run yet.
     pub stop: Option<StopReason>,
 }
