@@ -14,7 +14,7 @@ mod store;
 #[path = "sim_scheduler/world.rs"]
 mod world;
 
-use world::{Names, Plan, Report, World};
+use world::{Names, Plan, Report, Trace, World};
 
 /// Histories that are run unless the environment says otherwise.
 const RUNS: u64 = 100_000;
@@ -34,7 +34,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-fn history(names: &Names, seed: u64, plan: Plan, trace: bool) -> Report {
+fn history(names: &Names, seed: u64, plan: Plan, trace: Trace) -> Report {
     let _blame = Blame(format!("{plan:?}; repeat it with PROCTOR_SIM_SEED={seed}"));
     let mut world = World::new(names, seed, plan, trace);
     world.storm();
@@ -47,13 +47,13 @@ fn history(names: &Names, seed: u64, plan: Plan, trace: bool) -> Report {
 fn random_histories_keep_every_promise() {
     let names = Names::new();
     if let Some(seed) = number("PROCTOR_SIM_SEED") {
-        history(&names, seed, Plan::Random, true);
+        history(&names, seed, Plan::Random, Trace::Print);
         return;
     }
     let mut sum = Report::default();
     let runs = number("PROCTOR_SIM_RUNS").unwrap_or(RUNS);
     for seed in 1..=runs {
-        sum.add(&history(&names, seed, Plan::Random, false));
+        sum.add(&history(&names, seed, Plan::Random, Trace::Off));
     }
     println!("{runs} histories: {sum:?}");
     // A world in which nothing happens would keep every promise, too.
@@ -68,11 +68,11 @@ fn random_histories_keep_every_promise() {
 fn a_crash_at_every_effect_and_again_at_every_effect_after_it() {
     let names = Names::new();
     for seed in 1..=6 {
-        let total = history(&names, seed, Plan::CrashAt(u64::MAX, u64::MAX), false).effects;
+        let total = history(&names, seed, Plan::CrashAt(u64::MAX, u64::MAX), Trace::Off).effects;
         assert!(total > 10, "seed {seed} has only {total} effects");
         for first in 0..total {
             for second in 0..12 {
-                history(&names, seed, Plan::CrashAt(first, first + 1 + second), false);
+                history(&names, seed, Plan::CrashAt(first, first + 1 + second), Trace::Off);
             }
         }
     }
@@ -82,10 +82,10 @@ fn a_crash_at_every_effect_and_again_at_every_effect_after_it() {
 fn a_seed_gives_the_same_trace_again() {
     let names = Names::new();
     for seed in 1..=200 {
-        let one = history(&names, seed, Plan::Random, false).trace_hash;
-        let two = history(&names, seed, Plan::Random, false).trace_hash;
+        let one = history(&names, seed, Plan::Random, Trace::Hash).trace_hash;
+        let two = history(&names, seed, Plan::Random, Trace::Hash).trace_hash;
         assert_eq!(one, two, "seed {seed}");
     }
-    let other = history(&names, 201, Plan::Random, false).trace_hash;
-    assert_ne!(history(&names, 1, Plan::Random, false).trace_hash, other);
+    let other = history(&names, 201, Plan::Random, Trace::Hash).trace_hash;
+    assert_ne!(history(&names, 1, Plan::Random, Trace::Hash).trace_hash, other);
 }

@@ -125,7 +125,7 @@ impl World<'_> {
     fn act(&mut self, action: Action) {
         self.now.boot = Boot(self.now.boot.0 + 1000);
         self.now.wall.0 += 1000;
-        self.note(5, || format!("{action:?}"));
+        self.note(|| format!("{action:?}"));
         match action {
             Action::Submit => self.submit(),
             Action::Retry => self.retry(),
@@ -255,7 +255,7 @@ impl World<'_> {
         } else {
             self.commit(&batch)
         };
-        self.note(6, || format!("   commit {number}: {outcome:?}"));
+        self.note(|| format!("   commit {number}: {outcome:?}"));
         self.answers.push_back(match outcome {
             Ok(()) => Event::Committed(number),
             Err(error) => {

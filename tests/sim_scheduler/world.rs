@@ -38,6 +38,14 @@ pub(crate) enum Plan {
     CrashAt(u64, u64),
 }
 
+/// What becomes of the trace. It costs time, so most histories have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trace {
+    Off,
+    Hash,
+    Print,
+}
+
 /// Whether a shim may pass its gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gate {
@@ -198,12 +206,12 @@ pub(crate) struct World<'a> {
     pub(crate) idle: bool,
     pub(crate) crash_budget: u32,
     pub(crate) report: Report,
-    trace: bool,
+    trace: Trace,
     hash: DefaultHasher,
 }
 
 impl<'a> World<'a> {
-    pub(crate) fn new(names: &'a Names, seed: u64, plan: Plan, trace: bool) -> Self {
+    pub(crate) fn new(names: &'a Names, seed: u64, plan: Plan, trace: Trace) -> Self {
         let mut rng = Rng::new(seed);
         let config = Config {
             max_live: [0, 0, 1, 2, 3][rng.below(5)],
@@ -249,16 +257,19 @@ impl<'a> World<'a> {
     }
 
     /// Writes one line of the trace.
-    pub(crate) fn note(&mut self, kind: u8, what: impl FnOnce() -> String) {
-        (kind, self.now.boot.0).hash(&mut self.hash);
-        if self.trace {
-            println!("{:>10} {}", self.now.boot.0, what());
+    pub(crate) fn note(&mut self, what: impl FnOnce() -> String) {
+        if self.trace != Trace::Off {
+            let line = format!("{:>10} {}", self.now.boot.0, what());
+            line.hash(&mut self.hash);
+            if self.trace == Trace::Print {
+                println!("{line}");
+            }
         }
     }
 
     /// Gives an event to the engine and performs what it wants; the daemon may crash before any effect.
     pub(crate) fn tell(&mut self, event: Event) {
-        self.note(1, || format!("-> {event:?}"));
+        self.note(|| format!("-> {event:?}"));
         let mut out = Vec::new();
         self.engine.handle(self.now, event, &mut out);
         let counts = self.engine.counts();
@@ -273,7 +284,7 @@ impl<'a> World<'a> {
                 return;
             }
             self.report.effects += 1;
-            self.note(2, || format!("   {effect:?}"));
+            self.note(|| format!("   {effect:?}"));
             self.perform(effect);
         }
     }
@@ -296,7 +307,7 @@ impl<'a> World<'a> {
         self.report.crashes += 1;
         let reboot = !self.calm && self.rng.percent(12);
         self.report.reboots += u64::from(reboot);
-        self.note(3, || format!("### crash, reboot {reboot}"));
+        self.note(|| format!("### crash, reboot {reboot}"));
         let keep = self.rng.below(self.pending.len() + 1);
         for _ in 0..keep {
             let (_, batch) = self.pending.pop_front().unwrap();
@@ -337,7 +348,7 @@ impl<'a> World<'a> {
     fn recover(&mut self) {
         let list = self.evidence();
         let mut out = Vec::new();
-        self.note(4, || format!("-> Recover {list:?}"));
+        self.note(|| format!("-> Recover {list:?}"));
         self.engine
             .handle(self.now, Event::Recover(list.clone()), &mut out);
         let mut again = Vec::new();
