@@ -1,12 +1,26 @@
 //! The scheduler engine in a simulated world: a manual clock, a store that can lose what was not committed, shims
 //! that die at any time, and a daemon that crashes at every effect. Each history follows from one number.
 //!
-//! `PROCTOR_SIM_RUNS` sets how many histories are run; `PROCTOR_SIM_SEED` runs one and prints its trace.
+//! `PROCTOR_SIM_RUNS` sets how many histories are run; `PROCTOR_SIM_SEED` runs one and prints its trace, with
+//! `PROCTOR_SIM_CRASH=8,11` one that crashes before its effects 8 and 11 and not at random.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "all of it is a test: what must hold is asserted where it happens"
+)]
 
 #[path = "sim_scheduler/actions.rs"]
 mod actions;
 #[path = "sim_scheduler/effects.rs"]
 mod effects;
+#[path = "sim_scheduler/recovery.rs"]
+mod recovery;
+#[path = "sim_scheduler/report.rs"]
+mod report;
 #[path = "sim_scheduler/rng.rs"]
 mod rng;
 #[path = "sim_scheduler/store.rs"]
@@ -14,7 +28,8 @@ mod store;
 #[path = "sim_scheduler/world.rs"]
 mod world;
 
-use world::{Names, Plan, Report, Trace, World};
+use report::Report;
+use world::{Names, Plan, Trace, World};
 
 /// Histories that are run unless the environment says otherwise.
 const RUNS: u64 = 100_000;
@@ -35,7 +50,11 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn history(names: &Names, seed: u64, plan: Plan, trace: Trace) -> Report {
-    let _blame = Blame(format!("{plan:?}; repeat it with PROCTOR_SIM_SEED={seed}"));
+    let crash = match plan {
+        Plan::Random => String::new(),
+        Plan::CrashAt(first, second) => format!(" PROCTOR_SIM_CRASH={first},{second}"),
+    };
+    let _blame = Blame(format!("the history of PROCTOR_SIM_SEED={seed}{crash}"));
     let mut world = World::new(names, seed, plan, trace);
     world.storm();
     world.calm();
@@ -47,7 +66,12 @@ fn history(names: &Names, seed: u64, plan: Plan, trace: Trace) -> Report {
 fn random_histories_keep_every_promise() {
     let names = Names::new();
     if let Some(seed) = number("PROCTOR_SIM_SEED") {
-        history(&names, seed, Plan::Random, Trace::Print);
+        let crash = std::env::var("PROCTOR_SIM_CRASH").unwrap_or_default();
+        let plan = match crash.split_once(',') {
+            Some((first, second)) => Plan::CrashAt(first.parse().unwrap(), second.parse().unwrap()),
+            None => Plan::Random,
+        };
+        history(&names, seed, plan, Trace::Print);
         return;
     }
     let mut sum = Report::default();

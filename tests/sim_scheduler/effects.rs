@@ -147,6 +147,9 @@ impl World<'_> {
         self.report.accepted += 1;
         match ask {
             Ask::Submit(run) | Ask::Retry(run) => {
+                if matches!(ask, Ask::Submit(_)) {
+                    assert!(self.admitted.insert(run.clone()), "{run} was accepted twice");
+                }
                 assert!(self.store.rows[run].queued.is_some(), "accepted, not stored");
                 self.report.retries += u64::from(matches!(ask, Ask::Retry(_)));
             }

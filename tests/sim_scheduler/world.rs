@@ -1,12 +1,13 @@
 //! The simulated world: what outlives the daemon (store, shims), what dies with it (engine, tasks, unanswered
-//! requests), crash and recovery, and what must hold at the end.
+//! requests), and what must hold at the end.
 
+use crate::report::Report;
 use crate::rng::Rng;
-use crate::store::{Row, Store};
-use proctor::engine::scheduler::api::{AttemptEnd, CommitError, Evidence, Recovered};
+use crate::store::Store;
+use proctor::engine::scheduler::api::{AttemptEnd, CommitError};
 use proctor::engine::scheduler::{Config, Effect, Event, Scheduler, Token};
-use proctor::model::change::{AttemptIdentity, Change};
-use proctor::model::{AttemptId, Boot, GroupName, LostCause, Now, RunRef, RunStatus, Time};
+use proctor::model::change::Change;
+use proctor::model::{AttemptId, Boot, GroupName, Now, RunRef, RunStatus, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -122,64 +123,6 @@ pub(crate) enum Ask {
     Stop(RunRef),
 }
 
-/// What happened in a history, or in many.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Report {
-    pub(crate) effects: u64,
-    pub(crate) crashes: u64,
-    pub(crate) reboots: u64,
-    pub(crate) accepted: u64,
-    pub(crate) refused: u64,
-    pub(crate) failed_commits: u64,
-    pub(crate) launches: u64,
-    pub(crate) relaunches: u64,
-    pub(crate) adoptions: u64,
-    pub(crate) lost: u64,
-    pub(crate) retries: u64,
-    pub(crate) stops: u64,
-    pub(crate) kills: u64,
-    pub(crate) waits_at_capacity: u64,
-    pub(crate) trace_hash: u64,
-}
-
-impl Report {
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 14] {
-        [
-            ("effects", self.effects),
-            ("crashes", self.crashes),
-            ("reboots", self.reboots),
-            ("accepted", self.accepted),
-            ("refused", self.refused),
-            ("failed commits", self.failed_commits),
-            ("launches", self.launches),
-            ("relaunches", self.relaunches),
-            ("adoptions", self.adoptions),
-            ("lost", self.lost),
-            ("retries", self.retries),
-            ("stops", self.stops),
-            ("kills", self.kills),
-            ("waits at capacity", self.waits_at_capacity),
-        ]
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.effects += other.effects;
-        self.crashes += other.crashes;
-        self.reboots += other.reboots;
-        self.accepted += other.accepted;
-        self.refused += other.refused;
-        self.failed_commits += other.failed_commits;
-        self.launches += other.launches;
-        self.relaunches += other.relaunches;
-        self.adoptions += other.adoptions;
-        self.lost += other.lost;
-        self.retries += other.retries;
-        self.stops += other.stops;
-        self.kills += other.kills;
-        self.waits_at_capacity += other.waits_at_capacity;
-    }
-}
-
 /// The world of one history.
 pub(crate) struct World<'a> {
     pub(crate) names: &'a Names,
@@ -199,6 +142,8 @@ pub(crate) struct World<'a> {
     /// How often user code of an attempt began; never forgotten.
     pub(crate) starts: BTreeMap<AttemptId, u32>,
     pub(crate) launched: BTreeSet<AttemptId>,
+    /// Runs whose submission was accepted; never forgotten.
+    pub(crate) admitted: BTreeSet<RunRef>,
     pub(crate) asks: BTreeMap<Token, Ask>,
     pub(crate) last_token: u64,
     pub(crate) armed: Option<Boot>,
@@ -242,6 +187,7 @@ impl<'a> World<'a> {
             shims: BTreeMap::new(),
             starts: BTreeMap::new(),
             launched: BTreeSet::new(),
+            admitted: BTreeSet::new(),
             asks: BTreeMap::new(),
             last_token: 0,
             armed: None,
@@ -277,7 +223,7 @@ impl<'a> World<'a> {
         self.perform_all(out);
     }
 
-    fn perform_all(&mut self, out: Vec<Effect>) {
+    pub(crate) fn perform_all(&mut self, out: Vec<Effect>) {
         for effect in out {
             if self.crash_now() {
                 self.crash();
@@ -299,134 +245,6 @@ impl<'a> World<'a> {
             }
             Plan::Random => !self.calm && self.crash_budget > 0 && self.rng.percent(4),
         }
-    }
-
-    /// The daemon dies. Of what it had handed to the store, a first part is committed.
-    pub(crate) fn crash(&mut self) {
-        self.crash_budget = self.crash_budget.saturating_sub(1);
-        self.report.crashes += 1;
-        let reboot = !self.calm && self.rng.percent(12);
-        self.report.reboots += u64::from(reboot);
-        self.note(|| format!("### crash, reboot {reboot}"));
-        let keep = self.rng.below(self.pending.len() + 1);
-        for _ in 0..keep {
-            let (_, batch) = self.pending.pop_front().unwrap();
-            // A failure is not told: nobody is there.
-            let _outcome = self.commit(&batch);
-        }
-        self.pending.clear();
-        self.answers.clear();
-        self.asks.clear();
-        self.armed = None;
-        self.draining = false;
-        self.idle = false;
-        for shim in self.shims.values_mut() {
-            // The spawn may have come just before the crash; then the shim finds its gate closed.
-            if shim.task == Task::Launch && self.rng.percent(30) && !shim.alive {
-                shim.alive = true;
-            }
-            if shim.gate == Gate::Shut {
-                shim.gate = Gate::Eof;
-            }
-            if reboot {
-                shim.alive = false;
-                shim.orphans = false;
-            }
-            // A stop may not have reached the shim.
-            shim.stop &= self.rng.percent(50);
-            shim.task = Task::None;
-            shim.watched = false;
-            shim.gone_told = false;
-            shim.ended_told = false;
-            shim.told.clear();
-        }
-        self.engine = Scheduler::new(self.config);
-        self.recover();
-    }
-
-    /// A daemon starts: evidence is gathered, and a new engine takes it up. Taking it up twice is taking it up once.
-    fn recover(&mut self) {
-        let list = self.evidence();
-        let mut out = Vec::new();
-        self.note(|| format!("-> Recover {list:?}"));
-        self.engine
-            .handle(self.now, Event::Recover(list.clone()), &mut out);
-        let mut again = Vec::new();
-        self.engine
-            .handle(self.now, Event::Recover(list.clone()), &mut again);
-        assert!(again.is_empty(), "recovered twice: {again:?}");
-        let mut twin = Scheduler::new(self.config);
-        twin.handle(self.now, Event::Recover(list), &mut again);
-        assert_eq!(out, again, "the same evidence, other decisions");
-        let crashes = self.report.crashes;
-        self.perform_all(out);
-        for (id, shim) in &self.shims {
-            let stop = self.store.row_of(id).is_some_and(|row| row.stop.is_some());
-            if crashes == self.report.crashes && shim.watched && shim.ended.is_none() {
-                assert!(shim.stop || !stop, "{id} was not told of its stop again");
-            }
-        }
-    }
-
-    fn evidence(&mut self) -> Vec<Recovered> {
-        // Recovery may find a shim at its closed gate, or find that it has exited already; the rest of a dead
-        // shim's tree is killed.
-        for shim in self.shims.values_mut() {
-            if shim.gate == Gate::Eof && shim.alive && !shim.started && self.rng.percent(60) {
-                shim.alive = false;
-            }
-            shim.orphans &= shim.alive;
-        }
-        let at = self.now.wall;
-        let mut list: Vec<(u64, Recovered)> = Vec::new();
-        for (run, row) in &self.store.rows {
-            let live = row.live().map(|attempt| {
-                let shim = self.shims.get(&attempt.id);
-                let alive = shim.is_some_and(|shim| shim.alive);
-                let identity = AttemptIdentity::default();
-                let evidence = match (&attempt.end, shim) {
-                    (Some((status, _)), _) => Evidence::Recorded {
-                        status: *status,
-                        alive: alive.then_some(identity),
-                    },
-                    (None, Some(shim)) if alive => Evidence::Alive {
-                        identity,
-                        started: shim.started,
-                    },
-                    (None, Some(shim)) if shim.started => match shim.ended {
-                        Some(status) => Evidence::Ended(end(status, at)),
-                        None => Evidence::Lost {
-                            cause: LostCause::Reboot,
-                            at,
-                        },
-                    },
-                    (None, _) => Evidence::NeverStarted,
-                };
-                let number = u32::try_from(row.attempts.len()).unwrap();
-                (attempt.id.clone(), number, evidence)
-            });
-            if live.is_some() || row.queued.is_some() {
-                let item = Recovered {
-                    run: run.clone(),
-                    group: row.group.clone(),
-                    capacity: row.capacity,
-                    attempts: u32::try_from(row.attempts.len()).unwrap(),
-                    queued: row.queued.map(|place| (place + (1 << 40)).unsigned_abs()),
-                    live,
-                    unstored_start: self.unstored_start(row, at),
-                    stop: row.stop.clone(),
-                };
-                list.push((row.order, item));
-            }
-        }
-        list.sort_by_key(|(order, _)| *order);
-        list.into_iter().map(|(_, item)| item).collect()
-    }
-
-    fn unstored_start(&self, row: &Row, at: Time) -> Option<(Time, Option<Vec<(String, String)>>)> {
-        let attempt = row.live().filter(|attempt| !attempt.started)?;
-        let shim = self.shims.get(&attempt.id)?;
-        shim.started.then_some((at, None))
     }
 
     /// Commits a batch, with the journals as witnesses.

@@ -21,11 +21,11 @@ impl Scheduler {
             run.stop = item.stop;
             run.member = true;
             let group = run.group.clone();
-            if let (Some((attempt, ..)), Some((at, params))) = (&item.live, item.unstored_start) {
+            if let (Some((attempt, ..)), Some(start)) = (&item.live, item.unstored_start) {
                 run.unsaved.push(Change::Start {
                     attempt: attempt.clone(),
-                    at,
-                    params,
+                    at: start.at,
+                    params: start.params,
                 });
             }
             match (item.live, item.queued) {

@@ -1,6 +1,6 @@
 //! Recovery: what each evidence leads to.
 
-use super::super::api::{Evidence, Recovered};
+use super::super::api::{Evidence, Recovered, StartRecord};
 use super::{Bed, attempt, end, group, run};
 use crate::engine::scheduler::Event;
 use crate::model::change::AttemptIdentity;
@@ -56,7 +56,10 @@ fn stopped(item: Recovered) -> Recovered {
 
 fn begun(item: Recovered) -> Recovered {
     Recovered {
-        unstored_start: Some((Time(3), None)),
+        unstored_start: Some(StartRecord {
+            at: Time(3),
+            params: None,
+        }),
         ..item
     }
 }
@@ -101,6 +104,19 @@ fn what_never_started_goes_before_those_that_wait_with_the_same_number() {
 }
 
 #[test]
+fn those_that_never_started_keep_their_order() {
+    let mut bed = Bed::new();
+    let list = ["X", "a", "b"].map(|name| live(name, Evidence::NeverStarted));
+    assert_eq!(bed.give(Event::Recover(list.to_vec())), "clean, clean, clean");
+    bed.play(&[
+        ("cleaned b1", "commit 1 unlaunch"),
+        ("ok 1", "changed"),
+        ("cleaned a1", "commit 2 unlaunch"),
+        ("ok 2", "changed, commit 3 intend a1"),
+    ]);
+}
+
+#[test]
 fn what_never_started_and_was_stopped_ends() {
     let mut bed = Bed::new();
     assert_eq!(
@@ -121,6 +137,17 @@ fn a_shim_left_at_its_gate_is_started_again_at_once() {
         ("gone a1", "clean"),
         ("cleaned a1", "commit 1 unlaunch"),
         ("ok 1", "changed, commit 2 intend a1"),
+    ]);
+    // The next one dies on its own.
+    bed.play(&[
+        ("ok 2", "changed, launch a1"),
+        ("ready a1", "commit 3 identify"),
+        ("ok 3", "open"),
+    ]);
+    bed.play(&[
+        ("gone a1", "clean"),
+        ("cleaned a1", "commit 4 unlaunch"),
+        ("ok 4", "changed, arm +500"),
     ]);
     // It may have passed the gate just before the last daemon died.
     let mut bed = Bed::new();
