@@ -125,7 +125,7 @@ impl World<'_> {
     fn act(&mut self, action: Action) {
         self.now.boot = Boot(self.now.boot.0 + 1000);
         self.now.wall.0 += 1000;
-        self.note(5, || format!("{action:?}"));
+        self.note(|| format!("{action:?}"));
         match action {
             Action::Submit => self.submit(),
             Action::Retry => self.retry(),
@@ -149,7 +149,10 @@ impl World<'_> {
             }
             Action::Tick => {
                 if let Some(at) = self.armed.take() {
-                    self.now.boot = self.now.boot.max(at);
+                    // A timer may fire early; then it is armed again.
+                    if self.calm || self.rng.percent(80) {
+                        self.now.boot = self.now.boot.max(at);
+                    }
                     self.tell(Event::Tick);
                 }
             }
@@ -252,7 +255,7 @@ impl World<'_> {
         } else {
             self.commit(&batch)
         };
-        self.note(6, || format!("   commit {number}: {outcome:?}"));
+        self.note(|| format!("   commit {number}: {outcome:?}"));
         self.answers.push_back(match outcome {
             Ok(()) => Event::Committed(number),
             Err(error) => {

@@ -3,13 +3,17 @@
 use crate::world::{Ask, Gate, Shim, Task, World};
 use proctor::engine::scheduler::Effect;
 use proctor::engine::scheduler::api::Refusal;
+use proctor::model::change::Change;
 use proctor::model::{AttemptId, RunRef};
 
 impl World<'_> {
     /// Performs one effect.
     pub(crate) fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Commit(number, batch) => self.pending.push_back((number, batch)),
+            Effect::Commit(number, batch) => {
+                self.check_decision(&batch);
+                self.pending.push_back((number, batch));
+            }
             Effect::Launch(run, attempt, number) => self.launch(run, attempt, number),
             Effect::OpenGate(attempt) => {
                 let stored = self.store.attempt(&attempt).expect("an open gate, no intent");
@@ -31,17 +35,11 @@ impl World<'_> {
             }
             Effect::Adopt(_, attempt, _) => {
                 self.report.adoptions += 1;
-                let tell_again = self.rng.percent(70);
                 let shim = self.shims.get_mut(&attempt).expect("adopted, but not there");
                 assert!(!shim.watched, "adopted twice");
                 shim.watched = true;
                 shim.ready_told = true;
-                // The stored offset may lie behind the record, but only if the batch about it was committed.
-                let stored = self
-                    .store
-                    .attempt(&attempt)
-                    .is_some_and(|attempt| attempt.started);
-                shim.started_told = shim.started && (tell_again && stored);
+                shim.started_told = shim.started;
             }
             Effect::SendStop(attempt, _) => {
                 let shim = self.shims.get_mut(&attempt).expect("a stop for nobody");
@@ -68,6 +66,32 @@ impl World<'_> {
                 self.idle = true;
                 assert!(self.shims.is_empty(), "idle, but {:?}", self.shims);
                 assert!(self.pending.is_empty(), "idle, but {:?}", self.pending);
+            }
+        }
+    }
+
+    /// A drained daemon decides for nothing new, and without trouble the first in the queue goes first.
+    fn check_decision(&self, batch: &[Change]) {
+        let new = |change: &Change| {
+            matches!(
+                change,
+                Change::Accept(_) | Change::Requeue { .. } | Change::Intend { .. }
+            )
+        };
+        assert!(!self.draining || !batch.iter().any(new), "decided while draining");
+        let trouble = self.report.failed_commits + self.report.crashes + self.report.kills;
+        if let (Change::Intend { run, .. }, 0) = (&batch[0], trouble) {
+            let mine = &self.store.rows[run];
+            let decided = |run: &RunRef| {
+                self.pending.iter().any(|(_, batch)| match &batch[0] {
+                    Change::Intend { run: other, .. } | Change::EndQueued { run: other, .. } => other == run,
+                    _ => false,
+                })
+            };
+            for (other, row) in &self.store.rows {
+                if row.group == mine.group && row.queued.is_some() && !decided(other) {
+                    assert!(row.queued >= mine.queued, "{run} overtook {other}");
+                }
             }
         }
     }
@@ -123,6 +147,9 @@ impl World<'_> {
         self.report.accepted += 1;
         match ask {
             Ask::Submit(run) | Ask::Retry(run) => {
+                if matches!(ask, Ask::Submit(_)) {
+                    assert!(self.admitted.insert(run.clone()), "{run} was accepted twice");
+                }
                 assert!(self.store.rows[run].queued.is_some(), "accepted, not stored");
                 self.report.retries += u64::from(matches!(ask, Ask::Retry(_)));
             }

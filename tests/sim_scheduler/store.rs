@@ -108,6 +108,7 @@ impl Store {
             } => {
                 let row = self.rows.get_mut(run).expect("intended before it was accepted");
                 assert!(row.queued.is_some(), "intended, but not queued");
+                assert!(row.stop.is_none(), "intended after a stop");
                 assert_eq!(*attempt, AttemptId::derive(run, *number));
                 assert!(row.live().is_none(), "intended while an attempt is not clean");
                 let next = u32::try_from(row.attempts.len()).unwrap() + 1;
@@ -174,8 +175,16 @@ impl Store {
                 self.head -= 1;
                 row.queued = Some(self.head);
             }
-            Change::End { status, lost, .. } => {
+            Change::End {
+                status, lost, error, ..
+            } => {
                 assert!(status.is_terminal());
+                assert_eq!(attempt.started, began, "the start is stored before the end");
+                let gave_up = error.as_ref().is_some_and(|text| text.contains("times in a row"));
+                assert!(
+                    began || gave_up || lost.is_none(),
+                    "never started, so nothing is lost"
+                );
                 match journal {
                     Some(told) => assert_eq!((*status, lost), (told, &None), "not what its journal says"),
                     None if began => assert!(

@@ -1,12 +1,13 @@
 //! The simulated world: what outlives the daemon (store, shims), what dies with it (engine, tasks, unanswered
-//! requests), crash and recovery, and what must hold at the end.
+//! requests), and what must hold at the end.
 
+use crate::report::Report;
 use crate::rng::Rng;
 use crate::store::Store;
-use proctor::engine::scheduler::api::{AttemptEnd, CommitError, Evidence, Recovered};
+use proctor::engine::scheduler::api::{AttemptEnd, CommitError};
 use proctor::engine::scheduler::{Config, Effect, Event, Scheduler, Token};
-use proctor::model::change::{AttemptIdentity, Change};
-use proctor::model::{AttemptId, Boot, GroupName, LostCause, Now, RunRef, RunStatus, Time};
+use proctor::model::change::Change;
+use proctor::model::{AttemptId, Boot, GroupName, Now, RunRef, RunStatus, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -36,6 +37,14 @@ pub(crate) enum Plan {
     Random,
     /// Before the effects with these numbers, counted from 0 over all daemons of the history.
     CrashAt(u64, u64),
+}
+
+/// What becomes of the trace. It costs time, so most histories have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trace {
+    Off,
+    Hash,
+    Print,
 }
 
 /// Whether a shim may pass its gate.
@@ -114,64 +123,6 @@ pub(crate) enum Ask {
     Stop(RunRef),
 }
 
-/// What happened in a history, or in many.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Report {
-    pub(crate) effects: u64,
-    pub(crate) crashes: u64,
-    pub(crate) reboots: u64,
-    pub(crate) accepted: u64,
-    pub(crate) refused: u64,
-    pub(crate) failed_commits: u64,
-    pub(crate) launches: u64,
-    pub(crate) relaunches: u64,
-    pub(crate) adoptions: u64,
-    pub(crate) lost: u64,
-    pub(crate) retries: u64,
-    pub(crate) stops: u64,
-    pub(crate) kills: u64,
-    pub(crate) waits_at_capacity: u64,
-    pub(crate) trace_hash: u64,
-}
-
-impl Report {
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 14] {
-        [
-            ("effects", self.effects),
-            ("crashes", self.crashes),
-            ("reboots", self.reboots),
-            ("accepted", self.accepted),
-            ("refused", self.refused),
-            ("failed commits", self.failed_commits),
-            ("launches", self.launches),
-            ("relaunches", self.relaunches),
-            ("adoptions", self.adoptions),
-            ("lost", self.lost),
-            ("retries", self.retries),
-            ("stops", self.stops),
-            ("kills", self.kills),
-            ("waits at capacity", self.waits_at_capacity),
-        ]
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.effects += other.effects;
-        self.crashes += other.crashes;
-        self.reboots += other.reboots;
-        self.accepted += other.accepted;
-        self.refused += other.refused;
-        self.failed_commits += other.failed_commits;
-        self.launches += other.launches;
-        self.relaunches += other.relaunches;
-        self.adoptions += other.adoptions;
-        self.lost += other.lost;
-        self.retries += other.retries;
-        self.stops += other.stops;
-        self.kills += other.kills;
-        self.waits_at_capacity += other.waits_at_capacity;
-    }
-}
-
 /// The world of one history.
 pub(crate) struct World<'a> {
     pub(crate) names: &'a Names,
@@ -191,6 +142,8 @@ pub(crate) struct World<'a> {
     /// How often user code of an attempt began; never forgotten.
     pub(crate) starts: BTreeMap<AttemptId, u32>,
     pub(crate) launched: BTreeSet<AttemptId>,
+    /// Runs whose submission was accepted; never forgotten.
+    pub(crate) admitted: BTreeSet<RunRef>,
     pub(crate) asks: BTreeMap<Token, Ask>,
     pub(crate) last_token: u64,
     pub(crate) armed: Option<Boot>,
@@ -198,12 +151,12 @@ pub(crate) struct World<'a> {
     pub(crate) idle: bool,
     pub(crate) crash_budget: u32,
     pub(crate) report: Report,
-    trace: bool,
+    trace: Trace,
     hash: DefaultHasher,
 }
 
 impl<'a> World<'a> {
-    pub(crate) fn new(names: &'a Names, seed: u64, plan: Plan, trace: bool) -> Self {
+    pub(crate) fn new(names: &'a Names, seed: u64, plan: Plan, trace: Trace) -> Self {
         let mut rng = Rng::new(seed);
         let config = Config {
             max_live: [0, 0, 1, 2, 3][rng.below(5)],
@@ -234,6 +187,7 @@ impl<'a> World<'a> {
             shims: BTreeMap::new(),
             starts: BTreeMap::new(),
             launched: BTreeSet::new(),
+            admitted: BTreeSet::new(),
             asks: BTreeMap::new(),
             last_token: 0,
             armed: None,
@@ -249,16 +203,19 @@ impl<'a> World<'a> {
     }
 
     /// Writes one line of the trace.
-    pub(crate) fn note(&mut self, kind: u8, what: impl FnOnce() -> String) {
-        (kind, self.now.boot.0).hash(&mut self.hash);
-        if self.trace {
-            println!("{:>10} {}", self.now.boot.0, what());
+    pub(crate) fn note(&mut self, what: impl FnOnce() -> String) {
+        if self.trace != Trace::Off {
+            let line = format!("{:>10} {}", self.now.boot.0, what());
+            line.hash(&mut self.hash);
+            if self.trace == Trace::Print {
+                println!("{line}");
+            }
         }
     }
 
     /// Gives an event to the engine and performs what it wants; the daemon may crash before any effect.
     pub(crate) fn tell(&mut self, event: Event) {
-        self.note(1, || format!("-> {event:?}"));
+        self.note(|| format!("-> {event:?}"));
         let mut out = Vec::new();
         self.engine.handle(self.now, event, &mut out);
         let counts = self.engine.counts();
@@ -266,14 +223,14 @@ impl<'a> World<'a> {
         self.perform_all(out);
     }
 
-    fn perform_all(&mut self, out: Vec<Effect>) {
+    pub(crate) fn perform_all(&mut self, out: Vec<Effect>) {
         for effect in out {
             if self.crash_now() {
                 self.crash();
                 return;
             }
             self.report.effects += 1;
-            self.note(2, || format!("   {effect:?}"));
+            self.note(|| format!("   {effect:?}"));
             self.perform(effect);
         }
     }
@@ -288,118 +245,6 @@ impl<'a> World<'a> {
             }
             Plan::Random => !self.calm && self.crash_budget > 0 && self.rng.percent(4),
         }
-    }
-
-    /// The daemon dies. Of what it had handed to the store, a first part is committed.
-    pub(crate) fn crash(&mut self) {
-        self.crash_budget = self.crash_budget.saturating_sub(1);
-        self.report.crashes += 1;
-        let reboot = !self.calm && self.rng.percent(12);
-        self.report.reboots += u64::from(reboot);
-        self.note(3, || format!("### crash, reboot {reboot}"));
-        let keep = self.rng.below(self.pending.len() + 1);
-        for _ in 0..keep {
-            let (_, batch) = self.pending.pop_front().unwrap();
-            // A failure is not told: nobody is there.
-            let _outcome = self.commit(&batch);
-        }
-        self.pending.clear();
-        self.answers.clear();
-        self.asks.clear();
-        self.armed = None;
-        self.draining = false;
-        self.idle = false;
-        for shim in self.shims.values_mut() {
-            // The spawn may have come just before the crash; then the shim finds its gate closed.
-            if shim.task == Task::Launch && self.rng.percent(30) && !shim.alive {
-                shim.alive = true;
-            }
-            if shim.gate == Gate::Shut {
-                shim.gate = Gate::Eof;
-            }
-            if reboot {
-                shim.alive = false;
-                shim.orphans = false;
-            }
-            shim.task = Task::None;
-            shim.watched = false;
-            shim.gone_told = false;
-            shim.ended_told = false;
-            shim.told.clear();
-        }
-        self.engine = Scheduler::new(self.config);
-        self.recover();
-    }
-
-    /// A daemon starts: evidence is gathered, and a new engine takes it up. Taking it up twice is taking it up once.
-    fn recover(&mut self) {
-        let list = self.evidence();
-        let mut out = Vec::new();
-        self.note(4, || format!("-> Recover {list:?}"));
-        self.engine
-            .handle(self.now, Event::Recover(list.clone()), &mut out);
-        let mut again = Vec::new();
-        self.engine
-            .handle(self.now, Event::Recover(list.clone()), &mut again);
-        assert!(again.is_empty(), "recovered twice: {again:?}");
-        let mut twin = Scheduler::new(self.config);
-        twin.handle(self.now, Event::Recover(list), &mut again);
-        assert_eq!(out, again, "the same evidence, other decisions");
-        self.perform_all(out);
-    }
-
-    fn evidence(&mut self) -> Vec<Recovered> {
-        // Recovery may find a shim at its closed gate, or find that it has exited already; the rest of a dead
-        // shim's tree is killed.
-        for shim in self.shims.values_mut() {
-            if shim.gate == Gate::Eof && shim.alive && !shim.started && self.rng.percent(60) {
-                shim.alive = false;
-            }
-            shim.orphans &= shim.alive;
-        }
-        let at = self.now.wall;
-        let mut list: Vec<(u64, Recovered)> = Vec::new();
-        for (run, row) in &self.store.rows {
-            let live = row.live().map(|attempt| {
-                let shim = self.shims.get(&attempt.id);
-                let alive = shim.is_some_and(|shim| shim.alive);
-                let identity = AttemptIdentity::default();
-                let evidence = match (&attempt.end, shim) {
-                    (Some((status, _)), _) => Evidence::Recorded {
-                        status: *status,
-                        alive: alive.then_some(identity),
-                    },
-                    (None, Some(shim)) if alive => Evidence::Alive {
-                        identity,
-                        started: shim.started,
-                    },
-                    (None, Some(shim)) if shim.started => match shim.ended {
-                        Some(status) => Evidence::Ended(end(status, at)),
-                        None => Evidence::Lost {
-                            cause: LostCause::Reboot,
-                            at,
-                        },
-                    },
-                    (None, _) => Evidence::NeverStarted,
-                };
-                let number = u32::try_from(row.attempts.len()).unwrap();
-                (attempt.id.clone(), number, evidence)
-            });
-            if live.is_some() || row.queued.is_some() {
-                let item = Recovered {
-                    run: run.clone(),
-                    group: row.group.clone(),
-                    capacity: row.capacity,
-                    attempts: u32::try_from(row.attempts.len()).unwrap(),
-                    queued: row.queued.map(|place| (place + (1 << 40)).unsigned_abs()),
-                    live,
-                    stop: row.stop.clone(),
-                };
-                list.push((row.order, item));
-            }
-        }
-        list.sort_by_key(|(order, _)| *order);
-        list.into_iter().map(|(_, item)| item).collect()
     }
 
     /// Commits a batch, with the journals as witnesses.
@@ -423,8 +268,11 @@ impl<'a> World<'a> {
             assert!(row.queued.is_none() && row.live().is_none(), "{run}: {row:?}");
             for attempt in &row.attempts {
                 assert!(attempt.end.is_some(), "{run}: {row:?}");
-                let began = self.starts.contains_key(&attempt.id);
-                assert!(began || !attempt.started, "{run}: {row:?}");
+                assert_eq!(
+                    self.starts.contains_key(&attempt.id),
+                    attempt.started,
+                    "{run}: {row:?}"
+                );
             }
         }
         for id in self.starts.keys() {

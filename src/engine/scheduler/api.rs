@@ -57,6 +57,15 @@ pub struct AttemptEnd {
     pub at: Time,
 }
 
+/// What a journal's `started` record says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartRecord {
+    /// When the shim passed the gate.
+    pub at: Time,
+    /// Effective parameters, if the shim has told them.
+    pub params: Option<Vec<(String, String)>>,
+}
+
 /// A run as the store gives it to the engine when the daemon starts: each run that is queued, or has an attempt
 /// that is not marked clean.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +82,9 @@ pub struct Recovered {
     pub queued: Option<u64>,
     /// The attempt that is not marked clean, with what is known of it: its id and number.
     pub live: Option<(AttemptId, u32, Evidence)>,
+    /// The `started` record of that attempt's journal, if the store does not hold it yet. The record is not told
+    /// again as an event.
+    pub unstored_start: Option<StartRecord>,
     /// A stop that was asked for and has not ended the run yet.
     pub stop: Option<StopReason>,
 }

@@ -148,7 +148,6 @@ impl Scheduler {
     /// Drops an ended run from memory: history belongs to the store. A retry that waited for this moment goes on.
     pub(super) fn forget(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
         self.release(key);
-        self.clear_timer(key);
         let Some(mut run) = self.runs.remove(&key) else {
             return;
         };

@@ -158,8 +158,6 @@ impl Scheduler {
         };
         match run.phase {
             Phase::Launching | Phase::Identifying | Phase::Opening | Phase::Closing => {}
-            // An adopted attempt is known to run before its record is read again.
-            Phase::Running if run.adopted => run.adopted = false,
             _ => return,
         }
         run.phase = Phase::Running;

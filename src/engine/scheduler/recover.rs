@@ -5,6 +5,7 @@ use super::Scheduler;
 use super::api::{Effect, Evidence, Recovered};
 use super::run::{Key, Phase, Run};
 use crate::model::Now;
+use crate::model::change::Change;
 
 impl Scheduler {
     /// Takes up every run of the list that is not known yet.
@@ -20,6 +21,13 @@ impl Scheduler {
             run.stop = item.stop;
             run.member = true;
             let group = run.group.clone();
+            if let (Some((attempt, ..)), Some(start)) = (&item.live, item.unstored_start) {
+                run.unsaved.push(Change::Start {
+                    attempt: attempt.clone(),
+                    at: start.at,
+                    params: start.params,
+                });
+            }
             match (item.live, item.queued) {
                 (Some((attempt, number, evidence)), _) => {
                     run.attempt = Some(attempt);
@@ -40,6 +48,7 @@ impl Scheduler {
         }
         for (key, evidence) in live {
             self.take_up(key, evidence, out);
+            self.flush(key, out);
         }
         queued.sort_unstable();
         for (_, key) in queued {

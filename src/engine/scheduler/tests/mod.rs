@@ -1,1 +1,223 @@
-//! Each transition by itself.
+//! Each transition by itself, as scripts: an event, and the effects it must have, in words.
+//!
+//! `submit a`, `retry a`, `stop a` take the next token; `ok 2`, `full 2`, `io 2`, `exists 2` answer batch 2; the
+//! rest name an attempt: `ready a1` is the first attempt of run `a`. Runs named with a capital belong to the
+//! group of that name and a capacity of 2; the others to `g`, with a capacity of 1.
+
+mod queue;
+mod recover;
+mod start;
+mod stop;
+
+use super::api::{AttemptEnd, CommitError, Event, RetryFacts};
+use super::{Config, Effect, Refusal, Scheduler, Token};
+use crate::model::change::{AttemptIdentity, Change, NewRun};
+use crate::model::{
+    AttemptId, Boot, GroupName, LostCause, Now, RunRef, RunStatus, StopReason, Time, Trigger,
+};
+
+fn run(name: &str) -> RunRef {
+    RunRef {
+        dag: "dag".parse().unwrap(),
+        id: name.parse().unwrap(),
+    }
+}
+
+fn group(name: &str) -> (GroupName, u32) {
+    if name.starts_with(char::is_uppercase) {
+        (name.parse().unwrap(), 2)
+    } else {
+        ("g".parse().unwrap(), 1)
+    }
+}
+
+fn attempt(text: &str) -> AttemptId {
+    let (name, number) = text.split_at(text.len() - 1);
+    AttemptId::derive(&run(name), number.parse().unwrap())
+}
+
+fn new_run(name: &str, capacity: u32) -> Box<NewRun> {
+    Box::new(NewRun {
+        run: run(name),
+        group: group(name).0,
+        capacity,
+        owner: 1000,
+        trigger: Trigger::Manual,
+        created_at: Time::default(),
+        dag_hash: String::new(),
+        dag: String::new(),
+        steps: Vec::new(),
+        handlers: Vec::new(),
+        params: Vec::new(),
+        params_json: String::new(),
+        base_dir: String::new(),
+    })
+}
+
+fn end(status: RunStatus) -> AttemptEnd {
+    AttemptEnd {
+        status,
+        error: None,
+        outputs: Vec::new(),
+        timed_out: false,
+        kill_escalated: false,
+        at: Time::default(),
+    }
+}
+
+/// An engine and the clock and counters around it.
+struct Bed {
+    engine: Scheduler,
+    now: Now,
+    token: u64,
+}
+
+impl Bed {
+    fn new() -> Self {
+        Self {
+            engine: Scheduler::new(Config::default()),
+            now: Now::default(),
+            token: 0,
+        }
+    }
+
+    /// Gives an event and returns the effects in words.
+    fn give(&mut self, event: Event) -> String {
+        let mut out = Vec::new();
+        self.engine.handle(self.now, event, &mut out);
+        let words: Vec<String> = out.iter().map(|effect| self.words(effect)).collect();
+        words.join(", ")
+    }
+
+    fn tell(&mut self, line: &str) -> String {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let number = || rest.parse().unwrap();
+        let event = match verb {
+            "ok" => Event::Committed(number()),
+            "full" => Event::CommitFailed(number(), CommitError::DiskFull("no space".into())),
+            "io" => Event::CommitFailed(number(), CommitError::Other("broken".into())),
+            "exists" => Event::CommitFailed(number(), CommitError::Exists),
+            "ready" => Event::Ready(attempt(rest), AttemptIdentity::default()),
+            "unmade" => Event::LaunchFailed(attempt(rest), "no such user".into()),
+            "started" => Event::Started(attempt(rest), Time::default(), None),
+            "ended" => Event::Ended(attempt(rest), end(RunStatus::Succeeded)),
+            "odd-end" => Event::Ended(attempt(rest), end(RunStatus::Running)),
+            "gone" => Event::Gone(attempt(rest), LostCause::SupervisorSignal(9)),
+            "damaged" => Event::Gone(attempt(rest), LostCause::JournalDamaged("torn".into())),
+            "cleaned" => Event::Cleaned(attempt(rest)),
+            "drain" => Event::Drain,
+            "tick" => {
+                self.now.boot = Boot(rest.parse::<u64>().unwrap() * 1000);
+                Event::Tick
+            }
+            _ => {
+                self.token += 1;
+                let token = Token(self.token);
+                match verb {
+                    "submit" => Event::Submit(token, new_run(rest, group(rest).1)),
+                    "stop" => Event::Stop(token, run(rest), StopReason::User { uid: 7 }),
+                    "retry" => {
+                        let (group, capacity) = group(rest);
+                        let facts = RetryFacts {
+                            group,
+                            capacity,
+                            attempts: 1,
+                            status: RunStatus::Failed,
+                        };
+                        Event::Retry(token, run(rest), facts)
+                    }
+                    _ => panic!("no such event: {line}"),
+                }
+            }
+        };
+        self.give(event)
+    }
+
+    /// Plays a script: events, each with what must follow.
+    fn play(&mut self, script: &[(&str, &str)]) {
+        for (step, (event, expected)) in script.iter().enumerate() {
+            assert_eq!(self.tell(event), *expected, "after step {step}, `{event}`");
+        }
+    }
+
+    fn words(&self, effect: &Effect) -> String {
+        match effect {
+            Effect::Commit(number, batch) => {
+                let words: Vec<String> = batch.iter().map(change).collect();
+                format!("commit {number} {}", words.join("+"))
+            }
+            Effect::Launch(run, _, number) => format!("launch {}{number}", run.id),
+            Effect::OpenGate(_) => "open".into(),
+            Effect::CloseGate(_) => "close".into(),
+            Effect::Adopt(run, ..) => format!("adopt {}", run.id),
+            Effect::SendStop(..) => "send-stop".into(),
+            Effect::Clean(_) => "clean".into(),
+            Effect::Accepted(token) => format!("yes {}", token.0),
+            Effect::Refused(token, refusal) => {
+                let why = match refusal {
+                    Refusal::Exists => "exists".into(),
+                    Refusal::NotFound => "not-found".into(),
+                    Refusal::WrongState(status) => status.to_string(),
+                    Refusal::Draining => "draining".into(),
+                    Refusal::Store(why) => why.clone(),
+                };
+                format!("no {} {why}", token.0)
+            }
+            Effect::Changed(_) => "changed".into(),
+            Effect::Arm(at) => format!("arm +{}", at.micros_since(self.now.boot) / 1000),
+            Effect::Idle => "idle".into(),
+        }
+    }
+}
+
+fn change(change: &Change) -> String {
+    match change {
+        Change::Accept(_) => "accept".into(),
+        Change::Requeue { .. } => "requeue".into(),
+        Change::Intend { run, number, .. } => format!("intend {}{number}", run.id),
+        Change::Identify { .. } => "identify".into(),
+        Change::Unlaunch { .. } => "unlaunch".into(),
+        Change::Start { .. } => "start".into(),
+        Change::Stop { .. } => "stop".into(),
+        Change::End { status, lost, .. } => {
+            format!("end-{status}{}", if lost.is_some() { "-lost" } else { "" })
+        }
+        Change::EndQueued { status, .. } => format!("end-queued-{status}"),
+        Change::Clean { .. } => "clean".into(),
+        Change::Step { .. } | Change::Offset { .. } => panic!("not the engine's: {change:?}"),
+    }
+}
+
+/// Up to each point of a run's life: events that bring run `a` there, one table for all tests.
+const TO_QUEUED: &[(&str, &str)] = &[
+    ("submit a", "commit 1 accept"),
+    ("ok 1", "yes 1, changed, commit 2 intend a1"),
+];
+const TO_LAUNCHING: &[(&str, &str)] = &[("ok 2", "changed, launch a1")];
+const TO_IDENTIFYING: &[(&str, &str)] = &[("ready a1", "commit 3 identify")];
+const TO_OPENING: &[(&str, &str)] = &[("ok 3", "open")];
+const TO_RUNNING: &[(&str, &str)] = &[("started a1", "commit 4 start"), ("ok 4", "")];
+const TO_ENDING: &[(&str, &str)] = &[("ended a1", "commit 5 end-succeeded")];
+const TO_CLEANING: &[(&str, &str)] = &[("ok 5", "changed"), ("gone a1", "clean")];
+const TO_FORGETTING: &[(&str, &str)] = &[("cleaned a1", "commit 6 clean")];
+
+const LIFE: [&[(&str, &str)]; 8] = [
+    TO_QUEUED,
+    TO_LAUNCHING,
+    TO_IDENTIFYING,
+    TO_OPENING,
+    TO_RUNNING,
+    TO_ENDING,
+    TO_CLEANING,
+    TO_FORGETTING,
+];
+
+/// A bed in which run `a` has come through that many parts of its life: 1 intending, 2 launching, 3 identifying,
+/// 4 opening, 5 running, 6 ending, 7 cleaning, 8 forgetting.
+fn bed_at(parts: usize) -> Bed {
+    let mut bed = Bed::new();
+    for part in &LIFE[..parts] {
+        bed.play(part);
+    }
+    bed
+}

@@ -1,0 +1,59 @@
+//! Counts of what happened, to see that something did.
+
+/// What happened in a history, or in many.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Report {
+    pub(crate) effects: u64,
+    pub(crate) crashes: u64,
+    pub(crate) reboots: u64,
+    pub(crate) accepted: u64,
+    pub(crate) refused: u64,
+    pub(crate) failed_commits: u64,
+    pub(crate) launches: u64,
+    pub(crate) relaunches: u64,
+    pub(crate) adoptions: u64,
+    pub(crate) lost: u64,
+    pub(crate) retries: u64,
+    pub(crate) stops: u64,
+    pub(crate) kills: u64,
+    pub(crate) waits_at_capacity: u64,
+    pub(crate) trace_hash: u64,
+}
+
+impl Report {
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 14] {
+        [
+            ("effects", self.effects),
+            ("crashes", self.crashes),
+            ("reboots", self.reboots),
+            ("accepted", self.accepted),
+            ("refused", self.refused),
+            ("failed commits", self.failed_commits),
+            ("launches", self.launches),
+            ("relaunches", self.relaunches),
+            ("adoptions", self.adoptions),
+            ("lost", self.lost),
+            ("retries", self.retries),
+            ("stops", self.stops),
+            ("kills", self.kills),
+            ("waits at capacity", self.waits_at_capacity),
+        ]
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.effects += other.effects;
+        self.crashes += other.crashes;
+        self.reboots += other.reboots;
+        self.accepted += other.accepted;
+        self.refused += other.refused;
+        self.failed_commits += other.failed_commits;
+        self.launches += other.launches;
+        self.relaunches += other.relaunches;
+        self.adoptions += other.adoptions;
+        self.lost += other.lost;
+        self.retries += other.retries;
+        self.stops += other.stops;
+        self.kills += other.kills;
+        self.waits_at_capacity += other.waits_at_capacity;
+    }
+}
