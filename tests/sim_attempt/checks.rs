@@ -8,7 +8,8 @@ use proctor::engine::attempt::{Effect, Event, NodeKey, Resume, Timer};
 use proctor::model::view::{RunView, StepView};
 use proctor::model::{Boot, Exit, Fact, Node, Record, RunStatus, StepStatus, Time};
 
-use crate::world::{History, KILL_LATENCY, Line, Plan, view};
+use crate::history::{History, Line, Plan, view};
+use crate::world::KILL_LATENCY;
 
 struct Check<'a> {
     dag: &'a Dag,

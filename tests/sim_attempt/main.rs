@@ -10,37 +10,22 @@ mod dags;
 #[cfg(test)]
 mod fate;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod seeds;
 #[cfg(test)]
 mod world;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
 use proctor::engine::attempt::{Resume, carry_over};
-use proctor::model::{LostCause, RunStatus};
+use proctor::model::view::StepView;
+use proctor::model::{LostCause, RunStatus, StepStatus};
 
 use checks::check;
 use fate::{Fate, Rng};
-use world::{History, Plan};
-
-/// Runs every history of a test, or the one that is asked for, and names the seed of one that fails.
-fn histories(count: u64, one: impl Fn(u64)) {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|text| text.parse::<u64>().expect("a number"))
-    };
-    let seeds = match number("PROCTOR_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("PROCTOR_SIM_RUNS").unwrap_or(count),
-    };
-    for seed in seeds {
-        if let Err(failure) = catch_unwind(AssertUnwindSafe(|| one(seed))) {
-            eprintln!("replay it with PROCTOR_SIM_SEED={seed}");
-            resume_unwind(failure);
-        }
-    }
-}
+use history::{History, Plan};
+use seeds::histories;
 
 #[test]
 fn no_history_breaks_a_promise() {
@@ -77,7 +62,7 @@ fn an_attempt_goes_on_from_a_journal_cut_anywhere() {
         let fate = Fate::new(seed, &dag);
         let first = History::run(&dag, None, &fate, &plan, seed);
         let cut = rng.below(first.records.len() + 1);
-        let mut view = world::view(&dag, None);
+        let mut view = history::view(&dag, None);
         for record in first.records.iter().take(cut) {
             view.apply(record);
         }
@@ -86,8 +71,24 @@ fn an_attempt_goes_on_from_a_journal_cut_anywhere() {
         }
         let resume = Resume { steps: view.steps };
         let carried = carry_over(&dag, Some(&resume));
-        for (new, old) in carried.iter().zip(&resume.steps) {
-            assert!(new == old || *new == proctor::model::view::StepView::new(&new.name));
+        let kept: Vec<bool> = carried
+            .iter()
+            .map(|view| view.status != StepStatus::NotStarted)
+            .collect();
+        for (index, (new, old)) in carried.iter().zip(&resume.steps).enumerate() {
+            assert!(if kept[index] {
+                new == old
+            } else {
+                *new == StepView::new(&old.name)
+            });
+            let mut depends = dag.steps[index]
+                .depends
+                .iter()
+                .map(|place| usize::try_from(*place).unwrap());
+            assert!(
+                !kept[index] || depends.all(|place| kept[place]),
+                "step {index} is kept behind one that runs"
+            );
         }
         let calm = Plan::calm();
         let fate = Fate::new(seed + 1, &dag);

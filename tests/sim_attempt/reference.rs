@@ -59,14 +59,13 @@ fn play(step: &Step, node: Node, fate: &Fate) -> Played {
             played.output = Some(format!("{node} {number}"));
         }
         let mut forgivable = !too_slow;
-        if code != 0 && !too_slow && is_step && played.retries < numbers.retry_limit {
-            if let Some(policy) = &step.retry {
-                if policy.exit_code.is_empty() || policy.exit_code.contains(&code) {
-                    played.retries += 1;
-                    continue;
-                }
-                forgivable = false;
+        let left = is_step && played.retries < numbers.retry_limit;
+        if let Some(policy) = step.retry.as_ref().filter(|_| code != 0 && !too_slow && left) {
+            if policy.exit_code.is_empty() || policy.exit_code.contains(&code) {
+                played.retries += 1;
+                continue;
             }
+            forgivable = false;
         }
         let matched = !too_slow && is_step && !step.continue_on.output.is_empty() && a_try.output_matched;
         let tolerated = step.continue_on.failure || step.continue_on.exit_code.contains(&code) || matched;
