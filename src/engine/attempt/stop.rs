@@ -66,6 +66,7 @@ impl Attempt {
             }
             Stage::RetryWait | Stage::RepeatWait => {
                 node.cut.get_or_insert(Cut::Stop);
+                cx.push(Effect::Disarm(Timer::NextTry(key)));
                 self.finish_cut(slot, cx);
             }
         }
