@@ -77,8 +77,6 @@ impl Attempt {
         if std::mem::take(&mut self.delaying) {
             cx.push(Effect::Disarm(Timer::StartDelay));
         }
-        self.end_ladder(cx);
-        self.handler = None;
         self.phase = Phase::Handlers(&[]);
         self.phase = Phase::Handlers(handlers_after(self.status()));
     }

@@ -48,17 +48,21 @@ impl Attempt {
         };
         let signal = policy.signal_on_stop.filter(|_| own_signal).unwrap_or(SIGTERM);
         let repeats = policy.repeats();
+        // What was sent SIGKILL needs no other signal.
+        let killed = node.overdue || node.cut.is_some();
         match node.stage {
             Stage::Idle | Stage::Ready | Stage::Done => {}
             Stage::Executing => {
                 node.cut.get_or_insert(Cut::Stop);
-                if !repeats {
+                if !repeats && !killed {
                     cx.push(Effect::Signal(key, signal));
                 }
             }
             Stage::Preparing | Stage::Checking => {
                 node.cut.get_or_insert(Cut::Stop);
-                cx.push(Effect::Signal(key, SIGTERM));
+                if !killed {
+                    cx.push(Effect::Signal(key, SIGTERM));
+                }
             }
             Stage::RetryWait | Stage::RepeatWait => {
                 node.cut.get_or_insert(Cut::Stop);

@@ -130,6 +130,9 @@ fn killed(signal: i32) -> TryEnd {
     }
 }
 
+/// Status, exit code, error, executions, whether a failure is tolerated.
+type End<'a> = (StepStatus, Option<i32>, Option<&'a str>, u32, bool);
+
 /// Performs effects by a script: what is not in it ends well at once.
 struct Bench {
     engine: Attempt,
@@ -269,7 +272,7 @@ impl Bench {
         facts
     }
 
-    fn end_of(&self, wanted: Node) -> Option<(StepStatus, Option<i32>, Option<&str>, u32, bool)> {
+    fn end_of(&self, wanted: Node) -> Option<End<'_>> {
         self.facts().into_iter().find_map(|fact| match fact {
             Fact::NodeEnded {
                 node,

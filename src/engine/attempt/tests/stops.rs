@@ -203,7 +203,7 @@ fn a_stop_reaches_a_step_that_is_being_prepared_or_checked() {
     let keys = |effects: Vec<Effect>, wanted: fn(&Effect) -> Option<NodeKey>| effects.iter().find_map(wanted);
     let mut engine = Attempt::new(&dag(vec![repeating("a", RepeatMode::While, &[], true)]), None);
     let now = Now::default();
-    let _ = engine.handle(now, Event::Begin);
+    drop(engine.handle(now, Event::Begin));
     let effects = engine.handle(now, Event::Initialised(Ok(Ok(()))));
     let prepare = keys(effects, |effect| match effect {
         Effect::Prepare(key) => Some(*key),
@@ -221,9 +221,9 @@ fn a_stop_reaches_a_step_that_is_being_prepared_or_checked() {
     );
 
     let mut engine = Attempt::new(&dag(vec![repeating("a", RepeatMode::While, &[], true)]), None);
-    let _ = engine.handle(now, Event::Begin);
-    let _ = engine.handle(now, Event::Initialised(Ok(Ok(()))));
-    let _ = engine.handle(now, Event::Prepared(prepare, Ok(Prepared::default())));
+    drop(engine.handle(now, Event::Begin));
+    drop(engine.handle(now, Event::Initialised(Ok(Ok(())))));
+    drop(engine.handle(now, Event::Prepared(prepare, Ok(Prepared::default()))));
     let execute = NodeKey { serial: 2, ..prepare };
     let check = NodeKey { serial: 3, ..prepare };
     let effects = engine.handle(now, Event::TryEnded(execute, exit(0)));

@@ -1,0 +1,301 @@
+//! What has to hold in every history, checked after every line of its trace. Since every prefix of the journal
+//! is looked at, a crash after any record leaves a view for which it holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proctor::dag::Dag;
+use proctor::engine::attempt::{Effect, Event, NodeKey, Resume, Timer};
+use proctor::model::view::{RunView, StepView};
+use proctor::model::{Boot, Exit, Fact, Node, Record, RunStatus, StepStatus, Time};
+
+use crate::history::{History, Line, Plan, view};
+use crate::world::KILL_LATENCY;
+
+struct Check<'a> {
+    dag: &'a Dag,
+    plan: &'a Plan,
+    view: RunView,
+    at: Boot,
+    begun: bool,
+    ended: bool,
+    left: bool,
+    killing: bool,
+    /// Questions without an answer.
+    open: BTreeSet<NodeKey>,
+    /// Nodes that were prepared and have not ended.
+    active: BTreeSet<Node>,
+    node_ended: BTreeSet<Node>,
+    timers: BTreeMap<Timer, Boot>,
+    /// When what is active has to be over because of a stop.
+    ladder: Option<u64>,
+    timeout_at: Option<u64>,
+    handlers_begun: bool,
+}
+
+/// Checks a history.
+pub(crate) fn check(dag: &Dag, resume: Option<&Resume>, plan: &Plan, history: &History) {
+    let view = view(dag, resume);
+    // A kept step has ended before the attempt.
+    let kept = view
+        .nodes()
+        .filter(|(_, step)| step.status != StepStatus::NotStarted);
+    let node_ended = kept.map(|(node, _)| node).collect();
+    let mut check = Check {
+        dag,
+        plan,
+        view,
+        at: Boot(0),
+        begun: false,
+        ended: false,
+        left: false,
+        killing: false,
+        open: BTreeSet::new(),
+        active: BTreeSet::new(),
+        node_ended,
+        timers: BTreeMap::new(),
+        ladder: None,
+        timeout_at: None,
+        handlers_begun: false,
+    };
+    for (at, line) in &history.effects {
+        check.at = *at;
+        match line {
+            Line::Told(event) => check.told(event),
+            Line::Wants(effect) => check.wants(effect),
+            Line::Shell(fact) => check.fact(fact),
+        }
+    }
+    assert!(check.left, "it never left");
+}
+
+impl Check<'_> {
+    fn told(&mut self, event: &Event) {
+        match event {
+            Event::Begin => {
+                self.begun = true;
+                if self.plan.early.is_some() {
+                    self.ladder = Some(self.at.0);
+                }
+            }
+            Event::Prepared(key, _) | Event::TryEnded(key, _) | Event::RepeatChecked(key, _) => {
+                self.open.remove(key);
+            }
+            Event::Timer(timer) => {
+                if let Some(due) = self.timers.remove(timer) {
+                    assert!(due <= self.at, "{timer:?} is early");
+                }
+            }
+            Event::Stop(_) if self.begun => {
+                let grace = self.dag.max_clean_up_time_sec * 1_000_000;
+                let due = if self.ladder.is_some() { 0 } else { grace };
+                self.ladder = Some(self.ladder.unwrap_or(u64::MAX).min(self.at.0 + due));
+            }
+            Event::Stop(_) | Event::Initialised(_) => {}
+            Event::TreeEmpty => self.killing = false,
+        }
+    }
+
+    fn wants(&mut self, effect: &Effect) {
+        assert!(!self.left, "{effect:?} after it left");
+        match effect {
+            Effect::Record(fact) => self.fact(fact),
+            Effect::Initialise => assert!(self.begun),
+            Effect::Prepare(key) => self.prepare(*key),
+            Effect::Execute(key) | Effect::CheckRepeat(key) => self.ask(*key),
+            Effect::Signal(key, _) | Effect::Kill(key) => {
+                assert!(self.open.contains(key), "{effect:?} is about nothing that runs");
+            }
+            Effect::KillTree => {
+                assert!(!self.killing, "a second KillTree before the answer to the first");
+                self.killing = true;
+            }
+            Effect::Arm(timer, due) => {
+                assert!(*due >= self.at);
+                self.timers.insert(*timer, *due);
+            }
+            Effect::Disarm(timer) => {
+                self.timers.remove(timer);
+            }
+            Effect::Leave => {
+                self.left = true;
+                assert!(self.ended && self.open.is_empty() && self.active.is_empty() && !self.killing);
+                assert!(self.timers.is_empty(), "still armed: {:?}", self.timers);
+            }
+        }
+    }
+
+    fn ask(&mut self, key: NodeKey) {
+        assert!(
+            !self.killing,
+            "{} starts something while the tree is being killed",
+            key.node
+        );
+        assert!(self.active.contains(&key.node));
+        let busy = self.open.iter().any(|open| open.node == key.node);
+        assert!(!busy, "{} does two things at a time", key.node);
+        if matches!(key.node, Node::Step(_)) {
+            assert!(
+                self.view.stop.is_none() && !self.view.timed_out,
+                "{} goes on after a stop",
+                key.node
+            );
+        }
+        self.open.insert(key);
+    }
+
+    fn prepare(&mut self, key: NodeKey) {
+        assert!(!self.node_ended.contains(&key.node), "{} begins twice", key.node);
+        assert!(self.active.insert(key.node), "{} begins twice", key.node);
+        self.ask(key);
+        let Node::Step(index) = key.node else {
+            assert_eq!(self.active.len(), 1, "a handler begins while others run");
+            if key.node != Node::Handler(proctor::model::Handler::Init) {
+                self.handlers_begun = true;
+            }
+            self.ladder = None;
+            return;
+        };
+        assert!(!self.handlers_begun, "a step begins after a handler");
+        let limit = usize::try_from(self.dag.max_active_steps).unwrap();
+        assert!(
+            limit == 0 || self.active.len() <= limit,
+            "more than {limit} steps at a time"
+        );
+        for dependency in &self.dag.steps[usize::try_from(index).unwrap()].depends {
+            let place = usize::try_from(*dependency).unwrap();
+            let before = &self.view.steps[place];
+            let acceptable = match before.status {
+                StepStatus::Succeeded | StepStatus::PartiallySucceeded => true,
+                StepStatus::Failed => before.tolerated,
+                StepStatus::Skipped => self.dag.steps[place].continue_on.skipped,
+                _ => false,
+            };
+            assert!(
+                acceptable,
+                "{} begins after step {place} is {}",
+                key.node, before.status
+            );
+        }
+    }
+
+    fn fact(&mut self, fact: &Fact) {
+        assert!(!self.ended, "{fact:?} after the end");
+        let record = Record {
+            seq: 0,
+            at: Time(0),
+            fact: fact.clone(),
+        };
+        let before = match fact {
+            Fact::NodeRetrying { node, .. }
+            | Fact::NodeRepeating { node, .. }
+            | Fact::NodeEnded { node, .. } => self.view.node(*node).cloned(),
+            _ => None,
+        };
+        let (stopped, timed_out) = (self.view.stop.is_some(), self.view.timed_out);
+        let changed = self.view.apply(&record);
+        if let Some(node) = changed {
+            assert!(!self.node_ended.contains(&node), "{fact:?} after the node ended");
+        }
+        match fact {
+            Fact::NodeEnded { node, status, .. } => {
+                self.node_end(*node, *status, &before.expect("the DAG has it"));
+            }
+            Fact::NodeRetrying {
+                node, retry_count, ..
+            } => {
+                assert_eq!(Some(*retry_count), before.map(|view| view.retry_count + 1));
+                assert!(!stopped && !timed_out, "{node} goes on after a stop");
+            }
+            Fact::NodeRepeating { node, done_count, .. } => {
+                assert_eq!(Some(*done_count), before.map(|view| view.done_count + 1));
+                assert!(!stopped && !timed_out, "{node} goes on after a stop");
+            }
+            Fact::TimedOut {} => {
+                self.timeout_at = Some(self.at.0);
+                assert!(!timed_out, "the time limit is over twice");
+            }
+            Fact::StopRequested { .. } => assert!(!stopped, "the first stop is the one"),
+            Fact::KillEscalated {} => assert!(stopped),
+            Fact::Ended { status, .. } => self.run_end(*status),
+            Fact::Started { .. }
+            | Fact::Params { .. }
+            | Fact::PreconditionsUnmet { .. }
+            | Fact::NodeStarted { .. }
+            | Fact::NodeSpawned { .. }
+            | Fact::NodeExited { .. }
+            | Fact::NodeOutput { .. } => {}
+        }
+    }
+
+    fn node_end(&mut self, node: Node, status: StepStatus, view: &StepView) {
+        self.node_ended.insert(node);
+        let was_active = self.active.remove(&node);
+        assert!(status.is_done());
+        assert!(
+            !self.open.iter().any(|open| open.node == node),
+            "{node} ends while something of it runs"
+        );
+        if status == StepStatus::Succeeded {
+            let marks = match node {
+                Node::Step(index) => {
+                    self.dag.steps[usize::try_from(index).unwrap()]
+                        .continue_on
+                        .mark_success
+                }
+                Node::Handler(handler) => {
+                    let found = self.dag.handlers.iter().find(|(known, _)| *known == handler);
+                    found.unwrap().1.continue_on.mark_success
+                }
+            };
+            assert!(
+                view.exit == Some(Exit::Code(0)) || marks,
+                "{node} succeeded and nobody saw it"
+            );
+        }
+        if status == StepStatus::Skipped {
+            assert!(view.started_at.is_none(), "{node} was executed and skipped");
+        }
+        // The ladder is about what the stop found active.
+        if let Some(due) = self.ladder.filter(|_| was_active) {
+            assert!(self.at.0 <= due + KILL_LATENCY, "{node} outlives the stop");
+        }
+        if let (Some(due), Node::Step(_)) = (self.timeout_at, node) {
+            assert!(self.at.0 <= due + KILL_LATENCY, "{node} outlives the time limit");
+        }
+        if let (Some(_), Node::Step(index)) = (&self.view.stop, node) {
+            let repeats = self.dag.steps[usize::try_from(index).unwrap()].repeat.is_some();
+            assert!(status == StepStatus::Aborted || (status == StepStatus::Succeeded && repeats));
+        }
+    }
+
+    fn run_end(&mut self, status: RunStatus) {
+        self.ended = true;
+        assert!(status.is_terminal(), "it ended as {status}");
+        let all = |wanted: &[StepStatus]| self.view.steps.iter().all(|step| wanted.contains(&step.status));
+        let well = all(&[StepStatus::Succeeded, StepStatus::Skipped]);
+        assert!(self.active.is_empty() && self.open.is_empty());
+        match status {
+            RunStatus::Succeeded => assert!(well && !self.view.timed_out),
+            RunStatus::PartiallySucceeded => {
+                assert!(self.view.steps.iter().any(|step| step.tolerated) && !self.view.timed_out);
+            }
+            RunStatus::Aborted => assert!(!well),
+            _ => assert!(self.view.error.is_some(), "it failed and says not why"),
+        }
+        let busy = self.view.nodes().find(|(_, step)| {
+            matches!(
+                step.status,
+                StepStatus::Running | StepStatus::Retrying | StepStatus::Waiting
+            )
+        });
+        assert!(busy.is_none(), "{busy:?} at the end");
+        if self.view.stop.is_none() && !self.view.timed_out && status == RunStatus::PartiallySucceeded {
+            assert!(all(&[
+                StepStatus::Succeeded,
+                StepStatus::Skipped,
+                StepStatus::Failed,
+                StepStatus::PartiallySucceeded
+            ]));
+        }
+    }
+}

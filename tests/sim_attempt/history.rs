@@ -1,0 +1,136 @@
+//! What is done to an attempt, and what comes of it.
+
+use proctor::dag::Dag;
+use proctor::engine::attempt::{Effect, Event, Resume, carry_over};
+use proctor::model::view::{RunView, StepView};
+use proctor::model::{Boot, DagName, Fact, GroupName, Node, Record, RunId, RunRef, RunStatus};
+use proctor::model::{StopReason, Time, Trigger};
+
+use crate::fate::Rng;
+use crate::reference::Summary;
+
+/// What is done to an attempt from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// A stop before `Begin`.
+    pub(crate) early: Option<StopReason>,
+    /// Further stops: microseconds after the begin.
+    pub(crate) stops: Vec<(u64, StopReason)>,
+    /// Whether old answers and timers come a second time.
+    pub(crate) echoes: bool,
+}
+
+impl Plan {
+    pub(crate) fn calm() -> Self {
+        Self {
+            early: None,
+            stops: Vec::new(),
+            echoes: true,
+        }
+    }
+
+    pub(crate) fn any(dag: &Dag, rng: &mut Rng) -> Self {
+        let reason = |rng: &mut Rng| match rng.below(4) {
+            0 => StopReason::User { uid: 7 },
+            1 => StopReason::Client { uid: 7 },
+            2 => StopReason::Shutdown,
+            _ => StopReason::Signal(15),
+        };
+        let early = rng.percent(2).then(|| reason(rng));
+        let span = 1 + 2_000_000 * dag.steps.len();
+        let count = rng.pick(&[0, 0, 1, 1, 1, 2, 3, 4]);
+        let stops = (0..count)
+            .map(|_| (u64::try_from(rng.below(span)).unwrap(), reason(rng)))
+            .collect();
+        Self {
+            early,
+            stops,
+            echoes: rng.percent(30),
+        }
+    }
+}
+
+/// One line of a trace.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Line {
+    /// The engine was told.
+    Told(Event),
+    /// The engine wants.
+    Wants(Effect),
+    /// The shell recorded this itself.
+    Shell(Fact),
+}
+
+/// Everything that happened.
+#[derive(Debug)]
+pub(crate) struct History {
+    /// The whole trace with its times.
+    pub(crate) effects: Vec<(Boot, Line)>,
+    /// The journal.
+    pub(crate) records: Vec<Record>,
+    pub(crate) steps: Vec<StepView>,
+}
+
+/// The view before the first record.
+pub(crate) fn view(dag: &Dag, resume: Option<&Resume>) -> RunView {
+    let name = DagName::new("sim").unwrap();
+    RunView {
+        group: GroupName::from(&name),
+        run: RunRef {
+            dag: name,
+            id: RunId::new("r1").unwrap(),
+        },
+        attempt: None,
+        number: 1,
+        status: RunStatus::NotStarted,
+        error: None,
+        lost: None,
+        stop: None,
+        timed_out: false,
+        kill_escalated: false,
+        stalled: false,
+        params: Vec::new(),
+        outputs: Vec::new(),
+        owner: 0,
+        trigger: Trigger::Manual,
+        created_at: Time(0),
+        started_at: None,
+        finished_at: None,
+        pid: None,
+        log_dir: "/log".to_owned(),
+        steps: carry_over(dag, resume),
+        handlers: dag
+            .handlers
+            .iter()
+            .map(|(handler, step)| (*handler, StepView::new(&step.name)))
+            .collect(),
+    }
+}
+
+impl History {
+    /// What the reference tells too.
+    pub(crate) fn summary(&self, dag: &Dag) -> Summary {
+        let ended = |record: &Record| match &record.fact {
+            Fact::NodeEnded {
+                node: Node::Handler(handler),
+                status,
+                ..
+            } => Some((*handler, *status)),
+            _ => None,
+        };
+        let Some(Fact::Ended { status, outputs, .. }) = self.records.last().map(|record| &record.fact) else {
+            panic!("the last record is not the end");
+        };
+        assert_eq!(self.steps.len(), dag.steps.len());
+        Summary {
+            status: *status,
+            steps: self
+                .steps
+                .iter()
+                .map(|step| (step.status, step.done_count, step.retry_count, step.tolerated))
+                .collect(),
+            handlers: self.records.iter().filter_map(ended).collect(),
+            outputs: outputs.clone(),
+        }
+    }
+}
