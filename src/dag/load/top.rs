@@ -253,8 +253,7 @@ fn worker_selector(report: &mut Report, entries: &[Entry]) {
         return;
     };
     match (entry.value.as_str().map(str::trim), entry.value.as_map()) {
-        (Some("local"), _) => {}
-        (None, Some([])) => {}
+        (Some("local"), _) | (None, Some([])) => {}
         (None, Some(_)) => report.error_hint(
             entry.key_at,
             "`worker_selector` is not supported by this version",
