@@ -7,6 +7,7 @@ pub mod diag;
 pub mod graph;
 pub mod load;
 pub mod params;
+pub mod pattern;
 pub mod project;
 pub mod types;
 pub mod words;

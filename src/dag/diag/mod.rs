@@ -169,7 +169,7 @@ impl Report {
     /// so many are checked at load; the others are when they are used.
     pub(in crate::dag) fn may_compile(&mut self) -> bool {
         self.patterns += 1;
-        self.patterns <= 200
+        self.patterns <= 50
     }
 
     /// How many errors there are.

@@ -128,8 +128,10 @@ pub(super) fn dag(document: &Node, naming: &Naming<'_>, report: &mut Report) -> 
         max_active_runs,
         schedule,
         scheduling,
+        // 0 is the default (seed-spec 9.2).
         hist_retention_days: value("hist_retention_days")
-            .and_then(|node| integer(report, "hist_retention_days", node)),
+            .and_then(|node| integer(report, "hist_retention_days", node))
+            .filter(|days| *days != 0),
         local_dags: Vec::new(),
         name: name?,
     })

@@ -97,10 +97,8 @@ fn errors_everywhere_are_bounded_and_quick() {
 #[test]
 fn costly_regular_expressions_are_bounded() {
     let mut text = "steps:\n  - command: x\n    continue_on:\n      output:\n".to_owned();
-    for _ in 0..2_000 {
-        text += "        - 're:((\\w{9}){9}){9}'\n";
-    }
-    quick("patterns", || try_load(&text).is_ok());
+    text += &"        - 're:('\n".repeat(2_000);
+    assert_eq!(errors(&text).len(), 50, "so many are compiled, and no more");
     let mut params = "params:\n".to_owned();
     for i in 0..1_001 {
         writeln!(params, "  - p{i}=1").expect("writes");
@@ -117,7 +115,7 @@ fn nonsense_of_ten_megabytes_is_refused_at_once() {
     for piece in ["a", "[", "- ", "\n", "\0", "a: &a\n", "ü"] {
         let text = piece.repeat(10 * 1024 * 1024 / piece.len());
         quick(piece, || {
-            assert!(errors(&text)[0].message.contains("at most 4 MiB"))
+            assert!(errors(&text)[0].message.contains("at most 4 MiB"));
         });
     }
 }

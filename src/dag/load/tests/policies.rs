@@ -218,3 +218,12 @@ fn defaults_fill_what_a_step_does_not_say() {
         "unknown key `timeout` in `defaults`",
     );
 }
+
+#[test]
+fn a_pattern_may_be_large_but_not_boundless() {
+    assert!(crate::dag::pattern::compile(r"^\w{1,64}$").is_ok());
+    assert!(
+        crate::dag::pattern::compile(r"((\w{99}){99}){99}").is_err_and(|cause| cause.contains("size limit"))
+    );
+    assert!(crate::dag::pattern::compile("a(").is_err_and(|cause| cause == "unclosed group"));
+}

@@ -279,5 +279,12 @@ fn a_step_without_anything_to_do_is_warned_of() {
             .iter()
             .any(|text| text.contains("does nothing"))
     );
-    assert!(warnings("steps: []\n").is_empty());
+    assert!(
+        warnings("steps:\n  - command:\n")
+            .iter()
+            .any(|text| text.contains("does nothing"))
+    );
+    assert!(warnings("steps: [x]\n").is_empty());
+    assert_eq!(hint("steps: {a: }\n"), "");
+    error("steps: {a: }\n", 1, 10, "a command or a map, not nothing");
 }
