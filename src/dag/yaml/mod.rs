@@ -17,6 +17,8 @@ use super::diag::Pos;
 pub(super) const DEPTH_MAX: usize = 64;
 /// Most nodes of a text, those that aliases repeat included.
 pub(super) const NODES_MAX: usize = 1_000_000;
+/// Most nodes that anchors keep and aliases repeat: few texts need any, and each one is a copy.
+pub(super) const COPIES_MAX: usize = 200_000;
 /// Most bytes of scalars of a text, those that aliases repeat included.
 pub(super) const TEXT_MAX: usize = 16 * 1024 * 1024;
 

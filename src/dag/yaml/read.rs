@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use super::text::{pos, printable_text};
-use super::{DEPTH_MAX, Entry, Kind, NODES_MAX, Node, Scalar, TEXT_MAX, Value, scalar};
+use super::{COPIES_MAX, DEPTH_MAX, Entry, Kind, NODES_MAX, Node, Scalar, TEXT_MAX, Value, scalar};
 use crate::dag::diag::{Pos, Report};
 
 /// Reads a text into its documents; those that are empty are left out. What is wrong goes to the report, and then
@@ -20,6 +20,7 @@ pub(in crate::dag) fn read(text: &[u8], file: u8, report: &mut Report) -> Option
         anchors: HashMap::new(),
         nodes: 0,
         text: 0,
+        copies: 0,
         documents: Vec::new(),
     };
     let mut parser = Parser::new_from_str(text);
@@ -82,6 +83,7 @@ struct Reader<'r> {
     anchors: HashMap<usize, Anchored>,
     nodes: usize,
     text: usize,
+    copies: usize,
     documents: Vec<Node>,
 }
 
@@ -132,13 +134,18 @@ impl Reader<'_> {
     fn charge(&mut self, at: Pos, nodes: usize, text: usize) -> Option<()> {
         self.nodes = self.nodes.saturating_add(nodes);
         self.text = self.text.saturating_add(text);
-        if self.nodes <= NODES_MAX && self.text <= TEXT_MAX {
+        if self.nodes <= NODES_MAX && self.text <= TEXT_MAX && self.copies <= COPIES_MAX {
             return Some(());
         }
-        let message =
-            format!("the text is too large once its aliases are expanded (over {NODES_MAX} values)");
+        let message = "the text is too large once its aliases are expanded";
         self.report.error(at, message);
         None
+    }
+
+    /// Charges for a copy, before it is made.
+    fn charge_copy(&mut self, at: Pos, nodes: usize, text: usize) -> Option<()> {
+        self.copies = self.copies.saturating_add(nodes);
+        self.charge(at, nodes, text)
     }
 
     fn begin(&mut self, at: Pos, anchor: usize, content: Content) -> Option<()> {
@@ -188,7 +195,7 @@ impl Reader<'_> {
             return None;
         };
         let (nodes, text) = (anchored.nodes, anchored.text);
-        self.charge(at, nodes, text)?;
+        self.charge_copy(at, nodes, text)?;
         let node = self.anchors.get(&id).map(|anchored| anchored.node.clone())?;
         self.done(node, 0, before)
     }
@@ -198,7 +205,7 @@ impl Reader<'_> {
         if anchor > 0 {
             let (nodes, text) = (self.nodes - before.0, self.text - before.1);
             // The kept copy costs memory as well.
-            self.charge(node.at, nodes, text)?;
+            self.charge_copy(node.at, nodes, text)?;
             self.anchors.insert(
                 anchor,
                 Anchored {
