@@ -8,6 +8,7 @@ pub mod eval;
 pub mod graph;
 pub mod load;
 pub mod params;
+pub mod pattern;
 pub mod project;
 pub mod types;
 pub mod words;

@@ -87,11 +87,11 @@ impl fmt::Display for Diagnostic {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::dag) struct Pos {
     /// Which text: its position in [`Report::files`].
-    pub file: u8,
+    pub(in crate::dag) file: u8,
     /// Line, from 1.
-    pub line: u32,
+    pub(in crate::dag) line: u32,
     /// Column, from 1, in characters.
-    pub column: u32,
+    pub(in crate::dag) column: u32,
 }
 
 /// Collects the diagnostics of one load.
@@ -101,11 +101,12 @@ pub(in crate::dag) struct Report {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     dropped: bool,
+    patterns: u32,
 }
 
 impl Report {
     /// A report on texts with these names.
-    pub fn new(files: Vec<String>) -> Self {
+    pub(in crate::dag) fn new(files: Vec<String>) -> Self {
         Self {
             files,
             ..Self::default()
@@ -133,37 +134,51 @@ impl Report {
     }
 
     /// Reports an error.
-    pub fn error(&mut self, at: Pos, message: impl Into<String>) {
+    pub(in crate::dag) fn error(&mut self, at: Pos, message: impl Into<String>) {
         self.push(Severity::Error, Some(at), message.into(), None);
     }
 
     /// Reports an error and its cure.
-    pub fn error_hint(&mut self, at: Pos, message: impl Into<String>, hint: impl Into<String>) {
+    pub(in crate::dag) fn error_hint(
+        &mut self,
+        at: Pos,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         self.push(Severity::Error, Some(at), message.into(), Some(hint.into()));
     }
 
     /// Reports an error that is in no text.
-    pub fn error_nowhere(&mut self, message: impl Into<String>) {
+    pub(in crate::dag) fn error_nowhere(&mut self, message: impl Into<String>) {
         self.push(Severity::Error, None, message.into(), None);
     }
 
     /// Reports something that does not prevent the DAG from being used.
-    pub fn warn(&mut self, at: Pos, message: impl Into<String>) {
+    pub(in crate::dag) fn warn(&mut self, at: Pos, message: impl Into<String>) {
         self.push(Severity::Warning, Some(at), message.into(), None);
     }
 
-    /// Whether further errors would be dropped: then nothing costly need be done to word them.
-    pub fn is_full(&self) -> bool {
-        self.errors.len() >= DIAGNOSTICS_MAX
+    /// Whether there is no room for one more error, which then need not be worded. The end will say that there was one.
+    pub(in crate::dag) fn is_full(&mut self) -> bool {
+        let full = self.errors.len() >= DIAGNOSTICS_MAX;
+        self.dropped |= full;
+        full
+    }
+
+    /// Whether one more regular expression may be compiled to check it. Compiling is the one costly check, so only
+    /// so many are checked at load; the others are when they are used.
+    pub(in crate::dag) fn may_compile(&mut self) -> bool {
+        self.patterns += 1;
+        self.patterns <= 50
     }
 
     /// How many errors there are.
-    pub fn error_count(&self) -> usize {
+    pub(in crate::dag) fn error_count(&self) -> usize {
         self.errors.len()
     }
 
     /// The warnings if there is no error, else the errors; in the order of the text.
-    pub fn finish(mut self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+    pub(in crate::dag) fn finish(mut self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
         let place = |d: &Diagnostic| (d.file != self.files.first().cloned(), d.line, d.column);
         if self.errors.is_empty() {
             self.warnings.sort_by_key(place);

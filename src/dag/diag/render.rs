@@ -1,7 +1,5 @@
 //! Diagnostics for people: message, place, the source line with a caret, hint.
 
-use std::fmt::Write as _;
-
 use super::{Diagnostic, Severity};
 
 /// Widest part of a source line that is shown, in characters.
@@ -22,28 +20,29 @@ pub fn render(diagnostics: &[Diagnostic], sources: &[(&str, &[u8])], colour: boo
             Severity::Error => ("error", paint("\x1b[1;31m")),
             Severity::Warning => ("warning", paint("\x1b[1;33m")),
         };
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            out,
-            "{hue}{word}{off}{bold}: {}{off}",
+        out.push_str(&format!(
+            "{hue}{word}{off}{bold}: {}{off}\n",
             printable(&diagnostic.message)
-        );
+        ));
         if let Some(file) = &diagnostic.file {
-            let _ = write!(out, "  {dim}-->{off} {}", printable(file));
+            out.push_str(&format!("  {dim}-->{off} {}", printable(file)));
             if let (Some(line), Some(column)) = (diagnostic.line, diagnostic.column) {
-                let _ = write!(out, ":{line}:{column}");
+                out.push_str(&format!(":{line}:{column}"));
                 let text = sources.iter().find(|(name, _)| name == file);
                 if let Some(source) = text.and_then(|(_, text)| source_line(text, line)) {
                     let (shown, caret) = window(&source, column);
                     let gutter = " ".repeat(line.to_string().len());
-                    let _ = write!(out, "\n{dim}{gutter} |{off}\n{dim}{line} |{off} {shown}");
-                    let _ = write!(out, "\n{dim}{gutter} |{off} {}{hue}^{off}", " ".repeat(caret));
+                    out.push_str(&format!("\n{dim}{gutter} |{off}\n{dim}{line} |{off} {shown}"));
+                    out.push_str(&format!(
+                        "\n{dim}{gutter} |{off} {}{hue}^{off}",
+                        " ".repeat(caret)
+                    ));
                 }
             }
             out.push('\n');
         }
         if let Some(hint) = &diagnostic.hint {
-            let _ = writeln!(out, "  {dim}={off} {bold}hint{off}: {}", printable(hint));
+            out.push_str(&format!("  {dim}={off} {bold}hint{off}: {}\n", printable(hint)));
         }
     }
     out

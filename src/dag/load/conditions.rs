@@ -42,9 +42,8 @@ fn condition(report: &mut Report, node: &Node) -> Option<Condition> {
                 given = true;
                 found = text(report, &entry.key, value).and_then(|_| nonblank(report, value));
             }
-            "expected" if value.is_null() => {}
+            "expected" | "negate" if value.is_null() => {}
             "expected" => expected = text(report, "expected", value).map(str::to_owned),
-            "negate" if value.is_null() => {}
             "negate" => negate = boolean(report, "negate", value).unwrap_or(false),
             key => {
                 let message = format!("unknown key `{}` in a precondition", entry.key);

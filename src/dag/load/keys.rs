@@ -17,7 +17,7 @@ pub(super) struct Keys<'a> {
 
 impl<'a> Keys<'a> {
     /// Only known keys.
-    pub const fn plain(what: &'a str, known: &'a [&'a str]) -> Self {
+    pub(super) const fn plain(what: &'a str, known: &'a [&'a str]) -> Self {
         Self {
             what,
             known,

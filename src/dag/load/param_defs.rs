@@ -6,7 +6,6 @@ use serde_json::Value as Json;
 
 use super::fields::{boolean, get, natural, scalar, text, wrong};
 use super::keys::{self, Keys};
-use super::policies::regex_syntax_check;
 use crate::dag::diag::{Pos, Report};
 use crate::dag::params::{check, text as syntax, typed};
 use crate::dag::types::{ParamDef, ParamKind, Params};
@@ -334,7 +333,9 @@ fn length(report: &mut Report, what: &str, node: &Node) -> Option<u64> {
 
 fn pattern(report: &mut Report, node: &Node) -> Option<String> {
     let pattern = text(report, "pattern", node)?;
-    if let Err(error) = regex_syntax_check(pattern) {
+    if report.may_compile()
+        && let Err(error) = crate::dag::pattern::compile(pattern)
+    {
         report.error(
             node.at,
             format!("{pattern:?} is not a regular expression: {error}"),

@@ -1,7 +1,8 @@
 //! What happens after a step ended: `continue_on`, `retry_policy`, `repeat_policy` (seed-spec 9.3, 9.7, 9.8).
 
 use super::fields::{boolean, get, integers, map, natural, text, texts, wrong};
-use crate::dag::diag::Report;
+use crate::dag::diag::{Pos, Report};
+use crate::dag::pattern;
 use crate::dag::types::{Condition, ContinueOn, Number, RepeatMode, RepeatPolicy, RetryPolicy};
 use crate::dag::yaml::{Entry, Kind, Node, Value};
 
@@ -54,25 +55,13 @@ pub(super) fn continue_on(report: &mut Report, node: &Node) -> Option<ContinueOn
 }
 
 /// A pattern that is complete as written must compile; one with a variable in it is known only later.
-fn check_pattern(report: &mut Report, pattern: &str, at: crate::dag::diag::Pos) {
+fn check_pattern(report: &mut Report, pattern: &str, at: Pos) {
     if let Some(pattern) = pattern.strip_prefix("re:")
         && !pattern.contains("${")
-        && let Err(error) = regex_syntax_check(pattern)
+        && report.may_compile()
+        && let Err(error) = pattern::compile(pattern)
     {
         report.error(at, format!("{pattern:?} is not a regular expression: {error}"));
-    }
-}
-
-/// Compiles a regular expression with a small budget and says in one line what is wrong with it.
-pub(super) fn regex_syntax_check(pattern: &str) -> Result<(), String> {
-    match regex::RegexBuilder::new(pattern).size_limit(1 << 20).build() {
-        Ok(_) => Ok(()),
-        // The last line of the error is the cause; those before show the pattern.
-        Err(error) => {
-            let text = error.to_string();
-            let cause = text.lines().last().unwrap_or_default();
-            Err(cause.trim().trim_start_matches("error: ").to_owned())
-        }
     }
 }
 

@@ -195,12 +195,12 @@ pub(super) fn step_body(report: &mut Report, node: &Node, context: &Context) -> 
         }
         Value::Scalar(_) => {
             let message = format!("a step must be a command or a map, not {}", node.describe());
-            let written = node.scalar_text().unwrap_or_default();
-            report.error_hint(
-                node.at,
-                message,
-                format!("put a command in quotes: \"{written}\""),
-            );
+            match node.scalar_text().filter(|text| !text.is_empty()) {
+                Some(text) => {
+                    report.error_hint(node.at, message, format!("put a command in quotes: \"{text}\""));
+                }
+                None => report.error(node.at, message),
+            }
             return None;
         }
         Value::List(_) => {
@@ -211,15 +211,10 @@ pub(super) fn step_body(report: &mut Report, node: &Node, context: &Context) -> 
     keys::check(report, entries, &keys::STEP);
     let action = action(report, entries);
     let draft = draft(report, node.at, entries, action, context);
-    if matches!(draft.step.action, Action::Nothing) && !has_action_key(entries) {
+    if draft.step.action == Action::Nothing {
         report.warn(node.at, "the step has no command and no script: it does nothing");
     }
     Some(draft)
-}
-
-fn has_action_key(entries: &[Entry]) -> bool {
-    let keys = ["command", "script", "call", "parallel", "routes"];
-    entries.iter().any(|entry| keys.contains(&entry.key.as_str()))
 }
 
 fn draft(report: &mut Report, at: Pos, entries: &[Entry], action: Action, context: &Context) -> Draft {

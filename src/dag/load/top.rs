@@ -128,8 +128,10 @@ pub(super) fn dag(document: &Node, naming: &Naming<'_>, report: &mut Report) -> 
         max_active_runs,
         schedule,
         scheduling,
+        // 0 is the default (seed-spec 9.2).
         hist_retention_days: value("hist_retention_days")
-            .and_then(|node| integer(report, "hist_retention_days", node)),
+            .and_then(|node| integer(report, "hist_retention_days", node))
+            .filter(|days| *days != 0),
         local_dags: Vec::new(),
         name: name?,
     })
@@ -253,8 +255,7 @@ fn worker_selector(report: &mut Report, entries: &[Entry]) {
         return;
     };
     match (entry.value.as_str().map(str::trim), entry.value.as_map()) {
-        (Some("local"), _) => {}
-        (None, Some([])) => {}
+        (Some("local"), _) | (None, Some([])) => {}
         (None, Some(_)) => report.error_hint(
             entry.key_at,
             "`worker_selector` is not supported by this version",

@@ -2,6 +2,7 @@
 
 use serde_json::{Number, Value};
 
+use crate::dag::pattern::compile;
 use crate::dag::types::{ParamDef, ParamKind};
 
 /// The value of a typed parameter in its plain form, if it satisfies the declaration.
@@ -51,8 +52,7 @@ pub fn check(def: &ParamDef, value: &str) -> Result<String, String> {
             ));
         }
         if let Some(pattern) = &def.pattern {
-            // It was compiled with the same budget when the DAG was loaded.
-            let regex = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build();
+            let regex = compile(pattern);
             if !regex.is_ok_and(|regex| regex.is_match(text)) {
                 return Err(format!(
                     "parameter {name:?} must match the pattern {pattern:?}, and {value:?} does not"

@@ -1,1 +1,240 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::dag::types::ParamKind;
+
+fn plain(defaults: &[(&str, &str)]) -> Params {
+    let defs = defaults
+        .iter()
+        .enumerate()
+        .map(|(place, (name, value))| ParamDef {
+            name: if name.is_empty() {
+                (place + 1).to_string()
+            } else {
+                (*name).to_owned()
+            },
+            positional: name.is_empty(),
+            default: Some((*value).to_owned()),
+            ..ParamDef::default()
+        });
+    Params {
+        defs: defs.collect(),
+        ..Params::default()
+    }
+}
+
+fn rich(defs: Vec<ParamDef>) -> Params {
+    Params {
+        defs,
+        typed: true,
+        json: None,
+    }
+}
+
+fn def(name: &str, kind: ParamKind) -> ParamDef {
+    ParamDef {
+        name: name.to_owned(),
+        kind,
+        ..ParamDef::default()
+    }
+}
+
+fn text(text: &str) -> ParamInput {
+    ParamInput {
+        text: Some(text.to_owned()),
+        args: Vec::new(),
+    }
+}
+
+fn words(words: &[&str]) -> ParamInput {
+    ParamInput {
+        text: Some("ignored=1".to_owned()),
+        args: words.iter().map(|w| (*w).to_owned()).collect(),
+    }
+}
+
+fn list(params: &Params, input: &ParamInput) -> Vec<String> {
+    let resolved = resolve(params, input).expect("accepted");
+    resolved
+        .list
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
+}
+
+fn refused(params: &Params, input: &ParamInput) -> String {
+    resolve(params, input).expect_err("refused")[0].message.clone()
+}
+
+#[test]
+fn given_values_replace_by_place_and_by_name() {
+    let params = plain(&[("", "p1"), ("A", "a"), ("", "p3")]);
+    assert_eq!(list(&params, &ParamInput::default()), ["1=p1", "A=a", "3=p3"]);
+    assert_eq!(list(&params, &text("x B=2")), ["1=x", "A=a", "3=p3", "B=2"]);
+    assert_eq!(
+        list(&params, &text("x y z")),
+        ["1=x", "A=y", "3=z"],
+        "a place keeps its name"
+    );
+    assert_eq!(
+        list(&params, &text("A=\"q r\" 1=s")),
+        ["1=s", "A=q r", "3=p3"],
+        "a stored positional one is found again"
+    );
+}
+
+#[test]
+fn too_many_positional_values_are_refused_if_any_is_declared() {
+    let params = plain(&[("", "p1")]);
+    assert!(refused(&params, &text("a b")).contains("too many"));
+    assert_eq!(
+        list(&params, &text("[\"a\", \"b\"]")),
+        ["1=a", "2=b"],
+        "JSON is not counted"
+    );
+    assert_eq!(list(&Params::default(), &text("a b")), ["1=a", "2=b"]);
+}
+
+#[test]
+fn words_are_literal_and_win_over_the_text() {
+    let params = plain(&[("A", "a"), ("B", "b")]);
+    assert_eq!(
+        list(&params, &words(&["A=x \"y\" $Z", "B="])),
+        ["A=x \"y\" $Z", "B="]
+    );
+    assert_eq!(
+        list(&params, &words(&["two words = one"])),
+        ["A=two words = one", "B=b"]
+    );
+}
+
+#[test]
+fn json_is_kept_as_it_was_given() {
+    let given = "{\"b\": 2, \"A\": \"x\", \"l\": [1, null]}";
+    let resolved = resolve(&plain(&[("A", "a")]), &text(given)).expect("accepted");
+    assert_eq!(resolved.json, given);
+    let expected = [("A", "x"), ("b", "2"), ("l", "[1,null]")];
+    assert_eq!(
+        resolved.list,
+        expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+    let merged = resolve(&plain(&[("A", "a")]), &text("B=1")).expect("accepted");
+    assert_eq!(merged.json, "{\"A\":\"a\",\"B\":\"1\"}");
+    let alone = resolve(&plain(&[("A", "a")]), &words(&["{\"A\": 5}"])).expect("accepted");
+    assert_eq!(
+        (alone.json.as_str(), alone.list[0].1.as_str()),
+        ("{\"A\": 5}", "5")
+    );
+}
+
+#[test]
+fn left_over_quotes_around_the_whole_are_dropped() {
+    assert_eq!(list(&Params::default(), &text("\"a b=c\"")), ["1=a", "b=c"]);
+    assert_eq!(list(&Params::default(), &text("\"a b\" \"c\"")), ["1=a b", "2=c"]);
+    assert!(refused(&Params::default(), &text("a=\"b")).contains("not closed"));
+}
+
+#[test]
+fn typed_values_are_coerced_and_checked() {
+    let mut count = def("count", ParamKind::Integer);
+    (count.minimum, count.maximum) = (Some(1.0), Some(5.0));
+    let mut region = def("region", ParamKind::String);
+    region.required = true;
+    region.choices = vec!["a".into(), "b".into()];
+    let params = rich(vec![
+        region,
+        count,
+        def("on", ParamKind::Boolean),
+        def("x", ParamKind::Number),
+    ]);
+    assert_eq!(
+        list(&params, &text("b 05 TRUE 1.50")),
+        ["region=b", "count=5", "on=true", "x=1.5"]
+    );
+    assert_eq!(
+        list(&params, &text("region=a")),
+        ["region=a"],
+        "what is not given and has no default is not there"
+    );
+    for (given, message) in [
+        ("", "\"region\" is required"),
+        ("c", "must be one of a, b"),
+        ("a 0", "at least 1"),
+        ("a 6", "at most 5"),
+        ("a x", "must be a whole number"),
+        ("a on=maybe", "`true` or `false`"),
+        ("a x=inf", "must be a number"),
+        ("a 1 true 2 3", "too many positional"),
+        ("[\"a\", 1, true, 2, 3]", "too many positional"),
+        ("a cuont=3", "no parameter \"cuont\""),
+    ] {
+        let found = refused(&params, &text(given));
+        assert!(found.contains(message), "{given}: {found}");
+    }
+    let errors = resolve(&params, &text("region=c count=9")).expect_err("refused");
+    assert_eq!(errors.len(), 2, "all are said at once");
+    let unknown = resolve(&params, &text("a cuont=3")).expect_err("refused");
+    assert!(
+        unknown[0]
+            .hint
+            .as_deref()
+            .is_some_and(|hint| hint.contains("`count`"))
+    );
+}
+
+#[test]
+fn lengths_count_characters_and_patterns_search() {
+    let mut def = def("p", ParamKind::String);
+    (def.min_length, def.max_length, def.pattern) = (Some(2), Some(3), Some("^ä".to_owned()));
+    assert_eq!(check(&def, "äöü"), Ok("äöü".to_owned()));
+    assert!(check(&def, "ä").is_err_and(|error| error.contains("at least 2")));
+    assert!(check(&def, "äöüß").is_err_and(|error| error.contains("at most 3")));
+    assert!(check(&def, "xyz").is_err_and(|error| error.contains("pattern")));
+}
+
+#[test]
+fn an_eval_waits_unless_its_value_is_given() {
+    let mut with_default = def("n", ParamKind::Integer);
+    (with_default.eval, with_default.default) = (Some("`nproc`".to_owned()), Some("2".to_owned()));
+    let mut without = def("dir", ParamKind::String);
+    without.eval = Some("$HOME".to_owned());
+    let params = rich(vec![without, with_default]);
+
+    let mut resolved = resolve(&params, &ParamInput::default()).expect("accepted");
+    assert_eq!(resolved.pending_eval, [0, 1]);
+    assert_eq!(resolved.known(&params), [("n".to_owned(), "2".to_owned())]);
+    resolved.settle(&params, Some("/root")).expect("fits");
+    assert!(resolved.clone().settle(&params, Some("many")).is_err());
+    resolved.settle(&params, None).expect("the default counts");
+    assert_eq!(resolved.json, "{\"dir\":\"/root\",\"n\":\"2\"}");
+    assert!(resolved.pending_eval.is_empty());
+
+    let given = resolve(&params, &text("dir=\"\"")).expect("accepted");
+    assert_eq!((given.list[0].1.as_str(), given.pending_eval), ("", vec![1]));
+    let mut failed = resolve(&params, &ParamInput::default()).expect("accepted");
+    assert!(failed.settle(&params, None).is_err(), "no value and no default");
+}
+
+#[test]
+fn the_defaults_of_a_dag_can_be_shown_without_values() {
+    let mut required = def("r", ParamKind::String);
+    required.required = true;
+    let resolved = defaults(&rich(vec![required]));
+    assert_eq!((resolved.list.len(), resolved.json.as_str()), (0, "{}"));
+}
+
+proptest! {
+    #[test]
+    fn a_quoted_value_is_read_back(value in any::<String>()) {
+        let written = format!("a={}", text::quote(&value));
+        let parsed = text::parse(&written).expect("parses");
+        prop_assert_eq!(parsed.pairs, vec![(Some("a".to_owned()), value)]);
+    }
+
+    #[test]
+    fn texts_never_panic(written in "[ab=\"'`\\\\ \n{}\\[\\]:,1]{0,40}") {
+        if let Err(errors) = resolve(&plain(&[("a", "1"), ("", "2")]), &text(&written)) {
+            prop_assert!(!errors.is_empty());
+        }
+    }
+}

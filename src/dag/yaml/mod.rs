@@ -7,6 +7,7 @@ mod read;
 mod scalar;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub(super) use read::read;
 
@@ -16,6 +17,8 @@ use super::diag::Pos;
 pub(super) const DEPTH_MAX: usize = 64;
 /// Most nodes of a text, those that aliases repeat included.
 pub(super) const NODES_MAX: usize = 1_000_000;
+/// Most nodes that anchors keep and aliases repeat: few texts need any, and each one is a copy.
+pub(super) const COPIES_MAX: usize = 200_000;
 /// Most bytes of scalars of a text, those that aliases repeat included.
 pub(super) const TEXT_MAX: usize = 16 * 1024 * 1024;
 
@@ -61,12 +64,12 @@ pub(super) struct Node {
 
 impl Node {
     /// Whether it is null: written so, or nothing at all.
-    pub fn is_null(&self) -> bool {
+    pub(in crate::dag) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar(scalar) if scalar.kind == Kind::Null)
     }
 
     /// The text, if it is a string.
-    pub fn as_str(&self) -> Option<&str> {
+    pub(in crate::dag) fn as_str(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar(scalar) if scalar.kind == Kind::Str => Some(&scalar.text),
             _ => None,
@@ -74,7 +77,7 @@ impl Node {
     }
 
     /// The text of a scalar of any kind as it was written; null is empty.
-    pub fn scalar_text(&self) -> Option<&str> {
+    pub(in crate::dag) fn scalar_text(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar(scalar) => Some(&scalar.text),
             _ => None,
@@ -82,7 +85,7 @@ impl Node {
     }
 
     /// The entries, if it is a map.
-    pub fn as_map(&self) -> Option<&[Entry]> {
+    pub(in crate::dag) fn as_map(&self) -> Option<&[Entry]> {
         match &self.value {
             Value::Map(entries) => Some(entries),
             _ => None,
@@ -90,7 +93,7 @@ impl Node {
     }
 
     /// The items, if it is a list.
-    pub fn as_list(&self) -> Option<&[Self]> {
+    pub(in crate::dag) fn as_list(&self) -> Option<&[Self]> {
         match &self.value {
             Value::List(items) => Some(items),
             _ => None,
@@ -98,7 +101,7 @@ impl Node {
     }
 
     /// What it is, for a message: `a list`, `the number 5`.
-    pub fn describe(&self) -> String {
+    pub(in crate::dag) fn describe(&self) -> String {
         match &self.value {
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a map".to_owned(),

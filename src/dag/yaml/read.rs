@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
-use super::{DEPTH_MAX, Entry, Kind, NODES_MAX, Node, Scalar, TEXT_MAX, Value, scalar};
+use super::text::{pos, printable_text};
+use super::{COPIES_MAX, DEPTH_MAX, Entry, Kind, NODES_MAX, Node, Scalar, TEXT_MAX, Value, scalar};
 use crate::dag::diag::{Pos, Report};
-use crate::model::limits::DAG_SOURCE_MAX;
 
 /// Reads a text into its documents; those that are empty are left out. What is wrong goes to the report, and then
 /// nothing comes back: after a syntax error the rest of a YAML text has no certain meaning.
@@ -20,6 +20,7 @@ pub(in crate::dag) fn read(text: &[u8], file: u8, report: &mut Report) -> Option
         anchors: HashMap::new(),
         nodes: 0,
         text: 0,
+        copies: 0,
         documents: Vec::new(),
     };
     let mut parser = Parser::new_from_str(text);
@@ -36,83 +37,6 @@ pub(in crate::dag) fn read(text: &[u8], file: u8, report: &mut Report) -> Option
     }
     let documents = reader.documents;
     (report.error_count() == errors).then_some(documents)
-}
-
-fn pos(file: u8, line: usize, column: usize) -> Pos {
-    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    Pos {
-        file,
-        line: number(line.max(1)),
-        column: number(column),
-    }
-}
-
-/// The place of a byte offset that is on a character boundary of the valid part of the text.
-fn place(text: &[u8], offset: usize, file: u8) -> Pos {
-    let before = String::from_utf8_lossy(text.get(..offset).unwrap_or_default());
-    let unified = before.replace("\r\n", "\n");
-    let mut line = 1;
-    let mut column = 1;
-    for c in unified.chars() {
-        if matches!(c, '\n' | '\r') {
-            line += 1;
-            column = 1;
-        } else {
-            column += 1;
-        }
-    }
-    pos(file, line, column)
-}
-
-/// The text if it is one: not too large, UTF-8, without control characters. A byte order mark is skipped.
-fn printable_text<'a>(bytes: &'a [u8], file: u8, report: &mut Report) -> Option<&'a str> {
-    let start = pos(file, 1, 1);
-    if bytes.len() > DAG_SOURCE_MAX {
-        let mib = DAG_SOURCE_MAX / (1024 * 1024);
-        report.error(
-            start,
-            format!(
-                "the file is {} bytes long; at most {mib} MiB are allowed",
-                bytes.len()
-            ),
-        );
-        return None;
-    }
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        report.error_hint(start, "the file is UTF-16, not UTF-8", "save it as UTF-8");
-        return None;
-    }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let offset = error.valid_up_to();
-            let byte = bytes.get(offset).copied().unwrap_or_default();
-            let at = place(bytes, offset, file);
-            report.error_hint(
-                at,
-                format!("byte 0x{byte:02x} is not UTF-8"),
-                "save the file as UTF-8",
-            );
-            return None;
-        }
-    };
-    // YAML 1.2, production 1 (c-printable).
-    let bad = |c: char| {
-        let control = c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
-        control || matches!(c, '\u{fffe}' | '\u{ffff}')
-    };
-    if let Some((offset, c)) = text.char_indices().find(|(_, c)| bad(*c)) {
-        let at = place(bytes, offset, file);
-        let code = u32::from(c);
-        report.error_hint(
-            at,
-            format!("the character U+{code:04X} is not allowed in YAML"),
-            format!("write it in double quotes as \"\\u{code:04x}\""),
-        );
-        return None;
-    }
-    Some(text)
 }
 
 fn syntax_error(text: &str, at: Pos, info: &str, report: &mut Report) {
@@ -159,6 +83,7 @@ struct Reader<'r> {
     anchors: HashMap<usize, Anchored>,
     nodes: usize,
     text: usize,
+    copies: usize,
     documents: Vec<Node>,
 }
 
@@ -209,13 +134,18 @@ impl Reader<'_> {
     fn charge(&mut self, at: Pos, nodes: usize, text: usize) -> Option<()> {
         self.nodes = self.nodes.saturating_add(nodes);
         self.text = self.text.saturating_add(text);
-        if self.nodes <= NODES_MAX && self.text <= TEXT_MAX {
+        if self.nodes <= NODES_MAX && self.text <= TEXT_MAX && self.copies <= COPIES_MAX {
             return Some(());
         }
-        let message =
-            format!("the text is too large once its aliases are expanded (over {NODES_MAX} values)");
+        let message = "the text is too large once its aliases are expanded";
         self.report.error(at, message);
         None
+    }
+
+    /// Charges for a copy, before it is made.
+    fn charge_copy(&mut self, at: Pos, nodes: usize, text: usize) -> Option<()> {
+        self.copies = self.copies.saturating_add(nodes);
+        self.charge(at, nodes, text)
     }
 
     fn begin(&mut self, at: Pos, anchor: usize, content: Content) -> Option<()> {
@@ -265,7 +195,7 @@ impl Reader<'_> {
             return None;
         };
         let (nodes, text) = (anchored.nodes, anchored.text);
-        self.charge(at, nodes, text)?;
+        self.charge_copy(at, nodes, text)?;
         let node = self.anchors.get(&id).map(|anchored| anchored.node.clone())?;
         self.done(node, 0, before)
     }
@@ -275,7 +205,7 @@ impl Reader<'_> {
         if anchor > 0 {
             let (nodes, text) = (self.nodes - before.0, self.text - before.1);
             // The kept copy costs memory as well.
-            self.charge(node.at, nodes, text)?;
+            self.charge_copy(node.at, nodes, text)?;
             self.anchors.insert(
                 anchor,
                 Anchored {
@@ -378,9 +308,11 @@ impl Reader<'_> {
             None => Kind::Str,
             Some(tag) if tag.is_yaml_core_schema() => match (tag.suffix.as_str(), resolved) {
                 ("str", _) => Kind::Str,
-                ("null", Kind::Null) | ("bool", Kind::Bool(_)) | ("int", Kind::Int(_)) => resolved,
+                ("null", Kind::Null)
+                | ("bool", Kind::Bool(_))
+                | ("int", Kind::Int(_))
+                | ("float", Kind::Float(_)) => resolved,
                 ("float", Kind::Int(value)) => Kind::Float(value as f64),
-                ("float", Kind::Float(_)) => resolved,
                 (kind, _) => {
                     self.report
                         .error(at, format!("{text:?} is not what the tag !!{kind} says"));
