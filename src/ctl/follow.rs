@@ -125,7 +125,7 @@ pub(super) fn follow(
         view,
         interrupts: Interrupts::default(),
     }
-    .to_end()
+    .run()
 }
 
 fn begin(session: &mut Session, selector: &Selector) -> Result<Box<RunView>, ClientError> {
@@ -147,7 +147,7 @@ struct Following<'a> {
 }
 
 impl Following<'_> {
-    fn to_end(mut self) -> Result<Ended, Failure> {
+    fn run(mut self) -> Result<Ended, Failure> {
         loop {
             let leave = match self.step() {
                 Ok(Some(ended)) => return Ok(self.end(ended)),

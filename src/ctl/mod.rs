@@ -14,6 +14,7 @@ mod embedded;
 pub mod exit;
 mod failure;
 mod follow;
+mod local;
 mod out;
 mod place;
 mod render;
@@ -88,6 +89,8 @@ fn dispatch(verb: Verb, call: &mut Call) -> Result<Exit, Failure> {
         Verb::Logs(args) => verbs::logs::run(&args, call),
         Verb::History(args) => verbs::history::run(&args, call),
         Verb::Wait(args) => verbs::wait::run(&args, call),
+        Verb::Validate(args) => verbs::validate::run(&args, call),
+        Verb::DryRun(args) => verbs::dry_run::run(&args, call),
         Verb::Why(args) => verbs::why::run(&args, call),
         Verb::Doctor(args) => verbs::doctor::run(&args, call),
         Verb::Reload(args) => verbs::reload::run(&args, call),

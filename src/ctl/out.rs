@@ -16,6 +16,7 @@ pub(super) struct Out {
     stdout: Box<dyn Write>,
     stderr: Box<dyn Write>,
     colours: bool,
+    error_colours: bool,
     broken: Option<io::ErrorKind>,
     /// Whether the answer is to be one JSON object.
     pub(super) json: bool,
@@ -47,6 +48,7 @@ impl Out {
         });
         Self {
             colours: AutoStream::choice(&stdout) != ColorChoice::Never,
+            error_colours: AutoStream::choice(&io::stderr()) != ColorChoice::Never,
             stdout: Box::new(stdout),
             stderr: Box::new(io::stderr()),
             broken: None,
@@ -64,6 +66,7 @@ impl Out {
             stdout: Box::new(stdout),
             stderr: Box::new(stderr),
             colours: false,
+            error_colours: false,
             broken: None,
             json,
             terminal: None,
@@ -133,6 +136,20 @@ impl Out {
         drop(
             self.stderr
                 .write_all(line.as_bytes())
+                .and_then(|()| self.stderr.flush()),
+        );
+    }
+
+    /// Writes diagnostics of a DAG, rendered with colours, to standard error.
+    pub(super) fn diagnostics(&mut self, text: &str) {
+        let text = if self.error_colours {
+            text.to_owned()
+        } else {
+            strip_str(text).to_string()
+        };
+        drop(
+            self.stderr
+                .write_all(text.as_bytes())
                 .and_then(|()| self.stderr.flush()),
         );
     }
