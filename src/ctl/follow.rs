@@ -9,7 +9,7 @@ use super::client::ClientError;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::out::Out;
-use super::render::{json, problem, progress::Progress};
+use super::render::{json, progress::Progress};
 use super::session::Session;
 use super::signals::{self, Caught, Signals};
 use crate::model::view::RunView;
@@ -28,7 +28,7 @@ pub(super) enum Ended {
     /// The run is at its end.
     Over(Box<RunView>),
     /// The user left it running.
-    Detached(Box<RunView>),
+    Detached,
 }
 
 /// The present, for elapsed times.
@@ -114,7 +114,15 @@ pub(super) fn follow(
     progress: &mut Progress,
     out: &mut Out,
 ) -> Result<Ended, Failure> {
-    let view = begin(session, selector)?;
+    let view = match begin(session, selector) {
+        Err(error) if error.is_gone() && !session.owns_daemon() => {
+            find_again(session, selector, signals, error, out)?
+        }
+        other => Some(other?),
+    };
+    let Some(view) = view else {
+        return Ok(Ended::Detached);
+    };
     let selector = exactly(&view.run);
     Following {
         session,
@@ -149,30 +157,34 @@ struct Following<'a> {
 impl Following<'_> {
     fn run(mut self) -> Result<Ended, Failure> {
         loop {
-            let leave = match self.step() {
-                Ok(Some(ended)) => return Ok(self.end(ended)),
-                Ok(None) => false,
-                Err(error) if error.is_gone() && !self.session.owns_daemon() => self.reconnect(error)?,
+            match self.step() {
+                Ok(Some(over)) => {
+                    let picture = self.progress.finish(&self.view, now(), self.out.terminal);
+                    self.out.draw(&picture);
+                    return Ok(if over {
+                        Ended::Over(self.view)
+                    } else {
+                        Ended::Detached
+                    });
+                }
+                Ok(None) => {}
+                Err(error) if error.is_gone() && !self.session.owns_daemon() => {
+                    self.progress.let_go();
+                    match find_again(self.session, &self.selector, self.signals, error, self.out)? {
+                        Some(view) => self.view = view,
+                        None => return Ok(Ended::Detached),
+                    }
+                }
                 Err(error) => return Err(error.into()),
-            };
-            if leave {
-                return Ok(Ended::Detached(self.view));
             }
-        }
-    }
-
-    fn end(self, over: bool) -> Ended {
-        let picture = self.progress.finish(&self.view, now(), self.out.terminal);
-        self.out.draw(&picture);
-        if over {
-            Ended::Over(self.view)
-        } else {
-            Ended::Detached(self.view)
         }
     }
 
     /// Takes what has come, draws, waits for more. Some(true) when the run is over, Some(false) when it is left.
     fn step(&mut self) -> Result<Option<bool>, ClientError> {
+        if self.progress.tells_each_change() {
+            self.draw();
+        }
         while let Some(response) = self.session.client.buffered()? {
             match response {
                 Response::Update(update) => update.apply_to(&mut self.view),
@@ -180,12 +192,12 @@ impl Following<'_> {
                 Response::Done => return Ok(Some(true)),
                 _ => return Err(ClientError::Unexpected),
             }
+            // Changes that come together are each told on their line, but drawn once.
+            if self.progress.tells_each_change() {
+                self.draw();
+            }
         }
-        // A drawing would overwrite the question.
-        if !self.interrupts.asking {
-            let picture = self.progress.update(&self.view, now(), self.out.terminal);
-            self.out.draw(&picture);
-        }
+        self.draw();
         let stdin = io::stdin();
         let mut descriptors = vec![self.session.client.as_fd()];
         if self.interrupts.asking {
@@ -215,6 +227,14 @@ impl Following<'_> {
         Ok(None)
     }
 
+    fn draw(&mut self) {
+        // A drawing would overwrite the question.
+        if !self.interrupts.asking {
+            let picture = self.progress.update(&self.view, now(), self.out.terminal);
+            self.out.draw(&picture);
+        }
+    }
+
     /// Does it. True if the run is to be left.
     fn act(&mut self, action: Action) -> bool {
         match action {
@@ -224,7 +244,14 @@ impl Following<'_> {
                 self.out
                     .raw(b"\nStop the run (s), detach and let it go on (d), or continue (Enter)? ");
             }
-            Action::Stop { interrupted } => self.stop(interrupted),
+            Action::Stop { interrupted } => {
+                if interrupted && self.out.can_ask {
+                    // The cursor stands behind the question, or behind the terminal's `^C`.
+                    self.progress.let_go();
+                    self.out.raw(b"\n");
+                }
+                self.stop(interrupted);
+            }
             Action::Patience => {
                 self.progress.let_go();
                 self.out
@@ -250,39 +277,34 @@ impl Following<'_> {
             Err(error) => self.out.note(&format!("cannot stop the run: {error}")),
         }
     }
+}
 
-    /// Finds the daemon again: it may be restarted while its attempts go on. True if the user left meanwhile.
-    fn reconnect(&mut self, mut error: ClientError) -> Result<bool, Failure> {
-        self.progress.let_go();
-        self.out.note(&format!(
-            "{error}; waiting for the daemon to come back, the run goes on"
-        ));
-        let descriptors: Vec<_> = self
-            .signals
-            .iter()
-            .flat_map(|signals| signals.descriptors())
-            .collect();
-        for _ in 0..RECONNECT_TRIES {
-            signals::wait(&descriptors, Some(RECONNECT_MS))
-                .map_err(|error| Failure::system("cannot wait", &error))?;
-            if self.signals.is_some_and(|signals| !signals.take().is_empty()) {
-                return Ok(true);
-            }
-            let again = self
-                .session
-                .reconnect()
-                .and_then(|()| begin(self.session, &self.selector));
-            match again {
-                Ok(view) => {
-                    self.view = view;
-                    return Ok(false);
-                }
-                Err(failed) if failed.is_gone() => error = failed,
-                Err(failed) => return Err(failed.into()),
-            }
+/// Finds the daemon again and follows on: it may be restarted while its attempts go on. None if the user left
+/// meanwhile.
+fn find_again(
+    session: &mut Session,
+    selector: &Selector,
+    signals: Option<&Signals>,
+    mut error: ClientError,
+    out: &mut Out,
+) -> Result<Option<Box<RunView>>, Failure> {
+    out.note(&format!(
+        "{error}; waiting for the daemon to come back, the run goes on"
+    ));
+    let descriptors: Vec<_> = signals.iter().flat_map(|signals| signals.descriptors()).collect();
+    for _ in 0..RECONNECT_TRIES {
+        signals::wait(&descriptors, Some(RECONNECT_MS))
+            .map_err(|error| Failure::system("cannot wait", &error))?;
+        if signals.is_some_and(|signals| !signals.take().is_empty()) {
+            return Ok(None);
         }
-        Err(error.into())
+        match session.reconnect().and_then(|()| begin(session, selector)) {
+            Ok(view) => return Ok(Some(view)),
+            Err(failed) if failed.is_gone() => error = failed,
+            Err(failed) => return Err(failed.into()),
+        }
     }
+    Err(error.into())
 }
 
 /// Follows a run that this call started and answers with its outcome; with `detach`, answers at once. Leaves the
@@ -295,7 +317,7 @@ pub(super) fn answer(
     out: &mut Out,
 ) -> Result<Exit, Failure> {
     for warning in warnings {
-        out.note(&format!("warning: {}", problem(warning)));
+        out.warning(warning);
     }
     if detach {
         tell_started(run, warnings, out);
@@ -310,7 +332,7 @@ pub(super) fn answer(
             session.finish(Some(run), Some(signals), out);
             Ok(Exit::of_run(&view))
         }
-        Ok(Ended::Detached(_)) => {
+        Ok(Ended::Detached) => {
             tell_started(run, warnings, out);
             Ok(Exit::Ok)
         }

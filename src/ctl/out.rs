@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use super::failure::Failure;
 use super::render::escape::{escape, json_text};
 use super::render::progress::Picture;
+use crate::wire::control::Problem;
 
 /// The two outputs of a call.
 pub(super) struct Out {
@@ -24,7 +25,7 @@ pub(super) struct Out {
     pub(super) terminal: Option<(u16, u16)>,
     /// Whether that terminal can move its cursor.
     pub(super) can_draw: bool,
-    /// Whether standard input is a terminal too, so that a question can be answered.
+    /// Whether standard input is a terminal too, so that a question can be put and answered.
     pub(super) can_ask: bool,
 }
 
@@ -55,7 +56,7 @@ impl Out {
             json,
             terminal,
             can_draw: terminal.is_some() && std::env::var_os("TERM").is_some_and(|term| term != "dumb"),
-            can_ask: terminal.is_some() && io::stdin().is_terminal(),
+            can_ask: !json && terminal.is_some() && io::stdin().is_terminal(),
         }
     }
 
@@ -138,6 +139,12 @@ impl Out {
                 .write_all(line.as_bytes())
                 .and_then(|()| self.stderr.flush()),
         );
+    }
+
+    /// Tells something that deserves a look, with its place in the DAG file.
+    pub(super) fn warning(&mut self, warning: &Problem) {
+        let text = super::render::problem(warning);
+        self.diagnostics(&format!("proctorctl: warning: {text}\n"));
     }
 
     /// Writes diagnostics of a DAG, rendered with colours, to standard error.

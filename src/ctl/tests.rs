@@ -349,6 +349,72 @@ fn a_reader_that_goes_away_does_not_end_the_run() {
 }
 
 #[test]
+fn a_daemon_that_restarts_is_found_again() {
+    let broken = std::sync::atomic::AtomicBool::new(false);
+    let answers = accepts(ended(RunStatus::Succeeded));
+    let server = Server::start(move |request| match request {
+        Request::Follow(_) if !broken.swap(true, std::sync::atomic::Ordering::SeqCst) => Vec::new(),
+        request => answers(request),
+    });
+    let answer = call(server.root(), &["wait", "hello"]);
+    assert_eq!(answer.exit, Exit::Ok, "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("waiting for the daemon to come back"),
+        "{}",
+        answer.stderr
+    );
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_no_answer() {
+    let server = Server::start(|_| Vec::new());
+    for verb in ["ps", "history", "doctor", "reload"] {
+        let answer = call(server.root(), &[verb, "--json"]);
+        assert_eq!(answer.exit, Exit::Unreachable, "{verb}");
+        assert_eq!(
+            answer.json()["error"],
+            "the daemon closed the connection before its answer was complete"
+        );
+    }
+    let wrong = Server::start(|_| vec![Response::Done]);
+    for verb in ["ps", "history", "doctor", "reload"] {
+        assert_eq!(call(wrong.root(), &[verb]).exit, Exit::Bug, "{verb}");
+    }
+}
+
+#[test]
+fn validate_and_dry_run_need_no_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dag_file(dir.path());
+    let answer = call(dir.path(), &["validate", "--json", &file]);
+    assert_eq!((answer.exit, &answer.json()["valid"]), (Exit::Ok, &json!(true)));
+    assert_eq!(answer.json()["dag"]["name"], "hello");
+    let answer = call(dir.path(), &["validate", &file]);
+    assert_eq!(answer.stdout, format!("{file}: valid, hello with 1 step\n"));
+    let answer = call(dir.path(), &["dry-run", "--json", &file, "--", "K=V"]);
+    assert_eq!(
+        (answer.exit, &answer.json()["params"]),
+        (Exit::Ok, &json!(["K=V"]))
+    );
+    assert_eq!(answer.json()["steps"][0]["depends"], json!([]));
+    std::fs::write(&file, "steps:\n  - comand: x\n").unwrap();
+    let answer = call(dir.path(), &["validate", "--json", &file]);
+    assert_eq!(answer.exit, Exit::Negative);
+    let error = &answer.json()["errors"][0];
+    assert_eq!((&error["file"], &error["line"]), (&json!(file), &json!(2)));
+    let answer = call(dir.path(), &["validate", &file]);
+    assert!(
+        answer.stderr.contains("comand") && !answer.stderr.contains('\x1b'),
+        "{}",
+        answer.stderr
+    );
+    let answer = call(dir.path(), &["dry-run", "--json", &file]);
+    assert_eq!(answer.exit, Exit::Usage);
+    assert!(answer.json()["error"].is_string());
+}
+
+#[test]
 fn the_command_line_is_consistent() {
     use clap::CommandFactory;
     Cli::command().debug_assert();
