@@ -8,10 +8,11 @@ use std::os::fd::AsFd;
 use super::client::ClientError;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::interrupts::{Action, Interrupts};
 use super::out::Out;
 use super::render::{json, progress::Progress};
 use super::session::Session;
-use super::signals::{self, Caught, Signals};
+use super::signals::{self, Signals};
 use crate::model::view::RunView;
 use crate::model::{RunRef, Time};
 use crate::sys::clock;
@@ -41,68 +42,6 @@ pub(super) fn exactly(run: &RunRef) -> Selector {
     Selector {
         dag: run.dag.clone(),
         run: Some(run.id.clone()),
-    }
-}
-
-/// What the user's signals and answers ask for. Pure, so that every path can be tested.
-#[derive(Debug, Default)]
-pub(super) struct Interrupts {
-    asking: bool,
-    stopping: bool,
-    insisted: bool,
-}
-
-/// What is to be done about a signal or an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
-    /// Nothing more than is done already.
-    Nothing,
-    /// Ask whether to stop or to detach.
-    Ask,
-    /// Send the stop request. `interrupted`: it is a signal's doing, to which `signal_on_stop` does not apply.
-    Stop {
-        /// Goes into the request.
-        interrupted: bool,
-    },
-    /// Tell that the run is being stopped, and what one more Ctrl-C does.
-    Patience,
-    /// Leave the run to itself.
-    Leave,
-}
-
-impl Interrupts {
-    /// A signal came. `can_ask`: somebody at a terminal can answer.
-    pub(super) fn signal(&mut self, caught: Caught, can_ask: bool) -> Action {
-        if self.stopping {
-            return match caught {
-                Caught::Terminate => Action::Nothing,
-                Caught::Interrupt if self.insisted => Action::Leave,
-                Caught::Interrupt => {
-                    self.insisted = true;
-                    Action::Patience
-                }
-            };
-        }
-        if caught == Caught::Interrupt && can_ask && !self.asking {
-            self.asking = true;
-            return Action::Ask;
-        }
-        self.asking = false;
-        self.stopping = true;
-        Action::Stop { interrupted: true }
-    }
-
-    /// The user answered the question; the end of the input counts as an empty answer.
-    pub(super) fn answer(&mut self, text: &str) -> Action {
-        self.asking = false;
-        match text.trim().to_ascii_lowercase().as_str() {
-            "s" | "stop" => {
-                self.stopping = true;
-                Action::Stop { interrupted: false }
-            }
-            "d" | "detach" => Action::Leave,
-            _ => Action::Nothing,
-        }
     }
 }
 
@@ -200,13 +139,16 @@ impl Following<'_> {
         self.draw();
         let stdin = io::stdin();
         let mut descriptors = vec![self.session.client.as_fd()];
-        if self.interrupts.asking {
+        if self.interrupts.is_asking() {
             descriptors.push(stdin.as_fd());
         }
         descriptors.extend(self.signals.iter().flat_map(|signals| signals.descriptors()));
-        let redraw = self.progress.redraw_after().filter(|_| !self.interrupts.asking);
+        let redraw = self
+            .progress
+            .redraw_after()
+            .filter(|_| !self.interrupts.is_asking());
         let ready = signals::wait(&descriptors, redraw)?;
-        let answered = self.interrupts.asking && ready.get(1) == Some(&true);
+        let answered = self.interrupts.is_asking() && ready.get(1) == Some(&true);
         if ready.first() == Some(&true) {
             self.session.client.fill()?;
         }
@@ -216,7 +158,7 @@ impl Following<'_> {
                 return Ok(Some(false));
             }
         }
-        if answered && self.interrupts.asking {
+        if answered && self.interrupts.is_asking() {
             let mut text = String::new();
             stdin.read_line(&mut text)?;
             let action = self.interrupts.answer(&text);
@@ -229,7 +171,7 @@ impl Following<'_> {
 
     fn draw(&mut self) {
         // A drawing would overwrite the question.
-        if !self.interrupts.asking {
+        if !self.interrupts.is_asking() {
             let picture = self.progress.update(&self.view, now(), self.out.terminal);
             self.out.draw(&picture);
         }
@@ -345,51 +287,5 @@ fn tell_started(run: &RunRef, warnings: &[Problem], out: &mut Out) {
         out.object(&json::accepted(run, warnings));
     } else {
         out.line(&run.to_string());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use Caught::{Interrupt, Terminate};
-
-    #[test]
-    fn at_a_terminal_ctrl_c_asks_and_a_second_one_stops() {
-        let mut state = Interrupts::default();
-        assert_eq!(state.signal(Interrupt, true), Action::Ask);
-        assert_eq!(state.signal(Interrupt, true), Action::Stop { interrupted: true });
-        assert_eq!(state.signal(Interrupt, true), Action::Patience);
-        assert_eq!(state.signal(Interrupt, true), Action::Leave);
-    }
-
-    #[test]
-    fn the_question_has_three_answers() {
-        let answer = |text| {
-            let mut state = Interrupts::default();
-            assert_eq!(state.signal(Interrupt, true), Action::Ask);
-            let action = state.answer(text);
-            assert!(!state.asking);
-            action
-        };
-        assert_eq!(answer("s\n"), Action::Stop { interrupted: false });
-        assert_eq!(answer("Detach\n"), Action::Leave);
-        assert_eq!(answer("\n"), Action::Nothing);
-        assert_eq!(answer(""), Action::Nothing);
-    }
-
-    #[test]
-    fn without_a_terminal_signals_stop_at_once_and_once() {
-        for signal in [Interrupt, Terminate] {
-            let mut state = Interrupts::default();
-            assert_eq!(state.signal(signal, false), Action::Stop { interrupted: true });
-            assert_eq!(state.signal(Terminate, false), Action::Nothing);
-            assert_eq!(state.signal(Terminate, false), Action::Nothing);
-        }
-        let mut state = Interrupts::default();
-        assert_eq!(
-            state.signal(Terminate, true),
-            Action::Stop { interrupted: true },
-            "a script asks no questions"
-        );
     }
 }

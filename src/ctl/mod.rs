@@ -14,6 +14,7 @@ mod embedded;
 pub mod exit;
 mod failure;
 mod follow;
+mod interrupts;
 mod local;
 mod out;
 mod place;
