@@ -1,8 +1,8 @@
 //! The client, `proctorctl`: how people and scripts talk to the daemon.
 //!
-//! [`main`] reads the command line ([`cli`]), finds the daemon that is meant ([`place`]), and gives the call to its
-//! verb, one file each under [`verbs`]. A verb opens a [`session`], asks, and hands what it got to a renderer under
-//! [`render`]: a table, a tree, or with `--json` exactly one JSON object. How the call ends is one table in [`exit`].
+//! [`main`] reads the command line (`cli`), finds the daemon that is meant (`place`), and gives the call to its
+//! verb, one file each under `verbs`. A verb opens a `session`, asks, and hands what it got to a renderer under
+//! `render`: a table, a tree, or with `--json` exactly one JSON object. How the call ends is one table in [`exit`].
 //!
 //! It owns nothing: it never reads or writes what the daemon keeps, and it may do only what the daemon allows its
 //! user. The two things it opens itself, DAG files and step logs, it opens with the user's own rights. There is one
