@@ -64,6 +64,10 @@ pub(super) enum Verb {
     History(verbs::history::Args),
     /// Wait for the end of a run; the exit status tells its outcome
     Wait(verbs::wait::Args),
+    /// Check a DAG file, here and without running anything
+    Validate(verbs::validate::Args),
+    /// Show what a run of a DAG file would do, without running anything
+    DryRun(verbs::dry_run::Args),
     /// Tell in plain words why a run is in its state
     Why(verbs::why::Args),
     /// Check the daemon and the machine

@@ -23,7 +23,7 @@ pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
     /// Nobody listens, or the socket may not be used.
-    #[error("cannot reach the daemon at {}: {source}", path.display())]
+    #[error("cannot reach the daemon at {}: {}", path.display(), reason(source))]
     Connect {
         /// The socket.
         path: PathBuf,
@@ -77,6 +77,16 @@ pub(super) enum ClientError {
         /// Places in the DAG file.
         problems: Vec<Problem>,
     },
+}
+
+/// Why nobody could be reached, in words: the system's own are about files.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+        io::ErrorKind::ConnectionRefused => "nobody listens on it any more".to_owned(),
+        io::ErrorKind::PermissionDenied => "you may not use this socket".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 impl ClientError {

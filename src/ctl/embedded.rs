@@ -15,7 +15,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::signals::{self, Signals};
 use crate::sys::lock;
-use crate::sys::spawn::{Spawn, Spawned};
+use crate::sys::spawn::{Spawn, Spawned, WorkDir};
 
 /// Name of the daemon's program.
 const PROGRAM: &str = "proctord";
@@ -97,6 +97,8 @@ impl Daemon {
         spawn.stdout = Some(stdout.as_fd());
         spawn.stderr = Some(log.as_fd());
         spawn.new_session = true;
+        // It must not keep the user's directory busy; all paths it gets are absolute.
+        spawn.cwd = WorkDir::Path(PathBuf::from("/"));
         let child = spawn
             .spawn()
             .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;

@@ -8,10 +8,11 @@ use std::os::fd::AsFd;
 use super::client::ClientError;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::interrupts::{Action, Interrupts};
 use super::out::Out;
-use super::render::{json, problem, progress::Progress};
+use super::render::{json, progress::Progress};
 use super::session::Session;
-use super::signals::{self, Caught, Signals};
+use super::signals::{self, Signals};
 use crate::model::view::RunView;
 use crate::model::{RunRef, Time};
 use crate::sys::clock;
@@ -28,7 +29,7 @@ pub(super) enum Ended {
     /// The run is at its end.
     Over(Box<RunView>),
     /// The user left it running.
-    Detached(Box<RunView>),
+    Detached,
 }
 
 /// The present, for elapsed times.
@@ -44,68 +45,6 @@ pub(super) fn exactly(run: &RunRef) -> Selector {
     }
 }
 
-/// What the user's signals and answers ask for. Pure, so that every path can be tested.
-#[derive(Debug, Default)]
-pub(super) struct Interrupts {
-    asking: bool,
-    stopping: bool,
-    insisted: bool,
-}
-
-/// What is to be done about a signal or an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
-    /// Nothing more than is done already.
-    Nothing,
-    /// Ask whether to stop or to detach.
-    Ask,
-    /// Send the stop request. `interrupted`: it is a signal's doing, to which `signal_on_stop` does not apply.
-    Stop {
-        /// Goes into the request.
-        interrupted: bool,
-    },
-    /// Tell that the run is being stopped, and what one more Ctrl-C does.
-    Patience,
-    /// Leave the run to itself.
-    Leave,
-}
-
-impl Interrupts {
-    /// A signal came. `can_ask`: somebody at a terminal can answer.
-    pub(super) fn signal(&mut self, caught: Caught, can_ask: bool) -> Action {
-        if self.stopping {
-            return match caught {
-                Caught::Terminate => Action::Nothing,
-                Caught::Interrupt if self.insisted => Action::Leave,
-                Caught::Interrupt => {
-                    self.insisted = true;
-                    Action::Patience
-                }
-            };
-        }
-        if caught == Caught::Interrupt && can_ask && !self.asking {
-            self.asking = true;
-            return Action::Ask;
-        }
-        self.asking = false;
-        self.stopping = true;
-        Action::Stop { interrupted: true }
-    }
-
-    /// The user answered the question; the end of the input counts as an empty answer.
-    pub(super) fn answer(&mut self, text: &str) -> Action {
-        self.asking = false;
-        match text.trim().to_ascii_lowercase().as_str() {
-            "s" | "stop" => {
-                self.stopping = true;
-                Action::Stop { interrupted: false }
-            }
-            "d" | "detach" => Action::Leave,
-            _ => Action::Nothing,
-        }
-    }
-}
-
 /// Follows a run until it ends or is left. Without `signals` it cannot be left but by ending the process.
 pub(super) fn follow(
     session: &mut Session,
@@ -114,7 +53,15 @@ pub(super) fn follow(
     progress: &mut Progress,
     out: &mut Out,
 ) -> Result<Ended, Failure> {
-    let view = begin(session, selector)?;
+    let view = match begin(session, selector) {
+        Err(error) if error.is_gone() && !session.owns_daemon() => {
+            find_again(session, selector, signals, error, out)?
+        }
+        other => Some(other?),
+    };
+    let Some(view) = view else {
+        return Ok(Ended::Detached);
+    };
     let selector = exactly(&view.run);
     Following {
         session,
@@ -125,7 +72,7 @@ pub(super) fn follow(
         view,
         interrupts: Interrupts::default(),
     }
-    .to_end()
+    .run()
 }
 
 fn begin(session: &mut Session, selector: &Selector) -> Result<Box<RunView>, ClientError> {
@@ -147,32 +94,36 @@ struct Following<'a> {
 }
 
 impl Following<'_> {
-    fn to_end(mut self) -> Result<Ended, Failure> {
+    fn run(mut self) -> Result<Ended, Failure> {
         loop {
-            let leave = match self.step() {
-                Ok(Some(ended)) => return Ok(self.end(ended)),
-                Ok(None) => false,
-                Err(error) if error.is_gone() && !self.session.owns_daemon() => self.reconnect(error)?,
+            match self.step() {
+                Ok(Some(over)) => {
+                    let picture = self.progress.finish(&self.view, now(), self.out.terminal);
+                    self.out.draw(&picture);
+                    return Ok(if over {
+                        Ended::Over(self.view)
+                    } else {
+                        Ended::Detached
+                    });
+                }
+                Ok(None) => {}
+                Err(error) if error.is_gone() && !self.session.owns_daemon() => {
+                    self.progress.let_go();
+                    match find_again(self.session, &self.selector, self.signals, error, self.out)? {
+                        Some(view) => self.view = view,
+                        None => return Ok(Ended::Detached),
+                    }
+                }
                 Err(error) => return Err(error.into()),
-            };
-            if leave {
-                return Ok(Ended::Detached(self.view));
             }
-        }
-    }
-
-    fn end(self, over: bool) -> Ended {
-        let picture = self.progress.finish(&self.view, now(), self.out.terminal);
-        self.out.draw(&picture);
-        if over {
-            Ended::Over(self.view)
-        } else {
-            Ended::Detached(self.view)
         }
     }
 
     /// Takes what has come, draws, waits for more. Some(true) when the run is over, Some(false) when it is left.
     fn step(&mut self) -> Result<Option<bool>, ClientError> {
+        if self.progress.tells_each_change() {
+            self.draw();
+        }
         while let Some(response) = self.session.client.buffered()? {
             match response {
                 Response::Update(update) => update.apply_to(&mut self.view),
@@ -180,21 +131,24 @@ impl Following<'_> {
                 Response::Done => return Ok(Some(true)),
                 _ => return Err(ClientError::Unexpected),
             }
+            // Changes that come together are each told on their line, but drawn once.
+            if self.progress.tells_each_change() {
+                self.draw();
+            }
         }
-        // A drawing would overwrite the question.
-        if !self.interrupts.asking {
-            let picture = self.progress.update(&self.view, now(), self.out.terminal);
-            self.out.draw(&picture);
-        }
+        self.draw();
         let stdin = io::stdin();
         let mut descriptors = vec![self.session.client.as_fd()];
-        if self.interrupts.asking {
+        if self.interrupts.is_asking() {
             descriptors.push(stdin.as_fd());
         }
         descriptors.extend(self.signals.iter().flat_map(|signals| signals.descriptors()));
-        let redraw = self.progress.redraw_after().filter(|_| !self.interrupts.asking);
+        let redraw = self
+            .progress
+            .redraw_after()
+            .filter(|_| !self.interrupts.is_asking());
         let ready = signals::wait(&descriptors, redraw)?;
-        let answered = self.interrupts.asking && ready.get(1) == Some(&true);
+        let answered = self.interrupts.is_asking() && ready.get(1) == Some(&true);
         if ready.first() == Some(&true) {
             self.session.client.fill()?;
         }
@@ -204,7 +158,7 @@ impl Following<'_> {
                 return Ok(Some(false));
             }
         }
-        if answered && self.interrupts.asking {
+        if answered && self.interrupts.is_asking() {
             let mut text = String::new();
             stdin.read_line(&mut text)?;
             let action = self.interrupts.answer(&text);
@@ -213,6 +167,14 @@ impl Following<'_> {
             }
         }
         Ok(None)
+    }
+
+    fn draw(&mut self) {
+        // A drawing would overwrite the question.
+        if !self.interrupts.is_asking() {
+            let picture = self.progress.update(&self.view, now(), self.out.terminal);
+            self.out.draw(&picture);
+        }
     }
 
     /// Does it. True if the run is to be left.
@@ -224,7 +186,14 @@ impl Following<'_> {
                 self.out
                     .raw(b"\nStop the run (s), detach and let it go on (d), or continue (Enter)? ");
             }
-            Action::Stop { interrupted } => self.stop(interrupted),
+            Action::Stop { interrupted } => {
+                if interrupted && self.out.can_ask {
+                    // The cursor stands behind the question, or behind the terminal's `^C`.
+                    self.progress.let_go();
+                    self.out.raw(b"\n");
+                }
+                self.stop(interrupted);
+            }
             Action::Patience => {
                 self.progress.let_go();
                 self.out
@@ -250,39 +219,34 @@ impl Following<'_> {
             Err(error) => self.out.note(&format!("cannot stop the run: {error}")),
         }
     }
+}
 
-    /// Finds the daemon again: it may be restarted while its attempts go on. True if the user left meanwhile.
-    fn reconnect(&mut self, mut error: ClientError) -> Result<bool, Failure> {
-        self.progress.let_go();
-        self.out.note(&format!(
-            "{error}; waiting for the daemon to come back, the run goes on"
-        ));
-        let descriptors: Vec<_> = self
-            .signals
-            .iter()
-            .flat_map(|signals| signals.descriptors())
-            .collect();
-        for _ in 0..RECONNECT_TRIES {
-            signals::wait(&descriptors, Some(RECONNECT_MS))
-                .map_err(|error| Failure::system("cannot wait", &error))?;
-            if self.signals.is_some_and(|signals| !signals.take().is_empty()) {
-                return Ok(true);
-            }
-            let again = self
-                .session
-                .reconnect()
-                .and_then(|()| begin(self.session, &self.selector));
-            match again {
-                Ok(view) => {
-                    self.view = view;
-                    return Ok(false);
-                }
-                Err(failed) if failed.is_gone() => error = failed,
-                Err(failed) => return Err(failed.into()),
-            }
+/// Finds the daemon again and follows on: it may be restarted while its attempts go on. None if the user left
+/// meanwhile.
+fn find_again(
+    session: &mut Session,
+    selector: &Selector,
+    signals: Option<&Signals>,
+    mut error: ClientError,
+    out: &mut Out,
+) -> Result<Option<Box<RunView>>, Failure> {
+    out.note(&format!(
+        "{error}; waiting for the daemon to come back, the run goes on"
+    ));
+    let descriptors: Vec<_> = signals.iter().flat_map(|signals| signals.descriptors()).collect();
+    for _ in 0..RECONNECT_TRIES {
+        signals::wait(&descriptors, Some(RECONNECT_MS))
+            .map_err(|error| Failure::system("cannot wait", &error))?;
+        if signals.is_some_and(|signals| !signals.take().is_empty()) {
+            return Ok(None);
         }
-        Err(error.into())
+        match session.reconnect().and_then(|()| begin(session, selector)) {
+            Ok(view) => return Ok(Some(view)),
+            Err(failed) if failed.is_gone() => error = failed,
+            Err(failed) => return Err(failed.into()),
+        }
     }
+    Err(error.into())
 }
 
 /// Follows a run that this call started and answers with its outcome; with `detach`, answers at once. Leaves the
@@ -295,7 +259,7 @@ pub(super) fn answer(
     out: &mut Out,
 ) -> Result<Exit, Failure> {
     for warning in warnings {
-        out.note(&format!("warning: {}", problem(warning)));
+        out.warning(warning);
     }
     if detach {
         tell_started(run, warnings, out);
@@ -310,7 +274,7 @@ pub(super) fn answer(
             session.finish(Some(run), Some(signals), out);
             Ok(Exit::of_run(&view))
         }
-        Ok(Ended::Detached(_)) => {
+        Ok(Ended::Detached) => {
             tell_started(run, warnings, out);
             Ok(Exit::Ok)
         }
@@ -323,51 +287,5 @@ fn tell_started(run: &RunRef, warnings: &[Problem], out: &mut Out) {
         out.object(&json::accepted(run, warnings));
     } else {
         out.line(&run.to_string());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use Caught::{Interrupt, Terminate};
-
-    #[test]
-    fn at_a_terminal_ctrl_c_asks_and_a_second_one_stops() {
-        let mut state = Interrupts::default();
-        assert_eq!(state.signal(Interrupt, true), Action::Ask);
-        assert_eq!(state.signal(Interrupt, true), Action::Stop { interrupted: true });
-        assert_eq!(state.signal(Interrupt, true), Action::Patience);
-        assert_eq!(state.signal(Interrupt, true), Action::Leave);
-    }
-
-    #[test]
-    fn the_question_has_three_answers() {
-        let answer = |text| {
-            let mut state = Interrupts::default();
-            assert_eq!(state.signal(Interrupt, true), Action::Ask);
-            let action = state.answer(text);
-            assert!(!state.asking);
-            action
-        };
-        assert_eq!(answer("s\n"), Action::Stop { interrupted: false });
-        assert_eq!(answer("Detach\n"), Action::Leave);
-        assert_eq!(answer("\n"), Action::Nothing);
-        assert_eq!(answer(""), Action::Nothing);
-    }
-
-    #[test]
-    fn without_a_terminal_signals_stop_at_once_and_once() {
-        for signal in [Interrupt, Terminate] {
-            let mut state = Interrupts::default();
-            assert_eq!(state.signal(signal, false), Action::Stop { interrupted: true });
-            assert_eq!(state.signal(Terminate, false), Action::Nothing);
-            assert_eq!(state.signal(Terminate, false), Action::Nothing);
-        }
-        let mut state = Interrupts::default();
-        assert_eq!(
-            state.signal(Terminate, true),
-            Action::Stop { interrupted: true },
-            "a script asks no questions"
-        );
     }
 }

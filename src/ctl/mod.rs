@@ -1,8 +1,8 @@
 //! The client, `proctorctl`: how people and scripts talk to the daemon.
 //!
-//! [`main`] reads the command line ([`cli`]), finds the daemon that is meant ([`place`]), and gives the call to its
-//! verb, one file each under [`verbs`]. A verb opens a [`session`], asks, and hands what it got to a renderer under
-//! [`render`]: a table, a tree, or with `--json` exactly one JSON object. How the call ends is one table in [`exit`].
+//! [`main`] reads the command line (`cli`), finds the daemon that is meant (`place`), and gives the call to its
+//! verb, one file each under `verbs`. A verb opens a `session`, asks, and hands what it got to a renderer under
+//! `render`: a table, a tree, or with `--json` exactly one JSON object. How the call ends is one table in [`exit`].
 //!
 //! It owns nothing: it never reads or writes what the daemon keeps, and it may do only what the daemon allows its
 //! user. The two things it opens itself, DAG files and step logs, it opens with the user's own rights. There is one
@@ -14,6 +14,8 @@ mod embedded;
 pub mod exit;
 mod failure;
 mod follow;
+mod interrupts;
+mod local;
 mod out;
 mod place;
 mod render;
@@ -88,6 +90,8 @@ fn dispatch(verb: Verb, call: &mut Call) -> Result<Exit, Failure> {
         Verb::Logs(args) => verbs::logs::run(&args, call),
         Verb::History(args) => verbs::history::run(&args, call),
         Verb::Wait(args) => verbs::wait::run(&args, call),
+        Verb::Validate(args) => verbs::validate::run(&args, call),
+        Verb::DryRun(args) => verbs::dry_run::run(&args, call),
         Verb::Why(args) => verbs::why::run(&args, call),
         Verb::Doctor(args) => verbs::doctor::run(&args, call),
         Verb::Reload(args) => verbs::reload::run(&args, call),

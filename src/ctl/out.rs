@@ -10,12 +10,14 @@ use std::io::{self, IsTerminal, Write};
 use super::failure::Failure;
 use super::render::escape::{escape, json_text};
 use super::render::progress::Picture;
+use crate::wire::control::Problem;
 
 /// The two outputs of a call.
 pub(super) struct Out {
     stdout: Box<dyn Write>,
     stderr: Box<dyn Write>,
     colours: bool,
+    error_colours: bool,
     broken: Option<io::ErrorKind>,
     /// Whether the answer is to be one JSON object.
     pub(super) json: bool,
@@ -23,7 +25,7 @@ pub(super) struct Out {
     pub(super) terminal: Option<(u16, u16)>,
     /// Whether that terminal can move its cursor.
     pub(super) can_draw: bool,
-    /// Whether standard input is a terminal too, so that a question can be answered.
+    /// Whether standard input is a terminal too, so that a question can be put and answered.
     pub(super) can_ask: bool,
 }
 
@@ -47,13 +49,14 @@ impl Out {
         });
         Self {
             colours: AutoStream::choice(&stdout) != ColorChoice::Never,
+            error_colours: AutoStream::choice(&io::stderr()) != ColorChoice::Never,
             stdout: Box::new(stdout),
             stderr: Box::new(io::stderr()),
             broken: None,
             json,
             terminal,
             can_draw: terminal.is_some() && std::env::var_os("TERM").is_some_and(|term| term != "dumb"),
-            can_ask: terminal.is_some() && io::stdin().is_terminal(),
+            can_ask: !json && terminal.is_some() && io::stdin().is_terminal(),
         }
     }
 
@@ -64,6 +67,7 @@ impl Out {
             stdout: Box::new(stdout),
             stderr: Box::new(stderr),
             colours: false,
+            error_colours: false,
             broken: None,
             json,
             terminal: None,
@@ -133,6 +137,26 @@ impl Out {
         drop(
             self.stderr
                 .write_all(line.as_bytes())
+                .and_then(|()| self.stderr.flush()),
+        );
+    }
+
+    /// Tells something that deserves a look, with its place in the DAG file.
+    pub(super) fn warning(&mut self, warning: &Problem) {
+        let text = super::render::problem(warning);
+        self.diagnostics(&format!("proctorctl: warning: {text}\n"));
+    }
+
+    /// Writes diagnostics of a DAG, rendered with colours, to standard error.
+    pub(super) fn diagnostics(&mut self, text: &str) {
+        let text = if self.error_colours {
+            text.to_owned()
+        } else {
+            strip_str(text).to_string()
+        };
+        drop(
+            self.stderr
+                .write_all(text.as_bytes())
                 .and_then(|()| self.stderr.flush()),
         );
     }

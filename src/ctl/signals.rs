@@ -26,9 +26,13 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn catch() -> io::Result<Self> {
+        Self::catch_these(SIGINT, SIGTERM)
+    }
+
+    fn catch_these(interrupt: i32, terminate: i32) -> io::Result<Self> {
         Ok(Self {
-            interrupt: pipe_of(SIGINT)?,
-            terminate: pipe_of(SIGTERM)?,
+            interrupt: pipe_of(interrupt)?,
+            terminate: pipe_of(terminate)?,
         })
     }
 
@@ -74,5 +78,26 @@ pub(super) fn wait(descriptors: &[BorrowedFd<'_>], timeout_ms: Option<u16>) -> i
         Ok(_) => Ok(polled.iter().map(|fd| fd.any().unwrap_or(false)).collect()),
         Err(nix::errno::Errno::EINTR) => Ok(vec![false; descriptors.len()]),
         Err(errno) => Err(errno.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::{Signal, raise};
+
+    #[test]
+    fn signals_wake_the_waiter_and_are_told_apart() {
+        // Other tests of this process must not see SIGINT.
+        let signals = Signals::catch_these(Signal::SIGUSR1 as i32, Signal::SIGUSR2 as i32).unwrap();
+        assert_eq!(wait(&signals.descriptors(), Some(0)).unwrap(), [false, false]);
+        assert_eq!(signals.take(), []);
+        raise(Signal::SIGUSR2).unwrap();
+        assert_eq!(wait(&signals.descriptors(), None).unwrap(), [false, true]);
+        assert_eq!(signals.take(), [Caught::Terminate]);
+        raise(Signal::SIGUSR1).unwrap();
+        raise(Signal::SIGUSR1).unwrap();
+        assert_eq!(signals.take(), [Caught::Interrupt, Caught::Interrupt]);
+        assert_eq!(wait(&signals.descriptors(), Some(0)).unwrap(), [false, false]);
     }
 }

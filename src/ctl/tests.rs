@@ -3,13 +3,14 @@
 use super::*;
 use crate::ctl::render::tests::a_view;
 use crate::model::view::RunView;
-use crate::model::{RunStatus, StepStatus, Time};
-use crate::wire::control::{ErrorKind, Finding, Problem, Request, Response, Update};
+use crate::model::{RunStatus, Time};
+use crate::wire::control::{ErrorKind, Problem, Request, Response, Update};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+mod asking;
 pub(super) mod server;
 use server::Server;
 
@@ -219,25 +220,6 @@ fn restart_stops_waits_and_starts_anew() {
 }
 
 #[test]
-fn an_unused_root_has_empty_answers_and_starts_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let answer = call(dir.path(), &["history", "--json"]);
-    assert_eq!((answer.exit, answer.json()), (Exit::Ok, json!({ "runs": [] })));
-    let answer = call(dir.path(), &["ps", "--json"]);
-    assert_eq!((answer.exit, answer.json()), (Exit::Ok, json!({ "runs": [] })));
-    let answer = call(dir.path(), &["status", "--json", "--run-id", "r1", "hello"]);
-    assert_eq!(answer.exit, Exit::Negative);
-    assert_eq!(answer.json()["error"], "there is no run hello:r1");
-    let answer = call(dir.path(), &["doctor"]);
-    assert_eq!(answer.exit, Exit::Ok);
-    assert_eq!(
-        std::fs::read_dir(dir.path()).unwrap().count(),
-        0,
-        "asking leaves no trace"
-    );
-}
-
-#[test]
 fn without_a_daemon_a_start_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let file = dag_file(dir.path());
@@ -252,37 +234,6 @@ fn without_a_daemon_a_start_says_what_to_do() {
 }
 
 #[test]
-fn denials_and_unhealthy_checks_have_their_status() {
-    let server = Server::start(|request| match request {
-        Request::Doctor { repair } => vec![Response::Doctor(crate::wire::control::DoctorReport {
-            findings: vec![Finding {
-                check: "entries".to_owned(),
-                ok: false,
-                detail: "one is left over".to_owned(),
-                repaired: repair,
-            }],
-            features: vec![("pidfd".to_owned(), "yes".to_owned())],
-            counters: vec![("live".to_owned(), 2)],
-        })],
-        _ => vec![Response::Error {
-            kind: ErrorKind::Denied,
-            message: "not yours".to_owned(),
-            hint: None,
-            problems: Vec::new(),
-        }],
-    });
-    assert_eq!(call(server.root(), &["stop", "hello"]).exit, Exit::Denied);
-    let answer = call(server.root(), &["doctor"]);
-    assert_eq!(answer.exit, Exit::Negative);
-    assert_eq!(
-        answer.stdout,
-        "failed   entries: one is left over\n\nMachine\n  pidfd: yes\n\nCounters\n  live: 2\n"
-    );
-    let answer = call(server.root(), &["doctor", "--repair", "--json"]);
-    assert_eq!((answer.exit, &answer.json()["ok"]), (Exit::Ok, &json!(true)));
-}
-
-#[test]
 fn wait_answers_like_run() {
     let mut lost = ended(RunStatus::Failed);
     lost.lose(Time::from_secs(9), crate::model::LostCause::Reboot);
@@ -293,40 +244,6 @@ fn wait_answers_like_run() {
         answer.json()["lost"],
         "the machine was restarted while the attempt ran"
     );
-}
-
-#[test]
-fn logs_of_all_steps_have_headings() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut view = ended(RunStatus::Succeeded);
-    for (step, text) in view.steps.iter_mut().zip(["one\n", "two\x1b[1m\n"]) {
-        let path = dir.path().join(format!("{}.out", step.name));
-        std::fs::write(&path, text).unwrap();
-        step.stdout = Some(path.to_str().unwrap().to_owned());
-        step.status = StepStatus::Succeeded;
-    }
-    view.log_dir = dir.path().to_str().unwrap().to_owned();
-    let server = Server::start(accepts(view));
-    let both = "==> build <==\none\n\n==> test <==\ntwo\x1b[1m\n";
-    assert_eq!(
-        call(server.root(), &["logs", "hello"]).stdout,
-        both,
-        "bytes are not touched outside a terminal"
-    );
-    assert_eq!(call(server.root(), &["logs", "hello", "build"]).stdout, "one\n");
-    assert_eq!(
-        call(server.root(), &["logs", "hello", "build", "--stderr"]).stdout,
-        ""
-    );
-    assert_eq!(call(server.root(), &["logs", "-f", "hello"]).stdout, both);
-    let answer = call(server.root(), &["logs", "hello", "nope"]);
-    assert_eq!(answer.exit, Exit::Negative);
-    assert_eq!(
-        call(server.root(), &["logs", "-f", "--json", "hello"]).exit,
-        Exit::Usage
-    );
-    let answer = call(server.root(), &["logs", "--json", "hello", "test"]);
-    assert_eq!(answer.json()["logs"][0]["text"], "two\x1b[1m\n");
 }
 
 #[test]
@@ -349,20 +266,19 @@ fn a_reader_that_goes_away_does_not_end_the_run() {
 }
 
 #[test]
-fn the_command_line_is_consistent() {
-    use clap::CommandFactory;
-    Cli::command().debug_assert();
-    let parse = |line: &str| Cli::try_parse_from(line.split(' '));
-    assert!(parse("proctorctl run --params -x f.yaml").is_ok());
+fn a_daemon_that_restarts_is_found_again() {
+    let broken = std::sync::atomic::AtomicBool::new(false);
+    let answers = accepts(ended(RunStatus::Succeeded));
+    let server = Server::start(move |request| match request {
+        Request::Follow(_) if !broken.swap(true, std::sync::atomic::Ordering::SeqCst) => Vec::new(),
+        request => answers(request),
+    });
+    let answer = call(server.root(), &["wait", "hello"]);
+    assert_eq!(answer.exit, Exit::Ok, "{}", answer.stderr);
     assert!(
-        parse(
-            "proctorctl run --embedded --root /r --json --run-id case-run --base-config b f.yaml -- -x --json"
-        )
-        .is_ok()
+        answer.stderr.contains("waiting for the daemon to come back"),
+        "{}",
+        answer.stderr
     );
-    assert!(parse("proctorctl status --json").is_ok());
-    assert!(parse("proctorctl status --run-id x").is_err());
-    assert!(parse("proctorctl history --limit 0").is_err());
-    assert!(parse("proctorctl history --last 7d --from 2026-01-01").is_err());
-    assert!(parse("proctorctl nothing").is_err());
+    assert_eq!(server.requests().len(), 2);
 }

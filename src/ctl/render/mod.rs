@@ -67,7 +67,7 @@ impl Line {
             if piece.is_empty() {
                 continue;
             }
-            out.push_str(&format!("{style}{}{style:#}", piece));
+            out.push_str(&format!("{style}{piece}{style:#}"));
         }
         if total > room && room > 0 {
             out.push_str(CUT);

@@ -64,6 +64,11 @@ impl Progress {
         matches!(self, Self::Live(_)).then_some(REDRAW_MS)
     }
 
+    /// Whether every change is told, also when the next one is known already.
+    pub(crate) fn tells_each_change(&self) -> bool {
+        matches!(self, Self::Lines(_))
+    }
+
     /// What brings the output up to date. `terminal` is its size, if it is one.
     pub(crate) fn update(&mut self, view: &RunView, now: Time, terminal: Option<(u16, u16)>) -> Picture {
         match self {

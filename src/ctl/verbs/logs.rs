@@ -56,7 +56,7 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     };
     let mut logs = Logs::new(args, &view)?;
     if call.out.json {
-        let object = logs.to_json()?;
+        let object = logs.object()?;
         call.out.object(&object);
     } else {
         logs.print(&mut call.out)?;
@@ -143,7 +143,7 @@ impl<'a> Logs<'a> {
         Ok(())
     }
 
-    fn to_json(&mut self) -> Result<Value, Failure> {
+    fn object(&mut self) -> Result<Value, Failure> {
         let stream = if self.args.stderr { "stderr" } else { "stdout" };
         let mut list = Vec::new();
         for (name, tail, _) in &mut self.shown {

@@ -1,6 +1,7 @@
 //! The verbs of `proctorctl`, one file each: its arguments, what it asks the daemon, what it answers.
 
 pub(super) mod doctor;
+pub(super) mod dry_run;
 pub(super) mod history;
 pub(super) mod logs;
 pub(super) mod ps;
@@ -10,6 +11,7 @@ pub(super) mod retry;
 pub(super) mod run;
 pub(super) mod status;
 pub(super) mod stop;
+pub(super) mod validate;
 pub(super) mod version;
 pub(super) mod wait;
 pub(super) mod why;

@@ -34,7 +34,7 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     };
     call.out.note(&format!("waiting for the end of {old}"));
     let old = exactly(&old);
-    if let Ended::Detached(_) = follow::follow(
+    if let Ended::Detached = follow::follow(
         &mut session,
         &old,
         Some(&signals),

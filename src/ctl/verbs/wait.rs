@@ -26,7 +26,9 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         &mut Progress::Silent,
         &mut call.out,
     )?;
-    let (Ended::Over(view) | Ended::Detached(view)) = ended;
+    let Ended::Over(view) = ended else {
+        return Err(Failure::new(Exit::Negative, "the run is still live"));
+    };
     if call.out.json {
         call.out.object(&json::result(&view));
     } else {

@@ -1,0 +1,139 @@
+//! What `validate` and `dry-run` share: loading a DAG file here, without a daemon.
+
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+use super::out::Out;
+use super::verbs::run::read_text;
+use crate::dag::params::{self, ParamInput, ResolvedParams};
+use crate::dag::{BaseConfig, Dag, Diagnostic, LoadOptions, Loaded, Source, load, render};
+use crate::wire::control::Problem;
+
+/// A DAG file and what it is to be loaded with.
+#[derive(Debug, clap::Args)]
+pub(super) struct FileArgs {
+    /// The DAG file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Parameters as one text: `a b`, `K=V`, or a JSON object
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    params: Option<String>,
+
+    /// Name for the DAG, before the one in the file
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// File with settings that hold where the DAG says nothing
+    #[arg(long, value_name = "FILE")]
+    base_config: Option<PathBuf>,
+
+    /// Working directory where the DAG names none
+    #[arg(long, value_name = "DIR")]
+    default_working_dir: Option<String>,
+
+    /// Parameters, each a value or NAME=VALUE
+    #[arg(last = true, value_name = "PARAM")]
+    args: Vec<String>,
+}
+
+/// The texts of a load, kept so that diagnostics can show their lines.
+#[derive(Debug)]
+pub(super) struct Texts {
+    file: (String, String),
+    base: Option<(String, String)>,
+    /// Absolute directory of the DAG file.
+    pub(super) base_dir: String,
+}
+
+/// A DAG with the parameters of the command line.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) dag: Dag,
+    /// None if none were wanted.
+    pub(super) params: Option<ResolvedParams>,
+    pub(super) warnings: Vec<Diagnostic>,
+}
+
+impl FileArgs {
+    /// How messages call the file.
+    pub(super) fn file(&self) -> String {
+        self.file.to_string_lossy().into_owned()
+    }
+
+    /// Reads the files.
+    pub(super) fn read(&self) -> Result<Texts, Failure> {
+        let named = |path: &Path| Ok::<_, Failure>((path.to_string_lossy().into_owned(), read_text(path)?));
+        let absolute =
+            std::path::absolute(&self.file).map_err(|error| Failure::file("find", &self.file, &error))?;
+        let base_dir = absolute.parent().map(|dir| dir.to_string_lossy().into_owned());
+        Ok(Texts {
+            file: named(&self.file)?,
+            base: self.base_config.as_deref().map(named).transpose()?,
+            base_dir: base_dir.unwrap_or_default(),
+        })
+    }
+
+    /// Whether parameters are given.
+    pub(super) fn has_params(&self) -> bool {
+        self.params.is_some() || !self.args.is_empty()
+    }
+
+    /// Loads the DAG; with `resolve`, checks the parameters against it.
+    pub(super) fn load(&self, texts: &Texts, resolve: bool) -> Result<Ready, Vec<Diagnostic>> {
+        let stem = self
+            .file
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned());
+        let source = Source {
+            text: texts.file.1.as_bytes(),
+            file: &texts.file.0,
+            stem: stem.as_deref().unwrap_or_default(),
+        };
+        let base = texts.base.as_ref().map(|(file, text)| BaseConfig {
+            text: text.as_bytes(),
+            file,
+        });
+        let options = LoadOptions {
+            name: self.name.as_deref(),
+            base,
+            default_working_dir: self.default_working_dir.as_deref(),
+        };
+        let Loaded { dag, warnings } = load(&source, &options)?;
+        let input = ParamInput {
+            text: self.params.clone(),
+            args: self.args.clone(),
+        };
+        let params = resolve
+            .then(|| params::resolve(&dag.params, &input))
+            .transpose()?;
+        Ok(Ready {
+            dag,
+            params,
+            warnings,
+        })
+    }
+}
+
+/// Shows diagnostics with their source lines, on standard error.
+pub(super) fn show(diagnostics: &[Diagnostic], texts: &Texts, out: &mut Out) {
+    let sources: Vec<(&str, &[u8])> = std::iter::once(&texts.file)
+        .chain(&texts.base)
+        .map(|(file, text)| (file.as_str(), text.as_bytes()))
+        .collect();
+    out.diagnostics(&render(diagnostics, &sources, true));
+}
+
+/// The same for the JSON answer.
+pub(super) fn problems(diagnostics: &[Diagnostic]) -> Vec<Problem> {
+    diagnostics
+        .iter()
+        .map(|diagnostic| Problem {
+            message: diagnostic.message.clone(),
+            file: diagnostic.file.clone(),
+            line: diagnostic.line,
+            column: diagnostic.column,
+            hint: diagnostic.hint.clone(),
+        })
+        .collect()
+}

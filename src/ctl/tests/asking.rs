@@ -1,0 +1,156 @@
+//! Verbs that ask, and the command line.
+
+use super::*;
+use crate::model::StepStatus;
+use crate::wire::control::{DoctorReport, Finding};
+
+#[test]
+fn an_unused_root_has_empty_answers_and_starts_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let answer = call(dir.path(), &["history", "--json"]);
+    assert_eq!((answer.exit, answer.json()), (Exit::Ok, json!({ "runs": [] })));
+    let answer = call(dir.path(), &["ps", "--json"]);
+    assert_eq!((answer.exit, answer.json()), (Exit::Ok, json!({ "runs": [] })));
+    let answer = call(dir.path(), &["status", "--json", "--run-id", "r1", "hello"]);
+    assert_eq!(answer.exit, Exit::Negative);
+    assert_eq!(answer.json()["error"], "there is no run hello:r1");
+    let answer = call(dir.path(), &["doctor"]);
+    assert_eq!(answer.exit, Exit::Ok);
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "asking leaves no trace"
+    );
+}
+
+#[test]
+fn denials_and_unhealthy_checks_have_their_status() {
+    let server = Server::start(|request| match request {
+        Request::Doctor { repair } => vec![Response::Doctor(DoctorReport {
+            findings: vec![Finding {
+                check: "entries".to_owned(),
+                ok: false,
+                detail: "one is left over".to_owned(),
+                repaired: repair,
+            }],
+            features: vec![("pidfd".to_owned(), "yes".to_owned())],
+            counters: vec![("live".to_owned(), 2)],
+        })],
+        _ => vec![Response::Error {
+            kind: ErrorKind::Denied,
+            message: "not yours".to_owned(),
+            hint: None,
+            problems: Vec::new(),
+        }],
+    });
+    assert_eq!(call(server.root(), &["stop", "hello"]).exit, Exit::Denied);
+    let answer = call(server.root(), &["doctor"]);
+    assert_eq!(answer.exit, Exit::Negative);
+    assert_eq!(
+        answer.stdout,
+        "failed   entries: one is left over\n\nMachine\n  pidfd: yes\n\nCounters\n  live: 2\n"
+    );
+    let answer = call(server.root(), &["doctor", "--repair", "--json"]);
+    assert_eq!((answer.exit, &answer.json()["ok"]), (Exit::Ok, &json!(true)));
+}
+
+#[test]
+fn logs_of_all_steps_have_headings() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut view = ended(RunStatus::Succeeded);
+    for (step, text) in view.steps.iter_mut().zip(["one\n", "two\x1b[1m\n"]) {
+        let path = dir.path().join(format!("{}.out", step.name));
+        std::fs::write(&path, text).unwrap();
+        step.stdout = Some(path.to_str().unwrap().to_owned());
+        step.status = StepStatus::Succeeded;
+    }
+    view.log_dir = dir.path().to_str().unwrap().to_owned();
+    let server = Server::start(accepts(view));
+    let both = "==> build <==\none\n\n==> test <==\ntwo\x1b[1m\n";
+    assert_eq!(
+        call(server.root(), &["logs", "hello"]).stdout,
+        both,
+        "bytes are not touched outside a terminal"
+    );
+    assert_eq!(call(server.root(), &["logs", "hello", "build"]).stdout, "one\n");
+    assert_eq!(
+        call(server.root(), &["logs", "hello", "build", "--stderr"]).stdout,
+        ""
+    );
+    assert_eq!(call(server.root(), &["logs", "-f", "hello"]).stdout, both);
+    let answer = call(server.root(), &["logs", "hello", "nope"]);
+    assert_eq!(answer.exit, Exit::Negative);
+    assert_eq!(
+        call(server.root(), &["logs", "-f", "--json", "hello"]).exit,
+        Exit::Usage
+    );
+    let answer = call(server.root(), &["logs", "--json", "hello", "test"]);
+    assert_eq!(answer.json()["logs"][0]["text"], "two\x1b[1m\n");
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_no_answer() {
+    let server = Server::start(|_| Vec::new());
+    for verb in ["ps", "history", "doctor", "reload"] {
+        let answer = call(server.root(), &[verb, "--json"]);
+        assert_eq!(answer.exit, Exit::Unreachable, "{verb}");
+        assert_eq!(
+            answer.json()["error"],
+            "the daemon closed the connection before its answer was complete"
+        );
+    }
+    let wrong = Server::start(|_| vec![Response::Done]);
+    for verb in ["ps", "history", "doctor", "reload"] {
+        assert_eq!(call(wrong.root(), &[verb]).exit, Exit::Bug, "{verb}");
+    }
+}
+
+#[test]
+fn validate_and_dry_run_need_no_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dag_file(dir.path());
+    let answer = call(dir.path(), &["validate", "--json", &file]);
+    assert_eq!((answer.exit, &answer.json()["valid"]), (Exit::Ok, &json!(true)));
+    assert_eq!(answer.json()["dag"]["name"], "hello");
+    let answer = call(dir.path(), &["validate", &file]);
+    assert_eq!(answer.stdout, format!("{file}: valid, hello with 1 step\n"));
+    let answer = call(dir.path(), &["dry-run", "--json", &file, "--", "K=V"]);
+    assert_eq!(
+        (answer.exit, &answer.json()["params"]),
+        (Exit::Ok, &json!(["K=V"]))
+    );
+    assert_eq!(answer.json()["steps"][0]["depends"], json!([]));
+    std::fs::write(&file, "steps:\n  - comand: x\n").unwrap();
+    let answer = call(dir.path(), &["validate", "--json", &file]);
+    assert_eq!(answer.exit, Exit::Negative);
+    let error = &answer.json()["errors"][0];
+    assert_eq!((&error["file"], &error["line"]), (&json!(file), &json!(2)));
+    let answer = call(dir.path(), &["validate", &file]);
+    assert!(
+        answer.stderr.contains("comand") && !answer.stderr.contains('\x1b'),
+        "{}",
+        answer.stderr
+    );
+    let answer = call(dir.path(), &["dry-run", "--json", &file]);
+    assert_eq!(answer.exit, Exit::Usage);
+    assert!(answer.json()["error"].is_string());
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    use clap::CommandFactory;
+    Cli::command().debug_assert();
+    let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+    assert!(parse("proctorctl run --params -x f.yaml").is_ok());
+    assert!(
+        parse(
+            "proctorctl run --embedded --root /r --json --run-id case-run --base-config b f.yaml -- -x --json"
+        )
+        .is_ok()
+    );
+    assert!(parse("proctorctl status --json").is_ok());
+    assert!(parse("proctorctl status --run-id x").is_err());
+    assert!(parse("proctorctl history --limit 0").is_err());
+    assert!(parse("proctorctl history --last 7d --from 2026-01-01").is_err());
+    assert!(parse("proctorctl nothing").is_err());
+}
