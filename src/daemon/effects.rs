@@ -36,12 +36,23 @@ impl Dispatcher {
                 }
                 Change::Start { attempt, .. } => self.take_unsaved(number, attempt, &mut batch),
                 Change::End {
-                    attempt, lost, at, ..
+                    attempt,
+                    status,
+                    error,
+                    lost,
+                    at,
+                    ..
                 } => {
                     let run = self.attempts.get(attempt).map(|attempt| attempt.run.clone());
-                    if let (Some(cause), Some(live)) = (lost, run.and_then(|run| self.runs.get_mut(&run))) {
-                        let nodes = live.view.lose(*at, cause.clone());
-                        live.unsaved.extend(nodes);
+                    if let Some(live) = run.and_then(|run| self.runs.get_mut(&run)) {
+                        if let Some(cause) = lost {
+                            let nodes = live.view.lose(*at, cause.clone());
+                            live.unsaved.extend(nodes);
+                        }
+                        // An end that no journal tells, such as a launch that failed, is told here only.
+                        live.view.status = *status;
+                        live.view.error.clone_from(error);
+                        live.view.finished_at = Some(*at);
                     }
                     self.take_unsaved(number, attempt, &mut batch);
                 }

@@ -279,7 +279,10 @@ fn attempt_dir(paths: &Paths, day: &str, attempt: &AttemptId) -> Result<Dir, Str
     let make = || -> io::Result<Dir> {
         let day = Dir::open(paths.attempts())?.ensure_dir(day, 0o755)?;
         // An earlier launch of this attempt that never started may have left something.
-        day.remove_tree(attempt.as_str())?;
+        match day.remove_tree(attempt.as_str()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         day.create_dir(attempt.as_str(), 0o755)?;
         day.open_child_dir(attempt.as_str())
     };

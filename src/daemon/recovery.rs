@@ -9,7 +9,7 @@ use super::effects::fresh_view;
 use super::shims::{identity, journal_file};
 use super::tree;
 use crate::engine::scheduler::Event;
-use crate::engine::scheduler::api::{AttemptEnd, Evidence, Recovered};
+use crate::engine::scheduler::api::{AttemptEnd, Evidence, Recovered, StartRecord};
 use crate::model::change::{AttemptIdentity, Change};
 use crate::model::view::RunView;
 use crate::model::{AttemptId, Fact, LostCause, Record};
@@ -109,6 +109,7 @@ impl Dispatcher {
             queued: Some(queued.position),
             live: None,
             stop: queued.stop,
+            unstored_start: None,
         })
     }
 
@@ -162,6 +163,13 @@ impl Dispatcher {
         } else {
             self.evidence_of_death(&held, &stored, told.started)
         };
+        let unstored_start = view
+            .started_at
+            .filter(|_| stored.started_at.is_none())
+            .map(|at| StartRecord {
+                at,
+                params: Some(view.params.clone()),
+            });
         let mut resume = None;
         if stored.number > 1
             && let Ok(Some(last)) = self.reader.attempt_view(&stored.run, stored.number - 1)
@@ -188,6 +196,7 @@ impl Dispatcher {
             queued: None,
             live: Some((attempt, stored.number, evidence)),
             stop: stored.stop,
+            unstored_start,
         };
         Ok((recovered, end))
     }
@@ -234,6 +243,7 @@ impl Dispatcher {
                 },
             )),
             stop: None,
+            unstored_start: None,
         };
         self.runs.insert(
             stored.run,
@@ -360,18 +370,6 @@ impl Dispatcher {
         let Some(live) = self.runs.get(&run) else { return };
         if live.view.status.is_terminal() {
             return;
-        }
-        if let Some(at) = live.view.started_at {
-            let params = Some(live.view.params.clone());
-            let number = self.own_batch();
-            self.submit(
-                number,
-                vec![Change::Start {
-                    attempt: attempt.clone(),
-                    at,
-                    params,
-                }],
-            );
         }
         self.save_steps(attempt);
     }

@@ -19,6 +19,7 @@ use crate::model::{AttemptId, Fact, Record};
 use crate::sys::identity::ProcessIdentity;
 use crate::sys::pidfd::{PidFd, WaitStatus};
 use crate::sys::{fdpass, reactor, reap, socket};
+use crate::telemetry::events;
 use crate::wire::codec::{self, FrameBuffer};
 use crate::wire::hello::{self, Hello, STATUS_MAGIC};
 use crate::wire::shim::{FromShim, StatusRequest, StatusResponse};
@@ -60,6 +61,7 @@ impl Dispatcher {
         let launched = match result {
             Ok(launched) => *launched,
             Err(why) => {
+                events::launch_failed(&held.run, attempt, &why);
                 self.close_gate(attempt);
                 self.tell(Event::LaunchFailed(attempt.clone(), why));
                 return;

@@ -209,7 +209,6 @@ impl Supervisor {
             Effect::KillTree => {
                 self.killing_tree = true;
                 self.refuse_all("the run is being ended");
-                tree::kill_all(self.steps.as_ref());
                 self.reap();
             }
             Effect::Arm(timer, at) => self.timers.arm(Alarm::Engine(timer), at),

@@ -10,12 +10,9 @@ use crate::sys::cgroup::Cgroup;
 use crate::sys::pidfd::PidFd;
 use crate::sys::reap;
 
-/// Whether this process has any child left, zombies included.
+/// Whether this process has any child left, zombies included. When in doubt, yes.
 pub(super) fn has_children() -> bool {
-    match reap::next_zombie() {
-        Ok(_) => true,
-        Err(error) => error.raw_os_error() != Some(libc::ECHILD),
-    }
+    reap::has_children().unwrap_or(true)
 }
 
 /// Sends SIGKILL to everything that the steps have left. To be repeated at every SIGCHLD until

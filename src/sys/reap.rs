@@ -28,6 +28,18 @@ pub fn next_zombie() -> io::Result<Option<u32>> {
     }
 }
 
+/// Whether there is any child, running or ended.
+///
+/// # Errors
+/// Not in practice, as for [`next_zombie`].
+pub fn has_children() -> io::Result<bool> {
+    match raw::wait_any(libc::WNOHANG | libc::WNOWAIT) {
+        Ok(_) => Ok(true),
+        Err(error) if is_not_child(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reaps the child `pid` if it has ended; `None` when it runs.
 ///
 /// # Errors

@@ -1,5 +1,8 @@
 //! Registering a descriptor with tokio's event loop.
-#![expect(unsafe_code, reason = "tokio asks for a promise about the descriptor that only the type can give")]
+#![expect(
+    unsafe_code,
+    reason = "tokio asks for a promise about the descriptor that only the type can give"
+)]
 
 use std::io;
 use std::os::fd::OwnedFd;
