@@ -179,7 +179,9 @@ impl<'a> Cx<'a> {
     }
 
     /// The scope of a node, and its working directory.
-    fn step_scope(&self, node: Node, step: &Step) -> Flow<(Scope, PathBuf)> {
+    ///
+    /// `own` says whether the node's own captured output is in it, as its repeat condition may ask for it.
+    fn step_scope(&self, node: Node, step: &Step, own: bool) -> Flow<(Scope, PathBuf)> {
         let run = &self.base()?.scope;
         let cwd = self.working_dir(step.working_dir.as_deref(), run)?;
         let cwd_text = cwd.display().to_string();
@@ -194,7 +196,7 @@ impl<'a> Cx<'a> {
             working_dir: &cwd_text,
             status: handler.then_some(self.status.as_str()),
             waiting_steps: None,
-            outputs: &self.outputs_before(node),
+            outputs: &self.outputs_before(node, own),
             env: &step.env,
             logs: (!handler).then_some((logs.0.as_str(), logs.1.as_str())),
             steps: &self.step_refs(),
@@ -204,13 +206,17 @@ impl<'a> Cx<'a> {
     }
 
     /// The captured outputs that a node sees: those of the steps it comes after; a handler's are all.
-    fn outputs_before(&self, node: Node) -> Vec<(Arc<str>, Arc<str>)> {
+    fn outputs_before(&self, node: Node, own: bool) -> Vec<(Arc<str>, Arc<str>)> {
         let steps = &self.facts.dag.steps;
         if steps.iter().all(|step| step.output.is_none()) {
             return Vec::new();
         }
         let mut seen = vec![!matches!(node, Node::Step(_)); steps.len()];
         if let Node::Step(index) = node {
+            let this = usize::try_from(index).ok().and_then(|at| seen.get_mut(at));
+            if let Some(slot) = this.filter(|_| own) {
+                *slot = true;
+            }
             let mut open = vec![index];
             while let Some(at) = open.pop() {
                 let depends = usize::try_from(at)
@@ -284,6 +290,8 @@ pub(super) fn initialise(cx: &Cx<'_>) -> Flow<(Result<(), String>, Vec<(String, 
     let base = cx.facts.base.get_or_init(|| made);
     let scope = &base.scope;
     let cwd = cx.working_dir(None, scope)?;
+    // The DAG's own working directory is made if it is missing; a step's must be there (seed-spec 7.9).
+    super::children::make_working_dir(&cwd).map_err(Halt::Fail)?;
     let unmet = cx.unmet(&cx.facts.dag.preconditions, None, scope, &cwd)?;
     Ok((unmet.map_or(Ok(()), Err), base.params.clone()))
 }
@@ -381,7 +389,7 @@ fn step_of<'a>(cx: &Cx<'a>, node: Node) -> Flow<&'a Step> {
 /// The node's numbers and preconditions.
 pub(super) fn prepare(cx: &Cx<'_>, node: Node) -> Flow<Prepared> {
     let step = step_of(cx, node)?;
-    let (scope, cwd) = cx.step_scope(node, step)?;
+    let (scope, cwd) = cx.step_scope(node, step, false)?;
     let (retry, repeat) = (step.retry.as_ref(), step.repeat.as_ref());
     let retry_limit = cx.whole("retry_policy.limit", retry.map(|p| &p.limit), &scope, &cwd)?;
     let retry_interval = cx.seconds(
@@ -410,7 +418,7 @@ pub(super) fn prepare(cx: &Cx<'_>, node: Node) -> Flow<Prepared> {
 /// Whether the node's repeat condition is met.
 pub(super) fn check_repeat(cx: &Cx<'_>, node: Node) -> Flow<bool> {
     let step = step_of(cx, node)?;
-    let (scope, cwd) = cx.step_scope(node, step)?;
+    let (scope, cwd) = cx.step_scope(node, step, true)?;
     match step.repeat.as_ref().and_then(|policy| policy.condition.as_ref()) {
         Some(condition) => Ok(cx.verdict(condition, Some(step), &scope, &cwd)?.is_none()),
         None => Ok(false),
@@ -420,7 +428,7 @@ pub(super) fn check_repeat(cx: &Cx<'_>, node: Node) -> Flow<bool> {
 /// One try of a node: its commands one after the other, then what became of them.
 pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
     let step = step_of(cx, node)?;
-    let (scope, cwd) = cx.step_scope(node, step)?;
+    let (scope, cwd) = cx.step_scope(node, step, false)?;
     let mut copies = Vec::new();
     for (path, log, from) in [
         (&step.stdout, &tried.streams.stdout, tried.from.0),
