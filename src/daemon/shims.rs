@@ -29,6 +29,9 @@ const JOURNAL_PIECE: usize = 1024 * 1024;
 /// How long another parent may take to reap a shim before its death is told without a status.
 const STRANGER_REAPED: std::time::Duration = std::time::Duration::from_millis(200);
 
+/// How long an adopted shim may take to answer. One that is stopped is tried again when the daemon is restarted.
+const ATTACH_PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
+
 /// What is known of an attempt's processes.
 pub(super) fn identity(attempt: &Attempt, boot_id: &str) -> AttemptIdentity {
     let read = attempt
@@ -289,12 +292,15 @@ impl Dispatcher {
         }
         let path = self.config.paths.socket(attempt);
         let (attempt, to_self) = (attempt.clone(), self.to_self.clone());
-        tokio::task::spawn_blocking(move || match attach(&path) {
-            Ok(channel) => drop(to_self.send(Msg::Attached(attempt, channel))),
+        tokio::spawn(async move {
+            let attached = tokio::time::timeout(ATTACH_PATIENCE, attach(&path)).await;
+            let failure = match attached {
+                Ok(Ok(channel)) => return drop(to_self.send(Msg::Attached(attempt, channel))),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => String::from("no answer in time"),
+            };
             // It is watched by its pidfd all the same, and its journal is read when it ends.
-            Err(error) => {
-                tracing::warn!(attempt = %attempt, %error, "an adopted attempt does not answer on its socket");
-            }
+            tracing::warn!(attempt = %attempt, failure, "an adopted attempt does not answer on its socket");
         });
     }
 
@@ -433,19 +439,18 @@ async fn listen(attempt: AttemptId, channel: OwnedFd, to_self: UnboundedSender<M
     }
 }
 
-/// Connects to a shim's status socket and makes the connection its channel.
-fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
-    use std::io::{Read, Write};
-    let broken =
-        |error: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
-    let mut stream = socket::connect(path)?;
-    let patience = Some(std::time::Duration::from_secs(10));
-    stream.set_read_timeout(patience)?;
-    stream.set_write_timeout(patience)?;
+/// Connects to a shim's status socket and makes the connection its channel. A stopped shim does not answer until
+/// it goes on, so nobody else must wait for this.
+async fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let broken = |error: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+    let connected = socket::connect(path)?;
+    connected.set_nonblocking(true)?;
+    let mut stream = tokio::net::UnixStream::from_std(connected)?;
     let ours = Hello::new(STATUS_MAGIC);
-    stream.write_all(&ours.to_bytes())?;
     let request = codec::encode(&StatusRequest::Attach, FRAME_MAX).map_err(|error| broken(&error))?;
-    stream.write_all(&request)?;
+    stream.write_all(&ours.to_bytes()).await?;
+    stream.write_all(&request).await?;
     let mut buffer = FrameBuffer::new(FRAME_MAX);
     let mut greeted = false;
     loop {
@@ -454,21 +459,13 @@ fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
         }
         if greeted && let Some(frame) = buffer.next_frame().map_err(|error| broken(&error))? {
             return match codec::decode(&frame).map_err(|error| broken(&error))? {
-                StatusResponse::Ok => {
-                    stream.set_read_timeout(None)?;
-                    stream.set_write_timeout(None)?;
-                    Ok(stream.into())
-                }
+                StatusResponse::Ok => Ok(stream.into_std()?.into()),
                 StatusResponse::Error { message, .. } => Err(broken(&message)),
                 StatusResponse::Status(_) => Err(broken(&"an answer to another question")),
             };
         }
         // One byte at a time: what follows the answer belongs to the channel.
-        let mut byte = [0];
-        if stream.read(&mut byte)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        buffer.push(&byte);
+        buffer.push(&[stream.read_u8().await?]);
     }
 }
 
