@@ -443,7 +443,8 @@ async fn listen(attempt: AttemptId, channel: OwnedFd, to_self: UnboundedSender<M
 /// it goes on, so nobody else must wait for this.
 async fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let broken = |error: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+    let broken =
+        |error: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
     let connected = socket::connect(path)?;
     connected.set_nonblocking(true)?;
     let mut stream = tokio::net::UnixStream::from_std(connected)?;

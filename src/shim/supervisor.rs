@@ -16,7 +16,8 @@ use super::task::{Step, Task, TaskKey, Work};
 use super::timers::{Alarm, Timers};
 use super::tree;
 use crate::engine::attempt::{Attempt, Effect, Event, NodeKey, Resume};
-use crate::model::{Boot as BootTime, Fact, Node, Now, StopReason, Time};
+use crate::model::limits::FRAME_MAX;
+use crate::model::{Boot as BootTime, Fact, Node, Now, RunStatus, StopReason, Time};
 use crate::proc::ProcHandle;
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::{clock, reap, socket};
@@ -266,11 +267,19 @@ impl Supervisor {
 
     /// Lets a task go on until it waits for a child or is finished.
     fn drive(&mut self, key: TaskKey) {
+        // Only handlers are told the run's status, and finding it looks at every step.
+        let status = match key {
+            TaskKey::Node(NodeKey {
+                node: Node::Handler(_),
+                ..
+            }) => self.engine.status(),
+            TaskKey::Node(_) | TaskKey::Initialise => RunStatus::Running,
+        };
         let Some(mut task) = self.tasks.remove(&key) else {
             return;
         };
         loop {
-            match task.step(key, &self.boot, self.truth.view(), self.engine.status()) {
+            match task.step(key, &self.boot, self.truth.view(), status) {
                 Step::Need(request) => {
                     let purpose = request.purpose;
                     self.serial += 1;
@@ -494,7 +503,7 @@ impl Supervisor {
             let Ok(cred) = socket::peer_cred(&fd) else {
                 continue;
             };
-            if let Ok(conn) = Conn::new(fd)
+            if let Ok(conn) = Conn::new(fd, FRAME_MAX)
                 && self.epoll.add(conn.fd(), token, Ready::READ).is_ok()
             {
                 self.clients.insert(token, Client::new(conn, cred));
