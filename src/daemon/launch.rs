@@ -77,12 +77,12 @@ pub(super) struct Launcher {
 }
 
 impl Launcher {
-    pub(super) fn start(workshop: Arc<Workshop>, dispatcher: &UnboundedSender<Msg>) -> io::Result<Self> {
+    pub(super) fn start(workshop: &Arc<Workshop>, dispatcher: &UnboundedSender<Msg>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..THREADS {
             let (queue, workshop, dispatcher) =
-                (Arc::clone(&queue), Arc::clone(&workshop), dispatcher.clone());
+                (Arc::clone(&queue), Arc::clone(workshop), dispatcher.clone());
             std::thread::Builder::new()
                 .name(format!("launch-{number}"))
                 .spawn(move || {
@@ -93,7 +93,7 @@ impl Launcher {
                         };
                         let Ok(job) = job else { return };
                         let attempt = job.attempt.clone();
-                        let result = launch(&workshop, job);
+                        let result = launch(&workshop, &job);
                         if dispatcher
                             .send(Msg::Launched(attempt, result.map(Box::new)))
                             .is_err()
@@ -118,14 +118,14 @@ fn because(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> String {
 }
 
 /// Makes everything and starts the shim. On failure nothing is left.
-fn launch(workshop: &Workshop, job: Job) -> Result<Launched, String> {
+fn launch(workshop: &Workshop, job: &Job) -> Result<Launched, String> {
     let mut made = Made {
         paths: &job.config.paths,
         attempt: &job.attempt,
         day: job.intended_at.day(),
         cgroup: None,
     };
-    let launched = make(workshop, &job, &mut made);
+    let launched = make(workshop, job, &mut made);
     if launched.is_err() {
         made.take_away();
     }
