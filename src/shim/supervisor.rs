@@ -59,10 +59,10 @@ struct Supervisor {
     leaving: bool,
 }
 
-/// Signals arrive as bytes: one pipe for SIGCHLD and one for those that ask the shim to stop.
+/// Signals arrive as bytes: a pipe for SIGCHLD and one for each that asks the shim to stop.
 struct SignalPipes {
     child: UnixStream,
-    stop: UnixStream,
+    stop: Vec<(i32, UnixStream)>,
 }
 
 impl SignalPipes {
@@ -71,10 +71,12 @@ impl SignalPipes {
         let (child, writer) = UnixStream::pair()?;
         child.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
-        let (stop, writer) = UnixStream::pair()?;
-        stop.set_nonblocking(true)?;
+        let mut stop = Vec::new();
         for signal in [SIGTERM, SIGINT, SIGHUP] {
-            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+            let (reader, writer) = UnixStream::pair()?;
+            reader.set_nonblocking(true)?;
+            signal_hook::low_level::pipe::register(signal, writer)?;
+            stop.push((signal, reader));
         }
         Ok(Self { child, stop })
     }
@@ -122,7 +124,9 @@ impl Supervisor {
         epoll.add(channel.fd(), CHANNEL, Ready::READ)?;
         epoll.add(&listener, LISTENER, Ready::READ)?;
         epoll.add(&signals.child, SIGNALS, Ready::READ)?;
-        epoll.add(&signals.stop, SIGNALS, Ready::READ)?;
+        for (_, pipe) in &signals.stop {
+            epoll.add(pipe, SIGNALS, Ready::READ)?;
+        }
         epoll.add(timers.fd(), TIMER, Ready::READ)?;
 
         let resume = spec.resume.clone().map(|steps| Resume { steps });
@@ -237,9 +241,10 @@ impl Supervisor {
 
     fn on_signals(&mut self) {
         drain_pipe(&self.signals.child);
-        if drain_pipe(&self.signals.stop) {
-            self.events
-                .push_back(Event::Stop(StopReason::Signal(libc::SIGTERM)));
+        for (signal, pipe) in &self.signals.stop {
+            if drain_pipe(pipe) {
+                self.events.push_back(Event::Stop(StopReason::Signal(*signal)));
+            }
         }
         self.reap();
         self.poke();
@@ -260,7 +265,7 @@ impl Supervisor {
                 }
                 Alarm::Substitution(key) => {
                     let text = format!("a command substitution ran longer than {SUBSTITUTION_SECS} s");
-                    if let Some(task) = self.tasks.get_mut(&TaskKey::Node(key)) {
+                    if let Some(task) = self.tasks.get_mut(&key) {
                         task.refuse(&text);
                         if let Some(child) = task.running.and_then(|pid| self.children.get(&pid)) {
                             tree::ignore_gone(child.pidfd.signal_group(child.pid, libc::SIGKILL));

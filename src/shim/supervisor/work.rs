@@ -97,12 +97,12 @@ impl Supervisor {
                 });
                 self.poke();
             }
-            (TaskKey::Node(node), Purpose::Substitution) => self.bound_substitution(node),
+            (key, Purpose::Substitution) => self.bound_substitution(key),
             _ => {}
         }
     }
 
-    pub(super) fn bound_substitution(&mut self, key: NodeKey) {
+    pub(super) fn bound_substitution(&mut self, key: TaskKey) {
         self.timers
             .arm(Alarm::Substitution(key), now().boot.after_secs(SUBSTITUTION_SECS));
     }
@@ -157,8 +157,8 @@ impl Supervisor {
 
     pub(super) fn child_ended(&mut self, child: Child, status: crate::sys::pidfd::WaitStatus) {
         let key = child.task;
-        if let (TaskKey::Node(node), Purpose::Substitution) = (key, child.purpose) {
-            self.timers.disarm(Alarm::Substitution(node));
+        if child.purpose == Purpose::Substitution {
+            self.timers.disarm(Alarm::Substitution(key));
         }
         let end = child.finish(status, &self.log_dir, self.boot.dag.max_output_size);
         if let Some(task) = self.tasks.get_mut(&key) {
