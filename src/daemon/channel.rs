@@ -1,5 +1,12 @@
 //! The lines to the shims: their pidfds are watched, their channels listened to, their status sockets attached.
 
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
+
 use super::dispatcher::Msg;
 use crate::model::AttemptId;
 use crate::model::limits::FRAME_MAX;
@@ -8,11 +15,6 @@ use crate::sys::{fdpass, reactor, socket};
 use crate::wire::codec::{self, FrameBuffer};
 use crate::wire::hello::{self, Hello, STATUS_MAGIC};
 use crate::wire::shim::{StatusRequest, StatusResponse};
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc::UnboundedSender;
 
 /// How long another parent may take to reap a shim before its death is told without a status.
 const STRANGER_REAPED: std::time::Duration = std::time::Duration::from_millis(200);

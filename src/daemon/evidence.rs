@@ -1,5 +1,7 @@
 //! What is left of an attempt that the last daemon launched: its process, its cgroup, its journal.
 
+use std::collections::BTreeSet;
+
 use super::dispatcher::{Attempt, Dispatcher, now};
 use super::shims::journal_file;
 use crate::engine::scheduler::api::{AttemptEnd, Evidence};
@@ -10,7 +12,6 @@ use crate::proc::LockState;
 use crate::store::LiveAttempt;
 use crate::sys::identity::{ProcessIdentity, SameProcess};
 use crate::sys::pidfd::PidFd;
-use std::collections::BTreeSet;
 
 /// What a journal says.
 #[derive(Debug, Default)]

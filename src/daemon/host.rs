@@ -1,5 +1,9 @@
 //! What the daemon finds on the machine, or makes there: directories, the shim, cgroups, the control socket, the log.
 
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
 use super::boot::{Failure, because};
 use crate::config::types::LogTarget;
 use crate::config::{Config, Paths};
@@ -7,9 +11,6 @@ use crate::sys::cgroup::CgroupRoot;
 use crate::sys::files::Dir;
 use crate::sys::{creds, socket};
 use crate::telemetry::{self, Target, Telemetry, events};
-use std::io::{self};
-use std::os::fd::OwnedFd;
-use std::path::Path;
 
 /// Makes the directories that are missing. Those below a private root belong to the person who runs it.
 pub(super) fn make_directories(paths: &Paths) -> Result<(), Failure> {

@@ -1,5 +1,7 @@
 //! Those who talk to the shim: the daemon on its channel, and clients of the status socket.
 
+use std::os::fd::AsFd;
+
 use super::super::children::Purpose;
 use super::super::conn::{Conn, Peer};
 use super::super::status::{Client, Permit, Wish};
@@ -13,7 +15,6 @@ use crate::sys::epoll::Ready;
 use crate::sys::socket;
 use crate::wire::codec;
 use crate::wire::shim::{FromShim, ToShim};
-use std::os::fd::AsFd;
 
 impl Supervisor {
     /// Tells the daemon that the journal has grown. With no daemon there is nobody to tell: the next one reads on.

@@ -1,3 +1,5 @@
+//! Tests of pidfds: exits, signals, information.
+
 use super::*;
 use crate::sys::testing::{Shell, await_exit};
 
