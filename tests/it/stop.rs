@@ -36,9 +36,9 @@ fn a_step_that_ignores_the_signal_is_killed_when_its_time_is_over() {
 }
 
 #[test]
-fn the_status_socket_answers_in_the_grace_period_and_a_second_stop_does_no_harm() {
+fn the_status_socket_answers_in_the_grace_period_and_a_second_stop_cuts_it_short() {
     let daemon = Daemon::start("");
-    let run = daemon.submit("grace", &stubborn(&daemon, 3));
+    let run = daemon.submit("grace", &stubborn(&daemon, 600));
     daemon.wait_file("pid");
     let mut client = daemon.status_client(&run);
     daemon.ctl(&["stop", &run]).expect_code(0);
@@ -49,11 +49,11 @@ fn the_status_socket_answers_in_the_grace_period_and_a_second_stop_does_no_harm(
         view.stop.is_some().then_some(())
     });
     assert_eq!(daemon.status(&run)["status"], "running");
-    daemon.ctl(&["stop", &run]).expect_code(0);
     let StatusResponse::Status(view) = client.ask(&StatusRequest::Status) else {
         panic!("no status");
     };
     assert_eq!(view.status.as_str(), "running");
+    daemon.ctl(&["stop", &run]).expect_code(0);
     assert_eq!(daemon.wait_end(&run)["status"], "aborted");
     // What has ended cannot be stopped, and says so.
     let late = daemon.ctl(&["stop", &run]);
@@ -79,7 +79,7 @@ fn a_stop_ends_a_long_wait_for_a_retry_at_once() {
 #[test]
 fn a_stop_of_a_run_that_waits_for_its_delay_or_in_the_queue_ends_it_at_once() {
     let daemon = Daemon::start("[queue]\nmax_active_runs = 1\n");
-    let delayed = "delay_sec: 3600\nsteps: [{name: a, command: \"true\"}]";
+    let delayed = "delay_sec: 3600\nsteps: [{name: a, command: \"true\"}, {name: b, command: \"true\"}]";
     let first = daemon.submit("delayed", delayed);
     let second = daemon.submit("delayed", delayed);
     daemon.shim(&first);
