@@ -6,7 +6,11 @@
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod entries;
+#[cfg(test)]
 mod helper;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod lost;
 #[cfg(test)]

@@ -284,6 +284,13 @@ impl Daemon {
         assert!(findings.iter().all(|finding| finding["ok"] == true), "{report:#}");
     }
 
+    /// One of the counters that `doctor` shows.
+    pub(crate) fn doctor_value(&self, counter: &str) -> u64 {
+        self.ctl(&["--json", "doctor"]).json()["counters"][counter]
+            .as_u64()
+            .unwrap()
+    }
+
     /// Fails unless a run goes through.
     pub(crate) fn expect_unharmed(&self) {
         let run = self.submit("unharmed", "steps: [{name: a, command: \"true\"}]");
