@@ -57,10 +57,13 @@ pub(super) fn watch_adopted(attempt: AttemptId, pidfd: PidFd, to_self: Unbounded
             }
         };
         drop(watched.readable().await);
-        // The kernel tells the status once the parent has reaped it (Linux 6.15), which shows as a hang-up. A
-        // parent that never reaps does not hold up the news of the death.
-        drop(tokio::time::timeout(STRANGER_REAPED, hung_up(&watched)).await);
-        let status = pidfd.info().ok().and_then(|info| info.exit);
+        let mut status = pidfd.zombie_status();
+        if status.is_none() {
+            // Then the parent was quicker, and the kernel tells the status once it has reaped (Linux 6.15), which shows
+            // as a hang-up. A parent that never reaps does not hold up the news of the death.
+            drop(tokio::time::timeout(STRANGER_REAPED, hung_up(&watched)).await);
+            status = pidfd.info().ok().and_then(|info| info.exit);
+        }
         drop(to_self.send(Msg::Exited(attempt, status)));
     });
 }
