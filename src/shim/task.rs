@@ -7,6 +7,7 @@
 use std::cell::OnceCell;
 
 use super::children::{ChildEnd, Purpose, Request, Streams};
+use super::context;
 use super::evaluate;
 use super::files::{self, LogNames};
 use crate::dag::eval::{Memo, Scope};
@@ -174,7 +175,7 @@ impl Task {
 
     /// Runs the task as far as it comes.
     pub(super) fn step(&mut self, key: TaskKey, facts: &Facts, view: &RunView, status: RunStatus) -> Step {
-        let cx = evaluate::Cx::new(facts, view, status, &self.memo, &self.ends);
+        let cx = context::Cx::new(facts, view, status, &self.memo, &self.ends);
         let halted = match (key, &self.work) {
             (TaskKey::Initialise, _) => evaluate::initialise(&cx).map(|(met, params)| {
                 let facts = vec![Fact::Params { params }];
@@ -191,14 +192,14 @@ impl Task {
         };
         match halted {
             Ok((event, facts)) => Step::Done { event, facts },
-            Err(evaluate::Halt::Need(request)) => match &self.refused {
+            Err(context::Halt::Need(request)) => match &self.refused {
                 None => {
                     self.asked = Some(request.purpose);
                     Step::Need(request)
                 }
                 Some(why) => self.give_up(key, facts, why.clone()),
             },
-            Err(evaluate::Halt::Fail(error)) => self.give_up(key, facts, error),
+            Err(context::Halt::Fail(error)) => self.give_up(key, facts, error),
         }
     }
 
