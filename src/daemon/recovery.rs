@@ -10,7 +10,7 @@ use super::shims::{identity, journal_file};
 use super::tree;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::{AttemptEnd, Evidence, Recovered, StartRecord};
-use crate::model::change::{AttemptIdentity, Change};
+use crate::model::change::AttemptIdentity;
 use crate::model::view::RunView;
 use crate::model::{AttemptId, Fact, LostCause, Record};
 use crate::proc::{Entry, LockState};
