@@ -4,7 +4,11 @@
 //! `PROCTOR_IT_SEED=n` replays what is random.
 
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod dags;
 #[cfg(test)]
 mod entries;
 #[cfg(test)]
@@ -13,5 +17,7 @@ mod helper;
 mod hostile;
 #[cfg(test)]
 mod lost;
+#[cfg(test)]
+mod output;
 #[cfg(test)]
 mod stop;
