@@ -10,6 +10,8 @@ mod crash;
 #[cfg(test)]
 mod dags;
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod entries;
 #[cfg(test)]
 mod helper;
@@ -20,4 +22,10 @@ mod lost;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod start;
+#[cfg(test)]
 mod stop;
+#[cfg(test)]
+mod stores;
+#[cfg(test)]
+mod verbs;

@@ -18,7 +18,7 @@ fn a_grandchild_that_keeps_standard_output_open_does_not_hold_up_the_step() {
     let run = daemon.submit("holds", &text);
     let result = daemon.wait_success(&run);
     assert!(begun.elapsed() < Duration::from_secs(30));
-    assert_eq!(result["outputs"]["SAID"], "done", "{result:#}");
+    assert_eq!(result["steps"][0]["variables"]["SAID"], "done", "{result:#}");
     // It does not outlive the attempt.
     daemon.expect_clean();
 }
@@ -44,7 +44,7 @@ fn output_that_is_captured_is_limited_and_its_step_says_so() {
     let run = daemon.submit("captured", text);
     let result = daemon.wait_end(&run);
     assert_ne!(result["status"], "running", "{}", result["status"]);
-    let kept = result["outputs"]["BIG"].as_str().unwrap_or_default().len();
+    let kept = result["steps"][0]["variables"]["BIG"].as_str().unwrap_or_default().len();
     assert!(kept <= 8 * 1024 * 1024, "{kept} bytes were kept");
     daemon.expect_unharmed();
     daemon.expect_clean();
@@ -132,7 +132,6 @@ fn logs_follow_a_run_over_its_steps_and_show_every_try() {
     let out = daemon.ctl(&["logs", "--stderr", &run]).expect_code(0);
     assert!(out.stdout.contains("wrong"), "{out:?}");
     daemon.ctl(&["logs", &run, "nobody"]).expect_code(1);
-    // After a retry of the run the logs are those of the newest attempt.
     daemon.expect_clean();
 }
 
