@@ -297,49 +297,6 @@ impl Dispatcher {
         }
         self.heal_if_missing(attempt);
     }
-
-    /// A new entry for an attempt whose entry was deleted by somebody: made, locked, handed to the shim.
-    pub(super) fn heal(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get_mut(attempt) else {
-            return;
-        };
-        let Some(entry) = &held.entry else { return };
-        match self.proc.prepare_again(entry, now().wall) {
-            Ok(prepared) => {
-                let descriptor = prepared.descriptor();
-                held.prepared = Some(prepared);
-                let replace = crate::wire::shim::ToShim::ReplaceEntry;
-                if let Ok(fd) = descriptor
-                    && !self.send_with_fd(attempt, &replace, fd.as_fd())
-                {
-                    tracing::warn!(attempt = %attempt, "a shim cannot be given its new entry");
-                }
-            }
-            Err(error) => tracing::error!(attempt = %attempt, %error, "a deleted entry cannot be made again"),
-        }
-    }
-
-    fn publish_healed(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get_mut(attempt) else {
-            return;
-        };
-        let Some(prepared) = held.prepared.take() else {
-            return;
-        };
-        let Some(owner) = held.entry.as_ref().and_then(|entry| entry.owner.clone()) else {
-            return;
-        };
-        match prepared.publish(&owner, now().wall) {
-            Ok(entry) => {
-                self.counters.healed += 1;
-                tracing::warn!(attempt = %attempt, path = %entry.path.display(), "a deleted proc entry was made again");
-                held.entry = Some(entry);
-            }
-            Err(error) => {
-                tracing::error!(attempt = %attempt, %error, "a deleted entry cannot be published again");
-            }
-        }
-    }
 }
 
 /// Opens the journal of an attempt that recovery found.
