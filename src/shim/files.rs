@@ -95,7 +95,8 @@ pub(super) fn captured(file: &File, from: u64, limit: u64) -> Result<String, Str
     Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
-/// Appends what was written to a log behind `from` to a file of the user's choice.
+/// Appends what was written to a log behind `from` to a file of the user's choice. A FIFO that nobody reads is an
+/// error: the shim, which has one thread, must not wait for anybody.
 pub(super) fn copy_to(log: &File, from: u64, path: &Path) -> io::Result<()> {
     append(
         log,
@@ -104,6 +105,7 @@ pub(super) fn copy_to(log: &File, from: u64, path: &Path) -> io::Result<()> {
             .append(true)
             .create(true)
             .mode(0o640)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
             .open(path)?,
     )
 }
@@ -155,4 +157,24 @@ pub(super) fn read_small(path: &Path, limit: u64) -> io::Result<Option<String>> 
     String::from_utf8(bytes)
         .map(Some)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the file is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_waits_for_nobody() {
+        let temp = tempfile::tempdir().unwrap();
+        let log = temp.path().join("log");
+        std::fs::write(&log, "one\ntwo\n").unwrap();
+        let log = File::open(log).unwrap();
+        let target = temp.path().join("target");
+        copy_to(&log, 4, &target).unwrap();
+        copy_to(&log, 0, &target).unwrap();
+        assert_eq!(std::fs::read_to_string(target).unwrap(), "two\none\ntwo\n");
+        let fifo = temp.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(copy_to(&log, 0, &fifo).is_err());
+    }
 }
