@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::channel::{ATTACH_PATIENCE, attach, listen, watch_adopted, watch_child};
-use super::dispatcher::{Attempt, Dispatcher, Msg, now};
+use super::dispatcher::{Attempt, Dispatcher, Msg};
 use super::launch::Launched;
 use super::tree;
 use crate::engine::scheduler::Event;
