@@ -19,9 +19,7 @@ use super::args::Args;
 use super::control::{self, Limits};
 use super::dispatcher::{Counters, Dispatcher, Msg};
 use super::follow::Followers;
-use super::host::{
-    admin_gid, control_listener, find_cgroups, find_shim, make_directories, socket_identity, start_log,
-};
+use super::host::{admin_gid, control_listener, find_cgroups, find_shim, make_directories, start_log};
 use super::launch::{Launcher, Workshop};
 use crate::config::Config;
 use crate::engine::scheduler::Scheduler;
@@ -110,8 +108,7 @@ async fn serve(config: Config, embedded: bool, telemetry: Telemetry) -> Result<(
     let mut dispatcher = build(config, embedded, cgroups, to_self.clone(), telemetry)?;
     dispatcher.recover().await.map_err(Failure::Other)?;
 
-    let listener = control_listener(&dispatcher.config)?;
-    let socket = socket_identity(&dispatcher.config.paths);
+    let (listener, socket) = control_listener(&dispatcher.config)?;
     let admin_gid = admin_gid(&dispatcher.config);
     let limits = Limits {
         clients: usize::try_from(dispatcher.config.control.max_clients).unwrap_or(usize::MAX),
