@@ -31,6 +31,9 @@ use crate::sys::lock::DaemonLock;
 use crate::sys::{creds, identity, reactor, reap, socket};
 use crate::telemetry::{Telemetry, events, notify};
 
+/// Most threads that read the store, load DAGs and clean up at a time.
+const READERS: usize = 8;
+
 /// Why the daemon did not start, or ended.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -88,6 +91,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         DaemonLock::acquire(&config.paths.lock_file()).map_err(|error| Failure::Other(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(READERS)
         .build()
         .map_err(because("the event loop"))?;
     let ended = runtime.block_on(serve(config, args.embedded, telemetry));

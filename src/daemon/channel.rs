@@ -27,6 +27,9 @@ pub(super) fn shut_down(channel: &OwnedFd) {
     shutdown(channel.as_raw_fd(), Shutdown::Both).unwrap_or_default();
 }
 
+/// How long an adopted shim may take to answer. One that is stopped longer is tried again by the next daemon.
+pub(super) const ATTACH_PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
+
 /// Tells when a child's process has exited; the dispatcher reaps it.
 pub(super) fn watch_child(attempt: AttemptId, pidfd: PidFd, to_self: UnboundedSender<Msg>) {
     tokio::spawn(async move {
@@ -54,10 +57,13 @@ pub(super) fn watch_adopted(attempt: AttemptId, pidfd: PidFd, to_self: Unbounded
             }
         };
         drop(watched.readable().await);
-        // The kernel tells the status once the parent has reaped it (Linux 6.15), which shows as a hang-up. A
-        // parent that never reaps does not hold up the news of the death.
-        drop(tokio::time::timeout(STRANGER_REAPED, hung_up(&watched)).await);
-        let status = pidfd.info().ok().and_then(|info| info.exit);
+        let mut status = pidfd.zombie_status();
+        if status.is_none() {
+            // Then the parent was quicker, and the kernel tells the status once it has reaped (Linux 6.15), which shows
+            // as a hang-up. A parent that never reaps does not hold up the news of the death.
+            drop(tokio::time::timeout(STRANGER_REAPED, hung_up(&watched)).await);
+            status = pidfd.info().ok().and_then(|info| info.exit);
+        }
         drop(to_self.send(Msg::Exited(attempt, status)));
     });
 }
@@ -105,19 +111,19 @@ pub(super) async fn listen(attempt: AttemptId, channel: OwnedFd, to_self: Unboun
     }
 }
 
-/// Connects to a shim's status socket and makes the connection its channel.
-pub(super) fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
-    use std::io::{Read, Write};
+/// Connects to a shim's status socket and makes the connection its channel. A stopped shim does not answer until
+/// it goes on, so nobody else must wait for this.
+pub(super) async fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let broken =
         |error: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
-    let mut stream = socket::connect(path)?;
-    let patience = Some(std::time::Duration::from_secs(10));
-    stream.set_read_timeout(patience)?;
-    stream.set_write_timeout(patience)?;
+    let connected = socket::connect(path)?;
+    connected.set_nonblocking(true)?;
+    let mut stream = tokio::net::UnixStream::from_std(connected)?;
     let ours = Hello::new(STATUS_MAGIC);
-    stream.write_all(&ours.to_bytes())?;
     let request = codec::encode(&StatusRequest::Attach, FRAME_MAX).map_err(|error| broken(&error))?;
-    stream.write_all(&request)?;
+    stream.write_all(&ours.to_bytes()).await?;
+    stream.write_all(&request).await?;
     let mut buffer = FrameBuffer::new(FRAME_MAX);
     let mut greeted = false;
     loop {
@@ -126,20 +132,12 @@ pub(super) fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
         }
         if greeted && let Some(frame) = buffer.next_frame().map_err(|error| broken(&error))? {
             return match codec::decode(&frame).map_err(|error| broken(&error))? {
-                StatusResponse::Ok => {
-                    stream.set_read_timeout(None)?;
-                    stream.set_write_timeout(None)?;
-                    Ok(stream.into())
-                }
+                StatusResponse::Ok => Ok(stream.into_std()?.into()),
                 StatusResponse::Error { message, .. } => Err(broken(&message)),
                 StatusResponse::Status(_) => Err(broken(&"an answer to another question")),
             };
         }
         // One byte at a time: what follows the answer belongs to the channel.
-        let mut byte = [0];
-        if stream.read(&mut byte)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        buffer.push(&byte);
+        buffer.push(&[stream.read_u8().await?]);
     }
 }

@@ -46,6 +46,13 @@ impl Dispatcher {
             ..fresh
         };
         live.unsaved.clear();
+        if let Some(steps) = carried_over(&live.new, live.resume.as_deref()) {
+            live.view.steps = steps;
+            let begun = |(node, step): (crate::model::Node, &StepView)| {
+                (step.status != crate::model::StepStatus::NotStarted).then_some(node)
+            };
+            live.unsaved = live.view.nodes().filter_map(begun).collect();
+        }
     }
 
     /// Makes and locks the entry, then has the rest made by the launcher.
@@ -255,4 +262,16 @@ pub(super) fn fresh_view(new: &crate::model::change::NewRun) -> RunView {
             .map(|(handler, name)| (*handler, StepView::new(name)))
             .collect(),
     }
+}
+
+/// The steps of a retry as they stand when it begins: what the attempt before has done and need not be done again.
+pub(super) fn carried_over(
+    new: &crate::model::change::NewRun,
+    resume: Option<&[StepView]>,
+) -> Option<Vec<StepView>> {
+    let resume = crate::engine::attempt::Resume {
+        steps: resume?.to_vec(),
+    };
+    let dag = serde_json::from_str(&new.dag).ok()?;
+    Some(crate::engine::attempt::carry_over(&dag, Some(&resume)))
 }

@@ -57,7 +57,8 @@ impl Dispatcher {
         let Ok(pidfd) = PidFd::open(known.pid) else {
             return false;
         };
-        let alive = match wanted.compare(&pidfd) {
+        let same = wanted.compare(&pidfd);
+        let alive = match same {
             SameProcess::Same => !pidfd.is_exited().unwrap_or(false),
             SameProcess::Different => false,
             SameProcess::Uncertain => locked,
@@ -65,6 +66,8 @@ impl Dispatcher {
         if alive {
             held.pid = known.pid;
             held.pidfd = Some(pidfd);
+        } else if same == SameProcess::Same {
+            held.exit = Some(pidfd.zombie_status());
         }
         alive
     }

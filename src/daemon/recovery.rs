@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::dispatcher::{Attempt, Dispatcher, LiveRun, now};
-use super::effects::fresh_view;
+use super::effects::{carried_over, fresh_view};
 use super::shims::identity;
 use super::tree;
 use crate::engine::scheduler::Event;
@@ -135,13 +135,17 @@ impl Dispatcher {
             stop: stored.stop.clone(),
             ..fresh_view(&new)
         };
+        let resume = self.steps_before(&stored);
+        let mut unsaved = BTreeSet::new();
+        if let Some(steps) = carried_over(&new, resume.as_deref()) {
+            view.steps = steps;
+        }
         let alive = self.find_shim(&mut held, stored.identity.as_ref());
         if !alive {
             tree::end(held.cgroup.as_ref(), &attempt)
                 .await
                 .map_err(|error| format!("what attempt {attempt} left cannot be ended: {error}"))?;
         }
-        let mut unsaved = BTreeSet::new();
         let told = self.read_from_start(&attempt, &mut held, &mut view, &mut unsaved);
         let evidence = if alive {
             Evidence::Alive {
@@ -160,12 +164,6 @@ impl Dispatcher {
                 at,
                 params: Some(view.params.clone()),
             });
-        let mut resume = None;
-        if stored.number > 1
-            && let Ok(Some(last)) = self.reader.attempt_view(&stored.run, stored.number - 1)
-        {
-            resume = Some(last.steps);
-        }
         tracing::info!(attempt = %attempt, run = %stored.run, ?evidence, "found");
         self.runs.insert(
             stored.run.clone(),
@@ -189,6 +187,12 @@ impl Dispatcher {
             unstored_start,
         };
         Ok((recovered, end))
+    }
+
+    /// The steps of the attempt before, for a retry.
+    fn steps_before(&self, stored: &LiveAttempt) -> Option<Vec<crate::model::view::StepView>> {
+        let number = stored.number.checked_sub(1).filter(|number| *number > 0)?;
+        Some(self.reader.attempt_view(&stored.run, number).ok()??.steps)
     }
 
     /// An attempt whose end is in the store, and whose clean-up is not.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::channel::{attach, listen, watch_adopted, watch_child};
+use super::channel::{ATTACH_PATIENCE, attach, listen, watch_adopted, watch_child};
 use super::dispatcher::{Attempt, Dispatcher, Msg, now};
 use super::launch::Launched;
 use super::tree;
@@ -273,12 +273,15 @@ impl Dispatcher {
         }
         let path = self.config.paths.socket(attempt);
         let (attempt, to_self) = (attempt.clone(), self.to_self.clone());
-        tokio::task::spawn_blocking(move || match attach(&path) {
-            Ok(channel) => drop(to_self.send(Msg::Attached(attempt, channel))),
+        tokio::spawn(async move {
+            let attached = tokio::time::timeout(ATTACH_PATIENCE, attach(&path)).await;
+            let failure = match attached {
+                Ok(Ok(channel)) => return drop(to_self.send(Msg::Attached(attempt, channel))),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => String::from("no answer in time"),
+            };
             // It is watched by its pidfd all the same, and its journal is read when it ends.
-            Err(error) => {
-                tracing::warn!(attempt = %attempt, %error, "an adopted attempt does not answer on its socket");
-            }
+            tracing::warn!(attempt = %attempt, failure, "an adopted attempt does not answer on its socket");
         });
     }
 

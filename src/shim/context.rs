@@ -176,7 +176,9 @@ impl<'a> Cx<'a> {
     }
 
     /// The scope of a node, and its working directory.
-    pub(super) fn step_scope(&self, node: Node, step: &Step) -> Flow<(Scope, PathBuf)> {
+    ///
+    /// `own` says whether the node's own captured output is in it, as its repeat condition may ask for it.
+    pub(super) fn step_scope(&self, node: Node, step: &Step, own: bool) -> Flow<(Scope, PathBuf)> {
         let run = &self.base()?.scope;
         let cwd = self.working_dir(step.working_dir.as_deref(), run)?;
         let cwd_text = cwd.display().to_string();
@@ -191,7 +193,7 @@ impl<'a> Cx<'a> {
             working_dir: &cwd_text,
             status: handler.then_some(self.status.as_str()),
             waiting_steps: None,
-            outputs: &self.outputs_before(node),
+            outputs: &self.outputs_before(node, own),
             env: &step.env,
             logs: (!handler).then_some((logs.0.as_str(), logs.1.as_str())),
             steps: &self.step_refs(),
@@ -201,13 +203,17 @@ impl<'a> Cx<'a> {
     }
 
     /// The captured outputs that a node sees: those of the steps it comes after; a handler's are all.
-    fn outputs_before(&self, node: Node) -> Vec<(Arc<str>, Arc<str>)> {
+    fn outputs_before(&self, node: Node, own: bool) -> Vec<(Arc<str>, Arc<str>)> {
         let steps = &self.facts.dag.steps;
         if steps.iter().all(|step| step.output.is_none()) {
             return Vec::new();
         }
         let mut seen = vec![!matches!(node, Node::Step(_)); steps.len()];
         if let Node::Step(index) = node {
+            let this = usize::try_from(index).ok().and_then(|at| seen.get_mut(at));
+            if let Some(slot) = this.filter(|_| own) {
+                *slot = true;
+            }
             let mut open = vec![index];
             while let Some(at) = open.pop() {
                 let depends = usize::try_from(at)

@@ -26,6 +26,8 @@ pub(super) fn initialise(cx: &Cx<'_>) -> Flow<Initialised> {
     let base = cx.facts.base.get_or_init(|| made);
     let scope = &base.scope;
     let cwd = cx.working_dir(None, scope)?;
+    // The DAG's own working directory is made if it is missing; a step's must be there (seed-spec 7.9).
+    super::children::make_working_dir(&cwd).map_err(Halt::Fail)?;
     let unmet = cx.unmet(&cx.facts.dag.preconditions, None, scope, &cwd)?;
     Ok((unmet.map_or(Ok(()), Err), base.params.clone()))
 }
@@ -123,7 +125,7 @@ fn step_of<'a>(cx: &Cx<'a>, node: Node) -> Flow<&'a Step> {
 /// The node's numbers and preconditions.
 pub(super) fn prepare(cx: &Cx<'_>, node: Node) -> Flow<Prepared> {
     let step = step_of(cx, node)?;
-    let (scope, cwd) = cx.step_scope(node, step)?;
+    let (scope, cwd) = cx.step_scope(node, step, false)?;
     let (retry, repeat) = (step.retry.as_ref(), step.repeat.as_ref());
     let retry_limit = cx.whole("retry_policy.limit", retry.map(|p| &p.limit), &scope, &cwd)?;
     let retry_interval = cx.seconds(
@@ -152,7 +154,7 @@ pub(super) fn prepare(cx: &Cx<'_>, node: Node) -> Flow<Prepared> {
 /// Whether the node's repeat condition is met.
 pub(super) fn check_repeat(cx: &Cx<'_>, node: Node) -> Flow<bool> {
     let step = step_of(cx, node)?;
-    let (scope, cwd) = cx.step_scope(node, step)?;
+    let (scope, cwd) = cx.step_scope(node, step, true)?;
     match step.repeat.as_ref().and_then(|policy| policy.condition.as_ref()) {
         Some(condition) => Ok(cx.verdict(condition, Some(step), &scope, &cwd)?.is_none()),
         None => Ok(false),
@@ -162,16 +164,24 @@ pub(super) fn check_repeat(cx: &Cx<'_>, node: Node) -> Flow<bool> {
 /// One try of a node: its commands one after the other, then what became of them.
 pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
     let step = step_of(cx, node)?;
-    let (scope, cwd) = cx.step_scope(node, step)?;
-    let mut copies = Vec::new();
+    let (scope, cwd) = cx.step_scope(node, step, false)?;
+    let mut paths = Vec::new();
     for (path, log, from) in [
         (&step.stdout, &tried.streams.stdout, tried.from.0),
         (&step.stderr, &tried.streams.stderr, tried.from.1),
     ] {
         if let Some(path) = path {
             let path = cx.settle(eval::expand(path, &scope, Mode::FULL, &cx.cursor), &cwd)?;
-            copies.push((cwd.join(path), log, from));
+            paths.push((cwd.join(path), log, from));
         }
+    }
+    if tried.copies.get().is_none() {
+        let copies: Result<Vec<_>, _> = paths
+            .into_iter()
+            .map(|(path, log, from)| files::Copy::open(log, from, path))
+            .collect();
+        let copies = copies.map_err(Halt::Fail)?;
+        tried.copies.get_or_init(|| copies);
     }
     let mut end = TryEnd::default();
     for index in 0.. {
@@ -186,12 +196,6 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
         };
         if end.error.is_some() {
             break;
-        }
-    }
-    for (path, log, from) in copies {
-        if let Err(error) = files::copy_to(log, from, &path) {
-            end.error
-                .get_or_insert_with(|| format!("cannot write {}: {error}", path.display()));
         }
     }
     finish(cx.facts, node, tried, &mut end);
@@ -213,6 +217,11 @@ fn numbered(step: &Step, index: usize, text: String) -> String {
 pub(super) fn finish(facts: &Facts, node: Node, tried: &Try, end: &mut TryEnd) {
     let Some(step) = facts.step(node) else { return };
     let log = &tried.streams.stdout;
+    for copy in tried.copies.get().into_iter().flatten() {
+        if let Err(error) = copy.catch_up() {
+            end.error.get_or_insert(error);
+        }
+    }
     if end.error.is_some() && !step.continue_on.output.is_empty() {
         end.output_matched = matches(&step.continue_on.output, tried);
     }

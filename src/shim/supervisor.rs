@@ -22,6 +22,7 @@ use crate::engine::attempt::{Attempt, Effect, Event, Resume};
 use crate::model::{Boot as BootTime, Fact, Now, StopReason, Time};
 use crate::proc::ProcHandle;
 use crate::sys::epoll::{Epoll, Ready};
+use crate::sys::inotify::Inotify;
 use crate::sys::{clock, socket};
 
 /// Longest run of one command substitution, in seconds.
@@ -33,6 +34,7 @@ const CHANNEL: u64 = 0;
 const LISTENER: u64 = 1;
 const SIGNALS: u64 = 2;
 const TIMER: u64 = 3;
+const COPIES: u64 = 4;
 const FIRST_CLIENT: u64 = 16;
 
 /// Everything of one attempt.
@@ -45,6 +47,8 @@ struct Supervisor {
     listener: OwnedFd,
     steps: Option<crate::sys::cgroup::Cgroup>,
     log_dir: crate::sys::files::Dir,
+    /// Watches logs of which the DAG wants copies; made when the first step has one.
+    copies: Option<Inotify>,
     clients: BTreeMap<u64, Client>,
     next_client: u64,
     max_clients: usize,
@@ -59,10 +63,10 @@ struct Supervisor {
     leaving: bool,
 }
 
-/// Signals arrive as bytes: one pipe for SIGCHLD and one for those that ask the shim to stop.
+/// Signals arrive as bytes: a pipe for SIGCHLD and one for each that asks the shim to stop.
 struct SignalPipes {
     child: UnixStream,
-    stop: UnixStream,
+    stop: Vec<(i32, UnixStream)>,
 }
 
 impl SignalPipes {
@@ -71,10 +75,12 @@ impl SignalPipes {
         let (child, writer) = UnixStream::pair()?;
         child.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
-        let (stop, writer) = UnixStream::pair()?;
-        stop.set_nonblocking(true)?;
+        let mut stop = Vec::new();
         for signal in [SIGTERM, SIGINT, SIGHUP] {
-            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+            let (reader, writer) = UnixStream::pair()?;
+            reader.set_nonblocking(true)?;
+            signal_hook::low_level::pipe::register(signal, writer)?;
+            stop.push((signal, reader));
         }
         Ok(Self { child, stop })
     }
@@ -122,7 +128,9 @@ impl Supervisor {
         epoll.add(channel.fd(), CHANNEL, Ready::READ)?;
         epoll.add(&listener, LISTENER, Ready::READ)?;
         epoll.add(&signals.child, SIGNALS, Ready::READ)?;
-        epoll.add(&signals.stop, SIGNALS, Ready::READ)?;
+        for (_, pipe) in &signals.stop {
+            epoll.add(pipe, SIGNALS, Ready::READ)?;
+        }
         epoll.add(timers.fd(), TIMER, Ready::READ)?;
 
         let resume = spec.resume.clone().map(|steps| Resume { steps });
@@ -149,6 +157,7 @@ impl Supervisor {
             listener,
             steps,
             log_dir,
+            copies: None,
             clients: BTreeMap::new(),
             next_client: FIRST_CLIENT,
             max_clients,
@@ -176,6 +185,7 @@ impl Supervisor {
                 LISTENER => self.accept(),
                 SIGNALS => self.on_signals(),
                 TIMER => self.timers.fired(),
+                COPIES => self.copy_logs(),
                 client => self.serve_client(client),
             }
         }
@@ -237,9 +247,10 @@ impl Supervisor {
 
     fn on_signals(&mut self) {
         drain_pipe(&self.signals.child);
-        if drain_pipe(&self.signals.stop) {
-            self.events
-                .push_back(Event::Stop(StopReason::Signal(libc::SIGTERM)));
+        for (signal, pipe) in &self.signals.stop {
+            if drain_pipe(pipe) {
+                self.events.push_back(Event::Stop(StopReason::Signal(*signal)));
+            }
         }
         self.reap();
         self.poke();
@@ -260,7 +271,7 @@ impl Supervisor {
                 }
                 Alarm::Substitution(key) => {
                     let text = format!("a command substitution ran longer than {SUBSTITUTION_SECS} s");
-                    if let Some(task) = self.tasks.get_mut(&TaskKey::Node(key)) {
+                    if let Some(task) = self.tasks.get_mut(&key) {
                         task.refuse(&text);
                         if let Some(child) = task.running.and_then(|pid| self.children.get(&pid)) {
                             tree::ignore_gone(child.pidfd.signal_group(child.pid, libc::SIGKILL));

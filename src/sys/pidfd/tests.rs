@@ -56,9 +56,15 @@ fn the_status_of_a_stranger_reaped_elsewhere_is_known() {
     }
     assert!(is_not_child(&stranger.wait_peek().unwrap_err()));
     assert_eq!(stranger.info().unwrap().exit, None);
+    assert_eq!(stranger.zombie_status(), None);
     shell.close_input();
+    while !stranger.is_exited().unwrap() {
+        std::thread::yield_now();
+    }
+    assert_eq!(stranger.zombie_status(), Some(WaitStatus::Code(7)));
     shell.child.pidfd.wait().unwrap();
     assert!(stranger.is_reaped().unwrap());
+    assert_eq!(stranger.zombie_status(), None);
     let info = stranger.info().unwrap();
     assert_eq!(info.pid, None);
     assert_eq!(info.exit, Some(WaitStatus::Code(7)));

@@ -1,0 +1,17 @@
+//! The three programs together, as people meet them: a private daemon in a directory of its own, killed, starved and fed
+//! with rubbish. Each test has a daemon of its own and fails if that leaves anything behind.
+//!
+//! `PROCTOR_IT_SEED=n` replays what is random.
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod entries;
+#[cfg(test)]
+mod helper;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod lost;
+#[cfg(test)]
+mod stop;
