@@ -20,7 +20,7 @@ use super::clients::Limits;
 use super::control;
 use super::dispatcher::{Counters, Dispatcher, Msg};
 use super::follow::Followers;
-use super::host::{control_listener, find_cgroups, find_shim, make_directories, socket_identity, start_log};
+use super::host::{control_listener, find_cgroups, find_shim, make_directories, start_log};
 use super::launch::{Launcher, Workshop};
 use crate::config::Config;
 use crate::engine::scheduler::Scheduler;
@@ -113,8 +113,7 @@ async fn serve(config: Config, embedded: bool, telemetry: Telemetry) -> Result<(
     let mut dispatcher = build(config, embedded, cgroups, to_self.clone(), telemetry)?;
     dispatcher.recover().await.map_err(Failure::Other)?;
 
-    let listener = control_listener(&dispatcher.config)?;
-    let socket = socket_identity(&dispatcher.config.paths);
+    let (listener, socket) = control_listener(&dispatcher.config)?;
     tokio::spawn(control::serve(
         listener,
         to_self.clone(),

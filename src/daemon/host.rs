@@ -85,11 +85,12 @@ pub(super) fn find_cgroups(config: &Config) -> Result<Option<CgroupRoot>, Failur
         .map_err(because(format!("the cgroup {name}")))
 }
 
-/// The control socket: given by systemd, or made here. Only the holder of the daemon's lock comes so far, so a
-/// socket that is there is a dead daemon's.
-pub(super) fn control_listener(config: &Config) -> Result<OwnedFd, Failure> {
+/// The control socket: given by systemd, or made here; with the device and inode of one that is made here, which
+/// goes with the daemon. One that systemd holds stays, so that clients wait for the next daemon. Only the holder of
+/// the daemon's lock comes so far, so a socket that is there is a dead daemon's.
+pub(super) fn control_listener(config: &Config) -> Result<(OwnedFd, Option<(u64, u64)>), Failure> {
     if let Some(listener) = inherited_listener()? {
-        return Ok(listener);
+        return Ok((listener, None));
     }
     let path = config.paths.control_socket();
     if let Err(error) = Dir::open(&config.paths.runtime).and_then(|dir| dir.remove_file("control.sock"))
@@ -97,7 +98,8 @@ pub(super) fn control_listener(config: &Config) -> Result<OwnedFd, Failure> {
     {
         return Err(because(path.display())(error));
     }
-    socket::listen(&path, config.control.socket_mode).map_err(because(path.display()))
+    let listener = socket::listen(&path, config.control.socket_mode).map_err(because(path.display()))?;
+    Ok((listener, socket_identity(&config.paths)))
 }
 
 /// The socket that the service manager listens on for us (socket activation, sd_listen_fds(3)).
@@ -111,7 +113,7 @@ fn inherited_listener() -> Result<Option<OwnedFd>, Failure> {
     }
 }
 
-pub(super) fn socket_identity(paths: &Paths) -> Option<(u64, u64)> {
+fn socket_identity(paths: &Paths) -> Option<(u64, u64)> {
     Dir::open(&paths.runtime).ok()?.inode_of("control.sock").ok()?
 }
 

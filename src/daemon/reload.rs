@@ -53,7 +53,14 @@ impl Dispatcher {
         if lines.is_empty() {
             lines.push(String::from("nothing has changed"));
         }
-        events::config_reloaded(&reload.applied.join(" "), &reload.needs_restart.join(" "));
+        let named = |keys: &[_]| {
+            if keys.is_empty() {
+                String::from("none")
+            } else {
+                keys.join(" ")
+            }
+        };
+        events::config_reloaded(&named(&reload.applied), &named(&reload.needs_restart));
         lines
     }
 }
