@@ -16,6 +16,7 @@ mod effects;
 mod evidence;
 mod follow;
 mod host;
+mod job_env;
 mod launch;
 mod liveness;
 mod orders;
