@@ -144,6 +144,7 @@ pub(super) fn send_blocking<T: Serialize>(socket: &OwnedFd, message: &T) -> io::
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::limits::FRAME_MAX;
     use crate::wire::shim::FromShim;
 
     /// Reads everything that has come, and says how many whole messages it was.
@@ -164,7 +165,10 @@ mod tests {
     #[test]
     fn nudges_are_heard_again_after_the_peer_was_slow() {
         let (near, far) = crate::sys::fdpass::socketpair().unwrap();
-        let (mut near, mut far) = (Conn::new(near).unwrap(), Conn::new(far).unwrap());
+        let (mut near, mut far) = (
+            Conn::new(near, FRAME_MAX).unwrap(),
+            Conn::new(far, FRAME_MAX).unwrap(),
+        );
         for _ in 0..100_000 {
             near.nudge(&FromShim::Poke).unwrap();
         }
