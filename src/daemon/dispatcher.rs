@@ -115,6 +115,8 @@ pub(super) struct Attempt {
     pub(super) refusal: Option<String>,
     /// The end of its tree is being awaited.
     pub(super) ending: bool,
+    /// Its shim was told to stop.
+    pub(super) stop_sent: bool,
 }
 
 impl Attempt {
@@ -134,6 +136,7 @@ impl Attempt {
             damaged: None,
             refusal: None,
             ending: false,
+            stop_sent: false,
         }
     }
 }

@@ -158,15 +158,26 @@ impl Dispatcher {
         socket::send(channel.as_fd(), &frame).is_ok_and(|n| n == frame.len())
     }
 
-    /// Passes a stop on; by signal if the shim's channel is not there.
+    /// Passes a stop on; by signal if the shim's channel is not there. A shim that was suspended is woken to hear it;
+    /// one that is stalled all the same when a further stop comes is killed, so that a stop always ends something.
     pub(super) fn send_stop(&mut self, attempt: &AttemptId, reason: StopReason) {
-        if self.send(attempt, &ToShim::Stop(reason)) {
+        let told = self.send(attempt, &ToShim::Stop(reason));
+        let Some(held) = self.attempts.get_mut(attempt) else {
             return;
-        }
-        if let Some(pidfd) = self.attempts.get(attempt).and_then(|held| held.pidfd.as_ref())
-            && let Err(error) = pidfd.send_signal(libc::SIGTERM)
-        {
-            tracing::debug!(attempt = %attempt, %error, "the shim to be stopped is gone");
+        };
+        let further = std::mem::replace(&mut held.stop_sent, true);
+        let signals: &[i32] = match (further && self.is_stalled(attempt), told) {
+            (true, _) => &[libc::SIGKILL],
+            (false, true) => &[libc::SIGCONT],
+            (false, false) => &[libc::SIGTERM, libc::SIGCONT],
+        };
+        let Some(pidfd) = self.attempts.get(attempt).and_then(|held| held.pidfd.as_ref()) else {
+            return;
+        };
+        for signal in signals {
+            if let Err(error) = pidfd.send_signal(*signal) {
+                tracing::debug!(attempt = %attempt, %error, "the shim to be stopped is gone");
+            }
         }
     }
 

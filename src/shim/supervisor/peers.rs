@@ -20,11 +20,7 @@ impl Supervisor {
     /// Tells the daemon that the journal has grown. With no daemon there is nobody to tell: the next one reads on.
     pub(super) fn poke(&mut self) {
         let Some(channel) = &mut self.channel else { return };
-        if channel.wants_write() {
-            // A poke is on its way already, and one is as good as many.
-            return;
-        }
-        if channel.send(&FromShim::Poke).is_err() {
+        if channel.nudge(&FromShim::Poke).is_err() {
             self.lose_channel();
         }
     }
