@@ -6,7 +6,6 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,18 +19,22 @@ use super::args::Args;
 use super::control::{self, Limits};
 use super::dispatcher::{Counters, Dispatcher, Msg};
 use super::follow::Followers;
+use super::host::{
+    admin_gid, control_listener, find_cgroups, find_shim, make_directories, socket_identity, start_log,
+};
 use super::launch::{Launcher, Workshop};
-use crate::config::types::LogTarget;
-use crate::config::{Config, Paths};
+use crate::config::Config;
 use crate::engine::scheduler::Scheduler;
 use crate::proc::{ProcDir, ProcWatch};
 use crate::store::{Options, Store};
 use crate::sys::cgroup::CgroupRoot;
 use crate::sys::epoll::TimerFd;
-use crate::sys::files::Dir;
 use crate::sys::lock::DaemonLock;
 use crate::sys::{creds, identity, reactor, reap, socket};
-use crate::telemetry::{self, Target, Telemetry, events, notify};
+use crate::telemetry::{Telemetry, events, notify};
+
+/// Most threads that read the store, load DAGs and clean up at a time.
+const READERS: usize = 8;
 
 /// Why the daemon did not start, or ended.
 #[derive(Debug)]
@@ -60,7 +63,7 @@ impl fmt::Display for Failure {
     }
 }
 
-fn because(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Failure {
+pub(super) fn because(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Failure {
     move |error| Failure::Other(format!("{what}: {error}"))
 }
 
@@ -90,6 +93,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         DaemonLock::acquire(&config.paths.lock_file()).map_err(|error| Failure::Other(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(READERS)
         .build()
         .map_err(because("the event loop"))?;
     let ended = runtime.block_on(serve(config, args.embedded, telemetry));
@@ -97,79 +101,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     drop(runtime);
     drop(lock);
     ended
-}
-
-/// Makes the directories that are missing. Those below a private root belong to the person who runs it.
-fn make_directories(paths: &Paths) -> Result<(), Failure> {
-    for (path, mode) in [
-        (paths.state.clone(), 0o755),
-        (paths.runtime.clone(), 0o755),
-        (paths.attempts(), 0o755),
-        (paths.work(), 0o711),
-        (paths.sockets(), 0o755),
-        (paths.proc_dir(), 0o755),
-    ] {
-        make_directory(&path, mode).map_err(because(path.display()))?;
-    }
-    Ok(())
-}
-
-fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    if !path.is_dir() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(mode)
-            .create(path)?;
-    }
-    Ok(())
-}
-
-/// Finds the shim: beside the daemon, or where packages put it. It stays open, so that an upgrade meanwhile
-/// cannot mix versions.
-fn find_shim() -> Result<(std::fs::File, std::path::PathBuf), Failure> {
-    let own = std::env::current_exe().map_err(because("the daemon's own path"))?;
-    let beside = own.with_file_name("proctor-shim");
-    let packaged = std::path::PathBuf::from("/usr/libexec/proctor/proctor-shim");
-    for path in [&beside, &packaged] {
-        if let Ok(file) = std::fs::File::open(path) {
-            return Ok((file, path.clone()));
-        }
-    }
-    let text = format!(
-        "no proctor-shim at {} or {}",
-        beside.display(),
-        packaged.display()
-    );
-    Err(Failure::Other(text))
-}
-
-/// Where attempts get their cgroups. Private daemons that share a parent cgroup do not share theirs.
-fn find_cgroups(config: &Config) -> Result<Option<CgroupRoot>, Failure> {
-    use sha2::{Digest, Sha256};
-    if !config.cgroup.enabled {
-        return Ok(None);
-    }
-    let root = match CgroupRoot::detect(config.cgroup.parent.as_deref()) {
-        Ok(root) => root,
-        Err(unavailable) if config.cgroup.parent.is_some() => {
-            return Err(Failure::Other(format!("cgroup.parent: {}", unavailable.reason)));
-        }
-        Err(unavailable) => {
-            events::cgroup_unavailable(&unavailable.reason);
-            return Ok(None);
-        }
-    };
-    let name = if config.paths.private {
-        let hash = Sha256::digest(config.paths.state.as_os_str().as_encoded_bytes());
-        let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        format!("proctor-{hash}")
-    } else {
-        String::from("attempts")
-    };
-    root.subtree(&name)
-        .map(Some)
-        .map_err(because(format!("the cgroup {name}")))
 }
 
 /// Builds the dispatcher, recovers, then serves until the end.
@@ -329,7 +260,7 @@ fn build(
     });
     Ok(Dispatcher {
         reader: store.reader(),
-        launcher: Launcher::start(Arc::clone(&workshop), &to_self).map_err(because("the launcher"))?,
+        launcher: Launcher::start(&workshop, &to_self).map_err(because("the launcher"))?,
         config,
         workshop,
         engine,
@@ -363,44 +294,6 @@ fn build(
     })
 }
 
-/// The control socket: given by systemd, or made here. Only the holder of the daemon's lock comes so far, so a
-/// socket that is there is a dead daemon's.
-fn control_listener(config: &Config) -> Result<OwnedFd, Failure> {
-    if let Some(listener) = inherited_listener()? {
-        return Ok(listener);
-    }
-    let path = config.paths.control_socket();
-    if let Err(error) = Dir::open(&config.paths.runtime).and_then(|dir| dir.remove_file("control.sock"))
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(because(path.display())(error));
-    }
-    socket::listen(&path, config.control.socket_mode).map_err(because(path.display()))
-}
-
-fn socket_identity(paths: &Paths) -> Option<(u64, u64)> {
-    Dir::open(&paths.runtime).ok()?.inode_of("control.sock").ok()?
-}
-
-/// The group whose members are admins. One that does not exist has no members.
-fn admin_gid(config: &Config) -> Option<u32> {
-    if config.access.admin_group.is_empty() {
-        return None;
-    }
-    creds::group_gid(&config.access.admin_group).ok()
-}
-
-/// Starts logging.
-fn start_log(config: &Config) -> Result<Telemetry, Failure> {
-    let target = match config.log.target {
-        LogTarget::Auto => Target::Auto,
-        LogTarget::Journal => Target::Journal,
-        LogTarget::Stderr => Target::Stderr,
-        LogTarget::Json => Target::Json,
-    };
-    telemetry::init(&config.log.level, target, "proctord").map_err(|error| Failure::Other(error.to_string()))
-}
-
 /// Tells everybody who waits for it that the daemon serves: the service manager, or the client that started it.
 fn announce_ready(dispatcher: &Dispatcher, embedded: bool) {
     let adopted = usize::try_from(dispatcher.counters.adopted).unwrap_or(usize::MAX);
@@ -419,16 +312,5 @@ async fn feed_watchdog(interval: Duration) {
     loop {
         ticks.tick().await;
         drop(notify::watchdog());
-    }
-}
-
-/// The socket that the service manager listens on for us (socket activation, sd_listen_fds(3)).
-fn inherited_listener() -> Result<Option<OwnedFd>, Failure> {
-    let mut given = sd_notify::listen_fds().map_err(because("the inherited sockets"))?;
-    match given.next() {
-        Some(number) => socket::inherited_listener(number)
-            .map(Some)
-            .map_err(because("the inherited socket")),
-        None => Ok(None),
     }
 }

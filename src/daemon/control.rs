@@ -44,7 +44,7 @@ pub(super) async fn serve(listener: OwnedFd, dispatcher: mpsc::UnboundedSender<M
     let listener = match Listener::try_from(listener) {
         Ok(listener) => listener,
         Err(error) => {
-            let text = format!("the control socket cannot be used: {}", io::Error::from(error));
+            let text = format!("the control socket cannot be used: {error}");
             drop(dispatcher.send(Msg::Fatal(text)));
             return;
         }

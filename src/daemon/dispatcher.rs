@@ -225,7 +225,6 @@ impl Dispatcher {
             }
             Msg::ClientWent => {
                 self.clients = self.clients.saturating_sub(1);
-                self.leave_if_idle();
             }
             Msg::Stored(number, result) => self.stored(number, result),
             Msg::Launched(attempt, result) => self.launched(&attempt, result),
@@ -241,6 +240,7 @@ impl Dispatcher {
             Msg::Terminate(why) => self.terminate(why),
             Msg::Fatal(text) => self.leaving = Some(Err(text)),
         }
+        self.leave_if_idle();
     }
 
     /// Tells the engine, and performs what it wants.
@@ -284,10 +284,7 @@ impl Dispatcher {
                     self.leaving = Some(Err(format!("the timer cannot be armed: {error}")));
                 }
             }
-            Effect::Idle => {
-                self.idle = true;
-                self.leave_if_idle();
-            }
+            Effect::Idle => self.idle = true,
         }
     }
 
@@ -319,10 +316,11 @@ impl Dispatcher {
         });
     }
 
-    /// An embedded daemon leaves when it has served somebody, nothing is to be done and nobody is connected.
+    /// An embedded daemon leaves when it has served somebody, nothing is to be done and nobody is connected; one
+    /// that is draining, when nothing is live any more.
     pub(super) fn leave_if_idle(&mut self) {
-        let done = self.idle && (self.draining || (self.embedded && self.served && self.clients == 0));
-        if done && self.leaving.is_none() {
+        let unused = self.embedded && self.served && self.clients == 0 && self.engine.is_empty();
+        if (unused || (self.draining && self.idle)) && self.leaving.is_none() {
             self.leaving = Some(Ok(()));
         }
     }

@@ -63,11 +63,11 @@ impl Followers {
     }
 
     /// The run, and these nodes of it, have changed. Over runs are not followed any more.
-    pub(super) fn update(&mut self, run: &RunRef, view: &RunView, nodes: BTreeSet<Node>) {
+    pub(super) fn update(&mut self, run: &RunRef, view: &RunView, nodes: &BTreeSet<Node>) {
         let Some(followers) = self.by_run.get_mut(run) else {
             return;
         };
-        followers.retain_mut(|follower| follower.tell(view, &nodes));
+        followers.retain_mut(|follower| follower.tell(view, nodes));
         if followers.is_empty() {
             self.by_run.remove(run);
         }

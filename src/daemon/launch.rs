@@ -16,7 +16,7 @@ use super::dispatcher::Msg;
 use crate::config::{Config, Paths};
 use crate::journal::{Header, Writer};
 use crate::model::change::NewRun;
-use crate::model::limits::FRAME_MAX;
+use crate::model::limits::SPEC_MAX;
 use crate::model::view::{RunView, StepView};
 use crate::model::{AttemptId, Time};
 use crate::sys::cgroup::{Cgroup, CgroupRoot};
@@ -31,7 +31,7 @@ use crate::wire::shim::{ShimSpec, SpecDescriptors, SpecUser, ToShim};
 
 /// Threads that launch: starting a process is mostly waiting for the kernel.
 const THREADS: usize = 2;
-/// Where `PATH` points for jobs if the configuration does not say.
+/// Name of the cgroup of an attempt's steps, below the attempt's own.
 const STEPS: &str = "steps";
 
 /// What a launch needs.
@@ -77,12 +77,12 @@ pub(super) struct Launcher {
 }
 
 impl Launcher {
-    pub(super) fn start(workshop: Arc<Workshop>, dispatcher: &UnboundedSender<Msg>) -> io::Result<Self> {
+    pub(super) fn start(workshop: &Arc<Workshop>, dispatcher: &UnboundedSender<Msg>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..THREADS {
             let (queue, workshop, dispatcher) =
-                (Arc::clone(&queue), Arc::clone(&workshop), dispatcher.clone());
+                (Arc::clone(&queue), Arc::clone(workshop), dispatcher.clone());
             std::thread::Builder::new()
                 .name(format!("launch-{number}"))
                 .spawn(move || {
@@ -93,7 +93,7 @@ impl Launcher {
                         };
                         let Ok(job) = job else { return };
                         let attempt = job.attempt.clone();
-                        let result = launch(&workshop, job);
+                        let result = launch(&workshop, &job);
                         if dispatcher
                             .send(Msg::Launched(attempt, result.map(Box::new)))
                             .is_err()
@@ -118,14 +118,14 @@ fn because(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> String {
 }
 
 /// Makes everything and starts the shim. On failure nothing is left.
-fn launch(workshop: &Workshop, job: Job) -> Result<Launched, String> {
+fn launch(workshop: &Workshop, job: &Job) -> Result<Launched, String> {
     let mut made = Made {
         paths: &job.config.paths,
         attempt: &job.attempt,
         day: job.intended_at.day(),
         cgroup: None,
     };
-    let launched = make(workshop, &job, &mut made);
+    let launched = make(workshop, job, &mut made);
     if launched.is_err() {
         made.take_away();
     }
@@ -199,7 +199,12 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
         run: job.new.run.clone(),
         attempt: job.attempt.clone(),
         number: job.number,
-        view: job.view.clone(),
+        // The shim makes the steps' views from the DAG, which it has anyway.
+        view: RunView {
+            steps: Vec::new(),
+            handlers: Vec::new(),
+            ..job.view.clone()
+        },
         dag: job.new.dag.clone(),
         params: job.new.params.clone(),
         params_json: job.new.params_json.clone(),
@@ -229,7 +234,7 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
         },
     };
     let spec = serde_json::to_vec(&spec).map_err(|error| format!("the specification: {error}"))?;
-    let frame = codec::encode(&ToShim::Spec(spec), FRAME_MAX).map_err(|error| error.to_string())?;
+    let frame = codec::encode(&ToShim::Spec(spec), SPEC_MAX).map_err(|error| error.to_string())?;
 
     let (ours, theirs) = fdpass::socketpair().map_err(because("the shim's channel"))?;
     let spawned = Spawn {
@@ -346,10 +351,7 @@ fn environment(
     attempt: &AttemptId,
 ) -> Vec<(String, String)> {
     let root = creds::effective_uid() == 0;
-    let inherit = config
-        .job
-        .inherit_environment
-        .unwrap_or(config.paths.private || !root);
+    let inherit = config.inherits_environment(root);
     let mut env: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
     if inherit {
         env.extend(workshop.environment.iter().cloned());
@@ -375,10 +377,7 @@ fn default_shell(workshop: &Workshop, config: &Config) -> String {
         return config.job.default_shell.clone();
     }
     let root = creds::effective_uid() == 0;
-    let inherit = config
-        .job
-        .inherit_environment
-        .unwrap_or(config.paths.private || !root);
+    let inherit = config.inherits_environment(root);
     let shell = workshop
         .environment
         .iter()

@@ -4,7 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use super::scheduling::{DagRetry, OverlapPolicy, Schedules, Scheduling};
 use crate::model::{DagName, GroupName, Handler};
+
+/// Whether a field can be left out of the JSON: a DAG of thousands of plain steps is then a fraction of the size.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
 
 /// How steps depend on each other when they do not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -91,56 +97,6 @@ pub struct Dag {
     /// Further documents of the file.
     #[serde(default)]
     pub local_dags: Vec<Dag>,
-}
-
-/// What the scheduler acts on beside the schedules. Read and kept; the scheduler's issue gives it its effect.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Scheduling {
-    /// Whether a start is left out if the last run since the previous start succeeded.
-    pub skip_if_successful: bool,
-    /// How far back missed starts are made up for, in seconds; 0 is never.
-    pub catchup_window_sec: u64,
-    /// What becomes of a missed start while the DAG is busy.
-    pub overlap_policy: OverlapPolicy,
-    /// Retries of a failed run as a whole.
-    pub retry: Option<DagRetry>,
-}
-
-/// What becomes of a missed start while the DAG is busy (seed-spec 8.7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OverlapPolicy {
-    /// It is dropped.
-    #[default]
-    Skip,
-    /// It waits.
-    All,
-    /// Only the newest one waits.
-    Latest,
-}
-
-/// Retry policy of a whole run.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct DagRetry {
-    /// Most retries, from 1.
-    pub limit: u64,
-    /// Seconds before a retry.
-    pub interval_sec: u64,
-    /// Factor by which the interval grows; 0 is none.
-    pub backoff: f64,
-    /// Longest interval in seconds, if `backoff` is set.
-    pub max_interval_sec: u64,
-}
-
-/// The cron expressions of a DAG, as written.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Schedules {
-    /// When to start a run.
-    pub start: Vec<String>,
-    /// When to stop it.
-    pub stop: Vec<String>,
-    /// When to restart it.
-    pub restart: Vec<String>,
 }
 
 /// One environment entry; the value is not yet evaluated.
@@ -253,41 +209,57 @@ pub struct Step {
     /// Name, given or made; unique.
     pub name: String,
     /// Id for references.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub id: Option<String>,
     /// What it is for.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub description: String,
     /// `type:` as written; empty for a command.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub type_name: String,
     /// What it runs.
     pub action: Action,
     /// Its own shell; setting one turns off the implied `-e` and the script's `#!` line (seed-spec 7.16).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub shell: Option<Shell>,
     /// Working directory as written; none is the DAG's.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub working_dir: Option<String>,
     /// Environment, evaluated in order against what was there before the step.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub env: Vec<EnvVar>,
     /// Positions of the steps it depends on.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub depends: Vec<u32>,
     /// Captured output.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub output: Option<Output>,
     /// Further file for standard output, as written.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub stdout: Option<String>,
     /// Further file for standard error, as written.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub stderr: Option<String>,
     /// Where its streams go.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub log_output: LogOutput,
     /// Which of its failures are tolerated.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub continue_on: ContinueOn,
     /// Retries.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub retry: Option<RetryPolicy>,
     /// Repeats.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub repeat: Option<RepeatPolicy>,
     /// Time limit of one try in seconds; 0 is none.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub timeout_sec: u64,
     /// Signal that a stop sends instead of SIGTERM; its number.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub signal_on_stop: Option<i32>,
     /// Conditions for the step.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub preconditions: Vec<Condition>,
 }
 

@@ -33,11 +33,12 @@ pub(super) enum Peer {
 }
 
 impl Conn {
-    pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
+    /// `max` bounds the frames that may come in, in bytes.
+    pub(super) fn new(socket: OwnedFd, max: usize) -> io::Result<Self> {
         socket::set_nonblocking(socket.as_fd(), true)?;
         Ok(Self {
             socket,
-            inbox: FrameBuffer::new(FRAME_MAX),
+            inbox: FrameBuffer::new(max),
             outbox: VecDeque::new(),
             fds: VecDeque::new(),
         })

@@ -67,10 +67,10 @@ fn two_hundred_attempts_survive_ten_deaths_of_the_daemon_and_each_step_runs_exac
         statuses.clear();
         for run in history["runs"].as_array().unwrap() {
             let status = run["status"].as_str().unwrap().to_owned();
-            statuses.entry(status).or_insert_with(Vec::new).push(format!(
-                "{} {} {}",
-                run["run_id"], run["attempt"], run["error"]
-            ));
+            statuses
+                .entry(status)
+                .or_insert_with(Vec::new)
+                .push(format!("{} {} {}", run["run_id"], run["attempt"], run["error"]));
         }
         let over = !statuses.contains_key("running") && !statuses.contains_key("queued");
         if !over {
@@ -78,7 +78,12 @@ fn two_hundred_attempts_survive_ten_deaths_of_the_daemon_and_each_step_runs_exac
         }
         over.then_some(())
     });
-    assert_eq!(statuses["succeeded"].len(), RUNS, "{statuses:#?}\n{}", daemon.log());
+    assert_eq!(
+        statuses["succeeded"].len(),
+        RUNS,
+        "{statuses:#?}\n{}",
+        daemon.log()
+    );
     for run in 0..RUNS {
         let text = read(&out.join(format!("r{run}")));
         assert_eq!(text, "one\ntwo\nthree\n", "r{run}\n{}", daemon.log());

@@ -22,7 +22,11 @@ fn an_entry_that_is_deleted_while_its_attempt_runs_is_made_again() {
     std::fs::remove_file(&entry).unwrap();
     until("the new entry", || entry.exists().then_some(()));
     let after = std::fs::read(&entry).unwrap();
-    assert_eq!(before.get(8..), after.get(8..), "all but the heartbeat is the same");
+    assert_eq!(
+        before.get(8..),
+        after.get(8..),
+        "all but the heartbeat is the same"
+    );
     // The new one beats: its first eight bytes are a time, and the file changes.
     let changed = || std::fs::metadata(&entry).unwrap().modified().unwrap();
     let first = changed();

@@ -26,7 +26,10 @@ fn send(path: &Path, bytes: &[u8], end: bool) -> Vec<u8> {
     let mut back = Vec::new();
     match stream.read_to_end(&mut back) {
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-            panic!("neither an answer nor an end to {:?}", bytes.get(..40.min(bytes.len())))
+            panic!(
+                "neither an answer nor an end to {:?}",
+                bytes.get(..40.min(bytes.len()))
+            )
         }
         _ => back,
     }
@@ -135,9 +138,13 @@ fn requests_as_lines_of_json_are_answered_and_wrong_ones_refused() {
     let mut control = daemon.control();
     let pong = control.ask(&json!({"ping": {}}));
     assert_eq!(pong["pong"]["pid"], daemon.pid(), "{pong}");
-    let answer = control.submit("lines", "r1", "steps: [{name: a, command: \"true\"}]").unwrap();
+    let answer = control
+        .submit("lines", "r1", "steps: [{name: a, command: \"true\"}]")
+        .unwrap();
     assert_eq!(answer["accepted"]["run"]["id"], "r1", "{answer}");
-    control.send(&json!({"follow": {"dag": "lines", "run": "r1"}})).unwrap();
+    control
+        .send(&json!({"follow": {"dag": "lines", "run": "r1"}}))
+        .unwrap();
     let mut last = control.receive().unwrap().unwrap();
     while last.get("done").is_none() {
         assert!(last.get("error").is_none(), "{last:#}");
@@ -155,7 +162,11 @@ fn requests_as_lines_of_json_are_answered_and_wrong_ones_refused() {
         "{not json}",
         "{\"submit\":{\"source\":\"\\ud800\"}}",
     ] {
-        let back = send(&daemon.path("run/proctor/control.sock"), format!("{wrong}\n").as_bytes(), true);
+        let back = send(
+            &daemon.path("run/proctor/control.sock"),
+            format!("{wrong}\n").as_bytes(),
+            true,
+        );
         let text = String::from_utf8_lossy(&back).into_owned();
         assert!(text.contains("\"error\""), "{wrong}: {text:?}");
     }
@@ -171,7 +182,19 @@ fn ids_that_are_no_file_names_are_refused_everywhere() {
     let daemon = Daemon::start("");
     let source = "steps: [{name: a, command: \"true\"}]";
     let long = "x".repeat(10_000);
-    for bad in ["a/b", "..", ".", "../../etc", "a\0b", "a\nb", "", "a b", "\u{1b}[31m", "ü", &long] {
+    for bad in [
+        "a/b",
+        "..",
+        ".",
+        "../../etc",
+        "a\0b",
+        "a\nb",
+        "",
+        "a b",
+        "\u{1b}[31m",
+        "ü",
+        &long,
+    ] {
         let mut control = daemon.control();
         let mut requests = vec![
             json!({"submit": {"source": source, "stem": "x", "run_id": bad}}),
@@ -224,7 +247,11 @@ fn rubbish_at_a_status_socket_is_refused_and_the_attempt_goes_on() {
     let socket = daemon.status_socket(&run);
     for bytes in rubbish(STATUS_MAGIC) {
         let back = send(&socket, &bytes, false);
-        assert!(back.starts_with(&STATUS_MAGIC), "{:?}", bytes.get(..16.min(bytes.len())));
+        assert!(
+            back.starts_with(&STATUS_MAGIC),
+            "{:?}",
+            bytes.get(..16.min(bytes.len()))
+        );
     }
     assert!(send(&socket, b"PROC", true).is_empty());
     drop(send(&socket, b"{\"status\":{}}\n", false));
@@ -232,19 +259,27 @@ fn rubbish_at_a_status_socket_is_refused_and_the_attempt_goes_on() {
     let mut deaf = UnixStream::connect(&socket).unwrap();
     deaf.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
     deaf.write_all(&Hello::new(STATUS_MAGIC).to_bytes()).unwrap();
-    let ask = codec::encode(&StatusRequest::Status, FRAME_MAX).unwrap().repeat(1000);
+    let ask = codec::encode(&StatusRequest::Status, FRAME_MAX)
+        .unwrap()
+        .repeat(1000);
     let begun = Instant::now();
     // Either it is cut off or its sending is held up; what it cannot do is to make the shim wait or grow.
     deaf.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
     while begun.elapsed() < Duration::from_secs(10) && deaf.write_all(&ask).is_ok() {}
     let mut client = Status::connect(&socket);
-    assert!(matches!(client.ask(&StatusRequest::Status), StatusResponse::Status(_)));
+    assert!(matches!(
+        client.ask(&StatusRequest::Status),
+        StatusResponse::Status(_)
+    ));
     let refused = client.ask(&StatusRequest::Signal(9999));
     assert!(matches!(refused, StatusResponse::Error { .. }), "{refused:?}");
     // Clients that connect and say nothing keep neither the owner nor a new daemon out.
     let silent: Vec<UnixStream> = (0..12).map(|_| UnixStream::connect(&socket).unwrap()).collect();
     let mut client = Status::connect(&socket);
-    assert!(matches!(client.ask(&StatusRequest::Status), StatusResponse::Status(_)));
+    assert!(matches!(
+        client.ask(&StatusRequest::Status),
+        StatusResponse::Status(_)
+    ));
     daemon.kill9();
     daemon.restart();
     until("the daemon's channel", || {

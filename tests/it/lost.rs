@@ -27,7 +27,10 @@ fn started(daemon: &Daemon) -> (String, u32) {
     daemon.wait_file("ready");
     let shim = daemon.shim(&run);
     let steps = processes_below(daemon.root());
-    assert!(steps.len() >= 6, "daemon, shim, step and three sleepers: {steps:?}");
+    assert!(
+        steps.len() >= 6,
+        "daemon, shim, step and three sleepers: {steps:?}"
+    );
     (run, shim)
 }
 
@@ -133,7 +136,9 @@ fn a_retry_after_a_loss_begins_with_the_step_that_was_lost() {
         go = daemon.path("go").display()
     );
     let run = daemon.submit("again", &text);
-    until("the second step", || (crate::helper::lines(&out) == 2).then_some(()));
+    until("the second step", || {
+        (crate::helper::lines(&out) == 2).then_some(())
+    });
     signal(daemon.shim(&run), libc::SIGKILL);
     daemon.wait_end(&run);
     std::fs::write(daemon.path("go"), "").unwrap();

@@ -11,8 +11,7 @@
 //!                          Delayed
 //! ```
 //!
-//! What the journal says of steps does not pass through here: the shell gives it to the store. It must not commit
-//! an offset behind a `started` or `ended` record before the engine's batch about that record.
+//! What the journal says of steps does not pass through here: the shell gives it to the store.
 
 mod admit;
 pub mod api;

@@ -1,3 +1,5 @@
+//! Tests of sockets: modes, peers, who may remove which.
+
 use super::*;
 use crate::sys::testing::eventually;
 use std::io::{Read, Write};

@@ -203,12 +203,15 @@ impl Daemon {
     /// The pid of a live run's shim.
     pub(crate) fn shim(&self, run: &str) -> u32 {
         until("the shim", || {
-            let pid = self.json(&["ps"])["runs"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .find(|found| format!("{}:{}", text_of(&found["dag"]), text_of(&found["run_id"])) == run)?["pid"]
-                .as_u64()?;
+            let pid =
+                self.json(&["ps"])["runs"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .find(|found| {
+                        format!("{}:{}", text_of(&found["dag"]), text_of(&found["run_id"])) == run
+                    })?["pid"]
+                    .as_u64()?;
             u32::try_from(pid).ok()
         })
     }

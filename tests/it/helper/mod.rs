@@ -7,7 +7,7 @@ mod wire;
 
 pub(crate) use daemon::Daemon;
 pub(crate) use left::{alive, environ_has, processes_below};
-pub(crate) use program::{Out, Running, program, proctord};
+pub(crate) use program::{Out, Running, proctord, program};
 pub(crate) use wire::{Control, Status};
 
 use std::path::{Path, PathBuf};
