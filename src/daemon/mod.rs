@@ -9,6 +9,7 @@ mod boot;
 mod channel;
 mod cleanup;
 mod control;
+mod detach;
 mod dispatcher;
 mod doctor;
 mod effects;

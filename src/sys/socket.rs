@@ -43,8 +43,8 @@ fn stream_socket(flags: SockFlag) -> io::Result<OwnedFd> {
     )?)
 }
 
-/// Binds a non-blocking, close-on-exec listener. The file has exactly the permissions `mode` from its first
-/// moment, whatever the umask only narrows; nothing that exists is replaced or followed.
+/// Binds a non-blocking, close-on-exec listener. Its file has the permissions `mode` before anybody can connect,
+/// and never wider ones; nothing that exists is replaced or followed. The directory must be this user's alone.
 ///
 /// # Errors
 /// `AddrInUse` if the name exists, be it a dead socket; `InvalidInput` for an empty path or a file name
@@ -54,8 +54,26 @@ pub fn listen(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     // The file takes its mode from the socket's own inode, so there is no moment with a wider one.
     super::files::fchmod(&fd, mode)?;
     address(path, |address| Ok(socket::bind(fd.as_raw_fd(), address)?))?;
+    set_mode(path, mode)?;
     socket::listen(&fd, Backlog::new(BACKLOG)?)?;
     Ok(fd)
+}
+
+/// Gives a socket's file what the umask took from it when it was bound. A descriptor holds the file meanwhile, so
+/// that nothing else gets the mode.
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
+        .open(path)?;
+    if !file.metadata()?.file_type().is_socket() {
+        return Err(io::Error::from(io::ErrorKind::InvalidData));
+    }
+    std::fs::set_permissions(
+        format!("/proc/self/fd/{}", file.as_raw_fd()),
+        std::fs::Permissions::from_mode(mode),
+    )
 }
 
 /// Connects to the listener at `path`; the result blocks.

@@ -14,7 +14,10 @@ fn failing_step(daemon: &Daemon, name: &str, text: &str) -> Value {
     let step = result["steps"][0].clone();
     assert_eq!(step["status"], "failed", "{result:#}");
     let why = daemon.json(&["why", &run]);
-    assert!(why["answer"].as_str().unwrap().contains("step a failed"), "{why:#}");
+    assert!(
+        why["answer"].as_str().unwrap().contains("step a failed"),
+        "{why:#}"
+    );
     step
 }
 
@@ -28,9 +31,17 @@ fn expect_error(step: &Value, parts: &[&str]) {
 #[test]
 fn a_command_that_does_not_exist_or_is_a_directory_fails_its_step_with_a_clear_error() {
     let daemon = Daemon::start("");
-    let step = failing_step(&daemon, "missing", "steps: [{name: a, command: [/nowhere/program, x]}]");
+    let step = failing_step(
+        &daemon,
+        "missing",
+        "steps: [{name: a, command: [/nowhere/program, x]}]",
+    );
     expect_error(&step, &["/nowhere/program", "not found"]);
-    let step = failing_step(&daemon, "shell", "steps: [{name: a, command: no-such-program-anywhere}]");
+    let step = failing_step(
+        &daemon,
+        "shell",
+        "steps: [{name: a, command: no-such-program-anywhere}]",
+    );
     expect_error(&step, &["no-such-program-anywhere"]);
     let text = format!("steps: [{{name: a, command: [{}]}}]", daemon.root().display());
     let step = failing_step(&daemon, "directory", &text);
@@ -128,19 +139,36 @@ fn a_job_of_another_user_gets_nothing_of_root() {
     let Ok(nobody) = proctor::sys::creds::User::by_name("nobody") else {
         return skip("there is no user nobody");
     };
-    let file = daemon.dag("theirs", "steps: [{name: a, command: id -u; id -g; id -G, output: IDS}]");
+    let file = daemon.dag(
+        "theirs",
+        "steps: [{name: a, command: id -u; id -g; id -G, output: IDS}]",
+    );
     for path in [daemon.path("src"), file.clone().into()] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let ctl = env!("CARGO_BIN_EXE_proctorctl");
     let mut command = crate::helper::program("/usr/bin/setpriv");
     command
-        .args(["--reuid", &nobody.uid.to_string(), "--regid", &nobody.gid.to_string(), "--clear-groups", ctl])
+        .args([
+            "--reuid",
+            &nobody.uid.to_string(),
+            "--regid",
+            &nobody.gid.to_string(),
+            "--clear-groups",
+            ctl,
+        ])
         .arg("--root")
         .arg(daemon.root())
         .args(["--json", "run", &file]);
     let reachable = std::process::Command::new("/usr/bin/setpriv")
-        .args(["--reuid", &nobody.uid.to_string(), "--clear-groups", "test", "-x", ctl])
+        .args([
+            "--reuid",
+            &nobody.uid.to_string(),
+            "--clear-groups",
+            "test",
+            "-x",
+            ctl,
+        ])
         .status()
         .is_ok_and(|status| status.success());
     if !reachable {
@@ -153,13 +181,22 @@ fn a_job_of_another_user_gets_nothing_of_root() {
     let mut lines = ids.lines();
     assert_eq!(lines.next(), Some(nobody.uid.to_string().as_str()), "{ids}");
     assert_eq!(lines.next(), Some(nobody.gid.to_string().as_str()), "{ids}");
-    assert!(!lines.next().unwrap().split(' ').any(|group| group == "0"), "{ids}");
+    assert!(
+        !lines.next().unwrap().split(' ').any(|group| group == "0"),
+        "{ids}"
+    );
     // What is root's they may not touch.
     let run = daemon.submit("roots", "steps: [{name: a, command: sleep 1000}]");
     daemon.shim(&run);
     let mut command = crate::helper::program("/usr/bin/setpriv");
     command
-        .args(["--reuid", &nobody.uid.to_string(), "--clear-groups", ctl, "--root"])
+        .args([
+            "--reuid",
+            &nobody.uid.to_string(),
+            "--clear-groups",
+            ctl,
+            "--root",
+        ])
         .arg(daemon.root())
         .args(["stop", &run]);
     crate::helper::Running::start(command).finish().expect_code(77);

@@ -10,12 +10,20 @@ fn refused(daemon: &Daemon, name: &str, bytes: &[u8]) -> Out {
     std::fs::write(&file, bytes).unwrap();
     let begun = Instant::now();
     let out = daemon.ctl(&["run", &file]).expect_code(2);
-    assert!(begun.elapsed() < Duration::from_secs(20), "{name}: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{name}: {:?}",
+        begun.elapsed()
+    );
     let valid = daemon.ctl(&["validate", &file]);
     assert!(matches!(valid.code(), 1 | 2), "{name}: {valid:?}");
     let json = daemon.ctl(&["--json", "run", &file]).expect_code(2).json();
     assert!(!json["error"].as_str().unwrap().is_empty(), "{json:#}");
-    assert!(out.text().len() < 64 * 1024, "{name}: {} bytes of message", out.text().len());
+    assert!(
+        out.text().len() < 64 * 1024,
+        "{name}: {} bytes of message",
+        out.text().len()
+    );
     out
 }
 
@@ -25,9 +33,19 @@ fn what_is_no_dag_is_refused_with_its_place_and_leaves_no_history() {
     let cases: &[(&str, &str, &str, &str)] = &[
         ("scalar", "just a text\n", "scalar.yaml:1", ""),
         ("list", "- a\n- b\n", "list.yaml:1", ""),
-        ("broken", "steps:\n  - name: a\n   command: x\n", "broken.yaml:3", ""),
+        (
+            "broken",
+            "steps:\n  - name: a\n   command: x\n",
+            "broken.yaml:3",
+            "",
+        ),
         ("tab", "steps:\n\t- name: a\n", "tab.yaml:2", ""),
-        ("unknown", "steps:\n  - name: a\n    comand: x\n", "unknown.yaml:3", "did you mean `command`"),
+        (
+            "unknown",
+            "steps:\n  - name: a\n    comand: x\n",
+            "unknown.yaml:3",
+            "did you mean `command`",
+        ),
         (
             "cycle",
             "type: graph\nsteps:\n  - {name: a, command: x, depends: b}\n  - {name: b, command: x, depends: a}\n",
@@ -46,7 +64,12 @@ fn what_is_no_dag_is_refused_with_its_place_and_leaves_no_history() {
             "twice.yaml:3",
             "duplicate step name",
         ),
-        ("itself", "type: graph\nsteps: [{name: a, command: x, depends: a}]\n", "itself.yaml:2", "itself"),
+        (
+            "itself",
+            "type: graph\nsteps: [{name: a, command: x, depends: a}]\n",
+            "itself.yaml:2",
+            "itself",
+        ),
     ];
     for (name, text, place, reason) in cases {
         let out = refused(&daemon, name, text.as_bytes());
@@ -74,7 +97,10 @@ fn all_errors_of_a_file_are_told_in_one_go() {
 #[test]
 fn files_that_are_too_large_or_no_text_are_refused_quickly() {
     let daemon = Daemon::start("");
-    let huge = format!("steps:\n{}", "  - {name: a, command: x}\n".repeat(10 * 1024 * 1024 / 26));
+    let huge = format!(
+        "steps:\n{}",
+        "  - {name: a, command: x}\n".repeat(10 * 1024 * 1024 / 26)
+    );
     assert!(huge.len() > 10 * 1000 * 1000);
     let said = refused(&daemon, "huge", huge.as_bytes()).text();
     assert!(said.contains("limit"), "{said}");

@@ -37,7 +37,9 @@ fn an_entry_that_is_deleted_while_its_attempt_runs_is_made_again() {
     std::fs::rename(group, daemon.path("moved")).unwrap();
     until("the new directory", || entry.exists().then_some(()));
     std::fs::remove_file(&entry).unwrap();
-    until("the new entry in the new directory", || entry.exists().then_some(()));
+    until("the new entry in the new directory", || {
+        entry.exists().then_some(())
+    });
     assert_eq!(daemon.status(&run)["status"], "running");
     let report = daemon.json(&["doctor"]);
     assert_eq!(report["ok"], true, "{report:#}");

@@ -26,7 +26,8 @@ fn a_grandchild_that_keeps_standard_output_open_does_not_hold_up_the_step() {
 #[test]
 fn huge_output_is_kept_whole() {
     let daemon = Daemon::start("");
-    let text = "steps: [{name: a, command: \"head -c 30000000 /dev/zero | tr '\\\\\\\\0' x; echo; echo last\"}]";
+    let text =
+        "steps: [{name: a, command: \"head -c 30000000 /dev/zero | tr '\\\\\\\\0' x; echo; echo last\"}]";
     let run = daemon.submit("huge", text);
     let result = daemon.wait_success(&run);
     let file = result["steps"][0]["stdout"].as_str().unwrap();
@@ -44,7 +45,10 @@ fn output_that_is_captured_is_limited_and_its_step_says_so() {
     let run = daemon.submit("captured", text);
     let result = daemon.wait_end(&run);
     assert_ne!(result["status"], "running", "{}", result["status"]);
-    let kept = result["steps"][0]["variables"]["BIG"].as_str().unwrap_or_default().len();
+    let kept = result["steps"][0]["variables"]["BIG"]
+        .as_str()
+        .unwrap_or_default()
+        .len();
     assert!(kept <= 8 * 1024 * 1024, "{kept} bytes were kept");
     daemon.expect_unharmed();
     daemon.expect_clean();
@@ -70,7 +74,10 @@ fn a_reader_of_logs_that_does_not_read_holds_up_nobody() {
     let mut some = [0; 1000];
     stdout.read_exact(&mut some).unwrap();
     // It reads no more; the pipe is full, and the step goes on.
-    let file = daemon.status(&run)["steps"][0]["stdout"].as_str().unwrap().to_owned();
+    let file = daemon.status(&run)["steps"][0]["stdout"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let size = || std::fs::metadata(&file).unwrap().len();
     let before = size();
     until("more output", || (size() > before + 1_000_000).then_some(()));
@@ -82,7 +89,11 @@ fn a_reader_of_logs_that_does_not_read_holds_up_nobody() {
     stdout.read_to_end(&mut rest).unwrap();
     assert!(reader.wait().unwrap().success());
     let shown = some.iter().chain(&rest).filter(|byte| **byte == b'y').count();
-    let written = std::fs::read(&file).unwrap().iter().filter(|byte| **byte == b'y').count();
+    let written = std::fs::read(&file)
+        .unwrap()
+        .iter()
+        .filter(|byte| **byte == b'y')
+        .count();
     assert_eq!(shown, written);
     daemon.expect_clean();
 }
@@ -128,7 +139,10 @@ fn logs_follow_a_run_over_its_steps_and_show_every_try() {
         }
     }
     let out = daemon.ctl(&["logs", &run, "b"]).expect_code(0);
-    assert!(!out.stdout.contains("try") && out.stdout.contains("from b"), "{out:?}");
+    assert!(
+        !out.stdout.contains("try") && out.stdout.contains("from b"),
+        "{out:?}"
+    );
     let out = daemon.ctl(&["logs", "--stderr", &run]).expect_code(0);
     assert!(out.stdout.contains("wrong"), "{out:?}");
     daemon.ctl(&["logs", &run, "nobody"]).expect_code(1);
@@ -162,7 +176,9 @@ fn a_follower_that_is_interrupted_leaves_the_run_alone() {
     daemon.wait_file("begun");
     let wait = daemon.begin(&["wait", &run]);
     let logs = daemon.begin(&["logs", "-f", &run]);
-    until("two followers", || (daemon.doctor_value("followers") == 2).then_some(()));
+    until("two followers", || {
+        (daemon.doctor_value("followers") == 2).then_some(())
+    });
     signal(wait.pid(), libc::SIGTERM);
     signal(logs.pid(), libc::SIGTERM);
     wait.finish();

@@ -19,8 +19,12 @@ fn refused(daemon: &Daemon, said: &[&str]) {
 fn a_store_that_is_no_database_is_refused_and_kept() {
     let daemon = Daemon::prepare("");
     std::fs::create_dir_all(daemon.path("var/lib/proctor")).unwrap();
-    std::fs::write(daemon.path("var/lib/proctor/proctor.db"), "not a database".repeat(1000)).unwrap();
-    refused(&daemon, &["not a database"]);
+    std::fs::write(
+        daemon.path("var/lib/proctor/proctor.db"),
+        "not a database".repeat(1000),
+    )
+    .unwrap();
+    refused(&daemon, &["not a Proctor database", "move it away"]);
 }
 
 #[test]
@@ -33,7 +37,10 @@ fn a_store_that_is_damaged_is_refused_and_kept() {
     daemon.stop();
     let store = daemon.path("var/lib/proctor/proctor.db");
     let mut bytes = std::fs::read(&store).unwrap();
-    assert!(!daemon.path("var/lib/proctor/proctor.db-wal").exists(), "the store was not closed");
+    assert!(
+        !daemon.path("var/lib/proctor/proctor.db-wal").exists(),
+        "the store was not closed"
+    );
     let middle = bytes.len() / 2;
     for byte in bytes.iter_mut().skip(middle).take(4096) {
         *byte = 0xa5;
@@ -56,7 +63,7 @@ fn a_store_of_a_newer_release_is_refused_and_kept() {
     let database = rusqlite::Connection::open(&store).unwrap();
     database.pragma_update(None, "user_version", 99).unwrap();
     drop(database);
-    refused(&daemon, &["99", "newer"]);
+    refused(&daemon, &["schema version 99", "install a version"]);
 }
 
 #[test]

@@ -32,7 +32,10 @@ fn a_retry_begins_with_what_failed_and_keeps_what_succeeded() {
     let attempts = daemon.json(&["history", &run]);
     assert_eq!(attempts["attempts"].as_array().unwrap().len(), 2, "{attempts:#}");
     let statuses = attempts.to_string();
-    assert!(statuses.contains("failed") && statuses.contains("succeeded"), "{attempts:#}");
+    assert!(
+        statuses.contains("failed") && statuses.contains("succeeded"),
+        "{attempts:#}"
+    );
     // What succeeded or lives is not retried.
     let again = daemon.ctl(&["retry", &run]);
     assert!(matches!(again.code(), 0 | 1), "{again:?}");
@@ -89,12 +92,18 @@ fn why_tells_what_a_run_waits_for_and_how_it_ended() {
     daemon.shim(&first);
     let second = daemon.submit("queue", long);
     let told = why(&daemon, &second);
-    assert!(told.contains("next in queue queue") && told.contains(&first), "{told}");
+    assert!(
+        told.contains("next in queue queue") && told.contains(&first),
+        "{told}"
+    );
     let third = daemon.submit("queue", long);
     let told = why(&daemon, &third);
     assert!(told.contains(&first) && told.contains(&second), "{told}");
     let told = why(&daemon, &first);
-    assert!(told.contains("alive") && told.contains("step long runs as process"), "{told}");
+    assert!(
+        told.contains("alive") && told.contains("step long runs as process"),
+        "{told}"
+    );
     for run in [&third, &second, &first] {
         daemon.ctl(&["stop", run]).expect_code(0);
         assert_eq!(daemon.wait_end(run)["status"], "aborted");
@@ -103,12 +112,21 @@ fn why_tells_what_a_run_waits_for_and_how_it_ended() {
     let run = daemon.submit("code", "steps: [{name: bad, command: exit 42}]");
     daemon.wait_end(&run);
     let told = why(&daemon, &run);
-    assert!(told.contains("step bad failed") && told.contains("exit code 42"), "{told}");
+    assert!(
+        told.contains("step bad failed") && told.contains("exit code 42"),
+        "{told}"
+    );
     let run = daemon.submit("signal", "steps: [{name: hit, command: kill -9 $$}]");
     daemon.wait_end(&run);
     let told = why(&daemon, &run);
-    assert!(told.contains("step hit failed") && told.contains("SIGKILL"), "{told}");
-    let run = daemon.submit("limit", "timeout_sec: 1\nsteps: [{name: slow, command: sleep 1000}]");
+    assert!(
+        told.contains("step hit failed") && told.contains("SIGKILL"),
+        "{told}"
+    );
+    let run = daemon.submit(
+        "limit",
+        "timeout_sec: 1\nsteps: [{name: slow, command: sleep 1000}]",
+    );
     daemon.wait_end(&run);
     let told = why(&daemon, &run);
     assert!(told.contains("timeout_sec"), "{told}");
