@@ -10,6 +10,7 @@ mod channel;
 mod cleanup;
 mod clients;
 mod control;
+mod detach;
 mod dispatcher;
 mod doctor;
 mod effects;
