@@ -106,6 +106,14 @@ fn problems(message: &str, diagnostics: Vec<Diagnostic>) -> Box<Response> {
     })
 }
 
+/// The user a run belongs to: the one who asks, if the daemon can become that user; else the daemon's own.
+fn owner_of(peer_uid: u32) -> u32 {
+    match creds::effective_uid() {
+        0 => peer_uid,
+        own => own,
+    }
+}
+
 /// A user that no database knows gets no run: it could never be launched.
 fn known_user(uid: u32) -> Result<(), Box<Response>> {
     if uid == creds::effective_uid() {
@@ -202,7 +210,7 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
         },
         group,
         capacity,
-        owner: peer.uid,
+        owner: owner_of(peer.uid),
         trigger: submit.trigger,
         created_at: at,
         dag_hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),

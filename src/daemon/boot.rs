@@ -16,10 +16,11 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::args::Args;
-use super::control::{self, Limits};
+use super::clients::Limits;
+use super::control;
 use super::dispatcher::{Counters, Dispatcher, Msg};
 use super::follow::Followers;
-use super::host::{admin_gid, control_listener, find_cgroups, find_shim, make_directories, start_log};
+use super::host::{control_listener, find_cgroups, find_shim, make_directories, start_log};
 use super::launch::{Launcher, Workshop};
 use crate::config::Config;
 use crate::engine::scheduler::Scheduler;
@@ -113,13 +114,11 @@ async fn serve(config: Config, embedded: bool, telemetry: Telemetry) -> Result<(
     dispatcher.recover().await.map_err(Failure::Other)?;
 
     let (listener, socket) = control_listener(&dispatcher.config)?;
-    let admin_gid = admin_gid(&dispatcher.config);
-    let limits = Limits {
-        clients: usize::try_from(dispatcher.config.control.max_clients).unwrap_or(usize::MAX),
-        patience: Duration::from_secs_f64(dispatcher.config.control.client_timeout_sec),
-        admin_gid,
-    };
-    tokio::spawn(control::serve(listener, to_self.clone(), limits));
+    tokio::spawn(control::serve(
+        listener,
+        to_self.clone(),
+        dispatcher.limits.subscribe(),
+    ));
     let timer = dispatcher
         .timer
         .as_fd()
@@ -255,6 +254,7 @@ fn build(
     let engine = Scheduler::new(crate::engine::scheduler::Config {
         max_live: config.queue.max_live_attempts,
     });
+    let limits = Limits::of(&config);
     Ok(Dispatcher {
         reader: store.reader(),
         launcher: Launcher::start(&workshop, &to_self).map_err(because("the launcher"))?,
@@ -278,6 +278,7 @@ fn build(
         news: std::collections::VecDeque::new(),
         telling: false,
         telemetry,
+        limits: tokio::sync::watch::Sender::new(limits),
         timer: TimerFd::new().map_err(because("the timer"))?,
         counters: Counters::default(),
         boot_id: identity::boot_id().map_err(because("the boot id"))?,

@@ -188,6 +188,8 @@ pub(super) struct Dispatcher {
     pub(super) news: VecDeque<Event>,
     pub(super) telling: bool,
     pub(super) telemetry: crate::telemetry::Telemetry,
+    /// Limits of the control socket, for those who come from now on.
+    pub(super) limits: tokio::sync::watch::Sender<super::clients::Limits>,
     pub(super) timer: TimerFd,
     pub(super) counters: Counters,
     pub(super) boot_id: String,

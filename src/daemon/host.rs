@@ -9,7 +9,7 @@ use crate::config::types::LogTarget;
 use crate::config::{Config, Paths};
 use crate::sys::cgroup::CgroupRoot;
 use crate::sys::files::Dir;
-use crate::sys::{creds, socket};
+use crate::sys::socket;
 use crate::telemetry::{self, Target, Telemetry, events};
 
 /// Makes the directories that are missing. Those below a private root belong to the person who runs it.
@@ -115,14 +115,6 @@ fn inherited_listener() -> Result<Option<OwnedFd>, Failure> {
 
 fn socket_identity(paths: &Paths) -> Option<(u64, u64)> {
     Dir::open(&paths.runtime).ok()?.inode_of("control.sock").ok()?
-}
-
-/// The group whose members are admins. One that does not exist has no members.
-pub(super) fn admin_gid(config: &Config) -> Option<u32> {
-    if config.access.admin_group.is_empty() {
-        return None;
-    }
-    creds::group_gid(&config.access.admin_group).ok()
 }
 
 /// Starts logging.

@@ -1,7 +1,6 @@
 //! Making an attempt: directory, journal, status socket, cgroup, and the shim itself (DESIGN §4, steps 3 and 4).
 //!
-//! It runs on threads of its own, since starting a process waits for the file system. What it makes is named
-//! after the attempt, so recovery finds it; what it made before it failed is taken away again.
+//! It runs on threads of its own. What it makes is named after the attempt, so recovery finds it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -29,7 +28,7 @@ use crate::wire::PROTOCOL_VERSION;
 use crate::wire::codec;
 use crate::wire::shim::{ShimSpec, SpecDescriptors, SpecUser, ToShim};
 
-/// Threads that launch: starting a process is mostly waiting for the kernel.
+/// Threads that launch: starting a process is mostly waiting for the kernel and the file system.
 const THREADS: usize = 2;
 /// Name of the cgroup of an attempt's steps, below the attempt's own.
 const STEPS: &str = "steps";
@@ -49,7 +48,6 @@ pub(super) struct Job {
     pub(super) config: Arc<Config>,
 }
 
-/// What came of it.
 #[derive(Debug)]
 pub(super) struct Launched {
     pub(super) pid: u32,
@@ -62,7 +60,7 @@ pub(super) struct Launched {
 /// What does not change from one launch to the next.
 #[derive(Debug)]
 pub(super) struct Workshop {
-    /// The shim's binary, opened when the daemon started: an upgrade meanwhile cannot mix versions.
+    /// The shim's binary, opened when the daemon started, so that an upgrade cannot mix versions.
     pub(super) shim: File,
     pub(super) shim_path: PathBuf,
     pub(super) cgroups: Option<CgroupRoot>,
@@ -117,7 +115,7 @@ fn because(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> String {
     move |error| format!("{what}: {error}")
 }
 
-/// Makes everything and starts the shim. On failure nothing is left.
+/// Makes everything and starts the shim. On failure what was made is taken away again.
 fn launch(workshop: &Workshop, job: &Job) -> Result<Launched, String> {
     let mut made = Made {
         paths: &job.config.paths,
@@ -214,7 +212,7 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
         become_user: root,
         daemon_uid: creds::effective_uid(),
         env: environment(workshop, &job.config, &user, &job.attempt),
-        default_shell: default_shell(workshop, &job.config),
+        default_shell: default_shell(workshop, &job.config, &user),
         heartbeat_ms: heartbeat_ms(job.config.proc.heartbeat_interval_sec),
         max_clients: job.config.control.max_status_clients,
         resume: job.resume.clone(),
@@ -350,8 +348,7 @@ fn environment(
     user: &User,
     attempt: &AttemptId,
 ) -> Vec<(String, String)> {
-    let root = creds::effective_uid() == 0;
-    let inherit = config.inherits_environment(root);
+    let inherit = inherits(config, user);
     let mut env: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
     if inherit {
         env.extend(workshop.environment.iter().cloned());
@@ -372,12 +369,17 @@ fn environment(
     env.into_iter().collect()
 }
 
-fn default_shell(workshop: &Workshop, config: &Config) -> String {
+/// Whether jobs of this user get the daemon's environment. Nobody else's do but by order: it may hold secrets.
+fn inherits(config: &Config, user: &User) -> bool {
+    let own = creds::effective_uid();
+    config.job.inherit_environment.unwrap_or(user.uid == own) && config.inherits_environment(own == 0)
+}
+
+fn default_shell(workshop: &Workshop, config: &Config, user: &User) -> String {
     if !config.job.default_shell.is_empty() {
         return config.job.default_shell.clone();
     }
-    let root = creds::effective_uid() == 0;
-    let inherit = config.inherits_environment(root);
+    let inherit = inherits(config, user);
     let shell = workshop
         .environment
         .iter()

@@ -8,6 +8,7 @@ mod args;
 mod boot;
 mod channel;
 mod cleanup;
+mod clients;
 mod control;
 mod dispatcher;
 mod doctor;

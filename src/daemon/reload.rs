@@ -36,6 +36,11 @@ impl Dispatcher {
         };
         let reload = self.config.diff_reload(&new);
         self.config = Arc::new(reload.config);
+        self.limits.send_replace(super::clients::Limits::of(&self.config));
+        self.engine.configure(crate::engine::scheduler::Config {
+            max_live: self.config.queue.max_live_attempts,
+        });
+        self.tell(crate::engine::scheduler::Event::Tick);
         if let Err(error) = self.telemetry.set_level(&self.config.log.level) {
             tracing::error!(%error, "the log level stays as it was");
         }

@@ -45,6 +45,10 @@ impl Dispatcher {
             verb: Verb::of(&request),
             answers,
         };
+        if is_stranger(peer.uid, creds::effective_uid()) {
+            self.deny(&asker, "this daemon, whose jobs run as somebody else");
+            return;
+        }
         let mut grant = Grant::Yes;
         if !asker.verb.is_about_a_run() {
             grant = access::grant(asker.role(creds::effective_uid()), asker.verb);
@@ -275,5 +279,24 @@ fn read_view(reader: &Reader, selector: &Selector) -> Result<Option<RunView>, cr
     match run {
         Some(run) => reader.run_view(&run),
         None => Ok(None),
+    }
+}
+
+/// Whether a peer has nothing to do with a daemon that runs as `own`. One without root cannot become another user:
+/// whatever a stranger submitted would run with its rights.
+const fn is_stranger(peer: u32, own: u32) -> bool {
+    own != 0 && peer != own && peer != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_stranger;
+
+    #[test]
+    fn a_daemon_without_root_serves_its_own_user_and_root_only() {
+        assert!(is_stranger(65_534, 1_000));
+        assert!(!is_stranger(1_000, 1_000));
+        assert!(!is_stranger(0, 1_000));
+        assert!(!is_stranger(65_534, 0), "the table decides");
     }
 }

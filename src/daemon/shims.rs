@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::channel::{ATTACH_PATIENCE, attach, listen, watch_adopted, watch_child};
-use super::dispatcher::{Attempt, Dispatcher, Msg, now};
+use super::dispatcher::{Attempt, Dispatcher, Msg};
 use super::launch::Launched;
 use super::tree;
 use crate::engine::scheduler::Event;
@@ -296,49 +296,6 @@ impl Dispatcher {
             self.send_stop(attempt, reason);
         }
         self.heal_if_missing(attempt);
-    }
-
-    /// A new entry for an attempt whose entry was deleted by somebody: made, locked, handed to the shim.
-    pub(super) fn heal(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get_mut(attempt) else {
-            return;
-        };
-        let Some(entry) = &held.entry else { return };
-        match self.proc.prepare_again(entry, now().wall) {
-            Ok(prepared) => {
-                let descriptor = prepared.descriptor();
-                held.prepared = Some(prepared);
-                let replace = crate::wire::shim::ToShim::ReplaceEntry;
-                if let Ok(fd) = descriptor
-                    && !self.send_with_fd(attempt, &replace, fd.as_fd())
-                {
-                    tracing::warn!(attempt = %attempt, "a shim cannot be given its new entry");
-                }
-            }
-            Err(error) => tracing::error!(attempt = %attempt, %error, "a deleted entry cannot be made again"),
-        }
-    }
-
-    fn publish_healed(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get_mut(attempt) else {
-            return;
-        };
-        let Some(prepared) = held.prepared.take() else {
-            return;
-        };
-        let Some(owner) = held.entry.as_ref().and_then(|entry| entry.owner.clone()) else {
-            return;
-        };
-        match prepared.publish(&owner, now().wall) {
-            Ok(entry) => {
-                self.counters.healed += 1;
-                tracing::warn!(attempt = %attempt, path = %entry.path.display(), "a deleted proc entry was made again");
-                held.entry = Some(entry);
-            }
-            Err(error) => {
-                tracing::error!(attempt = %attempt, %error, "a deleted entry cannot be published again");
-            }
-        }
     }
 }
 

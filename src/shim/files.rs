@@ -106,7 +106,8 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// Opens the user's file for appending, with the job's rights. What the log has behind `from` goes there.
+    /// Opens the user's file for appending, with the job's rights. What the log has behind `from` goes there. A FIFO
+    /// that nobody reads is an error: the shim, which has one thread, must not wait for anybody.
     ///
     /// # Errors
     /// In words that name the file.
@@ -116,6 +117,7 @@ impl Copy {
                 .append(true)
                 .create(true)
                 .mode(0o640)
+                .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
                 .open(&path)?;
             Ok((log.try_clone()?, target))
         };
@@ -140,9 +142,17 @@ impl Copy {
     pub(super) fn catch_up(&self) -> Result<(), String> {
         let mut outcome = Ok(());
         read_pieces(&self.log, self.done.get(), |piece| {
-            outcome = io::Write::write_all(&mut &self.target, piece);
-            if outcome.is_ok() {
-                self.done.set(self.done.get() + piece.len() as u64);
+            let mut rest = piece;
+            while !rest.is_empty() && outcome.is_ok() {
+                match io::Write::write(&mut &self.target, rest) {
+                    Ok(0) => outcome = Err(io::ErrorKind::WriteZero.into()),
+                    Ok(n) => {
+                        self.done.set(self.done.get() + n as u64);
+                        rest = rest.get(n..).unwrap_or_default();
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => outcome = Err(error),
+                }
             }
             outcome.is_ok()
         });
@@ -197,4 +207,28 @@ pub(super) fn read_small(path: &Path, limit: u64) -> io::Result<Option<String>> 
     String::from_utf8(bytes)
         .map(Some)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the file is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_waits_for_nobody() {
+        let temp = tempfile::tempdir().unwrap();
+        let log = temp.path().join("log");
+        std::fs::write(&log, "one\ntwo\n").unwrap();
+        let log = File::open(log).unwrap();
+        let target = temp.path().join("target");
+        for from in [4, 0] {
+            Copy::open(&log, from, target.clone())
+                .unwrap()
+                .catch_up()
+                .unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(target).unwrap(), "two\none\ntwo\n");
+        let fifo = temp.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(Copy::open(&log, 0, fifo).is_err());
+    }
 }

@@ -128,16 +128,6 @@ pub(crate) const FEWER_PLEASE: &[(&str, &str, &str)] = &[
         "ENOSPC and EIO, for a writer that fails",
     ),
     // Calls that sys does not offer yet.
-    (
-        "libc",
-        "src/proc/read.rs",
-        "the question who holds a lock, F_OFD_GETLK",
-    ),
-    (
-        "nix",
-        "src/proc/read.rs",
-        "the question who holds a lock, F_OFD_GETLK",
-    ),
     ("nix", "src/daemon/channel.rs", "shutdown(2) of a channel"),
     (
         "nix",

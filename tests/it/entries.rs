@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use crate::helper::{Daemon, files_below, read, until};
+use crate::helper::{Daemon, read, until};
 
 /// A step that ends when the file `go` is there.
 fn waiting(daemon: &Daemon) -> String {
@@ -32,10 +32,14 @@ fn an_entry_that_is_deleted_while_its_attempt_runs_is_made_again() {
     let first = changed();
     until("a beat", || (changed() > first).then_some(()));
     assert_eq!(daemon.doctor_value("entries made again"), 1);
-    // Also the directory around it.
+    // Also with the directory around it, and again in the new directory.
     let group = entry.parent().unwrap().parent().unwrap();
-    std::fs::remove_dir_all(group).unwrap();
+    std::fs::rename(group, daemon.path("moved")).unwrap();
     until("the new directory", || entry.exists().then_some(()));
+    std::fs::remove_file(&entry).unwrap();
+    until("the new entry in the new directory", || {
+        entry.exists().then_some(())
+    });
     assert_eq!(daemon.status(&run)["status"], "running");
     let report = daemon.json(&["doctor"]);
     assert_eq!(report["ok"], true, "{report:#}");
@@ -53,7 +57,9 @@ fn an_entry_that_was_deleted_while_there_was_no_daemon_is_made_again_by_the_next
     daemon.kill9();
     std::fs::remove_file(&entry).unwrap();
     daemon.restart();
-    until("the new entry", || entry.exists().then_some(()));
+    until("the new entry", || daemon.entries().pop());
+    let report = daemon.json(&["doctor"]);
+    assert_eq!(report["ok"], true, "{report:#}");
     assert_eq!(daemon.shim(&run), shim);
     std::fs::write(daemon.path("go"), "").unwrap();
     daemon.wait_success(&run);
@@ -103,5 +109,5 @@ fn rubbish_in_the_proc_directory_is_put_aside_and_stops_nothing() {
     for line in daemon.log().lines() {
         assert!(!line.contains('\x1b'), "a control character in the log: {line:?}");
     }
-    drop(files_below(daemon.root()));
+    daemon.expect_clean();
 }

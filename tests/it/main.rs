@@ -4,7 +4,13 @@
 //! `PROCTOR_IT_SEED=n` replays what is random.
 
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod dags;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod entries;
 #[cfg(test)]
@@ -14,4 +20,12 @@ mod hostile;
 #[cfg(test)]
 mod lost;
 #[cfg(test)]
+mod output;
+#[cfg(test)]
+mod start;
+#[cfg(test)]
 mod stop;
+#[cfg(test)]
+mod stores;
+#[cfg(test)]
+mod verbs;

@@ -98,6 +98,12 @@ impl Scheduler {
         }
     }
 
+    /// The administrator has decided anew. It counts from the next event on; tell [`Event::Tick`] to have it count now.
+    /// What is live over a limit that was lowered stays live.
+    pub const fn configure(&mut self, config: Config) {
+        self.config = config;
+    }
+
     /// Takes one event and appends what is to be done to `out`, in order.
     pub fn handle(&mut self, now: Now, event: Event, out: &mut Vec<Effect>) {
         match event {

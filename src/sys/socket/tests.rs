@@ -22,6 +22,17 @@ fn a_path_longer_than_an_address_works_for_both_ends() {
 }
 
 #[test]
+fn the_file_has_the_permissions_that_were_asked_for() {
+    let temp = tempfile::tempdir().unwrap();
+    // With any usual umask the first of these loses bits.
+    for (name, mode) in [("a", 0o666), ("b", 0o600), ("c", 0o660)] {
+        let path = temp.path().join(name);
+        let _listener = listen(&path, mode).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode);
+    }
+}
+
+#[test]
 fn knows_the_peer() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("s");

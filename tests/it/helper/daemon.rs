@@ -234,9 +234,11 @@ impl Daemon {
         Status::connect(&self.status_socket(run))
     }
 
-    /// The files in the proc directory.
+    /// The entries in the proc directory.
     pub(crate) fn entries(&self) -> Vec<PathBuf> {
-        files_below(&self.path("run/proctor/proc"))
+        let mut files = files_below(&self.path("run/proctor/proc"));
+        files.retain(|file| file.extension().is_some_and(|ending| ending == "proc"));
+        files
     }
 
     /// The cgroups of attempts.
