@@ -15,6 +15,13 @@ trap parts_clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# What a log sums up: its last line if that is a sum as parts_sum prints it, else all the sums in it.
+parts_counts() {
+    local sum='s/^(.*[^0-9])?([0-9]+) passed[,;] ([0-9]+) failed.*/\2 \3/p'
+    { tail -n 1 "$1" | grep -E '^[0-9]+ passed, [0-9]+ failed$' || cat "$1"; } | sed -nE "$sum" |
+        awk '{ passed += $1; failed += $2 } END { print passed + 0, failed + 0 }'
+}
+
 # part NAME SECONDS COMMAND...: runs a part and shows what it says. A part that takes longer is killed and has failed.
 # Counts what test runners sum up ("N passed, N failed", "N passed; N failed"); a part that sums nothing up counts as
 # one. Exit status 77 means that it was skipped.
@@ -33,9 +40,7 @@ part() {
     status=$?
     parts_job=
     wait "$tail"
-    read -r passed failed < <(grep -E '[0-9]+ passed[,;] [0-9]+ failed' "$log" |
-        sed -E 's/.*[^0-9]([0-9]+) passed[,;] ([0-9]+) failed.*/\1 \2/; s/^([0-9]+) passed[,;] ([0-9]+) failed.*/\1 \2/' |
-        awk '{ passed += $1; failed += $2 } END { print passed + 0, failed + 0 }')
+    read -r passed failed < <(parts_counts "$log")
     case $status in
         0) [ "$((passed + failed))" = 0 ] && passed=1 ;;
         77) ;;
