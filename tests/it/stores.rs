@@ -24,7 +24,7 @@ fn a_store_that_is_no_database_is_refused_and_kept() {
         "not a database".repeat(1000),
     )
     .unwrap();
-    refused(&daemon, &["not a database"]);
+    refused(&daemon, &["not a Proctor database", "move it away"]);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_store_of_a_newer_release_is_refused_and_kept() {
     let database = rusqlite::Connection::open(&store).unwrap();
     database.pragma_update(None, "user_version", 99).unwrap();
     drop(database);
-    refused(&daemon, &["99", "newer"]);
+    refused(&daemon, &["schema version 99", "install a version"]);
 }
 
 #[test]
