@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 fn whole_file(kind: i32) -> libc::flock {
     #[expect(
@@ -135,13 +136,52 @@ impl Drop for DaemonLock {
     }
 }
 
+/// A moment between two tries.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the exec of a process that is nobody's child any more gives no event to wait for"
+)]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(2));
+}
+
+/// How long the children of a dead holder get until their exec. It takes them microseconds, more on a busy machine.
+const ORPHANS: Duration = Duration::from_secs(5);
+
+/// Whether the process that wrote its number is there no more, or only as a zombie.
+fn is_gone(pid: u32) -> bool {
+    match super::pidfd::PidFd::open(pid) {
+        Ok(holder) => holder.is_exited().unwrap_or(false),
+        Err(error) => error.raw_os_error() == Some(libc::ESRCH),
+    }
+}
+
 impl DaemonLock {
     /// Opens or makes the file (mode 0600, no symbolic link followed), locks it, checks that the name still
     /// leads to it, and writes this process' number into it.
     ///
+    /// A daemon that was killed while it started a process leaves the lock to that child until its exec: if the
+    /// holder is known to be dead, that moment is waited for.
+    ///
     /// # Errors
     /// [`LockError::Held`] names the holder; the others say what is wrong with the file.
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
+        let begun = super::clock::boot_micros();
+        loop {
+            match Self::try_acquire(path) {
+                Err(LockError::Held { pid: Some(pid), .. })
+                    if is_gone(pid)
+                        && Duration::from_micros(super::clock::boot_micros().saturating_sub(begun))
+                            < ORPHANS =>
+                {
+                    pause();
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn try_acquire(path: &Path) -> Result<Self, LockError> {
         let io_error = |operation: &'static str| {
             move |source: io::Error| LockError::Io {
                 operation,

@@ -87,3 +87,24 @@ fn a_link_in_the_place_of_the_lock_file_is_refused() {
     ));
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
 }
+
+#[test]
+fn a_lock_that_a_dead_daemon_left_to_a_starting_child_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    std::fs::write(&path, format!("{}\n", dead.id())).unwrap();
+    let left = File::options().read(true).write(true).open(&path).unwrap();
+    assert!(try_lock_exclusive(left.as_fd()).unwrap());
+    let (waiting, begun) = std::sync::mpsc::channel::<()>();
+    let exec = std::thread::spawn(move || {
+        // Nothing is sent: this is a pause in which the lock is held.
+        begun.recv_timeout(Duration::from_millis(50)).unwrap_err();
+        drop(left);
+    });
+    let lock = DaemonLock::acquire(&path).unwrap();
+    drop(waiting);
+    exec.join().unwrap();
+    drop(lock);
+}
