@@ -106,10 +106,16 @@ fn problems(message: &str, diagnostics: Vec<Diagnostic>) -> Box<Response> {
     })
 }
 
-/// A user that no database knows gets no run: it could never be launched.
+/// A user that the daemon cannot become, or that no database knows, gets no run: it could never be launched.
 fn known_user(uid: u32) -> Result<(), Box<Response>> {
-    if uid == creds::effective_uid() {
+    let own = creds::effective_uid();
+    if uid == own {
         return Ok(());
+    }
+    if own != 0 {
+        // It cannot become anybody else, and its own user's rights are not everybody's.
+        let text = format!("this daemon runs jobs of user id {own} only: it is not root");
+        return Err(Box::new(refusal(ErrorKind::Denied, &text)));
     }
     User::by_uid(uid)
         .map(drop)
