@@ -28,4 +28,6 @@ mod stop;
 #[cfg(test)]
 mod stores;
 #[cfg(test)]
+mod users;
+#[cfg(test)]
 mod verbs;
