@@ -64,6 +64,10 @@ impl Dispatcher {
                     dispatcher.retry(asker, view);
                     return;
                 }
+                if let Some(refused) = dispatcher.over_quota(&new) {
+                    dispatcher.answer(&asker.answers, refused);
+                    return;
+                }
                 let facts = RetryFacts {
                     group: new.group.clone(),
                     capacity: new.capacity,

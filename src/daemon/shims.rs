@@ -12,6 +12,7 @@ use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::AttemptEnd;
 use crate::model::change::{AttemptIdentity, Change};
 use crate::model::{AttemptId, Fact, Record};
+use crate::sys::cgroup::Cgroup;
 use crate::sys::identity::ProcessIdentity;
 use crate::sys::pidfd::{PidFd, WaitStatus};
 use crate::sys::{reap, socket};
@@ -32,7 +33,7 @@ pub(super) fn identity(attempt: &Attempt, boot_id: &str) -> AttemptIdentity {
         pidfs_inode: read.as_ref().and_then(|read| read.pidfs_inode),
         start_ticks: read.as_ref().and_then(|read| read.start_ticks),
         boot_id: boot_id.to_owned(),
-        cgroup_id: attempt.cgroup.as_ref().map(crate::sys::cgroup::Cgroup::id),
+        cgroup_id: attempt.cgroup.as_ref().map(Cgroup::id),
     }
 }
 
@@ -213,6 +214,11 @@ impl Dispatcher {
             self.tree_empty(attempt);
             return;
         }
+        self.end_in_background(attempt, cgroup);
+    }
+
+    /// Ends what an attempt has left, however long it takes, and tells when it is done.
+    pub(super) fn end_in_background(&self, attempt: &AttemptId, cgroup: Option<Cgroup>) {
         let (attempt, to_self) = (attempt.clone(), self.to_self.clone());
         tokio::spawn(async move {
             while let Err(error) = tree::end(cgroup.as_ref(), &attempt).await {
@@ -266,6 +272,10 @@ impl Dispatcher {
         let Some(held) = self.attempts.get(attempt) else {
             return;
         };
+        if held.ending {
+            // Its supervisor is dead; what it left is being ended.
+            return;
+        }
         self.counters.adopted += 1;
         tracing::info!(attempt = %attempt, run = %held.run, pid = held.pid, "adopting a live attempt");
         if let Some(Ok(pidfd)) = held.pidfd.as_ref().map(PidFd::try_clone) {

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::helper::{Daemon, is_root, skip};
+use crate::helper::Daemon;
 
 /// Runs a DAG of one step that must fail, and gives that step.
 fn failing_step(daemon: &Daemon, name: &str, text: &str) -> Value {
@@ -124,84 +124,5 @@ fn an_environment_that_is_too_large_fails_the_step_and_nothing_else() {
     let step = failing_step(&daemon, "large", &text);
     expect_error(&step, &["rgument list too long"]);
     daemon.expect_unharmed();
-    daemon.expect_clean();
-}
-
-#[test]
-fn a_job_of_another_user_gets_nothing_of_root() {
-    if !is_root() {
-        return skip("only root can start jobs of other users");
-    }
-    let daemon = Daemon::start("[control]\nsocket_mode = \"0666\"\n");
-    for dir in ["", "run", "run/proctor"] {
-        std::fs::set_permissions(daemon.path(dir), std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let Ok(nobody) = proctor::sys::creds::User::by_name("nobody") else {
-        return skip("there is no user nobody");
-    };
-    let file = daemon.dag(
-        "theirs",
-        "steps: [{name: a, command: id -u; id -g; id -G, output: IDS}]",
-    );
-    for path in [daemon.path("src"), file.clone().into()] {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let ctl = env!("CARGO_BIN_EXE_proctorctl");
-    let mut command = crate::helper::program("/usr/bin/setpriv");
-    command
-        .args([
-            "--reuid",
-            &nobody.uid.to_string(),
-            "--regid",
-            &nobody.gid.to_string(),
-            "--clear-groups",
-            ctl,
-        ])
-        .arg("--root")
-        .arg(daemon.root())
-        .args(["--json", "run", &file]);
-    let reachable = std::process::Command::new("/usr/bin/setpriv")
-        .args([
-            "--reuid",
-            &nobody.uid.to_string(),
-            "--clear-groups",
-            "test",
-            "-x",
-            ctl,
-        ])
-        .status()
-        .is_ok_and(|status| status.success());
-    if !reachable {
-        return skip("the user nobody cannot execute the programs under test");
-    }
-    let out = crate::helper::Running::start(command).finish();
-    let result = out.json();
-    assert_eq!(result["status"], "succeeded", "{result:#}\n{}", daemon.log());
-    let ids = result["steps"][0]["variables"]["IDS"].as_str().unwrap();
-    let mut lines = ids.lines();
-    assert_eq!(lines.next(), Some(nobody.uid.to_string().as_str()), "{ids}");
-    assert_eq!(lines.next(), Some(nobody.gid.to_string().as_str()), "{ids}");
-    assert!(
-        !lines.next().unwrap().split(' ').any(|group| group == "0"),
-        "{ids}"
-    );
-    // What is root's they may not touch.
-    let run = daemon.submit("roots", "steps: [{name: a, command: sleep 1000}]");
-    daemon.shim(&run);
-    let mut command = crate::helper::program("/usr/bin/setpriv");
-    command
-        .args([
-            "--reuid",
-            &nobody.uid.to_string(),
-            "--clear-groups",
-            ctl,
-            "--root",
-        ])
-        .arg(daemon.root())
-        .args(["stop", &run]);
-    crate::helper::Running::start(command).finish().expect_code(77);
-    assert_eq!(daemon.status(&run)["status"], "running");
-    daemon.ctl(&["stop", &run]).expect_code(0);
-    daemon.wait_end(&run);
     daemon.expect_clean();
 }

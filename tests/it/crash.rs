@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::helper::{Control, Daemon, Rng, alive, lines, read, signal, until};
+use crate::helper::{Control, Daemon, Rng, alive, lines, pause, read, signal, until};
 
 /// A step each that appends its name to the run's own file.
 fn three_steps(out: &Path) -> String {
@@ -54,10 +53,10 @@ fn two_hundred_attempts_survive_ten_deaths_of_the_daemon_and_each_step_runs_exac
         std::thread::spawn(move || submit_all(&socket, &source, RUNS))
     };
     for _ in 0..10 {
-        std::thread::sleep(Duration::from_millis(20 + rng.below(600)));
+        pause(20 + rng.below(600));
         daemon.kill9();
         // Now and then attempts end while there is no daemon.
-        std::thread::sleep(Duration::from_millis(rng.below(200)));
+        pause(rng.below(200));
         daemon.restart();
     }
     submitter.join().unwrap();
@@ -74,7 +73,7 @@ fn two_hundred_attempts_survive_ten_deaths_of_the_daemon_and_each_step_runs_exac
         }
         let over = !statuses.contains_key("running") && !statuses.contains_key("queued");
         if !over {
-            std::thread::sleep(Duration::from_millis(200));
+            pause(200);
         }
         over.then_some(())
     });

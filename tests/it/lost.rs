@@ -1,10 +1,8 @@
 //! The supervisor dies or stops: the cause is known, nothing survives it, and silence alone is no death.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use crate::helper::{Daemon, alive, environ_has, processes_below, signal, skip, until};
+use crate::helper::{Daemon, alive, environ_has, pause, processes_below, signal, skip, until};
 
 const KILLED: &str = "lost: supervisor killed by SIGKILL";
 
@@ -174,7 +172,7 @@ fn a_stopped_supervisor_is_shown_as_stalled_and_goes_on_when_it_is_continued() {
         "{why:#}"
     );
     // Several times the limit later it is still not dead.
-    std::thread::sleep(Duration::from_millis(1200));
+    pause(1200);
     assert_eq!(daemon.status(&run)["status"], "running");
     assert!(alive(shim));
     std::fs::write(&go, "").unwrap();

@@ -33,4 +33,6 @@ mod stop;
 #[cfg(test)]
 mod stores;
 #[cfg(test)]
+mod users;
+#[cfg(test)]
 mod verbs;

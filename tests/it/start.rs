@@ -41,6 +41,9 @@ fn a_daemon_detaches_from_its_caller() {
         std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap().to_str(),
         Some("/")
     );
+    until("the clean-up", || {
+        (daemon.entries().is_empty() && daemon.cgroups().is_empty()).then_some(())
+    });
     signal(pid, libc::SIGTERM);
     until("its end", || (!alive(pid)).then_some(()));
     // What goes wrong is told to the caller, after the detaching as before it.

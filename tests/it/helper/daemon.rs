@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::left::{cgroup_of, processes_below, remove_cgroup};
 use super::program::{Out, Running, program};
-use super::{Control, DEADLINE, Status, files_below, signal, until};
+use super::{Control, DEADLINE, Status, files_below, pause, signal, until};
 
 /// What the daemon has said so far, over all its lives.
 type Log = Arc<(Mutex<String>, Condvar)>;
@@ -132,7 +132,7 @@ impl Daemon {
                 child.wait().unwrap();
                 panic!("the daemon does not end:\n{}", self.log());
             }
-            std::thread::sleep(Duration::from_millis(5));
+            pause(5);
         }
     }
 
@@ -282,7 +282,7 @@ impl Daemon {
                 "left over: {remains:#?}\n{}",
                 self.log()
             );
-            std::thread::sleep(Duration::from_millis(20));
+            pause(20);
         }
         let report = self.json(&["doctor"]);
         let findings = report["findings"].as_array().unwrap();

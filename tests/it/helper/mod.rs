@@ -26,8 +26,17 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
             return answer;
         }
         assert!(begun.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
-        std::thread::sleep(Duration::from_millis(15));
+        pause(15);
     }
+}
+
+/// Lets time pass: between two looks at what cannot be waited for, or because the passing of time is the point.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no event tells of what these tests wait for"
+)]
+pub(crate) fn pause(milliseconds: u64) {
+    std::thread::sleep(Duration::from_millis(milliseconds));
 }
 
 /// Sends a signal to one process.
