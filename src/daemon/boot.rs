@@ -18,9 +18,10 @@ use tokio::sync::mpsc;
 use super::args::Args;
 use super::clients::Limits;
 use super::control;
+use super::detach::{Caller, Side, detach};
 use super::dispatcher::{Counters, Dispatcher, Msg};
 use super::follow::Followers;
-use super::host::{control_listener, find_cgroups, find_shim, make_directories, socket_identity, start_log};
+use super::host::{control_listener, find_cgroups, find_shim, make_directories, start_log};
 use super::launch::{Launcher, Workshop};
 use crate::config::Config;
 use crate::engine::scheduler::Scheduler;
@@ -42,13 +43,15 @@ pub(super) enum Failure {
     Config(String),
     /// Anything else.
     Other(String),
+    /// What the daemon said, in full, to the process that it detached from.
+    Told(String),
 }
 
 impl Failure {
     pub(super) fn status(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(78),
-            Self::Other(_) => ExitCode::FAILURE,
+            Self::Other(_) | Self::Told(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -56,7 +59,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config(report) => f.write_str(report),
+            Self::Config(text) | Self::Told(text) => f.write_str(text),
             Self::Other(text) => writeln!(f, "proctord: {text}"),
         }
     }
@@ -77,14 +80,22 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         drop(writeln!(io::stdout(), "the configuration is valid"));
         return Ok(());
     }
+    let mut caller = None;
     if args.daemonize {
-        // Only the detaching is this crate's; lock, credentials and directories are our own (RUSTSEC-2025-0069).
-        daemonize::Daemonize::new()
-            .working_directory("/")
-            .umask(0o022)
-            .start()
-            .map_err(|error| Failure::Other(format!("cannot detach: {error}")))?;
+        match detach()? {
+            Side::Caller => return Ok(()),
+            Side::Daemon(waits) => caller = Some(waits),
+        }
     }
+    let ended = start(config, args.embedded, &mut caller);
+    if let (Some(caller), Err(failure)) = (caller, &ended) {
+        caller.failed(failure);
+    }
+    ended
+}
+
+/// Takes the lock and serves.
+fn start(config: Config, embedded: bool, caller: &mut Option<Caller>) -> Result<(), Failure> {
     creds::set_umask(0o022);
     let telemetry = start_log(&config)?;
     make_directories(&config.paths)?;
@@ -95,7 +106,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .max_blocking_threads(READERS)
         .build()
         .map_err(because("the event loop"))?;
-    let ended = runtime.block_on(serve(config, args.embedded, telemetry));
+    let ended = runtime.block_on(serve(config, embedded, telemetry, caller));
     // Reads in flight are waited for, and the store commits what it was given when the dispatcher is dropped.
     drop(runtime);
     drop(lock);
@@ -103,18 +114,28 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Builds the dispatcher, recovers, then serves until the end.
-async fn serve(config: Config, embedded: bool, telemetry: Telemetry) -> Result<(), Failure> {
+async fn serve(
+    config: Config,
+    embedded: bool,
+    telemetry: Telemetry,
+    caller: &mut Option<Caller>,
+) -> Result<(), Failure> {
     let (to_self, mut messages) = mpsc::unbounded_channel();
     reap::become_subreaper().map_err(because("becoming the subreaper"))?;
     let mut signals = signal_hook_tokio::Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP])
         .map_err(because("the signal handlers"))?;
     let cgroups = find_cgroups(&config)?;
     let cgroup_path = cgroups.as_ref().map(|cgroups| cgroups.path().to_owned());
-    let mut dispatcher = build(config, embedded, cgroups, to_self.clone(), telemetry)?;
+    let mut dispatcher = match build(config, embedded, cgroups, to_self.clone(), telemetry) {
+        Ok(dispatcher) => dispatcher,
+        Err(failure) => {
+            remove_if_empty(cgroup_path.as_deref());
+            return Err(failure);
+        }
+    };
     dispatcher.recover().await.map_err(Failure::Other)?;
 
-    let listener = control_listener(&dispatcher.config)?;
-    let socket = socket_identity(&dispatcher.config.paths);
+    let (listener, socket) = control_listener(&dispatcher.config)?;
     tokio::spawn(control::serve(
         listener,
         to_self.clone(),
@@ -128,6 +149,9 @@ async fn serve(config: Config, embedded: bool, telemetry: Telemetry) -> Result<(
     let timer = reactor::readable(timer).map_err(because("the timer"))?;
     let watched = watched(&dispatcher)?;
     announce_ready(&dispatcher, embedded);
+    if let Some(caller) = caller.take() {
+        caller.ready();
+    }
     if let Some(interval) = notify::watchdog_interval() {
         tokio::spawn(feed_watchdog(interval));
     }
@@ -176,11 +200,15 @@ async fn serve(config: Config, embedded: bool, telemetry: Telemetry) -> Result<(
         ));
     }
     drop(dispatcher);
-    if let Some(path) = cgroup_path {
-        // Empty only if no attempt is live; then it is not left behind.
+    remove_if_empty(cgroup_path.as_deref());
+    ended.map_err(Failure::Other)
+}
+
+/// Removes the cgroup of the attempts, which is empty only if none is live.
+fn remove_if_empty(cgroup: Option<&std::path::Path>) {
+    if let Some(path) = cgroup {
         drop(std::fs::remove_dir(path));
     }
-    ended.map_err(Failure::Other)
 }
 
 async fn readable(watched: Option<&AsyncFd<OwnedFd>>) -> bool {

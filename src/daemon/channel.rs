@@ -1,5 +1,12 @@
 //! The lines to the shims: their pidfds are watched, their channels listened to, their status sockets attached.
 
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
+
 use super::dispatcher::Msg;
 use crate::model::AttemptId;
 use crate::model::limits::FRAME_MAX;
@@ -8,11 +15,6 @@ use crate::sys::{fdpass, reactor, socket};
 use crate::wire::codec::{self, FrameBuffer};
 use crate::wire::hello::{self, Hello, STATUS_MAGIC};
 use crate::wire::shim::{FromShim, StatusRequest, StatusResponse};
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc::UnboundedSender;
 
 /// How long another parent may take to reap a shim before its death is told without a status.
 const STRANGER_REAPED: std::time::Duration = std::time::Duration::from_millis(200);
@@ -55,10 +57,13 @@ pub(super) fn watch_adopted(attempt: AttemptId, pidfd: PidFd, to_self: Unbounded
             }
         };
         drop(watched.readable().await);
-        // The kernel tells the status once the parent has reaped it (Linux 6.15), which shows as a hang-up. A
-        // parent that never reaps does not hold up the news of the death.
-        drop(tokio::time::timeout(STRANGER_REAPED, hung_up(&watched)).await);
-        let status = pidfd.info().ok().and_then(|info| info.exit);
+        let mut status = pidfd.zombie_status();
+        if status.is_none() {
+            // Then the parent was quicker, and the kernel tells the status once it has reaped (Linux 6.15), which shows
+            // as a hang-up. A parent that never reaps does not hold up the news of the death.
+            drop(tokio::time::timeout(STRANGER_REAPED, hung_up(&watched)).await);
+            status = pidfd.info().ok().and_then(|info| info.exit);
+        }
         drop(to_self.send(Msg::Exited(attempt, status)));
     });
 }

@@ -244,8 +244,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes answers as they come. A client that leaves in the middle of a stream ends it.
+    /// Writes answers as they come. A client that leaves in the middle of a stream ends it. One that speaks JSON may
+    /// close its own side after its question, as scripts do: it gets its answer.
     async fn stream_answers(&mut self, receiver: &mut mpsc::Receiver<Response>) -> io::Result<()> {
+        let mut asking = true;
         loop {
             tokio::select! {
                 biased;
@@ -253,8 +255,11 @@ impl Connection {
                     Some(answer) => self.write(&answer).await?,
                     None => return Ok(()),
                 },
-                read = self.read() => if !read? {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
+                read = self.read(), if asking => if !read? {
+                    if self.form == Form::Frames {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    asking = false;
                 },
             }
         }

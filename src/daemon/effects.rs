@@ -10,7 +10,7 @@ use crate::engine::scheduler::Event;
 use crate::model::limits::FRAME_MAX;
 use crate::model::view::{RunView, StepView};
 use crate::model::{AttemptId, RunRef, StopReason};
-use crate::proc::{Meta, Owner};
+use crate::proc::Meta;
 use crate::sys::{fdpass, socket};
 use crate::wire::codec;
 use crate::wire::shim::ToShim;
@@ -111,21 +111,14 @@ impl Dispatcher {
 
     /// Publishes the entry with the shim's identity, then lets the shim pass.
     pub(super) fn open_gate(&mut self, attempt: &AttemptId) {
+        let Some(owner) = self.owner_of(attempt) else {
+            return;
+        };
         let Some(held) = self.attempts.get_mut(attempt) else {
             return;
         };
-        let uid = self.runs.get(&held.run).map_or(0, |live| live.new.owner);
         if let Some(prepared) = held.prepared.take() {
-            let identity = super::shims::identity(held, &self.boot_id);
-            let socket = self.config.paths.socket(attempt).display().to_string();
-            match prepared.publish(
-                &Owner {
-                    identity,
-                    uid,
-                    socket,
-                },
-                now().wall,
-            ) {
+            match prepared.publish(&owner, now().wall) {
                 Ok(entry) => held.entry = Some(entry),
                 Err(error) => {
                     tracing::error!(attempt = %attempt, %error, "the proc entry cannot be published");

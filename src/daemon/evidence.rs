@@ -1,5 +1,7 @@
 //! What is left of an attempt that the last daemon launched: its process, its cgroup, its journal.
 
+use std::collections::BTreeSet;
+
 use super::dispatcher::{Attempt, Dispatcher, now};
 use super::shims::journal_file;
 use crate::engine::scheduler::api::{AttemptEnd, Evidence};
@@ -10,7 +12,6 @@ use crate::proc::LockState;
 use crate::store::LiveAttempt;
 use crate::sys::identity::{ProcessIdentity, SameProcess};
 use crate::sys::pidfd::PidFd;
-use std::collections::BTreeSet;
 
 /// What a journal says.
 #[derive(Debug, Default)]
@@ -56,7 +57,8 @@ impl Dispatcher {
         let Ok(pidfd) = PidFd::open(known.pid) else {
             return false;
         };
-        let alive = match wanted.compare(&pidfd) {
+        let same = wanted.compare(&pidfd);
+        let alive = match same {
             SameProcess::Same => !pidfd.is_exited().unwrap_or(false),
             SameProcess::Different => false,
             SameProcess::Uncertain => locked,
@@ -64,6 +66,8 @@ impl Dispatcher {
         if alive {
             held.pid = known.pid;
             held.pidfd = Some(pidfd);
+        } else if same == SameProcess::Same {
+            held.exit = Some(pidfd.zombie_status());
         }
         alive
     }

@@ -1,5 +1,9 @@
 //! What the daemon finds on the machine, or makes there: directories, the shim, cgroups, the control socket, the log.
 
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
 use super::boot::{Failure, because};
 use crate::config::types::LogTarget;
 use crate::config::{Config, Paths};
@@ -7,9 +11,6 @@ use crate::sys::cgroup::CgroupRoot;
 use crate::sys::files::Dir;
 use crate::sys::socket;
 use crate::telemetry::{self, Target, Telemetry, events};
-use std::io::{self};
-use std::os::fd::OwnedFd;
-use std::path::Path;
 
 /// Makes the directories that are missing. Those below a private root belong to the person who runs it.
 pub(super) fn make_directories(paths: &Paths) -> Result<(), Failure> {
@@ -84,11 +85,12 @@ pub(super) fn find_cgroups(config: &Config) -> Result<Option<CgroupRoot>, Failur
         .map_err(because(format!("the cgroup {name}")))
 }
 
-/// The control socket: given by systemd, or made here. Only the holder of the daemon's lock comes so far, so a
-/// socket that is there is a dead daemon's.
-pub(super) fn control_listener(config: &Config) -> Result<OwnedFd, Failure> {
+/// The control socket: given by systemd, or made here; with the device and inode of one that is made here, which
+/// goes with the daemon. One that systemd holds stays, so that clients wait for the next daemon. Only the holder of
+/// the daemon's lock comes so far, so a socket that is there is a dead daemon's.
+pub(super) fn control_listener(config: &Config) -> Result<(OwnedFd, Option<(u64, u64)>), Failure> {
     if let Some(listener) = inherited_listener()? {
-        return Ok(listener);
+        return Ok((listener, None));
     }
     let path = config.paths.control_socket();
     if let Err(error) = Dir::open(&config.paths.runtime).and_then(|dir| dir.remove_file("control.sock"))
@@ -96,7 +98,8 @@ pub(super) fn control_listener(config: &Config) -> Result<OwnedFd, Failure> {
     {
         return Err(because(path.display())(error));
     }
-    socket::listen(&path, config.control.socket_mode).map_err(because(path.display()))
+    let listener = socket::listen(&path, config.control.socket_mode).map_err(because(path.display()))?;
+    Ok((listener, socket_identity(&config.paths)))
 }
 
 /// The socket that the service manager listens on for us (socket activation, sd_listen_fds(3)).
@@ -110,7 +113,7 @@ fn inherited_listener() -> Result<Option<OwnedFd>, Failure> {
     }
 }
 
-pub(super) fn socket_identity(paths: &Paths) -> Option<(u64, u64)> {
+fn socket_identity(paths: &Paths) -> Option<(u64, u64)> {
     Dir::open(&paths.runtime).ok()?.inode_of("control.sock").ok()?
 }
 

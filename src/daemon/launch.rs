@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::dispatcher::Msg;
+use super::job_env;
 use crate::config::{Config, Paths};
 use crate::journal::{Header, Writer};
 use crate::model::change::NewRun;
@@ -192,45 +193,7 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
     let (cgroup, steps) = cgroups(workshop, job, &user, root)?;
     made.cgroup.clone_from(&cgroup);
 
-    let spec = ShimSpec {
-        protocol: PROTOCOL_VERSION,
-        run: job.new.run.clone(),
-        attempt: job.attempt.clone(),
-        number: job.number,
-        // The shim makes the steps' views from the DAG, which it has anyway.
-        view: RunView {
-            steps: Vec::new(),
-            handlers: Vec::new(),
-            ..job.view.clone()
-        },
-        dag: job.new.dag.clone(),
-        params: job.new.params.clone(),
-        params_json: job.new.params_json.clone(),
-        base_dir: job.new.base_dir.clone(),
-        work_dir,
-        socket: socket_path.display().to_string(),
-        become_user: root,
-        daemon_uid: creds::effective_uid(),
-        env: environment(workshop, &job.config, &user, &job.attempt),
-        default_shell: default_shell(workshop, &job.config, &user),
-        heartbeat_ms: heartbeat_ms(job.config.proc.heartbeat_interval_sec),
-        max_clients: job.config.control.max_status_clients,
-        resume: job.resume.clone(),
-        descriptors: SpecDescriptors {
-            steps_cgroup: steps.is_some(),
-            ..SpecDescriptors::default()
-        },
-        no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,
-        umask: job.config.job.umask,
-        user: SpecUser {
-            name: user.name,
-            uid: user.uid,
-            gid: user.gid,
-            groups: user.groups,
-            home: user.home.display().to_string(),
-            shell: user.shell.display().to_string(),
-        },
-    };
+    let spec = specification(workshop, job, &user, work_dir, &socket_path, steps.is_some());
     let spec = serde_json::to_vec(&spec).map_err(|error| format!("the specification: {error}"))?;
     let frame = codec::encode(&ToShim::Spec(spec), SPEC_MAX).map_err(|error| error.to_string())?;
 
@@ -268,12 +231,66 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
     })
 }
 
+/// Everything the shim must know.
+fn specification(
+    workshop: &Workshop,
+    job: &Job,
+    user: &User,
+    work_dir: String,
+    socket_path: &Path,
+    steps_cgroup: bool,
+) -> ShimSpec {
+    let root = creds::effective_uid() == 0;
+    ShimSpec {
+        protocol: PROTOCOL_VERSION,
+        run: job.new.run.clone(),
+        attempt: job.attempt.clone(),
+        number: job.number,
+        // The shim makes the steps' views from the DAG, which it has anyway.
+        view: RunView {
+            steps: Vec::new(),
+            handlers: Vec::new(),
+            ..job.view.clone()
+        },
+        dag: job.new.dag.clone(),
+        params: job.new.params.clone(),
+        params_json: job.new.params_json.clone(),
+        base_dir: job.new.base_dir.clone(),
+        work_dir,
+        socket: socket_path.display().to_string(),
+        become_user: root,
+        daemon_uid: creds::effective_uid(),
+        env: job_env::environment(&workshop.environment, &job.config, user, &job.attempt),
+        default_shell: job_env::default_shell(&workshop.environment, &job.config, user),
+        heartbeat_ms: heartbeat_ms(job.config.proc.heartbeat_interval_sec),
+        max_clients: job.config.control.max_status_clients,
+        resume: job.resume.clone(),
+        descriptors: SpecDescriptors {
+            steps_cgroup,
+            ..SpecDescriptors::default()
+        },
+        no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,
+        umask: job.config.job.umask,
+        user: SpecUser {
+            name: user.name.clone(),
+            uid: user.uid,
+            gid: user.gid,
+            groups: user.groups.clone(),
+            home: user.home.display().to_string(),
+            shell: user.shell.display().to_string(),
+        },
+    }
+}
+
 /// Looks the user up, and fails closed. A private daemon runs jobs as itself, whatever any database says.
 fn look_up(uid: u32) -> Result<User, String> {
-    let found = if uid == creds::effective_uid() {
+    let own = creds::effective_uid();
+    let found = if uid == own {
         User::current()
-    } else {
+    } else if own == 0 {
         User::by_uid(uid)
+    } else {
+        return Err(format!("user id {own} cannot run jobs of user id {uid}"));
     };
     found.map_err(|error| error.to_string())
 }
@@ -339,55 +356,6 @@ fn cgroups(
     };
     let (cgroup, steps) = make().map_err(because("the attempt's cgroup"))?;
     Ok((Some(cgroup), Some(steps)))
-}
-
-/// The job's environment, built from nothing unless it inherits the daemon's.
-fn environment(
-    workshop: &Workshop,
-    config: &Config,
-    user: &User,
-    attempt: &AttemptId,
-) -> Vec<(String, String)> {
-    let inherit = inherits(config, user);
-    let mut env: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
-    if inherit {
-        env.extend(workshop.environment.iter().cloned());
-    } else {
-        env.insert("PATH".into(), config.job.path.clone());
-        env.insert("LANG".into(), "C.UTF-8".into());
-        for (name, value) in [
-            ("HOME", user.home.display().to_string()),
-            ("SHELL", user.shell.display().to_string()),
-            ("USER", user.name.clone()),
-            ("LOGNAME", user.name.clone()),
-        ] {
-            env.insert(name.into(), value);
-        }
-    }
-    env.extend(config.job.environment.clone());
-    env.insert(super::tree::MARK.into(), attempt.to_string());
-    env.into_iter().collect()
-}
-
-/// Whether jobs of this user get the daemon's environment. Nobody else's do but by order: it may hold secrets.
-fn inherits(config: &Config, user: &User) -> bool {
-    let own = creds::effective_uid();
-    config.job.inherit_environment.unwrap_or(user.uid == own) && config.inherits_environment(own == 0)
-}
-
-fn default_shell(workshop: &Workshop, config: &Config, user: &User) -> String {
-    if !config.job.default_shell.is_empty() {
-        return config.job.default_shell.clone();
-    }
-    let inherit = inherits(config, user);
-    let shell = workshop
-        .environment
-        .iter()
-        .find(|(name, _)| name == "SHELL")
-        .map(|(_, value)| value.clone());
-    shell
-        .filter(|shell| inherit && !shell.is_empty())
-        .unwrap_or_else(|| String::from("/bin/sh"))
 }
 
 #[expect(

@@ -1,5 +1,7 @@
 //! Orders to the engine about a run that is there: stop, retry, run again; and what the engine answers.
 
+use std::sync::Arc;
+
 use super::admission::{again, exists};
 use super::control::refusal;
 use super::dispatcher::{Asked, Dispatcher, LiveRun, now};
@@ -10,7 +12,6 @@ use crate::model::StopReason;
 use crate::model::change::NewRun;
 use crate::model::view::RunView;
 use crate::wire::control::{ErrorKind, Response};
-use std::sync::Arc;
 
 impl Dispatcher {
     pub(super) fn stop(&mut self, asker: Asker, view: &RunView, interrupted: bool) {

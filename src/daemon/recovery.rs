@@ -15,6 +15,9 @@ use crate::model::view::RunView;
 use crate::proc::{Entry, LockState};
 use crate::store::{HeldAttempt, LiveAttempt, QueuedRun};
 
+/// How long recovery waits for the end of what one dead attempt has left.
+const END_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+
 impl Dispatcher {
     /// Finds out what is true of everything that has not ended, and tells the engine.
     ///
@@ -140,12 +143,8 @@ impl Dispatcher {
         if let Some(steps) = carried_over(&new, resume.as_deref()) {
             view.steps = steps;
         }
-        let alive = self.find_shim(&mut held, stored.identity.as_ref());
-        if !alive {
-            tree::end(held.cgroup.as_ref(), &attempt)
-                .await
-                .map_err(|error| format!("what attempt {attempt} left cannot be ended: {error}"))?;
-        }
+        let alive =
+            self.find_shim(&mut held, stored.identity.as_ref()) || !self.end_rest(&mut held, &attempt).await;
         let told = self.read_from_start(&attempt, &mut held, &mut view, &mut unsaved);
         let evidence = if alive {
             Evidence::Alive {
@@ -189,6 +188,19 @@ impl Dispatcher {
         Ok((recovered, end))
     }
 
+    /// Ends what a dead supervisor has left. False if that takes long, because a process is stuck in the kernel: it is
+    /// gone on with, and until it is done the attempt counts as live.
+    async fn end_rest(&self, held: &mut Attempt, attempt: &AttemptId) -> bool {
+        let ended = tokio::time::timeout(END_PATIENCE, tree::end(held.cgroup.as_ref(), attempt)).await;
+        if matches!(ended, Ok(Ok(()))) {
+            return true;
+        }
+        tracing::warn!(attempt = %attempt, "what a dead attempt left does not end; it counts as live until it does");
+        held.ending = true;
+        self.end_in_background(attempt, held.cgroup.clone());
+        false
+    }
+
     /// The steps of the attempt before, for a retry.
     fn steps_before(&self, stored: &LiveAttempt) -> Option<Vec<crate::model::view::StepView>> {
         let number = stored.number.checked_sub(1).filter(|number| *number > 0)?;
@@ -215,12 +227,7 @@ impl Dispatcher {
         held.cgroup = self.cgroup_of(&attempt)?;
         let owner = held.entry.as_ref().and_then(|entry| entry.owner.as_ref());
         let known = owner.map(|owner| owner.identity.clone());
-        let alive = self.find_shim(&mut held, known.as_ref());
-        if !alive {
-            tree::end(held.cgroup.as_ref(), &attempt)
-                .await
-                .map_err(|error| format!("what attempt {attempt} left cannot be ended: {error}"))?;
-        }
+        let alive = self.find_shim(&mut held, known.as_ref()) || !self.end_rest(&mut held, &attempt).await;
         let alive = alive.then(|| identity(&held, &self.boot_id));
         let recovered = Recovered {
             run: stored.run.clone(),

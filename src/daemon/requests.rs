@@ -72,8 +72,8 @@ impl Dispatcher {
             Request::History(filter) => self.history(filter, owner, asker),
             Request::Doctor { repair } => self.doctor(repair, asker),
             Request::Reload => {
-                let lines = self.reload();
-                self.answer(&asker.answers, Response::Reloaded(lines));
+                let answer = self.reload_request();
+                self.answer(&asker.answers, answer);
             }
             Request::Status(run) => self.find(run, asker, |dispatcher, asker, mut view| {
                 view.stalled = view

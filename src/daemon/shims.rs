@@ -5,13 +5,14 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::channel::{ATTACH_PATIENCE, attach, listen, watch_adopted, watch_child};
-use super::dispatcher::{Attempt, Dispatcher, Msg, now};
+use super::dispatcher::{Attempt, Dispatcher, Msg};
 use super::launch::Launched;
 use super::tree;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::AttemptEnd;
 use crate::model::change::{AttemptIdentity, Change};
 use crate::model::{AttemptId, Fact, Record};
+use crate::sys::cgroup::Cgroup;
 use crate::sys::identity::ProcessIdentity;
 use crate::sys::pidfd::{PidFd, WaitStatus};
 use crate::sys::{reap, socket};
@@ -32,7 +33,7 @@ pub(super) fn identity(attempt: &Attempt, boot_id: &str) -> AttemptIdentity {
         pidfs_inode: read.as_ref().and_then(|read| read.pidfs_inode),
         start_ticks: read.as_ref().and_then(|read| read.start_ticks),
         boot_id: boot_id.to_owned(),
-        cgroup_id: attempt.cgroup.as_ref().map(crate::sys::cgroup::Cgroup::id),
+        cgroup_id: attempt.cgroup.as_ref().map(Cgroup::id),
     }
 }
 
@@ -213,6 +214,11 @@ impl Dispatcher {
             self.tree_empty(attempt);
             return;
         }
+        self.end_in_background(attempt, cgroup);
+    }
+
+    /// Ends what an attempt has left, however long it takes, and tells when it is done.
+    pub(super) fn end_in_background(&self, attempt: &AttemptId, cgroup: Option<Cgroup>) {
         let (attempt, to_self) = (attempt.clone(), self.to_self.clone());
         tokio::spawn(async move {
             while let Err(error) = tree::end(cgroup.as_ref(), &attempt).await {
@@ -266,6 +272,10 @@ impl Dispatcher {
         let Some(held) = self.attempts.get(attempt) else {
             return;
         };
+        if held.ending {
+            // Its supervisor is dead; what it left is being ended.
+            return;
+        }
         self.counters.adopted += 1;
         tracing::info!(attempt = %attempt, run = %held.run, pid = held.pid, "adopting a live attempt");
         if let Some(Ok(pidfd)) = held.pidfd.as_ref().map(PidFd::try_clone) {
@@ -296,49 +306,6 @@ impl Dispatcher {
             self.send_stop(attempt, reason);
         }
         self.heal_if_missing(attempt);
-    }
-
-    /// A new entry for an attempt whose entry was deleted by somebody: made, locked, handed to the shim.
-    pub(super) fn heal(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get_mut(attempt) else {
-            return;
-        };
-        let Some(entry) = &held.entry else { return };
-        match self.proc.prepare_again(entry, now().wall) {
-            Ok(prepared) => {
-                let descriptor = prepared.descriptor();
-                held.prepared = Some(prepared);
-                let replace = crate::wire::shim::ToShim::ReplaceEntry;
-                if let Ok(fd) = descriptor
-                    && !self.send_with_fd(attempt, &replace, fd.as_fd())
-                {
-                    tracing::warn!(attempt = %attempt, "a shim cannot be given its new entry");
-                }
-            }
-            Err(error) => tracing::error!(attempt = %attempt, %error, "a deleted entry cannot be made again"),
-        }
-    }
-
-    fn publish_healed(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get_mut(attempt) else {
-            return;
-        };
-        let Some(prepared) = held.prepared.take() else {
-            return;
-        };
-        let Some(owner) = held.entry.as_ref().and_then(|entry| entry.owner.clone()) else {
-            return;
-        };
-        match prepared.publish(&owner, now().wall) {
-            Ok(entry) => {
-                self.counters.healed += 1;
-                tracing::warn!(attempt = %attempt, path = %entry.path.display(), "a deleted proc entry was made again");
-                held.entry = Some(entry);
-            }
-            Err(error) => {
-                tracing::error!(attempt = %attempt, %error, "a deleted entry cannot be published again");
-            }
-        }
     }
 }
 

@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn nudges_are_heard_again_after_the_peer_was_slow() {
-        let (near, far) = crate::sys::fdpass::socketpair().unwrap();
+        let (near, far) = fdpass::socketpair().unwrap();
         let (mut near, mut far) = (
             Conn::new(near, FRAME_MAX).unwrap(),
             Conn::new(far, FRAME_MAX).unwrap(),

@@ -1,5 +1,10 @@
 //! What an evaluation knows, and how it goes on: with a value, with a wish for a child, or not at all.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use super::children::{ChildEnd, Purpose, Request};
 use super::task::{Base, Facts};
 use crate::dag::eval::{
@@ -8,10 +13,6 @@ use crate::dag::eval::{
 use crate::dag::types::{Condition, Number, Step};
 use crate::model::view::RunView;
 use crate::model::{Exit, Node, RunStatus};
-use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Why a task stops here.
 #[derive(Debug)]

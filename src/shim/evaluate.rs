@@ -165,15 +165,23 @@ pub(super) fn check_repeat(cx: &Cx<'_>, node: Node) -> Flow<bool> {
 pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
     let step = step_of(cx, node)?;
     let (scope, cwd) = cx.step_scope(node, step, false)?;
-    let mut copies = Vec::new();
+    let mut paths = Vec::new();
     for (path, log, from) in [
         (&step.stdout, &tried.streams.stdout, tried.from.0),
         (&step.stderr, &tried.streams.stderr, tried.from.1),
     ] {
         if let Some(path) = path {
             let path = cx.settle(eval::expand(path, &scope, Mode::FULL, &cx.cursor), &cwd)?;
-            copies.push((cwd.join(path), log, from));
+            paths.push((cwd.join(path), log, from));
         }
+    }
+    if tried.copies.get().is_none() {
+        let copies: Result<Vec<_>, _> = paths
+            .into_iter()
+            .map(|(path, log, from)| files::Copy::open(log, from, path))
+            .collect();
+        let copies = copies.map_err(Halt::Fail)?;
+        tried.copies.get_or_init(|| copies);
     }
     let mut end = TryEnd::default();
     for index in 0.. {
@@ -188,12 +196,6 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
         };
         if end.error.is_some() {
             break;
-        }
-    }
-    for (path, log, from) in copies {
-        if let Err(error) = files::copy_to(log, from, &path) {
-            end.error
-                .get_or_insert_with(|| format!("cannot write {}: {error}", path.display()));
         }
     }
     finish(cx.facts, node, tried, &mut end);
@@ -215,6 +217,11 @@ fn numbered(step: &Step, index: usize, text: String) -> String {
 pub(super) fn finish(facts: &Facts, node: Node, tried: &Try, end: &mut TryEnd) {
     let Some(step) = facts.step(node) else { return };
     let log = &tried.streams.stdout;
+    for copy in tried.copies.get().into_iter().flatten() {
+        if let Err(error) = copy.catch_up() {
+            end.error.get_or_insert(error);
+        }
+    }
     if end.error.is_some() && !step.continue_on.output.is_empty() {
         end.output_matched = matches(&step.continue_on.output, tried);
     }

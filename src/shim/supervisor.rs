@@ -22,6 +22,7 @@ use crate::engine::attempt::{Attempt, Effect, Event, Resume};
 use crate::model::{Boot as BootTime, Fact, Now, StopReason, Time};
 use crate::proc::ProcHandle;
 use crate::sys::epoll::{Epoll, Ready};
+use crate::sys::inotify::Inotify;
 use crate::sys::{clock, socket};
 
 /// Longest run of one command substitution, in seconds.
@@ -33,6 +34,7 @@ const CHANNEL: u64 = 0;
 const LISTENER: u64 = 1;
 const SIGNALS: u64 = 2;
 const TIMER: u64 = 3;
+const COPIES: u64 = 4;
 const FIRST_CLIENT: u64 = 16;
 
 /// Everything of one attempt.
@@ -45,6 +47,8 @@ struct Supervisor {
     listener: OwnedFd,
     steps: Option<crate::sys::cgroup::Cgroup>,
     log_dir: crate::sys::files::Dir,
+    /// Watches logs of which the DAG wants copies; made when the first step has one.
+    copies: Option<Inotify>,
     clients: BTreeMap<u64, Client>,
     next_client: u64,
     max_clients: usize,
@@ -153,6 +157,7 @@ impl Supervisor {
             listener,
             steps,
             log_dir,
+            copies: None,
             clients: BTreeMap::new(),
             next_client: FIRST_CLIENT,
             max_clients,
@@ -180,6 +185,7 @@ impl Supervisor {
                 LISTENER => self.accept(),
                 SIGNALS => self.on_signals(),
                 TIMER => self.timers.fired(),
+                COPIES => self.copy_logs(),
                 client => self.serve_client(client),
             }
         }

@@ -97,6 +97,8 @@ pub(super) struct Try {
     pub(super) from: (u64, u64),
     /// The merged log, when standard output is captured and so goes to a file of its own first.
     pub(super) merged: Option<std::fs::File>,
+    /// Files of the DAG's choice that get a copy, once their paths are evaluated.
+    pub(super) copies: OnceCell<Vec<files::Copy>>,
 }
 
 impl Work {
@@ -110,6 +112,7 @@ impl Work {
             streams,
             from,
             merged,
+            copies: OnceCell::new(),
         }))
     }
 }
@@ -152,6 +155,14 @@ impl Task {
         match &self.work {
             Work::Execute(tried) => Some(&tried.streams),
             Work::Initialise | Work::Prepare | Work::CheckRepeat => None,
+        }
+    }
+
+    /// Files that get a copy of its logs.
+    pub(super) fn copies(&self) -> &[files::Copy] {
+        match &self.work {
+            Work::Execute(tried) => tried.copies.get().map(Vec::as_slice).unwrap_or_default(),
+            Work::Initialise | Work::Prepare | Work::CheckRepeat => &[],
         }
     }
 

@@ -1,5 +1,7 @@
 //! Those who talk to the shim: the daemon on its channel, and clients of the status socket.
 
+use std::os::fd::AsFd;
+
 use super::super::children::Purpose;
 use super::super::conn::{Conn, Peer};
 use super::super::status::{Client, Permit, Wish};
@@ -13,7 +15,6 @@ use crate::sys::epoll::Ready;
 use crate::sys::socket;
 use crate::wire::codec;
 use crate::wire::shim::{FromShim, ToShim};
-use std::os::fd::AsFd;
 
 impl Supervisor {
     /// Tells the daemon that the journal has grown. With no daemon there is nobody to tell: the next one reads on.
@@ -69,15 +70,15 @@ impl Supervisor {
 
     pub(super) fn accept(&mut self) {
         while let Ok(Some(fd)) = socket::accept(self.listener.as_fd()) {
-            if self.clients.len() >= self.max_clients {
+            let Ok(cred) = socket::peer_cred(&fd) else {
+                continue;
+            };
+            if self.clients.len() >= self.max_clients && !self.make_room(cred.uid) {
                 // The peer sees end-of-file and tries again; waiting clients cost nothing here.
                 continue;
             }
             let token = self.next_client;
             self.next_client += 1;
-            let Ok(cred) = socket::peer_cred(&fd) else {
-                continue;
-            };
             if let Ok(conn) = Conn::new(fd, FRAME_MAX)
                 && self.epoll.add(conn.fd(), token, Ready::READ).is_ok()
             {
@@ -86,14 +87,38 @@ impl Supervisor {
         }
     }
 
+    fn permit(&self) -> Permit {
+        Permit {
+            daemon_uid: self.boot.spec.daemon_uid,
+            job_uid: self.boot.spec.user.uid,
+        }
+    }
+
+    /// Cuts a client off for one of user `uid`: a stranger before others, then the one that is here longest. So
+    /// clients that connect and say nothing cannot keep out the daemon, which must attach, nor the owner.
+    fn make_room(&mut self, uid: u32) -> bool {
+        let permit = self.permit();
+        if !permit.allows(uid) {
+            return false;
+        }
+        let stranger = self
+            .clients
+            .iter()
+            .find(|(_, client)| !permit.allows(client.uid()));
+        let Some(token) = stranger.or(self.clients.iter().next()).map(|(token, _)| *token) else {
+            return false;
+        };
+        if let Some(client) = self.clients.remove(&token) {
+            drop(self.epoll.delete(client.conn.fd()));
+        }
+        true
+    }
+
     pub(super) fn serve_client(&mut self, token: u64) {
         let Some(mut client) = self.clients.remove(&token) else {
             return;
         };
-        let permit = Permit {
-            daemon_uid: self.boot.spec.daemon_uid,
-            job_uid: self.boot.spec.user.uid,
-        };
+        let permit = self.permit();
         let served = client
             .conn
             .flush()

@@ -4,10 +4,11 @@ use super::super::children::{Child, Place, Purpose, exit_of};
 use super::super::task::{Step, Task, TaskKey, Work};
 use super::super::timers::Alarm;
 use super::super::tree;
-use super::{SUBSTITUTION_SECS, Supervisor, now};
+use super::{COPIES, SUBSTITUTION_SECS, Supervisor, now};
 use crate::engine::attempt::{Event, NodeKey};
-use crate::model::Fact;
-use crate::model::{Node, RunStatus};
+use crate::model::{Fact, Node, RunStatus};
+use crate::sys::epoll::Ready;
+use crate::sys::inotify::Inotify;
 use crate::sys::reap;
 
 impl Supervisor {
@@ -59,6 +60,7 @@ impl Supervisor {
                 Step::Need(request) => {
                     let purpose = request.purpose;
                     self.serial += 1;
+                    self.watch_copies(&task);
                     let place = Place {
                         steps: self.steps.as_ref(),
                         log_dir: &self.log_dir,
@@ -105,6 +107,37 @@ impl Supervisor {
     pub(super) fn bound_substitution(&mut self, key: TaskKey) {
         self.timers
             .arm(Alarm::Substitution(key), now().boot.after_secs(SUBSTITUTION_SECS));
+    }
+
+    /// Has the copies of a task's logs kept up to date. Without a watch they are made when the try ends.
+    fn watch_copies(&mut self, task: &Task) {
+        if task.copies().is_empty() {
+            return;
+        }
+        if self.copies.is_none()
+            && let Ok(watch) = Inotify::new()
+            && self.epoll.add(&watch, COPIES, Ready::READ).is_ok()
+        {
+            self.copies = Some(watch);
+        }
+        if let Some(watch) = &self.copies {
+            for copy in task.copies() {
+                // Adding a watch that is there already changes nothing.
+                drop(watch.add_file_watch(copy.log()));
+            }
+        }
+    }
+
+    /// Some log has grown: what is copied catches up. A copy that cannot be written fails its try at the end.
+    pub(super) fn copy_logs(&mut self) {
+        if let Some(watch) = &self.copies {
+            drop(watch.read());
+        }
+        for task in self.tasks.values() {
+            for copy in task.copies() {
+                drop(copy.catch_up());
+            }
+        }
     }
 
     /// Sends a signal to the process group of a node's running child; nothing further of it is started.

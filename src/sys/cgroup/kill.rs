@@ -1,9 +1,10 @@
 //! Killing all that is in a cgroup.
 
-use super::super::pidfd::PidFd;
-use super::Cgroup;
 use std::collections::HashMap;
 use std::io;
+
+use super::super::pidfd::PidFd;
+use super::Cgroup;
 
 /// Rounds of the kill loop that stands in for `cgroup.kill`; each must see every process that was forked
 /// before it.

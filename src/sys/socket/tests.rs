@@ -1,7 +1,19 @@
+//! Tests of sockets: modes, peers, who may remove which.
+
 use super::*;
 use crate::sys::testing::eventually;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+#[test]
+fn a_socket_has_the_wanted_mode_whatever_the_umask_is() {
+    let temp = tempfile::tempdir().unwrap();
+    for mode in [0o600, 0o660, 0o666] {
+        let path = temp.path().join(format!("{mode:o}.sock"));
+        listen(&path, mode).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode);
+    }
+}
 
 #[test]
 fn a_path_longer_than_an_address_works_for_both_ends() {

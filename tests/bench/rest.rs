@@ -1,0 +1,253 @@
+//! What lasts: the client as a process, memory and CPU of what is idle, the journal, the adoption.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use proctor::journal::{Header, Writer};
+use proctor::model::{AttemptId, DagName, Exit, Fact, Node, RunId, RunRef, Time};
+use proctor::wire::control::Request;
+
+use crate::floor::Floors;
+use crate::params::Params;
+use crate::report::{Figure, Goal, Samples, Unit};
+use crate::runs::keep_live;
+use crate::world::{World, wait_live};
+use crate::{Res, count, micros, pause};
+
+/// `proctorctl status` of one run, from its start to its end.
+pub(crate) struct Status(Samples);
+
+impl Status {
+    /// Asks for the newest run of this DAG.
+    pub(crate) fn measure(world: &World, dag: &str, params: Params) -> Res<Self> {
+        let mut samples = Vec::new();
+        for _ in 0..params.status {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_proctorctl"));
+            command.arg("--root").arg(world.root()).args(["status", dag]);
+            command.env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+            let begin = Instant::now();
+            let status = command.status()?;
+            samples.push(micros(begin));
+            if !status.success() {
+                return Err(format!("proctorctl status ended with {status}").into());
+            }
+        }
+        Ok(Self(Samples::new(samples)))
+    }
+
+    pub(crate) fn figures(&self, floors: Floors) -> [Figure; 2] {
+        let figure =
+            |key, label, value| Figure::new(key, label, value, Unit::Micros).against(floors.serial, "spawn");
+        [
+            figure("status_min", "proctorctl status, min", self.0.min()),
+            figure("status_p50", "proctorctl status, median", self.0.median()).goal(Goal::AtMost(3000.0)),
+        ]
+    }
+}
+
+/// Memory of idle attempts.
+pub(crate) struct Memory {
+    pss: f64,
+    private: f64,
+    step_pss: f64,
+    daemon: f64,
+}
+
+impl Memory {
+    /// Makes so many attempts that nothing happens in, on a daemon that has none.
+    pub(crate) fn measure(world: &World, params: Params) -> Res<Self> {
+        let before = resident(world.daemon_pid())?;
+        keep_live(world, params.idle)?;
+        let grown = resident(world.daemon_pid())? - before;
+        let (mut pss, mut private, mut step_pss) = (Vec::new(), Vec::new(), Vec::new());
+        for pid in named_children(world.daemon_pid(), "proctor-shim")? {
+            let memory = Rollup::read(pid)?;
+            pss.push(memory.pss);
+            private.push(memory.private);
+            for step in named_children(pid, "sleep")? {
+                step_pss.push(Rollup::read(step)?.pss);
+            }
+        }
+        if pss.len() != params.idle {
+            return Err(format!("{} shims live; there should be {}", pss.len(), params.idle).into());
+        }
+        Ok(Self {
+            pss: Samples::new(pss).median(),
+            private: Samples::new(private).median(),
+            step_pss: Samples::new(step_pss).median(),
+            daemon: grown / count(params.idle),
+        })
+    }
+
+    pub(crate) fn figures(&self, params: Params) -> [Figure; 3] {
+        let floor = |figure: Figure| figure.against(self.step_pss, "PSS of sleep");
+        let label = |what: &str| format!("{what}, {} idle attempts", params.idle);
+        let kilobytes = |key, what, value| floor(Figure::new(key, label(what), value, Unit::Kilobytes));
+        [
+            kilobytes("shim_pss", "PSS of a shim", self.pss).goal(Goal::AtMost(400.0)),
+            kilobytes("shim_private", "private memory of a shim", self.private),
+            kilobytes("daemon_per_attempt", "growth of the daemon, each", self.daemon),
+        ]
+    }
+}
+
+struct Rollup {
+    pss: f64,
+    private: f64,
+}
+
+impl Rollup {
+    fn read(pid: u32) -> Res<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let sum = |names: &[&str]| {
+            let lines = text.lines().filter_map(|line| line.split_once(':'));
+            let wanted = lines.filter(|(name, _)| names.contains(name));
+            wanted.filter_map(|(_, rest)| kilobytes(rest)).sum()
+        };
+        Ok(Self {
+            pss: sum(&["Pss"]),
+            private: sum(&["Private_Clean", "Private_Dirty"]),
+        })
+    }
+}
+
+fn kilobytes(text: &str) -> Option<f64> {
+    text.split_ascii_whitespace().next()?.parse().ok()
+}
+
+fn resident(pid: u32) -> Res<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    Ok(line
+        .and_then(kilobytes)
+        .ok_or("the daemon's status has no VmRSS")?)
+}
+
+fn named_children(pid: u32, name: &str) -> Res<Vec<u32>> {
+    let mut found = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let children = fs::read_to_string(task?.path().join("children"))?;
+        found.extend(
+            children
+                .split_ascii_whitespace()
+                .filter_map(|pid| pid.parse::<u32>().ok()),
+        );
+    }
+    found.retain(|pid| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name)
+    });
+    Ok(found)
+}
+
+/// CPU that the daemon uses while nothing happens, in percent of one.
+pub(crate) fn idle_cpu(world: &World, params: Params) -> Res<f64> {
+    // What the last measurement left to do is done first.
+    pause(std::time::Duration::from_millis(500));
+    let before = cpu_nanos(world.daemon_pid())?;
+    let begin = Instant::now();
+    pause(params.watch);
+    let wall = begin.elapsed().as_secs_f64();
+    Ok((cpu_nanos(world.daemon_pid())? - before) / 1e9 / wall * 100.0)
+}
+
+/// Makes a figure of [`idle_cpu`].
+pub(crate) fn cpu_figure(key: &'static str, attempts: usize, percent: f64) -> Figure {
+    let label = format!("CPU of the daemon, {attempts} idle attempts");
+    Figure::new(key, label, percent, Unit::CpuPercent)
+}
+
+fn cpu_nanos(pid: u32) -> Res<f64> {
+    let mut sum = 0.0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread that ends meanwhile was not idle, and its share is lost; the others stay.
+        let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+        sum += text
+            .split(' ')
+            .next()
+            .and_then(|text| text.parse::<f64>().ok())
+            .unwrap_or(0.0);
+    }
+    Ok(sum)
+}
+
+/// Appends to a journal, each followed by fdatasync.
+pub(crate) struct Journal(Samples);
+
+impl Journal {
+    pub(crate) fn measure(dir: &Path, params: Params) -> Res<Self> {
+        let run = RunRef {
+            dag: DagName::new("bench")?,
+            id: RunId::new("1")?,
+        };
+        let header = Header::new(run.clone(), AttemptId::derive(&run, 1), 1, Time(0));
+        let file = File::options()
+            .read(true)
+            .append(true)
+            .create_new(true)
+            .open(dir.join("journal"))?;
+        let mut writer = Writer::create(file, header)?;
+        let mut samples = Vec::new();
+        for number in 0..params.floor {
+            let fact = Fact::NodeExited {
+                node: Node::Step(0),
+                exit: Exit::Code(0),
+            };
+            let begin = Instant::now();
+            writer.append(Time(i64::try_from(number)?), fact)?;
+            writer.sync()?;
+            samples.push(micros(begin));
+        }
+        Ok(Self(Samples::new(samples)))
+    }
+
+    pub(crate) fn figure(&self, floors: Floors) -> Figure {
+        let label = "journal append and fdatasync, median";
+        Figure::new("journal_append", label, self.0.median(), Unit::Micros).against(floors.append, "append")
+    }
+}
+
+/// The start of a daemon after its predecessor was killed, with attempts alive.
+pub(crate) struct Adoption {
+    answers: f64,
+    adopted: f64,
+}
+
+impl Adoption {
+    pub(crate) fn measure(world: &mut World, params: Params) -> Res<Self> {
+        keep_live(world, params.adopt)?;
+        world.kill_daemon()?;
+        let begin = Instant::now();
+        let answers = world.start()?;
+        let mut client = world.connect()?;
+        wait_live(&mut client, |_, started| started >= params.adopt)?;
+        // Whatever the adoption put off is done before this one.
+        client.call(&Request::Ping)?;
+        Ok(Self {
+            answers: answers.as_secs_f64() * 1e6,
+            adopted: micros(begin),
+        })
+    }
+
+    pub(crate) fn figures(&self, floors: Floors, params: Params) -> [Figure; 2] {
+        let label = |what: &str| format!("restart with {} live attempts {what}", params.adopt);
+        [
+            Figure::new(
+                "adoption_answers",
+                label("-> answers"),
+                self.answers,
+                Unit::Micros,
+            )
+            .against(floors.serial, "spawn")
+            .goal(Goal::AtMost(100_000.0)),
+            Figure::new(
+                "adoption_listed",
+                label("-> all listed"),
+                self.adopted,
+                Unit::Micros,
+            )
+            .against(floors.serial, "spawn"),
+        ]
+    }
+}
