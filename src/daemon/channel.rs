@@ -14,7 +14,7 @@ use crate::sys::pidfd::PidFd;
 use crate::sys::{fdpass, reactor, socket};
 use crate::wire::codec::{self, FrameBuffer};
 use crate::wire::hello::{self, Hello, STATUS_MAGIC};
-use crate::wire::shim::{StatusRequest, StatusResponse};
+use crate::wire::shim::{FromShim, StatusRequest, StatusResponse};
 
 /// How long another parent may take to reap a shim before its death is told without a status.
 const STRANGER_REAPED: std::time::Duration = std::time::Duration::from_millis(200);
@@ -95,6 +95,9 @@ pub(super) async fn listen(attempt: AttemptId, channel: OwnedFd, to_self: Unboun
             Ok(Ok((n, _))) => buffer.push(bytes.get(..n).unwrap_or_default()),
             Err(_would_block) => continue,
         }
+        // What was poked for is in the journal already, so one reading serves all pokes that have come. A busy
+        // attempt cannot fill the dispatcher's queue and so keep others waiting.
+        let mut poked = false;
         loop {
             let frame = match buffer.next_frame() {
                 Ok(Some(frame)) => frame,
@@ -104,6 +107,9 @@ pub(super) async fn listen(attempt: AttemptId, channel: OwnedFd, to_self: Unboun
             let Ok(message) = codec::decode(&frame) else {
                 return;
             };
+            if message == FromShim::Poke && std::mem::replace(&mut poked, true) {
+                continue;
+            }
             if to_self.send(Msg::Shim(attempt.clone(), message)).is_err() {
                 return;
             }

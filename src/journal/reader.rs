@@ -126,7 +126,13 @@ impl Reader {
     /// [`JournalError::Damaged`] and [`JournalError::Shrunk`]. Good records before the damage are handed out first;
     /// the error comes with the next call, and again with each one after it.
     pub fn read_new(&mut self, max_bytes: usize) -> Result<Vec<Record>, JournalError> {
-        let mut want = max_bytes.clamp(CHUNK_MIN, LINE_MAX);
+        // No more room than what is there needs: this is called at every few records, and room has to be cleared.
+        let left = self.len()?.saturating_sub(self.offset);
+        if left == 0 {
+            return self.nothing();
+        }
+        let left = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1);
+        let mut want = max_bytes.min(left).clamp(CHUNK_MIN, LINE_MAX);
         let mut bytes = Vec::new();
         loop {
             let have = bytes.len();
