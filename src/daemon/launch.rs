@@ -284,13 +284,10 @@ fn specification(
 
 /// Looks the user up, and fails closed. A private daemon runs jobs as itself, whatever any database says.
 fn look_up(uid: u32) -> Result<User, String> {
-    let own = creds::effective_uid();
-    let found = if uid == own {
-        User::current()
-    } else if own == 0 {
-        User::by_uid(uid)
-    } else {
-        return Err(format!("user id {own} cannot run jobs of user id {uid}"));
+    let found = match creds::effective_uid() {
+        own if own == uid => User::current(),
+        0 => User::by_uid(uid),
+        own => return Err(format!("user id {own} cannot run jobs of user id {uid}")),
     };
     found.map_err(|error| error.to_string())
 }
