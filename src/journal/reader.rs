@@ -126,7 +126,12 @@ impl Reader {
     /// [`JournalError::Damaged`] and [`JournalError::Shrunk`]. Good records before the damage are handed out first;
     /// the error comes with the next call, and again with each one after it.
     pub fn read_new(&mut self, max_bytes: usize) -> Result<Vec<Record>, JournalError> {
-        let mut want = max_bytes.clamp(CHUNK_MIN, LINE_MAX);
+        // A poke brings a few lines; room for `max_bytes` would cost more to clear than they do to read.
+        let there = usize::try_from(self.finish()?).unwrap_or(usize::MAX);
+        if there == 0 {
+            return Ok(Vec::new());
+        }
+        let mut want = max_bytes.min(there).clamp(CHUNK_MIN, LINE_MAX);
         let mut bytes = Vec::new();
         loop {
             let have = bytes.len();
