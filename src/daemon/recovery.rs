@@ -10,7 +10,7 @@ use super::shims::{identity, journal_file};
 use super::tree;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::{AttemptEnd, Evidence, Recovered, StartRecord};
-use crate::model::change::{AttemptIdentity, Change};
+use crate::model::change::AttemptIdentity;
 use crate::model::view::RunView;
 use crate::model::{AttemptId, Fact, LostCause, Record};
 use crate::proc::{Entry, LockState};
@@ -57,11 +57,7 @@ impl Dispatcher {
         if !list.is_empty() {
             tracing::info!(runs = list.len(), "taking up what was queued or live");
         }
-        let live: Vec<AttemptId> = self.attempts.keys().cloned().collect();
         self.tell(Event::Recover(list));
-        for attempt in live {
-            self.save_recovered(&attempt);
-        }
         for event in later {
             self.tell(event);
         }
@@ -176,7 +172,7 @@ impl Dispatcher {
         {
             resume = Some(last.steps);
         }
-        tracing::info!(attempt = %attempt, run = %stored.run, ?evidence, "found");
+        tracing::debug!(attempt = %attempt, run = %stored.run, ?evidence, "found");
         self.runs.insert(
             stored.run.clone(),
             LiveRun {
@@ -360,18 +356,6 @@ impl Dispatcher {
                 at,
             },
         }
-    }
-
-    /// Gives the store what the journal of a live attempt told while there was no daemon.
-    fn save_recovered(&mut self, attempt: &AttemptId) {
-        let Some(run) = self.attempts.get(attempt).map(|held| held.run.clone()) else {
-            return;
-        };
-        let Some(live) = self.runs.get(&run) else { return };
-        if live.view.status.is_terminal() {
-            return;
-        }
-        self.save_steps(attempt);
     }
 
     /// Removes prepared entries that nobody holds, and own entries of attempts that are not held any more.

@@ -204,7 +204,6 @@ impl Dispatcher {
                 }],
             );
         }
-        self.save_steps(attempt);
     }
 
     /// A shim's process has exited. Its journal is read to the end, the rest of its tree is killed and seen empty.
@@ -447,28 +446,45 @@ fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
     let request = codec::encode(&StatusRequest::Attach, FRAME_MAX).map_err(|error| broken(&error))?;
     stream.write_all(&request)?;
     let mut buffer = FrameBuffer::new(FRAME_MAX);
-    let mut greeted = false;
-    loop {
-        if !greeted {
-            greeted = hello::receive(&mut buffer, ours).map_err(|error| broken(&error))?;
+    // Nothing is read beyond the answer: what follows it belongs to the channel.
+    let mut pull = |buffer: &mut FrameBuffer, len: u64| {
+        let mut bytes = Vec::new();
+        let got = Read::by_ref(&mut stream).take(len).read_to_end(&mut bytes)?;
+        buffer.push(&bytes);
+        if u64::try_from(got).is_ok_and(|got| got == len) {
+            Ok(())
+        } else {
+            Err(io::Error::from(io::ErrorKind::UnexpectedEof))
         }
-        if greeted && let Some(frame) = buffer.next_frame().map_err(|error| broken(&error))? {
-            return match codec::decode(&frame).map_err(|error| broken(&error))? {
-                StatusResponse::Ok => {
-                    stream.set_read_timeout(None)?;
-                    stream.set_write_timeout(None)?;
-                    Ok(stream.into())
-                }
-                StatusResponse::Error { message, .. } => Err(broken(&message)),
-                StatusResponse::Status(_) => Err(broken(&"an answer to another question")),
-            };
+    };
+    let greeting = pull(&mut buffer, hello::HELLO_LEN as u64);
+    // A peer of another kind may say less and close; what it said tells more than that it closed.
+    let greeted = hello::receive(&mut buffer, ours).map_err(|error| broken(&error))?;
+    greeting?;
+    if !greeted {
+        return Err(broken(&"no greeting"));
+    }
+    pull(&mut buffer, codec::HEADER as u64)?;
+    // The limit is checked before anything is made as long as the header says.
+    let mut frame = buffer.next_frame().map_err(|error| broken(&error))?;
+    if frame.is_none()
+        && let Some(len) = buffer
+            .pending()
+            .first_chunk()
+            .map(|header| u32::from_le_bytes(*header))
+    {
+        pull(&mut buffer, len.into())?;
+        frame = buffer.next_frame().map_err(|error| broken(&error))?;
+    }
+    let frame = frame.ok_or_else(|| broken(&"no answer"))?;
+    match codec::decode(&frame).map_err(|error| broken(&error))? {
+        StatusResponse::Ok => {
+            stream.set_read_timeout(None)?;
+            stream.set_write_timeout(None)?;
+            Ok(stream.into())
         }
-        // One byte at a time: what follows the answer belongs to the channel.
-        let mut byte = [0];
-        if stream.read(&mut byte)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        buffer.push(&byte);
+        StatusResponse::Error { message, .. } => Err(broken(&message)),
+        StatusResponse::Status(_) => Err(broken(&"an answer to another question")),
     }
 }
 
