@@ -35,7 +35,7 @@ impl Config {
         self.check_liveness(&mut warn);
         self.check_jobs(&mut warn);
         self.check_places(&mut warn);
-        if self.control.socket_mode & 0o022 == 0 {
+        if !self.paths.private && self.control.socket_mode & 0o022 == 0 {
             warn(
                 "control.socket_mode",
                 "only the daemon's own user can connect; the daemon decides by the caller's identity, so \"0666\" is safe",

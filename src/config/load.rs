@@ -47,7 +47,8 @@ impl Config {
             control: Control {
                 max_clients: 256,
                 max_status_clients: 16,
-                socket_mode: 0o666,
+                // A private daemon is its user's alone, unless they say otherwise.
+                socket_mode: if private { 0o600 } else { 0o666 },
                 client_timeout_sec: 10.0,
             },
             access: Access {

@@ -1,3 +1,5 @@
+//! Tests of the configuration: defaults, errors, paths.
+
 mod effects;
 
 use std::path::{Path, PathBuf};

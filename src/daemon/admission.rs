@@ -23,6 +23,11 @@ use crate::sys::creds::{self, User};
 use crate::sys::files::Dir;
 use crate::wire::control::{ErrorKind, Problem, Response, Submit};
 
+/// Most runs of one user that are queued or live. All of them are in the daemon's memory.
+const OWN_RUNS_MAX: usize = 10_000;
+/// Most bytes that the DAGs of these runs may have together.
+const OWN_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// A run that may be submitted, with what deserves a look.
 type Admitted = (Box<NewRun>, Vec<Problem>);
 
@@ -53,6 +58,10 @@ impl Dispatcher {
             self.answer(&answers, exists(&run));
             return;
         }
+        if let Some(refused) = self.over_quota(&new) {
+            self.answer(&answers, refused);
+            return;
+        }
         let view = fresh_view(&new);
         let live = LiveRun {
             new: Arc::new((*new).clone()),
@@ -68,6 +77,21 @@ impl Dispatcher {
             created: true,
         });
         self.tell(Event::Submit(token, new));
+    }
+
+    /// The refusal if this run would be too much of its owner's: nobody but root may fill the daemon's memory.
+    pub(super) fn over_quota(&self, new: &NewRun) -> Option<Response> {
+        if new.owner == creds::effective_uid() {
+            return None;
+        }
+        let own = self.runs.values().filter(|live| live.new.owner == new.owner);
+        let (runs, bytes) = own.fold((1, new.dag.len()), |(runs, bytes), live| {
+            (runs + 1, bytes + live.new.dag.len())
+        });
+        within_quota(runs, bytes).err().map(|text| {
+            let text = format!("user id {}: {text}", new.owner);
+            refusal(ErrorKind::Unavailable, &text)
+        })
     }
 
     /// An answer to a request. A client that has left does not need it.
@@ -104,6 +128,29 @@ fn problems(message: &str, diagnostics: Vec<Diagnostic>) -> Box<Response> {
         hint: None,
         problems: diagnostics.into_iter().map(problem).collect(),
     })
+}
+
+/// Whether a user may have so much queued or live at a time.
+fn within_quota(runs: usize, bytes: usize) -> Result<(), String> {
+    if runs > OWN_RUNS_MAX {
+        return Err(format!(
+            "{OWN_RUNS_MAX} runs are queued or live; wait until some have ended"
+        ));
+    }
+    if bytes > OWN_BYTES_MAX {
+        return Err(format!(
+            "the DAGs that are queued or live would have more than {OWN_BYTES_MAX} bytes; wait until some have ended"
+        ));
+    }
+    Ok(())
+}
+
+/// The user a run belongs to: the one who asks, if the daemon can become that user; else the daemon's own.
+fn owner_of(peer_uid: u32) -> u32 {
+    match creds::effective_uid() {
+        0 => peer_uid,
+        own => own,
+    }
 }
 
 /// A user that no database knows gets no run: it could never be launched.
@@ -202,7 +249,7 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
         },
         group,
         capacity,
-        owner: peer.uid,
+        owner: owner_of(peer.uid),
         trigger: submit.trigger,
         created_at: at,
         dag_hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
@@ -226,4 +273,16 @@ pub(super) fn again(mut new: NewRun, at: Time) -> Result<Box<NewRun>, Box<Respon
     new.created_at = at;
     new.trigger = Trigger::Manual;
     Ok(Box::new(new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_has_room_for_so_many_runs_and_so_many_bytes() {
+        assert_eq!(within_quota(OWN_RUNS_MAX, OWN_BYTES_MAX), Ok(()));
+        assert!(within_quota(OWN_RUNS_MAX + 1, 0).is_err());
+        assert!(within_quota(1, OWN_BYTES_MAX + 1).is_err());
+    }
 }

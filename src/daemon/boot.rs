@@ -6,7 +6,6 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,21 +16,25 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::args::Args;
-use super::control::{self, Limits};
+use super::clients::Limits;
+use super::control;
+use super::detach::{Caller, Side, detach};
 use super::dispatcher::{Counters, Dispatcher, Msg};
 use super::follow::Followers;
+use super::host::{control_listener, find_cgroups, find_shim, make_directories, start_log};
 use super::launch::{Launcher, Workshop};
-use crate::config::types::LogTarget;
-use crate::config::{Config, Paths};
+use crate::config::Config;
 use crate::engine::scheduler::Scheduler;
 use crate::proc::{ProcDir, ProcWatch};
 use crate::store::{Options, Store};
 use crate::sys::cgroup::CgroupRoot;
 use crate::sys::epoll::TimerFd;
-use crate::sys::files::Dir;
 use crate::sys::lock::DaemonLock;
 use crate::sys::{creds, identity, reactor, reap, socket};
-use crate::telemetry::{self, Target, Telemetry, events, notify};
+use crate::telemetry::{Telemetry, events, notify};
+
+/// Most threads that read the store, load DAGs and clean up at a time.
+const READERS: usize = 8;
 
 /// Why the daemon did not start, or ended.
 #[derive(Debug)]
@@ -40,13 +43,15 @@ pub(super) enum Failure {
     Config(String),
     /// Anything else.
     Other(String),
+    /// What the daemon said, in full, to the process that it detached from.
+    Told(String),
 }
 
 impl Failure {
     pub(super) fn status(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(78),
-            Self::Other(_) => ExitCode::FAILURE,
+            Self::Other(_) | Self::Told(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -54,13 +59,13 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config(report) => f.write_str(report),
+            Self::Config(text) | Self::Told(text) => f.write_str(text),
             Self::Other(text) => writeln!(f, "proctord: {text}"),
         }
     }
 }
 
-fn because(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Failure {
+pub(super) fn because(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Failure {
     move |error| Failure::Other(format!("{what}: {error}"))
 }
 
@@ -75,14 +80,22 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         drop(writeln!(io::stdout(), "the configuration is valid"));
         return Ok(());
     }
+    let mut caller = None;
     if args.daemonize {
-        // Only the detaching is this crate's; lock, credentials and directories are our own (RUSTSEC-2025-0069).
-        daemonize::Daemonize::new()
-            .working_directory("/")
-            .umask(0o022)
-            .start()
-            .map_err(|error| Failure::Other(format!("cannot detach: {error}")))?;
+        match detach()? {
+            Side::Caller => return Ok(()),
+            Side::Daemon(waits) => caller = Some(waits),
+        }
     }
+    let ended = start(config, args.embedded, &mut caller);
+    if let (Some(caller), Err(failure)) = (caller, &ended) {
+        caller.failed(failure);
+    }
+    ended
+}
+
+/// Takes the lock and serves.
+fn start(config: Config, embedded: bool, caller: &mut Option<Caller>) -> Result<(), Failure> {
     creds::set_umask(0o022);
     let telemetry = start_log(&config)?;
     make_directories(&config.paths)?;
@@ -90,108 +103,44 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         DaemonLock::acquire(&config.paths.lock_file()).map_err(|error| Failure::Other(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(READERS)
         .build()
         .map_err(because("the event loop"))?;
-    let ended = runtime.block_on(serve(config, args.embedded, telemetry));
+    let ended = runtime.block_on(serve(config, embedded, telemetry, caller));
     // Reads in flight are waited for, and the store commits what it was given when the dispatcher is dropped.
     drop(runtime);
     drop(lock);
     ended
 }
 
-/// Makes the directories that are missing. Those below a private root belong to the person who runs it.
-fn make_directories(paths: &Paths) -> Result<(), Failure> {
-    for (path, mode) in [
-        (paths.state.clone(), 0o755),
-        (paths.runtime.clone(), 0o755),
-        (paths.attempts(), 0o755),
-        (paths.work(), 0o711),
-        (paths.sockets(), 0o755),
-        (paths.proc_dir(), 0o755),
-    ] {
-        make_directory(&path, mode).map_err(because(path.display()))?;
-    }
-    Ok(())
-}
-
-fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    if !path.is_dir() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(mode)
-            .create(path)?;
-    }
-    Ok(())
-}
-
-/// Finds the shim: beside the daemon, or where packages put it. It stays open, so that an upgrade meanwhile
-/// cannot mix versions.
-fn find_shim() -> Result<(std::fs::File, std::path::PathBuf), Failure> {
-    let own = std::env::current_exe().map_err(because("the daemon's own path"))?;
-    let beside = own.with_file_name("proctor-shim");
-    let packaged = std::path::PathBuf::from("/usr/libexec/proctor/proctor-shim");
-    for path in [&beside, &packaged] {
-        if let Ok(file) = std::fs::File::open(path) {
-            return Ok((file, path.clone()));
-        }
-    }
-    let text = format!(
-        "no proctor-shim at {} or {}",
-        beside.display(),
-        packaged.display()
-    );
-    Err(Failure::Other(text))
-}
-
-/// Where attempts get their cgroups. Private daemons that share a parent cgroup do not share theirs.
-fn find_cgroups(config: &Config) -> Result<Option<CgroupRoot>, Failure> {
-    use sha2::{Digest, Sha256};
-    if !config.cgroup.enabled {
-        return Ok(None);
-    }
-    let root = match CgroupRoot::detect(config.cgroup.parent.as_deref()) {
-        Ok(root) => root,
-        Err(unavailable) if config.cgroup.parent.is_some() => {
-            return Err(Failure::Other(format!("cgroup.parent: {}", unavailable.reason)));
-        }
-        Err(unavailable) => {
-            events::cgroup_unavailable(&unavailable.reason);
-            return Ok(None);
-        }
-    };
-    let name = if config.paths.private {
-        let hash = Sha256::digest(config.paths.state.as_os_str().as_encoded_bytes());
-        let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        format!("proctor-{hash}")
-    } else {
-        String::from("attempts")
-    };
-    root.subtree(&name)
-        .map(Some)
-        .map_err(because(format!("the cgroup {name}")))
-}
-
 /// Builds the dispatcher, recovers, then serves until the end.
-async fn serve(config: Config, embedded: bool, telemetry: Telemetry) -> Result<(), Failure> {
+async fn serve(
+    config: Config,
+    embedded: bool,
+    telemetry: Telemetry,
+    caller: &mut Option<Caller>,
+) -> Result<(), Failure> {
     let (to_self, mut messages) = mpsc::unbounded_channel();
     reap::become_subreaper().map_err(because("becoming the subreaper"))?;
     let mut signals = signal_hook_tokio::Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP])
         .map_err(because("the signal handlers"))?;
     let cgroups = find_cgroups(&config)?;
     let cgroup_path = cgroups.as_ref().map(|cgroups| cgroups.path().to_owned());
-    let mut dispatcher = build(config, embedded, cgroups, to_self.clone(), telemetry)?;
+    let mut dispatcher = match build(config, embedded, cgroups, to_self.clone(), telemetry) {
+        Ok(dispatcher) => dispatcher,
+        Err(failure) => {
+            remove_if_empty(cgroup_path.as_deref());
+            return Err(failure);
+        }
+    };
     dispatcher.recover().await.map_err(Failure::Other)?;
 
-    let listener = control_listener(&dispatcher.config)?;
-    let socket = socket_identity(&dispatcher.config.paths);
-    let admin_gid = admin_gid(&dispatcher.config);
-    let limits = Limits {
-        clients: usize::try_from(dispatcher.config.control.max_clients).unwrap_or(usize::MAX),
-        patience: Duration::from_secs_f64(dispatcher.config.control.client_timeout_sec),
-        admin_gid,
-    };
-    tokio::spawn(control::serve(listener, to_self.clone(), limits));
+    let (listener, socket) = control_listener(&dispatcher.config)?;
+    tokio::spawn(control::serve(
+        listener,
+        to_self.clone(),
+        dispatcher.limits.subscribe(),
+    ));
     let timer = dispatcher
         .timer
         .as_fd()
@@ -200,6 +149,9 @@ async fn serve(config: Config, embedded: bool, telemetry: Telemetry) -> Result<(
     let timer = reactor::readable(timer).map_err(because("the timer"))?;
     let watched = watched(&dispatcher)?;
     announce_ready(&dispatcher, embedded);
+    if let Some(caller) = caller.take() {
+        caller.ready();
+    }
     if let Some(interval) = notify::watchdog_interval() {
         tokio::spawn(feed_watchdog(interval));
     }
@@ -248,11 +200,15 @@ async fn serve(config: Config, embedded: bool, telemetry: Telemetry) -> Result<(
         ));
     }
     drop(dispatcher);
-    if let Some(path) = cgroup_path {
-        // Empty only if no attempt is live; then it is not left behind.
+    remove_if_empty(cgroup_path.as_deref());
+    ended.map_err(Failure::Other)
+}
+
+/// Removes the cgroup of the attempts, which is empty only if none is live.
+fn remove_if_empty(cgroup: Option<&std::path::Path>) {
+    if let Some(path) = cgroup {
         drop(std::fs::remove_dir(path));
     }
-    ended.map_err(Failure::Other)
 }
 
 async fn readable(watched: Option<&AsyncFd<OwnedFd>>) -> bool {
@@ -327,9 +283,10 @@ fn build(
     let engine = Scheduler::new(crate::engine::scheduler::Config {
         max_live: config.queue.max_live_attempts,
     });
+    let limits = Limits::of(&config);
     Ok(Dispatcher {
         reader: store.reader(),
-        launcher: Launcher::start(Arc::clone(&workshop), &to_self).map_err(because("the launcher"))?,
+        launcher: Launcher::start(&workshop, &to_self).map_err(because("the launcher"))?,
         config,
         workshop,
         engine,
@@ -350,6 +307,7 @@ fn build(
         news: std::collections::VecDeque::new(),
         telling: false,
         telemetry,
+        limits: tokio::sync::watch::Sender::new(limits),
         timer: TimerFd::new().map_err(because("the timer"))?,
         counters: Counters::default(),
         boot_id: identity::boot_id().map_err(because("the boot id"))?,
@@ -361,44 +319,6 @@ fn build(
         leaving: None,
         draining: false,
     })
-}
-
-/// The control socket: given by systemd, or made here. Only the holder of the daemon's lock comes so far, so a
-/// socket that is there is a dead daemon's.
-fn control_listener(config: &Config) -> Result<OwnedFd, Failure> {
-    if let Some(listener) = inherited_listener()? {
-        return Ok(listener);
-    }
-    let path = config.paths.control_socket();
-    if let Err(error) = Dir::open(&config.paths.runtime).and_then(|dir| dir.remove_file("control.sock"))
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(because(path.display())(error));
-    }
-    socket::listen(&path, config.control.socket_mode).map_err(because(path.display()))
-}
-
-fn socket_identity(paths: &Paths) -> Option<(u64, u64)> {
-    Dir::open(&paths.runtime).ok()?.inode_of("control.sock").ok()?
-}
-
-/// The group whose members are admins. One that does not exist has no members.
-fn admin_gid(config: &Config) -> Option<u32> {
-    if config.access.admin_group.is_empty() {
-        return None;
-    }
-    creds::group_gid(&config.access.admin_group).ok()
-}
-
-/// Starts logging.
-fn start_log(config: &Config) -> Result<Telemetry, Failure> {
-    let target = match config.log.target {
-        LogTarget::Auto => Target::Auto,
-        LogTarget::Journal => Target::Journal,
-        LogTarget::Stderr => Target::Stderr,
-        LogTarget::Json => Target::Json,
-    };
-    telemetry::init(&config.log.level, target, "proctord").map_err(|error| Failure::Other(error.to_string()))
 }
 
 /// Tells everybody who waits for it that the daemon serves: the service manager, or the client that started it.
@@ -419,16 +339,5 @@ async fn feed_watchdog(interval: Duration) {
     loop {
         ticks.tick().await;
         drop(notify::watchdog());
-    }
-}
-
-/// The socket that the service manager listens on for us (socket activation, sd_listen_fds(3)).
-fn inherited_listener() -> Result<Option<OwnedFd>, Failure> {
-    let mut given = sd_notify::listen_fds().map_err(because("the inherited sockets"))?;
-    match given.next() {
-        Some(number) => socket::inherited_listener(number)
-            .map(Some)
-            .map_err(because("the inherited socket")),
-        None => Ok(None),
     }
 }

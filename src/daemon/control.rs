@@ -6,18 +6,19 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::time::Duration;
 
 use interprocess::os::unix::uds_local_socket::tokio::{Listener, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::clients::{Clients, Limits, Place};
 use super::dispatcher::Msg;
 use crate::model::access::Peer;
 use crate::model::limits::FRAME_MAX;
-use crate::sys::socket::{peer_cred, peer_groups};
+use crate::sys::creds;
+use crate::sys::socket::{PeerCred, peer_cred, peer_groups};
 use crate::wire::codec::{self, FrameBuffer};
 use crate::wire::control::{ErrorKind, Request, Response};
 use crate::wire::hello::{self, CONTROL_MAGIC, Hello, Opening};
@@ -28,34 +29,31 @@ const ANSWERS: usize = 64;
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Limits of the control socket.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// Most clients at a time.
-    pub(super) clients: usize,
-    /// How long a client may take for its opening, and to read an answer.
-    pub(super) patience: Duration,
-    /// Members of this group are admins.
-    pub(super) admin_gid: Option<u32>,
-}
-
 /// Accepts clients until the daemon ends.
-pub(super) async fn serve(listener: OwnedFd, dispatcher: mpsc::UnboundedSender<Msg>, limits: Limits) {
+pub(super) async fn serve(
+    listener: OwnedFd,
+    dispatcher: mpsc::UnboundedSender<Msg>,
+    limits: watch::Receiver<Limits>,
+) {
     let listener = match Listener::try_from(listener) {
         Ok(listener) => listener,
         Err(error) => {
-            let text = format!("the control socket cannot be used: {}", io::Error::from(error));
+            let text = format!("the control socket cannot be used: {error}");
             drop(dispatcher.send(Msg::Fatal(text)));
             return;
         }
     };
-    let slots = Arc::new(Semaphore::new(limits.clients));
+    let clients = Clients::new(limits, creds::effective_uid());
     loop {
         use interprocess::local_socket::traits::tokio::Listener as _;
         match listener.accept().await {
             Ok(stream) => {
-                let slot = Arc::clone(&slots).try_acquire_owned().ok();
-                tokio::spawn(client(stream, slot, dispatcher.clone(), limits));
+                let Ok(cred) = peer_cred(stream.inner().as_fd()) else {
+                    continue;
+                };
+                if let Some(place) = clients.enter(cred.uid) {
+                    tokio::spawn(client(stream, cred, place, dispatcher.clone(), clients.limits()));
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "a client could not be accepted");
@@ -75,13 +73,11 @@ enum Form {
 /// A client's connection from the first byte to the last.
 async fn client(
     stream: Stream,
-    slot: Option<OwnedSemaphorePermit>,
+    cred: PeerCred,
+    place: Place,
     dispatcher: mpsc::UnboundedSender<Msg>,
     limits: Limits,
 ) {
-    let Ok(cred) = peer_cred(stream.inner().as_fd()) else {
-        return;
-    };
     let peer = Peer {
         pid: cred.pid,
         uid: cred.uid,
@@ -103,7 +99,7 @@ async fn client(
     if !matches!(opened, Ok(Ok(true))) {
         return;
     }
-    if slot.is_none() {
+    if !place.admitted {
         let busy = refusal(ErrorKind::Unavailable, "too many clients; try again");
         drop(connection.write(&busy).await);
         return;
@@ -248,8 +244,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes answers as they come. A client that leaves in the middle of a stream ends it.
+    /// Writes answers as they come. A client that leaves in the middle of a stream ends it. One that speaks JSON may
+    /// close its own side after its question, as scripts do: it gets its answer.
     async fn stream_answers(&mut self, receiver: &mut mpsc::Receiver<Response>) -> io::Result<()> {
+        let mut asking = true;
         loop {
             tokio::select! {
                 biased;
@@ -257,8 +255,11 @@ impl Connection {
                     Some(answer) => self.write(&answer).await?,
                     None => return Ok(()),
                 },
-                read = self.read() => if !read? {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
+                read = self.read(), if asking => if !read? {
+                    if self.form == Form::Frames {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    asking = false;
                 },
             }
         }

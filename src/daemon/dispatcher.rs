@@ -115,6 +115,8 @@ pub(super) struct Attempt {
     pub(super) refusal: Option<String>,
     /// The end of its tree is being awaited.
     pub(super) ending: bool,
+    /// Its shim was told to stop.
+    pub(super) stop_sent: bool,
 }
 
 impl Attempt {
@@ -134,6 +136,7 @@ impl Attempt {
             damaged: None,
             refusal: None,
             ending: false,
+            stop_sent: false,
         }
     }
 }
@@ -188,6 +191,8 @@ pub(super) struct Dispatcher {
     pub(super) news: VecDeque<Event>,
     pub(super) telling: bool,
     pub(super) telemetry: crate::telemetry::Telemetry,
+    /// Limits of the control socket, for those who come from now on.
+    pub(super) limits: tokio::sync::watch::Sender<super::clients::Limits>,
     pub(super) timer: TimerFd,
     pub(super) counters: Counters,
     pub(super) boot_id: String,
@@ -225,7 +230,6 @@ impl Dispatcher {
             }
             Msg::ClientWent => {
                 self.clients = self.clients.saturating_sub(1);
-                self.leave_if_idle();
             }
             Msg::Stored(number, result) => self.stored(number, result),
             Msg::Launched(attempt, result) => self.launched(&attempt, result),
@@ -241,6 +245,7 @@ impl Dispatcher {
             Msg::Terminate(why) => self.terminate(why),
             Msg::Fatal(text) => self.leaving = Some(Err(text)),
         }
+        self.leave_if_idle();
     }
 
     /// Tells the engine, and performs what it wants.
@@ -284,10 +289,7 @@ impl Dispatcher {
                     self.leaving = Some(Err(format!("the timer cannot be armed: {error}")));
                 }
             }
-            Effect::Idle => {
-                self.idle = true;
-                self.leave_if_idle();
-            }
+            Effect::Idle => self.idle = true,
         }
     }
 
@@ -319,10 +321,11 @@ impl Dispatcher {
         });
     }
 
-    /// An embedded daemon leaves when it has served somebody, nothing is to be done and nobody is connected.
+    /// An embedded daemon leaves when it has served somebody, nothing is to be done and nobody is connected; one
+    /// that is draining, when nothing is live any more.
     pub(super) fn leave_if_idle(&mut self) {
-        let done = self.idle && (self.draining || (self.embedded && self.served && self.clients == 0));
-        if done && self.leaving.is_none() {
+        let unused = self.embedded && self.served && self.clients == 0 && self.engine.is_empty();
+        if (unused || (self.draining && self.idle)) && self.leaving.is_none() {
             self.leaving = Some(Ok(()));
         }
     }

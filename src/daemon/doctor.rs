@@ -65,7 +65,7 @@ impl Dispatcher {
             let mut wrong = Vec::new();
             match self.proc.read_again(entry, at) {
                 Ok(Some(entry)) if entry.lock == LockState::Free && !held.ending => {
-                    wrong.push("its lock is free")
+                    wrong.push("its lock is free");
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => wrong.push("its entry is missing"),

@@ -7,162 +7,15 @@ use super::cleanup::{self, Remains};
 use super::dispatcher::{Attempt, Dispatcher, Msg, now};
 use super::launch::Job;
 use crate::engine::scheduler::Event;
-use crate::engine::scheduler::api::CommitError;
-use crate::model::change::Change;
 use crate::model::limits::FRAME_MAX;
 use crate::model::view::{RunView, StepView};
-use crate::model::{AttemptId, Node, RunRef, StopReason};
-use crate::proc::{Meta, Owner};
-use crate::store;
+use crate::model::{AttemptId, RunRef, StopReason};
+use crate::proc::Meta;
 use crate::sys::{fdpass, socket};
 use crate::wire::codec;
 use crate::wire::shim::ToShim;
 
 impl Dispatcher {
-    /// Hands a batch of the engine's to the store, with the steps that changed since the last one.
-    pub(super) fn commit(&mut self, number: u64, changes: Vec<Change>) {
-        let mut batch = Vec::with_capacity(changes.len() + 1);
-        for change in changes {
-            match &change {
-                Change::Intend {
-                    run,
-                    attempt,
-                    number,
-                    at,
-                } => {
-                    self.attempts
-                        .insert(attempt.clone(), Attempt::new(run.clone(), *number, *at));
-                    self.begin_attempt(run, attempt, *number);
-                }
-                Change::End {
-                    attempt,
-                    status,
-                    error,
-                    lost,
-                    at,
-                    ..
-                } => {
-                    let run = self.attempts.get(attempt).map(|attempt| attempt.run.clone());
-                    if let Some(live) = run.and_then(|run| self.runs.get_mut(&run)) {
-                        if let Some(cause) = lost {
-                            let nodes = live.view.lose(*at, cause.clone());
-                            live.unsaved.extend(nodes);
-                        }
-                        // An end that no journal tells, such as a launch that failed, is told here only.
-                        live.view.status = *status;
-                        live.view.error.clone_from(error);
-                        live.view.finished_at = Some(*at);
-                    }
-                    self.take_unsaved(number, attempt, &mut batch);
-                }
-                Change::EndQueued {
-                    run,
-                    status,
-                    error,
-                    at,
-                } => {
-                    if let Some(live) = self.runs.get_mut(run) {
-                        live.view.status = *status;
-                        live.view.error.clone_from(error);
-                        live.view.finished_at = Some(*at);
-                    }
-                }
-                Change::Stop { run, reason, .. } => {
-                    if let Some(live) = self.runs.get_mut(run) {
-                        live.view.stop = Some(reason.clone());
-                    }
-                }
-                Change::Clean { attempt } => drop(self.forgetting.insert(number, attempt.clone())),
-                _ => {}
-            }
-            batch.push(change);
-        }
-        self.submit(number, batch);
-    }
-
-    pub(super) fn submit(&mut self, number: u64, batch: Vec<Change>) {
-        if let Err(error) = self.store.submit(number, batch) {
-            self.leaving = Some(Err(format!("the store is gone: {error}")));
-        }
-    }
-
-    /// Moves the attempt's changed steps into a batch.
-    ///
-    /// They get none of their own: while the attempt lives, memory answers for them, and after a crash its journal
-    /// does. So each is written to the store once, with the attempt's end.
-    fn take_unsaved(&mut self, number: u64, attempt: &AttemptId, batch: &mut Vec<Change>) {
-        let Some(run) = self.attempts.get(attempt).map(|attempt| attempt.run.clone()) else {
-            return;
-        };
-        let Some(live) = self.runs.get_mut(&run) else {
-            return;
-        };
-        let nodes: Vec<Node> = std::mem::take(&mut live.unsaved).into_iter().collect();
-        batch.extend(nodes.iter().filter_map(|node| {
-            let view = Box::new(live.view.node(*node)?.clone());
-            Some(Change::Step {
-                attempt: attempt.clone(),
-                node: *node,
-                view,
-            })
-        }));
-        if !nodes.is_empty() {
-            self.saving.insert(number, (run, nodes));
-        }
-    }
-
-    /// The store's answer.
-    pub(super) fn stored(&mut self, number: u64, result: Result<(), store::Error>) {
-        let saved = self.saving.remove(&number);
-        let forgotten = self.forgetting.remove(&number);
-        match result {
-            Ok(()) => {
-                if self.store_trouble.take().is_some() {
-                    tracing::info!("the store can be written again");
-                }
-                if number < 1 << 62 {
-                    self.tell(Event::Committed(number));
-                }
-                if let Some(attempt) = forgotten {
-                    self.forget(&attempt);
-                }
-            }
-            Err(error) => {
-                if let Some((run, nodes)) = saved
-                    && let Some(live) = self.runs.get_mut(&run)
-                {
-                    // They go with the next batch of the attempt; its end is one at the latest.
-                    live.unsaved.extend(nodes);
-                }
-                let failure = match &error {
-                    store::Error::Exists => CommitError::Exists,
-                    store::Error::DiskFull(text) => CommitError::DiskFull(text.clone()),
-                    store::Error::Other(text) => CommitError::Other(text.clone()),
-                };
-                if !matches!(error, store::Error::Exists) && self.store_trouble.is_none() {
-                    tracing::error!(%error, "the store cannot be written");
-                    self.store_trouble = Some(error.to_string());
-                }
-                if number < 1 << 62 {
-                    self.tell(Event::CommitFailed(number, failure));
-                }
-            }
-        }
-    }
-
-    /// Everything of an ended attempt is recorded and removed: nothing of it is held any more.
-    fn forget(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.remove(attempt) else {
-            return;
-        };
-        let ended = self.runs.get(&held.run).is_some_and(|live| {
-            live.view.attempt.as_ref() == Some(attempt) && live.view.status.is_terminal()
-        });
-        if ended {
-            self.drop_run(&held.run);
-        }
-    }
-
     /// A run leaves memory; what waited for that goes on.
     pub(super) fn drop_run(&mut self, run: &RunRef) {
         self.runs.remove(run);
@@ -172,7 +25,7 @@ impl Dispatcher {
     }
 
     /// The view of a run whose next attempt is intended.
-    fn begin_attempt(&mut self, run: &RunRef, attempt: &AttemptId, number: u32) {
+    pub(super) fn begin_attempt(&mut self, run: &RunRef, attempt: &AttemptId, number: u32) {
         let Some(held) = self.attempts.get(attempt) else {
             return;
         };
@@ -193,6 +46,13 @@ impl Dispatcher {
             ..fresh
         };
         live.unsaved.clear();
+        if let Some(steps) = carried_over(&live.new, live.resume.as_deref()) {
+            live.view.steps = steps;
+            let begun = |(node, step): (crate::model::Node, &StepView)| {
+                (step.status != crate::model::StepStatus::NotStarted).then_some(node)
+            };
+            live.unsaved = live.view.nodes().filter_map(begun).collect();
+        }
     }
 
     /// Makes and locks the entry, then has the rest made by the launcher.
@@ -251,21 +111,14 @@ impl Dispatcher {
 
     /// Publishes the entry with the shim's identity, then lets the shim pass.
     pub(super) fn open_gate(&mut self, attempt: &AttemptId) {
+        let Some(owner) = self.owner_of(attempt) else {
+            return;
+        };
         let Some(held) = self.attempts.get_mut(attempt) else {
             return;
         };
-        let uid = self.runs.get(&held.run).map_or(0, |live| live.new.owner);
         if let Some(prepared) = held.prepared.take() {
-            let identity = super::shims::identity(held, &self.boot_id);
-            let socket = self.config.paths.socket(attempt).display().to_string();
-            match prepared.publish(
-                &Owner {
-                    identity,
-                    uid,
-                    socket,
-                },
-                now().wall,
-            ) {
+            match prepared.publish(&owner, now().wall) {
                 Ok(entry) => held.entry = Some(entry),
                 Err(error) => {
                     tracing::error!(attempt = %attempt, %error, "the proc entry cannot be published");
@@ -284,7 +137,7 @@ impl Dispatcher {
         if let Some(held) = self.attempts.get_mut(attempt) {
             if let Some(channel) = held.channel.take() {
                 // The reading task holds a copy, so the end is told and not only left to the last close.
-                super::shims::shut_down(&channel);
+                super::channel::shut_down(&channel);
             }
             if let Some(prepared) = held.prepared.take()
                 && let Err(error) = prepared.abandon()
@@ -305,15 +158,26 @@ impl Dispatcher {
         socket::send(channel.as_fd(), &frame).is_ok_and(|n| n == frame.len())
     }
 
-    /// Passes a stop on; by signal if the shim's channel is not there.
+    /// Passes a stop on; by signal if the shim's channel is not there. A shim that was suspended is woken to hear it;
+    /// one that is stalled all the same when a further stop comes is killed, so that a stop always ends something.
     pub(super) fn send_stop(&mut self, attempt: &AttemptId, reason: StopReason) {
-        if self.send(attempt, &ToShim::Stop(reason)) {
+        let told = self.send(attempt, &ToShim::Stop(reason));
+        let Some(held) = self.attempts.get_mut(attempt) else {
             return;
-        }
-        if let Some(pidfd) = self.attempts.get(attempt).and_then(|held| held.pidfd.as_ref())
-            && let Err(error) = pidfd.send_signal(libc::SIGTERM)
-        {
-            tracing::debug!(attempt = %attempt, %error, "the shim to be stopped is gone");
+        };
+        let further = std::mem::replace(&mut held.stop_sent, true);
+        let signals: &[i32] = match (further && self.is_stalled(attempt), told) {
+            (true, _) => &[libc::SIGKILL],
+            (false, true) => &[libc::SIGCONT],
+            (false, false) => &[libc::SIGTERM, libc::SIGCONT],
+        };
+        let Some(pidfd) = self.attempts.get(attempt).and_then(|held| held.pidfd.as_ref()) else {
+            return;
+        };
+        for signal in signals {
+            if let Err(error) = pidfd.send_signal(*signal) {
+                tracing::debug!(attempt = %attempt, %error, "the shim to be stopped is gone");
+            }
         }
     }
 
@@ -402,4 +266,16 @@ pub(super) fn fresh_view(new: &crate::model::change::NewRun) -> RunView {
             .map(|(handler, name)| (*handler, StepView::new(name)))
             .collect(),
     }
+}
+
+/// The steps of a retry as they stand when it begins: what the attempt before has done and need not be done again.
+pub(super) fn carried_over(
+    new: &crate::model::change::NewRun,
+    resume: Option<&[StepView]>,
+) -> Option<Vec<StepView>> {
+    let resume = crate::engine::attempt::Resume {
+        steps: resume?.to_vec(),
+    };
+    let dag = serde_json::from_str(&new.dag).ok()?;
+    Some(crate::engine::attempt::carry_over(&dag, Some(&resume)))
 }

@@ -63,22 +63,27 @@ impl Followers {
     }
 
     /// The run, and these nodes of it, have changed. Over runs are not followed any more.
-    pub(super) fn update(&mut self, run: &RunRef, view: &RunView, nodes: BTreeSet<Node>) {
+    pub(super) fn update(&mut self, run: &RunRef, view: &RunView, nodes: &BTreeSet<Node>) {
         let Some(followers) = self.by_run.get_mut(run) else {
             return;
         };
-        followers.retain_mut(|follower| follower.tell(view, &nodes));
+        followers.retain_mut(|follower| follower.tell(view, nodes));
         if followers.is_empty() {
             self.by_run.remove(run);
         }
     }
 
-    /// The run is over and recorded: the last word.
+    /// The run is over and recorded: the last word. When an attempt is lost its running steps end with it, without
+    /// records of their own; so all steps are told then.
     pub(super) fn end(&mut self, run: &RunRef, view: &RunView) {
         for mut follower in self.by_run.remove(run).unwrap_or_default() {
             let anew = follower.number != view.number;
             let all = view.nodes().map(|(node, _)| node).collect();
-            let nodes = if anew { &all } else { &follower.missed };
+            let nodes = if anew || view.lost.is_some() {
+                &all
+            } else {
+                &follower.missed
+            };
             let last = Response::Update(Box::new(update(view, nodes, anew)));
             let answers = std::mem::replace(&mut follower.answers, mpsc::channel(1).0);
             tokio::spawn(async move {

@@ -1,7 +1,6 @@
 //! Making an attempt: directory, journal, status socket, cgroup, and the shim itself (DESIGN §4, steps 3 and 4).
 //!
-//! It runs on threads of its own, since starting a process waits for the file system. What it makes is named
-//! after the attempt, so recovery finds it; what it made before it failed is taken away again.
+//! It runs on threads of its own. What it makes is named after the attempt, so recovery finds it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,10 +12,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::dispatcher::Msg;
+use super::job_env;
 use crate::config::{Config, Paths};
 use crate::journal::{Header, Writer};
 use crate::model::change::NewRun;
-use crate::model::limits::FRAME_MAX;
+use crate::model::limits::SPEC_MAX;
 use crate::model::view::{RunView, StepView};
 use crate::model::{AttemptId, Time};
 use crate::sys::cgroup::{Cgroup, CgroupRoot};
@@ -29,9 +29,9 @@ use crate::wire::PROTOCOL_VERSION;
 use crate::wire::codec;
 use crate::wire::shim::{ShimSpec, SpecDescriptors, SpecUser, ToShim};
 
-/// Threads that launch: starting a process is mostly waiting for the kernel.
+/// Threads that launch: starting a process is mostly waiting for the kernel and the file system.
 const THREADS: usize = 2;
-/// Where `PATH` points for jobs if the configuration does not say.
+/// Name of the cgroup of an attempt's steps, below the attempt's own.
 const STEPS: &str = "steps";
 
 /// What a launch needs.
@@ -49,7 +49,6 @@ pub(super) struct Job {
     pub(super) config: Arc<Config>,
 }
 
-/// What came of it.
 #[derive(Debug)]
 pub(super) struct Launched {
     pub(super) pid: u32,
@@ -62,7 +61,7 @@ pub(super) struct Launched {
 /// What does not change from one launch to the next.
 #[derive(Debug)]
 pub(super) struct Workshop {
-    /// The shim's binary, opened when the daemon started: an upgrade meanwhile cannot mix versions.
+    /// The shim's binary, opened when the daemon started, so that an upgrade cannot mix versions.
     pub(super) shim: File,
     pub(super) shim_path: PathBuf,
     pub(super) cgroups: Option<CgroupRoot>,
@@ -77,12 +76,12 @@ pub(super) struct Launcher {
 }
 
 impl Launcher {
-    pub(super) fn start(workshop: Arc<Workshop>, dispatcher: &UnboundedSender<Msg>) -> io::Result<Self> {
+    pub(super) fn start(workshop: &Arc<Workshop>, dispatcher: &UnboundedSender<Msg>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..THREADS {
             let (queue, workshop, dispatcher) =
-                (Arc::clone(&queue), Arc::clone(&workshop), dispatcher.clone());
+                (Arc::clone(&queue), Arc::clone(workshop), dispatcher.clone());
             std::thread::Builder::new()
                 .name(format!("launch-{number}"))
                 .spawn(move || {
@@ -93,7 +92,7 @@ impl Launcher {
                         };
                         let Ok(job) = job else { return };
                         let attempt = job.attempt.clone();
-                        let result = launch(&workshop, job);
+                        let result = launch(&workshop, &job);
                         if dispatcher
                             .send(Msg::Launched(attempt, result.map(Box::new)))
                             .is_err()
@@ -117,15 +116,15 @@ fn because(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> String {
     move |error| format!("{what}: {error}")
 }
 
-/// Makes everything and starts the shim. On failure nothing is left.
-fn launch(workshop: &Workshop, job: Job) -> Result<Launched, String> {
+/// Makes everything and starts the shim. On failure what was made is taken away again.
+fn launch(workshop: &Workshop, job: &Job) -> Result<Launched, String> {
     let mut made = Made {
         paths: &job.config.paths,
         attempt: &job.attempt,
         day: job.intended_at.day(),
         cgroup: None,
     };
-    let launched = make(workshop, &job, &mut made);
+    let launched = make(workshop, job, &mut made);
     if launched.is_err() {
         made.take_away();
     }
@@ -194,42 +193,9 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
     let (cgroup, steps) = cgroups(workshop, job, &user, root)?;
     made.cgroup.clone_from(&cgroup);
 
-    let spec = ShimSpec {
-        protocol: PROTOCOL_VERSION,
-        run: job.new.run.clone(),
-        attempt: job.attempt.clone(),
-        number: job.number,
-        view: job.view.clone(),
-        dag: job.new.dag.clone(),
-        params: job.new.params.clone(),
-        params_json: job.new.params_json.clone(),
-        base_dir: job.new.base_dir.clone(),
-        work_dir,
-        socket: socket_path.display().to_string(),
-        become_user: root,
-        daemon_uid: creds::effective_uid(),
-        env: environment(workshop, &job.config, &user, &job.attempt),
-        default_shell: default_shell(workshop, &job.config),
-        heartbeat_ms: heartbeat_ms(job.config.proc.heartbeat_interval_sec),
-        max_clients: job.config.control.max_status_clients,
-        resume: job.resume.clone(),
-        descriptors: SpecDescriptors {
-            steps_cgroup: steps.is_some(),
-            ..SpecDescriptors::default()
-        },
-        no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,
-        umask: job.config.job.umask,
-        user: SpecUser {
-            name: user.name,
-            uid: user.uid,
-            gid: user.gid,
-            groups: user.groups,
-            home: user.home.display().to_string(),
-            shell: user.shell.display().to_string(),
-        },
-    };
+    let spec = specification(workshop, job, &user, work_dir, &socket_path, steps.is_some());
     let spec = serde_json::to_vec(&spec).map_err(|error| format!("the specification: {error}"))?;
-    let frame = codec::encode(&ToShim::Spec(spec), FRAME_MAX).map_err(|error| error.to_string())?;
+    let frame = codec::encode(&ToShim::Spec(spec), SPEC_MAX).map_err(|error| error.to_string())?;
 
     let (ours, theirs) = fdpass::socketpair().map_err(because("the shim's channel"))?;
     let spawned = Spawn {
@@ -265,12 +231,66 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
     })
 }
 
+/// Everything the shim must know.
+fn specification(
+    workshop: &Workshop,
+    job: &Job,
+    user: &User,
+    work_dir: String,
+    socket_path: &Path,
+    steps_cgroup: bool,
+) -> ShimSpec {
+    let root = creds::effective_uid() == 0;
+    ShimSpec {
+        protocol: PROTOCOL_VERSION,
+        run: job.new.run.clone(),
+        attempt: job.attempt.clone(),
+        number: job.number,
+        // The shim makes the steps' views from the DAG, which it has anyway.
+        view: RunView {
+            steps: Vec::new(),
+            handlers: Vec::new(),
+            ..job.view.clone()
+        },
+        dag: job.new.dag.clone(),
+        params: job.new.params.clone(),
+        params_json: job.new.params_json.clone(),
+        base_dir: job.new.base_dir.clone(),
+        work_dir,
+        socket: socket_path.display().to_string(),
+        become_user: root,
+        daemon_uid: creds::effective_uid(),
+        env: job_env::environment(&workshop.environment, &job.config, user, &job.attempt),
+        default_shell: job_env::default_shell(&workshop.environment, &job.config, user),
+        heartbeat_ms: heartbeat_ms(job.config.proc.heartbeat_interval_sec),
+        max_clients: job.config.control.max_status_clients,
+        resume: job.resume.clone(),
+        descriptors: SpecDescriptors {
+            steps_cgroup,
+            ..SpecDescriptors::default()
+        },
+        no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,
+        umask: job.config.job.umask,
+        user: SpecUser {
+            name: user.name.clone(),
+            uid: user.uid,
+            gid: user.gid,
+            groups: user.groups.clone(),
+            home: user.home.display().to_string(),
+            shell: user.shell.display().to_string(),
+        },
+    }
+}
+
 /// Looks the user up, and fails closed. A private daemon runs jobs as itself, whatever any database says.
 fn look_up(uid: u32) -> Result<User, String> {
-    let found = if uid == creds::effective_uid() {
+    let own = creds::effective_uid();
+    let found = if uid == own {
         User::current()
-    } else {
+    } else if own == 0 {
         User::by_uid(uid)
+    } else {
+        return Err(format!("user id {own} cannot run jobs of user id {uid}"));
     };
     found.map_err(|error| error.to_string())
 }
@@ -336,57 +356,6 @@ fn cgroups(
     };
     let (cgroup, steps) = make().map_err(because("the attempt's cgroup"))?;
     Ok((Some(cgroup), Some(steps)))
-}
-
-/// The job's environment, built from nothing unless it inherits the daemon's.
-fn environment(
-    workshop: &Workshop,
-    config: &Config,
-    user: &User,
-    attempt: &AttemptId,
-) -> Vec<(String, String)> {
-    let root = creds::effective_uid() == 0;
-    let inherit = config
-        .job
-        .inherit_environment
-        .unwrap_or(config.paths.private || !root);
-    let mut env: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
-    if inherit {
-        env.extend(workshop.environment.iter().cloned());
-    } else {
-        env.insert("PATH".into(), config.job.path.clone());
-        env.insert("LANG".into(), "C.UTF-8".into());
-        for (name, value) in [
-            ("HOME", user.home.display().to_string()),
-            ("SHELL", user.shell.display().to_string()),
-            ("USER", user.name.clone()),
-            ("LOGNAME", user.name.clone()),
-        ] {
-            env.insert(name.into(), value);
-        }
-    }
-    env.extend(config.job.environment.clone());
-    env.insert(super::tree::MARK.into(), attempt.to_string());
-    env.into_iter().collect()
-}
-
-fn default_shell(workshop: &Workshop, config: &Config) -> String {
-    if !config.job.default_shell.is_empty() {
-        return config.job.default_shell.clone();
-    }
-    let root = creds::effective_uid() == 0;
-    let inherit = config
-        .job
-        .inherit_environment
-        .unwrap_or(config.paths.private || !root);
-    let shell = workshop
-        .environment
-        .iter()
-        .find(|(name, _)| name == "SHELL")
-        .map(|(_, value)| value.clone());
-    shell
-        .filter(|shell| inherit && !shell.is_empty())
-        .unwrap_or_else(|| String::from("/bin/sh"))
 }
 
 #[expect(

@@ -5,25 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::dispatcher::{Attempt, Dispatcher, LiveRun, now};
-use super::effects::fresh_view;
-use super::shims::{identity, journal_file};
+use super::effects::{carried_over, fresh_view};
+use super::shims::identity;
 use super::tree;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::{AttemptEnd, Evidence, Recovered, StartRecord};
-use crate::model::change::AttemptIdentity;
 use crate::model::view::RunView;
-use crate::model::{AttemptId, Fact, LostCause, Record};
 use crate::proc::{Entry, LockState};
 use crate::store::{HeldAttempt, LiveAttempt, QueuedRun};
-use crate::sys::identity::{ProcessIdentity, SameProcess};
-use crate::sys::pidfd::PidFd;
-
-/// What a journal says.
-#[derive(Debug, Default)]
-struct Told {
-    started: bool,
-    end: Option<AttemptEnd>,
-}
 
 impl Dispatcher {
     /// Finds out what is true of everything that has not ended, and tells the engine.
@@ -141,13 +130,17 @@ impl Dispatcher {
             stop: stored.stop.clone(),
             ..fresh_view(&new)
         };
+        let resume = self.steps_before(&stored);
+        let mut unsaved = BTreeSet::new();
+        if let Some(steps) = carried_over(&new, resume.as_deref()) {
+            view.steps = steps;
+        }
         let alive = self.find_shim(&mut held, stored.identity.as_ref());
         if !alive {
             tree::end(held.cgroup.as_ref(), &attempt)
                 .await
                 .map_err(|error| format!("what attempt {attempt} left cannot be ended: {error}"))?;
         }
-        let mut unsaved = BTreeSet::new();
         let told = self.read_from_start(&attempt, &mut held, &mut view, &mut unsaved);
         let evidence = if alive {
             Evidence::Alive {
@@ -166,12 +159,6 @@ impl Dispatcher {
                 at,
                 params: Some(view.params.clone()),
             });
-        let mut resume = None;
-        if stored.number > 1
-            && let Ok(Some(last)) = self.reader.attempt_view(&stored.run, stored.number - 1)
-        {
-            resume = Some(last.steps);
-        }
         tracing::debug!(attempt = %attempt, run = %stored.run, ?evidence, "found");
         self.runs.insert(
             stored.run.clone(),
@@ -195,6 +182,12 @@ impl Dispatcher {
             unstored_start,
         };
         Ok((recovered, end))
+    }
+
+    /// The steps of the attempt before, for a retry.
+    fn steps_before(&self, stored: &LiveAttempt) -> Option<Vec<crate::model::view::StepView>> {
+        let number = stored.number.checked_sub(1).filter(|number| *number > 0)?;
+        Some(self.reader.attempt_view(&stored.run, number).ok()??.steps)
     }
 
     /// An attempt whose end is in the store, and whose clean-up is not.
@@ -254,110 +247,6 @@ impl Dispatcher {
         Ok(Some(recovered))
     }
 
-    fn cgroup_of(&self, attempt: &AttemptId) -> Result<Option<crate::sys::cgroup::Cgroup>, String> {
-        match &self.workshop.cgroups {
-            Some(cgroups) => cgroups
-                .open(attempt.as_str())
-                .map_err(|error| format!("the cgroup of attempt {attempt}: {error}")),
-            None => Ok(None),
-        }
-    }
-
-    /// Finds the shim's process and proves that it is the one that was recorded. A process that cannot be proved
-    /// to be ours is never signalled; one that holds the entry's lock is alive, whatever else is known.
-    fn find_shim(&self, held: &mut Attempt, stored: Option<&AttemptIdentity>) -> bool {
-        let from_entry = held.entry.as_ref().and_then(|entry| entry.owner.as_ref());
-        let Some(known) = from_entry.map(|owner| &owner.identity).or(stored) else {
-            return false;
-        };
-        if known.boot_id != self.boot_id {
-            return false;
-        }
-        let wanted = ProcessIdentity {
-            pid: known.pid,
-            pidfs_inode: known.pidfs_inode,
-            start_ticks: known.start_ticks,
-            boot_id: known.boot_id.clone(),
-            cgroup_id: known.cgroup_id,
-        };
-        let locked = held
-            .entry
-            .as_ref()
-            .is_some_and(|entry| entry.lock == LockState::Held);
-        let Ok(pidfd) = PidFd::open(known.pid) else {
-            return false;
-        };
-        let alive = match wanted.compare(&pidfd) {
-            SameProcess::Same => !pidfd.is_exited().unwrap_or(false),
-            SameProcess::Different => false,
-            SameProcess::Uncertain => locked,
-        };
-        if alive {
-            held.pid = known.pid;
-            held.pidfd = Some(pidfd);
-        }
-        alive
-    }
-
-    /// Reads the whole journal into a fresh view.
-    fn read_from_start(
-        &self,
-        attempt: &AttemptId,
-        held: &mut Attempt,
-        view: &mut RunView,
-        unsaved: &mut BTreeSet<crate::model::Node>,
-    ) -> Told {
-        let dir = self.config.paths.attempt(&held.intended_at.day(), attempt);
-        let mut told = Told::default();
-        let opened = journal_file(&dir).map_err(|error| error.to_string());
-        let mut journal = match opened.and_then(|file| Self::open_journal(file, attempt)) {
-            Ok(journal) => journal,
-            Err(why) => {
-                held.damaged = Some(why);
-                return told;
-            }
-        };
-        loop {
-            match journal.read_new(1024 * 1024) {
-                Ok(records) if records.is_empty() => break,
-                Ok(records) => {
-                    for record in records {
-                        unsaved.extend(view.apply(&record));
-                        told.take(&record, view);
-                    }
-                }
-                Err(error) => {
-                    held.damaged = Some(error.to_string());
-                    return told;
-                }
-            }
-        }
-        held.journal = Some(journal);
-        told
-    }
-
-    /// What to make of an attempt of which nothing lives any more and whose journal has no final record.
-    ///
-    /// The gate opens only after the identity is in the store, so without one it never opened.
-    fn evidence_of_death(&self, held: &Attempt, stored: &LiveAttempt, started: bool) -> Evidence {
-        let at = now().wall;
-        let Some(identity) = &stored.identity else {
-            return Evidence::NeverStarted;
-        };
-        let rebooted = identity.boot_id != self.boot_id;
-        match (&held.damaged, started) {
-            (None, false) => Evidence::NeverStarted,
-            _ if rebooted => Evidence::Lost {
-                cause: LostCause::Reboot,
-                at,
-            },
-            _ => Evidence::Lost {
-                cause: Self::cause_of(held),
-                at,
-            },
-        }
-    }
-
     /// Removes prepared entries that nobody holds, and own entries of attempts that are not held any more.
     fn remove_leftovers(&mut self, entries: &[Entry]) {
         for leftover in self.proc.leftovers().unwrap_or_default() {
@@ -373,29 +262,6 @@ impl Dispatcher {
             {
                 tracing::warn!(path = %entry.path.display(), %error, "a dead proc entry is left over");
             }
-        }
-    }
-}
-
-impl Told {
-    fn take(&mut self, record: &Record, view: &RunView) {
-        match &record.fact {
-            Fact::Started { .. } => self.started = true,
-            Fact::Ended {
-                status,
-                error,
-                outputs,
-            } => {
-                self.end = Some(AttemptEnd {
-                    status: *status,
-                    error: error.clone(),
-                    outputs: outputs.clone(),
-                    timed_out: view.timed_out,
-                    kill_escalated: view.kill_escalated,
-                    at: record.at,
-                });
-            }
-            _ => {}
         }
     }
 }

@@ -3,12 +3,54 @@
 use std::sync::Arc;
 
 use super::dispatcher::Dispatcher;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::telemetry::events;
+use crate::wire::control::{ErrorKind, Problem, Response};
+
+/// The answer to a client whose reload was refused: every mistake with its place.
+fn refused(error: &ConfigError) -> Response {
+    let problems = match error {
+        ConfigError::Invalid { path, problems } => {
+            let number = |n: usize| u32::try_from(n).ok();
+            let file = path.display().to_string();
+            problems
+                .iter()
+                .map(|problem| Problem {
+                    message: problem.message.clone(),
+                    file: Some(file.clone()),
+                    line: number(problem.line),
+                    column: number(problem.column),
+                    hint: Some(problem.cure.clone()),
+                })
+                .collect()
+        }
+        ConfigError::Read { .. } | ConfigError::Untrusted { .. } => Vec::new(),
+    };
+    let why = if problems.is_empty() {
+        format!(": {error}")
+    } else {
+        String::new()
+    };
+    Response::Error {
+        kind: ErrorKind::Invalid,
+        message: format!("the configuration is wrong{why}; the old one stays in force"),
+        hint: None,
+        problems,
+    }
+}
 
 impl Dispatcher {
-    /// Reads the configuration again. Returns what happened, one line each.
-    pub(super) fn reload(&mut self) -> Vec<String> {
+    /// A client's wish for a reload, and its answer.
+    pub(super) fn reload_request(&mut self) -> Response {
+        match self.reload() {
+            Ok(lines) => Response::Reloaded(lines),
+            Err(error) => refused(&error),
+        }
+    }
+
+    /// Reads the configuration again. Returns what happened, one line each; or what is wrong with it, and then the old
+    /// one stays in force.
+    pub(super) fn reload(&mut self) -> Result<Vec<String>, Box<ConfigError>> {
         let root = if self.config.paths.private {
             self.config
                 .paths
@@ -25,17 +67,17 @@ impl Dispatcher {
         let new = match Config::load(named, &root) {
             Ok(new) => new,
             Err(error) => {
-                let report = error.report();
-                events::config_rejected(&report);
-                let mut lines = vec![String::from(
-                    "the configuration is wrong; the old one stays in force",
-                )];
-                lines.extend(report.lines().map(str::to_owned));
-                return lines;
+                events::config_rejected(&error.report());
+                return Err(Box::new(error));
             }
         };
         let reload = self.config.diff_reload(&new);
         self.config = Arc::new(reload.config);
+        self.limits.send_replace(super::clients::Limits::of(&self.config));
+        self.engine.configure(crate::engine::scheduler::Config {
+            max_live: self.config.queue.max_live_attempts,
+        });
+        self.tell(crate::engine::scheduler::Event::Tick);
         if let Err(error) = self.telemetry.set_level(&self.config.log.level) {
             tracing::error!(%error, "the log level stays as it was");
         }
@@ -48,7 +90,14 @@ impl Dispatcher {
         if lines.is_empty() {
             lines.push(String::from("nothing has changed"));
         }
-        events::config_reloaded(&reload.applied.join(" "), &reload.needs_restart.join(" "));
-        lines
+        let named = |keys: &[_]| {
+            if keys.is_empty() {
+                String::from("none")
+            } else {
+                keys.join(" ")
+            }
+        };
+        events::config_reloaded(&named(&reload.applied), &named(&reload.needs_restart));
+        Ok(lines)
     }
 }

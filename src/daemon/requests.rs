@@ -1,18 +1,12 @@
 //! Requests: who may ask, what is asked of the engine, what is answered from memory and what from the store.
 
-use std::sync::Arc;
-
 use tokio::sync::mpsc::Sender;
 
-use super::admission::{again, exists};
 use super::control::refusal;
-use super::dispatcher::{Asked, Dispatcher, LiveRun, now};
-use crate::engine::scheduler::api::RetryFacts;
-use crate::engine::scheduler::{Event, Refusal, Token};
+use super::dispatcher::{Dispatcher, LiveRun};
+use crate::model::RunRef;
 use crate::model::access::Peer;
-use crate::model::change::NewRun;
 use crate::model::view::RunView;
-use crate::model::{RunRef, StopReason};
 use crate::store::{Filter, Reader};
 use crate::sys::creds;
 use crate::wire::access::{self, Grant, Role, Verb};
@@ -51,6 +45,10 @@ impl Dispatcher {
             verb: Verb::of(&request),
             answers,
         };
+        if is_stranger(peer.uid, creds::effective_uid()) {
+            self.deny(&asker, "this daemon, whose jobs run as somebody else");
+            return;
+        }
         let mut grant = Grant::Yes;
         if !asker.verb.is_about_a_run() {
             grant = access::grant(asker.role(creds::effective_uid()), asker.verb);
@@ -74,8 +72,8 @@ impl Dispatcher {
             Request::History(filter) => self.history(filter, owner, asker),
             Request::Doctor { repair } => self.doctor(repair, asker),
             Request::Reload => {
-                let lines = self.reload();
-                self.answer(&asker.answers, Response::Reloaded(lines));
+                let answer = self.reload_request();
+                self.answer(&asker.answers, answer);
             }
             Request::Status(run) => self.find(run, asker, |dispatcher, asker, mut view| {
                 view.stalled = view
@@ -84,7 +82,9 @@ impl Dispatcher {
                     .is_some_and(|attempt| dispatcher.is_stalled(attempt));
                 dispatcher.answer(&asker.answers, Response::Run(Box::new(view)));
             }),
-            Request::Follow(run) => self.find(run, asker, Self::follow),
+            Request::Follow(run) => self.find(run, asker, |dispatcher, asker, view| {
+                dispatcher.followers.add(&view, asker.answers);
+            }),
             Request::Why(run) => self.find(run, asker, |dispatcher, asker, view| {
                 let why = dispatcher.why(&view);
                 dispatcher.answer(&asker.answers, Response::Why(why));
@@ -222,10 +222,6 @@ impl Dispatcher {
         );
     }
 
-    fn follow(&mut self, asker: Asker, view: RunView) {
-        self.followers.add(&view, asker.answers);
-    }
-
     fn attempts_of(&mut self, asker: Asker, view: RunView) {
         let reader = self.reader.clone();
         self.elsewhere(
@@ -256,159 +252,6 @@ impl Dispatcher {
         );
     }
 
-    fn stop(&mut self, asker: Asker, view: &RunView, interrupted: bool) {
-        let uid = asker.peer.uid;
-        let reason = if interrupted {
-            StopReason::Client { uid }
-        } else {
-            StopReason::User { uid }
-        };
-        let run = view.run.clone();
-        if view.status.is_terminal() {
-            let text = format!("run {run} has ended already: {}", view.status);
-            self.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
-            return;
-        }
-        let asked = Asked {
-            run: run.clone(),
-            answers: asker.answers,
-            warnings: Vec::new(),
-            created: false,
-        };
-        let token = self.ask(asked);
-        self.tell(Event::Stop(token, run, reason));
-    }
-
-    fn retry(&mut self, asker: Asker, view: RunView) {
-        if !view.status.is_terminal() {
-            let text = format!(
-                "run {} is {}; only an ended run can be retried",
-                view.run, view.status
-            );
-            self.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
-            return;
-        }
-        if self.runs.contains_key(&view.run) {
-            // It has ended a moment ago and is being cleaned up: the retry waits for that.
-            let waiting = self.waiting.entry(view.run.clone()).or_default();
-            waiting.push(Box::new(move |dispatcher| dispatcher.retry(asker, view)));
-            return;
-        }
-        let reader = self.reader.clone();
-        self.elsewhere(
-            move || (reader.launch_data(&view.run), view),
-            move |dispatcher, (new, view)| {
-                let Some(new) = dispatcher.launch_data(&asker, new, &view) else {
-                    return;
-                };
-                let run = view.run.clone();
-                if dispatcher.runs.contains_key(&run) {
-                    dispatcher.retry(asker, view);
-                    return;
-                }
-                let facts = RetryFacts {
-                    group: new.group.clone(),
-                    capacity: new.capacity,
-                    attempts: view.number,
-                    status: view.status,
-                };
-                let mut queued = super::effects::fresh_view(&new);
-                queued.attempt.clone_from(&view.attempt);
-                queued.number = view.number;
-                let live = LiveRun {
-                    new: Arc::new(new),
-                    view: queued,
-                    resume: Some(view.steps),
-                    unsaved: std::collections::BTreeSet::new(),
-                };
-                dispatcher.runs.insert(run.clone(), live);
-                let asked = Asked {
-                    run: run.clone(),
-                    answers: asker.answers,
-                    warnings: Vec::new(),
-                    created: true,
-                };
-                let token = dispatcher.ask(asked);
-                dispatcher.tell(Event::Retry(token, run, facts));
-            },
-        );
-    }
-
-    fn rerun(&mut self, asker: Asker, view: RunView) {
-        let reader = self.reader.clone();
-        self.elsewhere(
-            move || (reader.launch_data(&view.run), view),
-            move |dispatcher, (new, view)| {
-                let Some(new) = dispatcher.launch_data(&asker, new, &view) else {
-                    return;
-                };
-                match again(new, now().wall) {
-                    Ok(new) => dispatcher.submit_run(new, Vec::new(), asker.answers),
-                    Err(refused) => dispatcher.answer(&asker.answers, *refused),
-                }
-            },
-        );
-    }
-
-    fn launch_data(
-        &self,
-        asker: &Asker,
-        read: Result<Option<NewRun>, crate::store::Error>,
-        view: &RunView,
-    ) -> Option<NewRun> {
-        let answer = match read {
-            Ok(Some(new)) => return Some(new),
-            Ok(None) => refusal(ErrorKind::NotFound, &format!("there is no run {}", view.run)),
-            Err(error) => refusal(
-                ErrorKind::Unavailable,
-                &format!("the store cannot be read: {error}"),
-            ),
-        };
-        self.answer(&asker.answers, answer);
-        None
-    }
-
-    /// The engine accepted a request.
-    pub(super) fn accepted(&mut self, token: Token) {
-        if let Some(asked) = self.asked.remove(&token) {
-            self.answer(
-                &asked.answers,
-                Response::Accepted {
-                    run: asked.run,
-                    warnings: asked.warnings,
-                },
-            );
-        }
-    }
-
-    /// The engine refused a request.
-    pub(super) fn refused(&mut self, token: Token, refused: Refusal) {
-        let Some(asked) = self.asked.remove(&token) else {
-            return;
-        };
-        let run = &asked.run;
-        let answer = match refused {
-            Refusal::Exists => exists(run),
-            Refusal::NotFound => refusal(
-                ErrorKind::NotFound,
-                &format!("run {run} is neither queued nor live"),
-            ),
-            Refusal::WrongState(status) => refusal(
-                ErrorKind::WrongState,
-                &format!("run {run} is {status}; that cannot be done now"),
-            ),
-            Refusal::Draining => refusal(ErrorKind::Unavailable, "the daemon is shutting down"),
-            Refusal::Store(why) => refusal(
-                ErrorKind::Unavailable,
-                &format!("nothing was started: the store cannot be written: {why}"),
-            ),
-        };
-        self.answer(&asked.answers, answer);
-        if asked.created {
-            self.runs.remove(&asked.run);
-        }
-    }
-
     /// A run changed in a way that its followers want to know.
     pub(super) fn changed(&mut self, run: &RunRef) {
         let Some(live) = self.runs.get(run) else { return };
@@ -418,7 +261,7 @@ impl Dispatcher {
             self.followers.end(run, &live.view);
         } else {
             self.followers
-                .update(run, &live.view, std::collections::BTreeSet::new());
+                .update(run, &live.view, &std::collections::BTreeSet::new());
         }
         // A run that ended in the queue has no attempt to clean up after.
         let in_queue = live
@@ -444,5 +287,24 @@ fn read_view(reader: &Reader, selector: &Selector) -> Result<Option<RunView>, cr
     match run {
         Some(run) => reader.run_view(&run),
         None => Ok(None),
+    }
+}
+
+/// Whether a peer has nothing to do with a daemon that runs as `own`. One without root cannot become another user:
+/// whatever a stranger submitted would run with its rights.
+const fn is_stranger(peer: u32, own: u32) -> bool {
+    own != 0 && peer != own && peer != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_stranger;
+
+    #[test]
+    fn a_daemon_without_root_serves_its_own_user_and_root_only() {
+        assert!(is_stranger(65_534, 1_000));
+        assert!(!is_stranger(1_000, 1_000));
+        assert!(!is_stranger(0, 1_000));
+        assert!(!is_stranger(65_534, 0), "the table decides");
     }
 }

@@ -4,30 +4,22 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc::UnboundedSender;
-
-use super::dispatcher::{Attempt, Dispatcher, Msg, now};
+use super::channel::{ATTACH_PATIENCE, attach, listen, watch_adopted, watch_child};
+use super::dispatcher::{Attempt, Dispatcher, Msg};
 use super::launch::Launched;
 use super::tree;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::AttemptEnd;
 use crate::model::change::{AttemptIdentity, Change};
-use crate::model::limits::FRAME_MAX;
 use crate::model::{AttemptId, Fact, Record};
 use crate::sys::identity::ProcessIdentity;
 use crate::sys::pidfd::{PidFd, WaitStatus};
-use crate::sys::{fdpass, reactor, reap, socket};
+use crate::sys::{reap, socket};
 use crate::telemetry::events;
-use crate::wire::codec::{self, FrameBuffer};
-use crate::wire::hello::{self, Hello, STATUS_MAGIC};
-use crate::wire::shim::{FromShim, StatusRequest, StatusResponse};
+use crate::wire::shim::FromShim;
 
 /// Bytes read from a journal at a time.
 const JOURNAL_PIECE: usize = 1024 * 1024;
-/// How long another parent may take to reap a shim before its death is told without a status.
-const STRANGER_REAPED: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// What is known of an attempt's processes.
 pub(super) fn identity(attempt: &Attempt, boot_id: &str) -> AttemptIdentity {
@@ -42,14 +34,6 @@ pub(super) fn identity(attempt: &Attempt, boot_id: &str) -> AttemptIdentity {
         boot_id: boot_id.to_owned(),
         cgroup_id: attempt.cgroup.as_ref().map(crate::sys::cgroup::Cgroup::id),
     }
-}
-
-/// Ends a channel for both sides, whoever holds copies of it.
-pub(super) fn shut_down(channel: &OwnedFd) {
-    use nix::sys::socket::{Shutdown, shutdown};
-    use std::os::fd::AsRawFd;
-    // A channel whose other end is gone already is as shut as can be.
-    shutdown(channel.as_raw_fd(), Shutdown::Both).unwrap_or_default();
 }
 
 impl Dispatcher {
@@ -187,7 +171,7 @@ impl Dispatcher {
                 }
             }
             live.unsaved.extend(changed.iter().copied());
-            self.followers.update(&run, &live.view, changed);
+            self.followers.update(&run, &live.view, &changed);
         }
         for event in events {
             self.tell(event);
@@ -288,12 +272,15 @@ impl Dispatcher {
         }
         let path = self.config.paths.socket(attempt);
         let (attempt, to_self) = (attempt.clone(), self.to_self.clone());
-        tokio::task::spawn_blocking(move || match attach(&path) {
-            Ok(channel) => drop(to_self.send(Msg::Attached(attempt, channel))),
+        tokio::spawn(async move {
+            let attached = tokio::time::timeout(ATTACH_PATIENCE, attach(&path)).await;
+            let failure = match attached {
+                Ok(Ok(channel)) => return drop(to_self.send(Msg::Attached(attempt, channel))),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => String::from("no answer in time"),
+            };
             // It is watched by its pidfd all the same, and its journal is read when it ends.
-            Err(error) => {
-                tracing::warn!(attempt = %attempt, %error, "an adopted attempt does not answer on its socket");
-            }
+            tracing::warn!(attempt = %attempt, failure, "an adopted attempt does not answer on its socket");
         });
     }
 
@@ -308,183 +295,6 @@ impl Dispatcher {
             self.send_stop(attempt, reason);
         }
         self.heal_if_missing(attempt);
-    }
-
-    /// A new entry for an attempt whose entry was deleted by somebody: made, locked, handed to the shim.
-    pub(super) fn heal(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get_mut(attempt) else {
-            return;
-        };
-        let Some(entry) = &held.entry else { return };
-        match self.proc.prepare_again(entry, now().wall) {
-            Ok(prepared) => {
-                let descriptor = prepared.descriptor();
-                held.prepared = Some(prepared);
-                let replace = crate::wire::shim::ToShim::ReplaceEntry;
-                if let Ok(fd) = descriptor
-                    && !self.send_with_fd(attempt, &replace, fd.as_fd())
-                {
-                    tracing::warn!(attempt = %attempt, "a shim cannot be given its new entry");
-                }
-            }
-            Err(error) => tracing::error!(attempt = %attempt, %error, "a deleted entry cannot be made again"),
-        }
-    }
-
-    fn publish_healed(&mut self, attempt: &AttemptId) {
-        let Some(held) = self.attempts.get_mut(attempt) else {
-            return;
-        };
-        let Some(prepared) = held.prepared.take() else {
-            return;
-        };
-        let Some(owner) = held.entry.as_ref().and_then(|entry| entry.owner.clone()) else {
-            return;
-        };
-        match prepared.publish(&owner, now().wall) {
-            Ok(entry) => {
-                self.counters.healed += 1;
-                tracing::warn!(attempt = %attempt, path = %entry.path.display(), "a deleted proc entry was made again");
-                held.entry = Some(entry);
-            }
-            Err(error) => {
-                tracing::error!(attempt = %attempt, %error, "a deleted entry cannot be published again")
-            }
-        }
-    }
-}
-
-/// Tells when a child's process has exited; the dispatcher reaps it.
-fn watch_child(attempt: AttemptId, pidfd: PidFd, to_self: UnboundedSender<Msg>) {
-    tokio::spawn(async move {
-        match reactor::readable(OwnedFd::from(pidfd)) {
-            Ok(watched) => drop(watched.readable().await),
-            Err(error) => {
-                // SIGCHLD tells as well.
-                tracing::warn!(attempt = %attempt, %error, "a shim's pidfd cannot be watched");
-                return;
-            }
-        }
-        drop(to_self.send(Msg::Reap));
-    });
-}
-
-/// Tells when an adopted shim, which is somebody else's child, has exited, and how if the kernel says it.
-fn watch_adopted(attempt: AttemptId, pidfd: PidFd, to_self: UnboundedSender<Msg>) {
-    tokio::spawn(async move {
-        let copy = pidfd.try_clone().map(OwnedFd::from);
-        let watched = match copy.and_then(|copy| reactor::readable(copy)) {
-            Ok(watched) => watched,
-            Err(error) => {
-                tracing::error!(attempt = %attempt, %error, "an adopted shim cannot be watched");
-                return;
-            }
-        };
-        drop(watched.readable().await);
-        // The kernel tells the status once the parent has reaped it (Linux 6.15), which shows as a hang-up. A
-        // parent that never reaps does not hold up the news of the death.
-        drop(tokio::time::timeout(STRANGER_REAPED, hung_up(&watched)).await);
-        let status = pidfd.info().ok().and_then(|info| info.exit);
-        drop(to_self.send(Msg::Exited(attempt, status)));
-    });
-}
-
-async fn hung_up(watched: &AsyncFd<OwnedFd>) -> io::Result<()> {
-    loop {
-        let mut guard = watched.ready(Interest::READABLE).await?;
-        if guard.ready().is_read_closed() {
-            return Ok(());
-        }
-        guard.clear_ready();
-    }
-}
-
-/// Passes on what a shim says until its channel ends.
-async fn listen(attempt: AttemptId, channel: OwnedFd, to_self: UnboundedSender<Msg>) {
-    let Ok(watched) = reactor::readable(channel) else {
-        return;
-    };
-    let mut buffer = FrameBuffer::new(FRAME_MAX);
-    let mut bytes = vec![0; 4096];
-    loop {
-        let Ok(mut ready) = watched.readable().await else {
-            return;
-        };
-        let read = ready.try_io(|fd| fdpass::recv_with_fds(fd.as_fd(), &mut bytes, 0));
-        match read {
-            Ok(Ok((0, _)) | Err(_)) => return,
-            Ok(Ok((n, _))) => buffer.push(bytes.get(..n).unwrap_or_default()),
-            Err(_would_block) => continue,
-        }
-        loop {
-            let frame = match buffer.next_frame() {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break,
-                Err(_) => return,
-            };
-            let Ok(message) = codec::decode(&frame) else {
-                return;
-            };
-            if to_self.send(Msg::Shim(attempt.clone(), message)).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// Connects to a shim's status socket and makes the connection its channel.
-fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
-    use std::io::{Read, Write};
-    let broken =
-        |error: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
-    let mut stream = socket::connect(path)?;
-    let patience = Some(std::time::Duration::from_secs(10));
-    stream.set_read_timeout(patience)?;
-    stream.set_write_timeout(patience)?;
-    let ours = Hello::new(STATUS_MAGIC);
-    stream.write_all(&ours.to_bytes())?;
-    let request = codec::encode(&StatusRequest::Attach, FRAME_MAX).map_err(|error| broken(&error))?;
-    stream.write_all(&request)?;
-    let mut buffer = FrameBuffer::new(FRAME_MAX);
-    // Nothing is read beyond the answer: what follows it belongs to the channel.
-    let mut pull = |buffer: &mut FrameBuffer, len: u64| {
-        let mut bytes = Vec::new();
-        let got = Read::by_ref(&mut stream).take(len).read_to_end(&mut bytes)?;
-        buffer.push(&bytes);
-        if u64::try_from(got).is_ok_and(|got| got == len) {
-            Ok(())
-        } else {
-            Err(io::Error::from(io::ErrorKind::UnexpectedEof))
-        }
-    };
-    let greeting = pull(&mut buffer, hello::HELLO_LEN as u64);
-    // A peer of another kind may say less and close; what it said tells more than that it closed.
-    let greeted = hello::receive(&mut buffer, ours).map_err(|error| broken(&error))?;
-    greeting?;
-    if !greeted {
-        return Err(broken(&"no greeting"));
-    }
-    pull(&mut buffer, codec::HEADER as u64)?;
-    // The limit is checked before anything is made as long as the header says.
-    let mut frame = buffer.next_frame().map_err(|error| broken(&error))?;
-    if frame.is_none()
-        && let Some(len) = buffer
-            .pending()
-            .first_chunk()
-            .map(|header| u32::from_le_bytes(*header))
-    {
-        pull(&mut buffer, len.into())?;
-        frame = buffer.next_frame().map_err(|error| broken(&error))?;
-    }
-    let frame = frame.ok_or_else(|| broken(&"no answer"))?;
-    match codec::decode(&frame).map_err(|error| broken(&error))? {
-        StatusResponse::Ok => {
-            stream.set_read_timeout(None)?;
-            stream.set_write_timeout(None)?;
-            Ok(stream.into())
-        }
-        StatusResponse::Error { message, .. } => Err(broken(&message)),
-        StatusResponse::Status(_) => Err(broken(&"an answer to another question")),
     }
 }
 

@@ -94,7 +94,10 @@ impl Dispatcher {
                 }
                 (StepStatus::Running, None) => evidence.push(format!("step {} is being prepared", step.name)),
                 (StepStatus::Retrying, _) => {
-                    let at = step.next_try_at.map(|at| at.rfc3339()).unwrap_or_default();
+                    let at = step
+                        .next_try_at
+                        .map(crate::model::Time::rfc3339)
+                        .unwrap_or_default();
                     let error = step.error.as_deref().unwrap_or_default();
                     evidence.push(format!(
                         "step {} waits for its next try at {at}: {error}",

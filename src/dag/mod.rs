@@ -10,6 +10,7 @@ pub mod load;
 pub mod params;
 pub mod pattern;
 pub mod project;
+pub mod scheduling;
 pub mod types;
 pub mod words;
 mod yaml;

@@ -2,9 +2,19 @@
 //!
 //! It is stored as JSON with each run (`dag.json`), so fields are only ever added, with `#[serde(default)]`.
 
+mod policies;
+
 use serde::{Deserialize, Serialize};
 
+pub use super::scheduling::{DagRetry, OverlapPolicy, Schedules, Scheduling};
 use crate::model::{DagName, GroupName, Handler};
+
+pub use policies::{Condition, ContinueOn, Number, RepeatMode, RepeatPolicy, RetryPolicy};
+
+/// Whether a field can be left out of the JSON: a DAG of thousands of plain steps is then a fraction of the size.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
 
 /// How steps depend on each other when they do not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -91,56 +101,6 @@ pub struct Dag {
     /// Further documents of the file.
     #[serde(default)]
     pub local_dags: Vec<Dag>,
-}
-
-/// What the scheduler acts on beside the schedules. Read and kept; the scheduler's issue gives it its effect.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Scheduling {
-    /// Whether a start is left out if the last run since the previous start succeeded.
-    pub skip_if_successful: bool,
-    /// How far back missed starts are made up for, in seconds; 0 is never.
-    pub catchup_window_sec: u64,
-    /// What becomes of a missed start while the DAG is busy.
-    pub overlap_policy: OverlapPolicy,
-    /// Retries of a failed run as a whole.
-    pub retry: Option<DagRetry>,
-}
-
-/// What becomes of a missed start while the DAG is busy (seed-spec 8.7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OverlapPolicy {
-    /// It is dropped.
-    #[default]
-    Skip,
-    /// It waits.
-    All,
-    /// Only the newest one waits.
-    Latest,
-}
-
-/// Retry policy of a whole run.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct DagRetry {
-    /// Most retries, from 1.
-    pub limit: u64,
-    /// Seconds before a retry.
-    pub interval_sec: u64,
-    /// Factor by which the interval grows; 0 is none.
-    pub backoff: f64,
-    /// Longest interval in seconds, if `backoff` is set.
-    pub max_interval_sec: u64,
-}
-
-/// The cron expressions of a DAG, as written.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Schedules {
-    /// When to start a run.
-    pub start: Vec<String>,
-    /// When to stop it.
-    pub stop: Vec<String>,
-    /// When to restart it.
-    pub restart: Vec<String>,
 }
 
 /// One environment entry; the value is not yet evaluated.
@@ -253,41 +213,57 @@ pub struct Step {
     /// Name, given or made; unique.
     pub name: String,
     /// Id for references.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub id: Option<String>,
     /// What it is for.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub description: String,
     /// `type:` as written; empty for a command.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub type_name: String,
     /// What it runs.
     pub action: Action,
     /// Its own shell; setting one turns off the implied `-e` and the script's `#!` line (seed-spec 7.16).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub shell: Option<Shell>,
     /// Working directory as written; none is the DAG's.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub working_dir: Option<String>,
     /// Environment, evaluated in order against what was there before the step.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub env: Vec<EnvVar>,
     /// Positions of the steps it depends on.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub depends: Vec<u32>,
     /// Captured output.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub output: Option<Output>,
     /// Further file for standard output, as written.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub stdout: Option<String>,
     /// Further file for standard error, as written.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub stderr: Option<String>,
     /// Where its streams go.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub log_output: LogOutput,
     /// Which of its failures are tolerated.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub continue_on: ContinueOn,
     /// Retries.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub retry: Option<RetryPolicy>,
     /// Repeats.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub repeat: Option<RepeatPolicy>,
     /// Time limit of one try in seconds; 0 is none.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub timeout_sec: u64,
     /// Signal that a stop sends instead of SIGTERM; its number.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub signal_on_stop: Option<i32>,
     /// Conditions for the step.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub preconditions: Vec<Condition>,
 }
 
@@ -300,84 +276,4 @@ pub struct Output {
     pub key: Option<String>,
     /// Whether it is left out of the collected outputs.
     pub omit: bool,
-}
-
-/// Which failures of a step its dependants tolerate (seed-spec 7.6).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ContinueOn {
-    /// Any failure.
-    pub failure: bool,
-    /// That it was skipped.
-    pub skipped: bool,
-    /// These exit codes.
-    pub exit_code: Vec<i32>,
-    /// Standard output with a line that holds one of these texts, or matches behind `re:`.
-    pub output: Vec<String>,
-    /// Whether a tolerated failure counts as a success of the step.
-    pub mark_success: bool,
-}
-
-/// A number that may be known only when the step is prepared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Number {
-    /// Known.
-    Known(f64),
-    /// An expression that must evaluate to a whole number.
-    Expr(String),
-}
-
-/// Retry policy of a step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RetryPolicy {
-    /// Most retries.
-    pub limit: Number,
-    /// Seconds before a retry.
-    pub interval_sec: Number,
-    /// Exit codes that are retried; empty is any but 0.
-    pub exit_code: Vec<i32>,
-    /// Factor by which the interval grows; 0 is none.
-    pub backoff: f64,
-    /// Longest interval in seconds, if `backoff` is set; 0 is none.
-    pub max_interval_sec: f64,
-}
-
-/// When a step that ended well runs again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RepeatMode {
-    /// While the condition is met, or the exit code is listed, or it succeeds.
-    While,
-    /// Until the condition is met, or the exit code is listed, or it succeeds.
-    Until,
-}
-
-/// Repeat policy of a step (seed-spec 7.8 and 9.7).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RepeatPolicy {
-    /// While or until.
-    pub mode: RepeatMode,
-    /// Seconds before it runs again.
-    pub interval_sec: Number,
-    /// Most executions in all; 0 is no limit.
-    pub limit: Number,
-    /// Condition, if there is one.
-    pub condition: Option<Condition>,
-    /// Exit codes.
-    pub exit_code: Vec<i32>,
-    /// Factor by which the interval grows; 0 is none.
-    pub backoff: f64,
-    /// Longest interval in seconds, if `backoff` is set; 0 is none.
-    pub max_interval_sec: f64,
-}
-
-/// A condition (seed-spec 7.7).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Condition {
-    /// A value if `expected` is there, else a command.
-    pub condition: String,
-    /// What a line of the value must equal, or match behind `re:`.
-    pub expected: Option<String>,
-    /// Whether the outcome is turned round.
-    pub negate: bool,
 }

@@ -1,3 +1,5 @@
+//! Tests of the journal: what is appended is read, and nothing else.
+
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::FileExt;

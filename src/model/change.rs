@@ -105,13 +105,6 @@ pub enum Change {
         /// As it stands.
         view: Box<StepView>,
     },
-    /// The journal has been read up to this byte, and what it said is in this batch or an earlier one.
-    Offset {
-        /// The attempt.
-        attempt: AttemptId,
-        /// Bytes.
-        offset: u64,
-    },
     /// Somebody asked the run to stop.
     Stop {
         /// Which run.

@@ -18,5 +18,7 @@ pub const DAG_SOURCE_MAX: usize = 4 * 1024 * 1024;
 pub const STEPS_MAX: usize = 100_000;
 /// Largest frame of the control and status protocols unless configured otherwise, in bytes.
 pub const FRAME_MAX: usize = 8 * 1024 * 1024;
+/// Largest message between daemon and shim, in bytes: the launch specification holds the whole DAG.
+pub const SPEC_MAX: usize = 64 * 1024 * 1024;
 /// Longest text of an error, a reason or a condition in a fact, in bytes; longer ones are cut.
 pub const TEXT_MAX: usize = 8 * 1024;

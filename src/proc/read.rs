@@ -6,12 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use nix::fcntl::FcntlArg;
-
 use super::entry::{ENTRY_MAX, Entry, EntryError, LockState, check_heartbeat, decode};
 use super::name::EntryName;
 use crate::model::{DagName, GroupName, Time};
 use crate::sys::files::{Dir, read_at_most};
+use crate::sys::lock;
 
 /// How often a file that is replaced while it is opened is looked at again.
 const TRIES: u32 = 4;
@@ -56,21 +55,10 @@ fn mtime(metadata: &std::fs::Metadata) -> Time {
 }
 
 /// Whether somebody holds the exclusive lock, which takes a descriptor that is open for writing.
-///
-/// The question is asked for a shared lock, because only an exclusive one is in its way. Everybody who may read an
-/// entry may put a shared lock on it (`fcntl(2)`), and must not be able to make a dead attempt look alive with it.
 pub(super) fn lock_state(fd: BorrowedFd<'_>) -> LockState {
-    #[expect(clippy::cast_possible_truncation, reason = "F_RDLCK and SEEK_SET are 0")]
-    let mut probe = libc::flock {
-        l_type: libc::F_RDLCK as _,
-        l_whence: libc::SEEK_SET as _,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
-    match nix::fcntl::fcntl(fd, FcntlArg::F_OFD_GETLK(&mut probe)) {
-        Ok(_) if i32::from(probe.l_type) == libc::F_UNLCK => LockState::Free,
-        Ok(_) => LockState::Held,
+    match lock::is_locked(fd) {
+        Ok(true) => LockState::Held,
+        Ok(false) => LockState::Free,
         Err(_) => LockState::Unknown,
     }
 }

@@ -9,6 +9,8 @@ use std::os::fd::OwnedFd;
 
 use super::conn::{Conn, Peer, send_blocking};
 use crate::dag::Dag;
+use crate::model::limits::SPEC_MAX;
+use crate::model::view::StepView;
 use crate::sys::cgroup::Cgroup;
 use crate::sys::files::Dir;
 use crate::sys::{creds, reap, signals, socket};
@@ -57,13 +59,20 @@ pub(super) fn boot() -> Result<Option<Boot>, Failure> {
 }
 
 fn prepare(channel: OwnedFd) -> Result<Option<Boot>, String> {
-    let mut channel = Conn::new(channel).map_err(because("the channel"))?;
+    let mut channel = Conn::new(channel, SPEC_MAX).map_err(because("the channel"))?;
     let Some(ToShim::Spec(spec)) = next_message(&mut channel)? else {
         return Ok(None);
     };
-    let spec: ShimSpec =
+    let mut spec: ShimSpec =
         serde_json::from_slice(&spec).map_err(|error| format!("the specification: {error}"))?;
     let dag: Dag = serde_json::from_str(&spec.dag).map_err(|error| format!("the DAG: {error}"))?;
+
+    spec.view.steps = dag.steps.iter().map(|step| StepView::new(&step.name)).collect();
+    spec.view.handlers = dag
+        .handlers
+        .iter()
+        .map(|(handler, step)| (*handler, StepView::new(&step.name)))
+        .collect();
 
     let mut fds = channel.take_fds().into_iter();
     let mut take = |what: &str| fds.next().ok_or_else(|| format!("no descriptor for the {what}"));

@@ -106,7 +106,7 @@ impl Child {
             cwd,
             script,
         } = request;
-        make_working_dir(&cwd)?;
+        check_working_dir(&cwd)?;
         let script = match script {
             Some((text, position)) => {
                 let name = format!("script-{}", place.serial);
@@ -262,8 +262,22 @@ fn write_script(dir: &Dir, name: &str, text: &str) -> Result<(), String> {
     write().map_err(|error| format!("cannot write the script {name}: {error}"))
 }
 
+fn check_working_dir(path: &Path) -> Result<(), String> {
+    match std::fs::metadata(path) {
+        Ok(data) if data.is_dir() => Ok(()),
+        Ok(_) => Err(format!(
+            "cannot use the working directory {}: it is not a directory",
+            path.display()
+        )),
+        Err(error) => Err(format!(
+            "cannot use the working directory {}: {error}",
+            path.display()
+        )),
+    }
+}
+
 /// Makes the working directory as the job's user, with its parents, if it is missing (seed-spec 7.9).
-fn make_working_dir(path: &Path) -> Result<(), String> {
+pub(super) fn make_working_dir(path: &Path) -> Result<(), String> {
     if path.is_dir() {
         return Ok(());
     }

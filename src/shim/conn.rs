@@ -33,11 +33,12 @@ pub(super) enum Peer {
 }
 
 impl Conn {
-    pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
+    /// `max` bounds the frames that may come in, in bytes.
+    pub(super) fn new(socket: OwnedFd, max: usize) -> io::Result<Self> {
         socket::set_nonblocking(socket.as_fd(), true)?;
         Ok(Self {
             socket,
-            inbox: FrameBuffer::new(FRAME_MAX),
+            inbox: FrameBuffer::new(max),
             outbox: VecDeque::new(),
             fds: VecDeque::new(),
         })
@@ -92,6 +93,16 @@ impl Conn {
         self.send_raw(&frame)
     }
 
+    /// Sends a message of which one is as good as many: not if the socket is full of what the peer has yet to read.
+    /// What was held back then is written first, so the peer never waits for news that rest here.
+    pub(super) fn nudge<T: Serialize>(&mut self, message: &T) -> io::Result<()> {
+        self.flush()?;
+        if self.wants_write() {
+            return Ok(());
+        }
+        self.send(message)
+    }
+
     /// Queues bytes as they are and writes what can be written.
     pub(super) fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.outbox.len() + bytes.len() > OUTBOX_MAX {
@@ -128,4 +139,43 @@ pub(super) fn send_blocking<T: Serialize>(socket: &OwnedFd, message: &T) -> io::
         codec::encode(message, FRAME_MAX).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
     let mut stream = std::os::unix::net::UnixStream::from(socket.try_clone()?);
     stream.write_all(&frame)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::limits::FRAME_MAX;
+    use crate::wire::shim::FromShim;
+
+    /// Reads everything that has come, and says how many whole messages it was.
+    fn drain(peer: &mut Conn) -> usize {
+        let mut messages = 0;
+        loop {
+            let before = messages;
+            assert_eq!(peer.read_once().unwrap(), Peer::Open);
+            while peer.next_frame().unwrap().is_some() {
+                messages += 1;
+            }
+            if messages == before {
+                return messages;
+            }
+        }
+    }
+
+    #[test]
+    fn nudges_are_heard_again_after_the_peer_was_slow() {
+        let (near, far) = fdpass::socketpair().unwrap();
+        let (mut near, mut far) = (
+            Conn::new(near, FRAME_MAX).unwrap(),
+            Conn::new(far, FRAME_MAX).unwrap(),
+        );
+        for _ in 0..100_000 {
+            near.nudge(&FromShim::Poke).unwrap();
+        }
+        assert!(near.wants_write(), "the socket is full");
+        let heard = drain(&mut far);
+        assert!(heard > 0 && heard < 100_000, "{heard}");
+        near.nudge(&FromShim::Poke).unwrap();
+        assert!(drain(&mut far) > 0);
+    }
 }

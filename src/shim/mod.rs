@@ -9,6 +9,7 @@
 mod boot;
 mod children;
 mod conn;
+mod context;
 mod evaluate;
 mod files;
 mod journalled;

@@ -42,7 +42,7 @@ pub(super) struct Permit {
 }
 
 impl Permit {
-    fn allows(self, uid: u32) -> bool {
+    pub(super) fn allows(self, uid: u32) -> bool {
         uid == 0 || uid == self.daemon_uid || uid == self.job_uid
     }
 }
@@ -60,6 +60,11 @@ impl Client {
             greeted: false,
             leaving: false,
         }
+    }
+
+    /// The peer's user.
+    pub(super) fn uid(&self) -> u32 {
+        self.peer.uid
     }
 
     /// Reads and answers what is there. The wishes are for the supervisor; an error ends the connection.

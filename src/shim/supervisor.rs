@@ -1,5 +1,8 @@
 //! The shim's one loop: it waits for the kernel, tells the engine, and performs what the engine wants.
 
+mod peers;
+mod work;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,20 +11,19 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use super::boot::Boot;
-use super::children::{Child, Place, Purpose, exit_of};
-use super::conn::{Conn, Peer};
+use super::children::Child;
+use super::conn::Conn;
 use super::journalled::Journalled;
-use super::status::{Client, Permit, Wish};
-use super::task::{Step, Task, TaskKey, Work};
+use super::status::Client;
+use super::task::{Task, TaskKey, Work};
 use super::timers::{Alarm, Timers};
 use super::tree;
-use crate::engine::attempt::{Attempt, Effect, Event, NodeKey, Resume};
-use crate::model::{Boot as BootTime, Fact, Node, Now, StopReason, Time};
+use crate::engine::attempt::{Attempt, Effect, Event, Resume};
+use crate::model::{Boot as BootTime, Fact, Now, StopReason, Time};
 use crate::proc::ProcHandle;
 use crate::sys::epoll::{Epoll, Ready};
-use crate::sys::{clock, reap, socket};
-use crate::wire::codec;
-use crate::wire::shim::{FromShim, ToShim};
+use crate::sys::inotify::Inotify;
+use crate::sys::{clock, socket};
 
 /// Longest run of one command substitution, in seconds.
 const SUBSTITUTION_SECS: f64 = 30.0;
@@ -32,6 +34,7 @@ const CHANNEL: u64 = 0;
 const LISTENER: u64 = 1;
 const SIGNALS: u64 = 2;
 const TIMER: u64 = 3;
+const COPIES: u64 = 4;
 const FIRST_CLIENT: u64 = 16;
 
 /// Everything of one attempt.
@@ -44,6 +47,8 @@ struct Supervisor {
     listener: OwnedFd,
     steps: Option<crate::sys::cgroup::Cgroup>,
     log_dir: crate::sys::files::Dir,
+    /// Watches logs of which the DAG wants copies; made when the first step has one.
+    copies: Option<Inotify>,
     clients: BTreeMap<u64, Client>,
     next_client: u64,
     max_clients: usize,
@@ -58,10 +63,10 @@ struct Supervisor {
     leaving: bool,
 }
 
-/// Signals arrive as bytes: one pipe for SIGCHLD and one for those that ask the shim to stop.
+/// Signals arrive as bytes: a pipe for SIGCHLD and one for each that asks the shim to stop.
 struct SignalPipes {
     child: UnixStream,
-    stop: UnixStream,
+    stop: Vec<(i32, UnixStream)>,
 }
 
 impl SignalPipes {
@@ -70,10 +75,12 @@ impl SignalPipes {
         let (child, writer) = UnixStream::pair()?;
         child.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
-        let (stop, writer) = UnixStream::pair()?;
-        stop.set_nonblocking(true)?;
+        let mut stop = Vec::new();
         for signal in [SIGTERM, SIGINT, SIGHUP] {
-            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+            let (reader, writer) = UnixStream::pair()?;
+            reader.set_nonblocking(true)?;
+            signal_hook::low_level::pipe::register(signal, writer)?;
+            stop.push((signal, reader));
         }
         Ok(Self { child, stop })
     }
@@ -121,7 +128,9 @@ impl Supervisor {
         epoll.add(channel.fd(), CHANNEL, Ready::READ)?;
         epoll.add(&listener, LISTENER, Ready::READ)?;
         epoll.add(&signals.child, SIGNALS, Ready::READ)?;
-        epoll.add(&signals.stop, SIGNALS, Ready::READ)?;
+        for (_, pipe) in &signals.stop {
+            epoll.add(pipe, SIGNALS, Ready::READ)?;
+        }
         epoll.add(timers.fd(), TIMER, Ready::READ)?;
 
         let resume = spec.resume.clone().map(|steps| Resume { steps });
@@ -148,6 +157,7 @@ impl Supervisor {
             listener,
             steps,
             log_dir,
+            copies: None,
             clients: BTreeMap::new(),
             next_client: FIRST_CLIENT,
             max_clients,
@@ -175,6 +185,7 @@ impl Supervisor {
                 LISTENER => self.accept(),
                 SIGNALS => self.on_signals(),
                 TIMER => self.timers.fired(),
+                COPIES => self.copy_logs(),
                 client => self.serve_client(client),
             }
         }
@@ -234,160 +245,12 @@ impl Supervisor {
         }
     }
 
-    fn begin(&mut self, key: TaskKey, work: Work) {
-        self.tasks.insert(key, Task::new(work));
-        self.drive(key);
-    }
-
-    /// Opens the logs of a node and begins its try.
-    fn execute(&mut self, key: NodeKey) {
-        let names = self.boot.log_names(key.node);
-        match names.open(&self.log_dir) {
-            Ok(streams) => {
-                self.record(Fact::NodeStarted {
-                    node: key.node,
-                    stdout: names.stdout.clone(),
-                    stderr: names.stderr.clone(),
-                });
-                let apart = names.stdout == names.stderr
-                    && self.boot.step(key.node).is_some_and(|step| step.output.is_some());
-                self.begin(TaskKey::Node(key), Work::execute(streams, apart));
-            }
-            Err(error) => {
-                let error = format!("cannot open the log {}: {error}", names.stdout);
-                let end = crate::engine::attempt::TryEnd {
-                    error: Some(error),
-                    ..Default::default()
-                };
-                self.events.push_back(Event::TryEnded(key, end));
-            }
-        }
-    }
-
-    /// Lets a task go on until it waits for a child or is finished.
-    fn drive(&mut self, key: TaskKey) {
-        let Some(mut task) = self.tasks.remove(&key) else {
-            return;
-        };
-        loop {
-            match task.step(key, &self.boot, self.truth.view(), self.engine.status()) {
-                Step::Need(request) => {
-                    let purpose = request.purpose;
-                    self.serial += 1;
-                    let place = Place {
-                        steps: self.steps.as_ref(),
-                        log_dir: &self.log_dir,
-                        log_path: &self.boot.spec.view.log_dir,
-                        streams: task.streams(),
-                        serial: self.serial,
-                    };
-                    match Child::start(key, *request, place) {
-                        Ok(child) => {
-                            self.started(key, purpose, &child);
-                            task.running = Some(child.pid);
-                            self.children.insert(child.pid, child);
-                            self.tasks.insert(key, task);
-                            return;
-                        }
-                        Err(error) => task.answer(super::children::ChildEnd::not_started(error)),
-                    }
-                }
-                Step::Done { event, facts } => {
-                    for fact in facts {
-                        self.record(fact);
-                    }
-                    self.events.push_back(event);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn started(&mut self, key: TaskKey, purpose: Purpose, child: &Child) {
-        match (key, purpose) {
-            (TaskKey::Node(node), Purpose::Main) => {
-                self.record(Fact::NodeSpawned {
-                    node: node.node,
-                    pid: child.pid,
-                });
-                self.poke();
-            }
-            (TaskKey::Node(node), Purpose::Substitution) => self.bound_substitution(node),
-            _ => {}
-        }
-    }
-
-    fn bound_substitution(&mut self, key: NodeKey) {
-        self.timers
-            .arm(Alarm::Substitution(key), now().boot.after_secs(SUBSTITUTION_SECS));
-    }
-
-    /// Sends a signal to the process group of a node's running child; nothing further of it is started.
-    fn signal(&mut self, key: NodeKey, signal: i32) {
-        let Some(task) = self.tasks.get_mut(&TaskKey::Node(key)) else {
-            return;
-        };
-        task.refuse(&format!(
-            "stopped with {}",
-            crate::model::outcome::signal_name(signal)
-        ));
-        if let Some(child) = task.running.and_then(|pid| self.children.get(&pid)) {
-            tree::ignore_gone(child.pidfd.signal_group(child.pid, signal));
-        }
-    }
-
-    fn refuse_all(&mut self, why: &str) {
-        for task in self.tasks.values_mut() {
-            task.refuse(why);
-        }
-    }
-
-    /// Collects every child that has exited. An exit is recorded before the child is reaped: a crash in between
-    /// loses nothing.
-    fn reap(&mut self) {
-        while let Ok(Some(pid)) = reap::next_zombie() {
-            let status = reap::peek_pid(pid).ok().flatten();
-            if let (Some(child), Some(status)) = (self.children.get(&pid), status)
-                && let (TaskKey::Node(key), Purpose::Main) = (child.task, child.purpose)
-            {
-                self.record(Fact::NodeExited {
-                    node: key.node,
-                    exit: exit_of(status),
-                });
-            }
-            let reaped = reap::reap_pid(pid).ok().flatten().or(status);
-            if let (Some(child), Some(status)) = (self.children.remove(&pid), reaped) {
-                self.child_ended(child, status);
-            }
-        }
-        if self.killing_tree {
-            if tree::has_children() {
-                tree::kill_all(self.steps.as_ref());
-            } else {
-                self.killing_tree = false;
-                self.events.push_back(Event::TreeEmpty);
-            }
-        }
-    }
-
-    fn child_ended(&mut self, child: Child, status: crate::sys::pidfd::WaitStatus) {
-        let key = child.task;
-        if let (TaskKey::Node(node), Purpose::Substitution) = (key, child.purpose) {
-            self.timers.disarm(Alarm::Substitution(node));
-        }
-        let end = child.finish(status, &self.log_dir, self.boot.dag.max_output_size);
-        if let Some(task) = self.tasks.get_mut(&key) {
-            task.running = None;
-            task.answer(end);
-            self.drive(key);
-        }
-    }
-
     fn on_signals(&mut self) {
         drain_pipe(&self.signals.child);
-        if drain_pipe(&self.signals.stop) {
-            self.events
-                .push_back(Event::Stop(StopReason::Signal(libc::SIGTERM)));
+        for (signal, pipe) in &self.signals.stop {
+            if drain_pipe(pipe) {
+                self.events.push_back(Event::Stop(StopReason::Signal(*signal)));
+            }
         }
         self.reap();
         self.poke();
@@ -408,7 +271,7 @@ impl Supervisor {
                 }
                 Alarm::Substitution(key) => {
                     let text = format!("a command substitution ran longer than {SUBSTITUTION_SECS} s");
-                    if let Some(task) = self.tasks.get_mut(&TaskKey::Node(key)) {
+                    if let Some(task) = self.tasks.get_mut(&key) {
                         task.refuse(&text);
                         if let Some(child) = task.running.and_then(|pid| self.children.get(&pid)) {
                             tree::ignore_gone(child.pidfd.signal_group(child.pid, libc::SIGKILL));
@@ -424,143 +287,6 @@ impl Supervisor {
                             .arm(Alarm::Journal, at.boot.after_secs(JOURNAL_RETRY_SECS));
                     }
                 }
-            }
-        }
-    }
-
-    /// Tells the daemon that the journal has grown. With no daemon there is nobody to tell: the next one reads on.
-    fn poke(&mut self) {
-        let Some(channel) = &mut self.channel else { return };
-        if channel.wants_write() {
-            // A poke is on its way already, and one is as good as many.
-            return;
-        }
-        if channel.send(&FromShim::Poke).is_err() {
-            self.lose_channel();
-        }
-    }
-
-    fn lose_channel(&mut self) {
-        if let Some(channel) = self.channel.take() {
-            drop(self.epoll.delete(channel.fd()));
-        }
-    }
-
-    fn serve_channel(&mut self) {
-        let Some(channel) = &mut self.channel else { return };
-        let read = channel.flush().and_then(|()| channel.read_once());
-        let mut messages = Vec::new();
-        let mut broken = !matches!(read, Ok(Peer::Open));
-        while let Ok(Some(frame)) = channel.next_frame() {
-            match codec::decode::<ToShim>(&frame) {
-                Ok(message) => messages.push(message),
-                Err(_) => broken = true,
-            }
-        }
-        for message in messages {
-            match message {
-                ToShim::Stop(reason) => self.events.push_back(Event::Stop(reason)),
-                ToShim::ReplaceEntry => self.replace_entry(),
-                // Both come once, during boot.
-                ToShim::Spec(_) | ToShim::Go => {}
-            }
-        }
-        if broken {
-            self.lose_channel();
-        }
-    }
-
-    /// Somebody deleted the entry; the daemon has made and locked a new one.
-    fn replace_entry(&mut self) {
-        let Some(channel) = &mut self.channel else { return };
-        let Some(fd) = channel.take_fds().pop() else {
-            return;
-        };
-        // The new entry is taken over even if this beat fails: the old one is deleted.
-        drop(self.entry.replace(fd, now().wall));
-        if channel.send(&FromShim::EntryReplaced).is_err() {
-            self.lose_channel();
-        }
-    }
-
-    fn accept(&mut self) {
-        while let Ok(Some(fd)) = socket::accept(self.listener.as_fd()) {
-            if self.clients.len() >= self.max_clients {
-                // The peer sees end-of-file and tries again; waiting clients cost nothing here.
-                continue;
-            }
-            let token = self.next_client;
-            self.next_client += 1;
-            let Ok(cred) = socket::peer_cred(&fd) else {
-                continue;
-            };
-            if let Ok(conn) = Conn::new(fd)
-                && self.epoll.add(conn.fd(), token, Ready::READ).is_ok()
-            {
-                self.clients.insert(token, Client::new(conn, cred));
-            }
-        }
-    }
-
-    fn serve_client(&mut self, token: u64) {
-        let Some(mut client) = self.clients.remove(&token) else {
-            return;
-        };
-        let permit = Permit {
-            daemon_uid: self.boot.spec.daemon_uid,
-            job_uid: self.boot.spec.user.uid,
-        };
-        let served = client
-            .conn
-            .flush()
-            .and_then(|()| client.serve(self.truth.view(), permit));
-        let Ok(wishes) = served else {
-            drop(self.epoll.delete(client.conn.fd()));
-            return;
-        };
-        for wish in wishes {
-            match wish {
-                Wish::Stop(reason) => self.events.push_back(Event::Stop(reason)),
-                Wish::Signal(signal) => self.signal_steps(signal),
-                Wish::Attach => {
-                    self.attach(client);
-                    return;
-                }
-            }
-        }
-        let write = client.conn.wants_write();
-        if client.leaving && !write {
-            drop(self.epoll.delete(client.conn.fd()));
-            return;
-        }
-        let ready = if write { Ready::WRITE } else { Ready::READ };
-        if self.epoll.modify(client.conn.fd(), token, ready).is_ok() {
-            self.clients.insert(token, client);
-        }
-    }
-
-    /// The daemon is back: this connection is its channel from now on.
-    fn attach(&mut self, client: Client) {
-        self.lose_channel();
-        if self.epoll.modify(client.conn.fd(), CHANNEL, Ready::READ).is_ok() {
-            self.channel = Some(client.conn);
-            self.poke();
-        }
-    }
-
-    fn signal_steps(&mut self, signal: i32) {
-        for child in self.children.values() {
-            if matches!(
-                (child.task, child.purpose),
-                (
-                    TaskKey::Node(NodeKey {
-                        node: Node::Step(_),
-                        ..
-                    }),
-                    Purpose::Main
-                )
-            ) {
-                tree::ignore_gone(child.pidfd.signal_group(child.pid, signal));
             }
         }
     }

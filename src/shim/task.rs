@@ -7,6 +7,7 @@
 use std::cell::OnceCell;
 
 use super::children::{ChildEnd, Purpose, Request, Streams};
+use super::context;
 use super::evaluate;
 use super::files::{self, LogNames};
 use crate::dag::eval::{Memo, Scope};
@@ -96,6 +97,8 @@ pub(super) struct Try {
     pub(super) from: (u64, u64),
     /// The merged log, when standard output is captured and so goes to a file of its own first.
     pub(super) merged: Option<std::fs::File>,
+    /// Files of the DAG's choice that get a copy, once their paths are evaluated.
+    pub(super) copies: OnceCell<Vec<files::Copy>>,
 }
 
 impl Work {
@@ -109,6 +112,7 @@ impl Work {
             streams,
             from,
             merged,
+            copies: OnceCell::new(),
         }))
     }
 }
@@ -154,6 +158,14 @@ impl Task {
         }
     }
 
+    /// Files that get a copy of its logs.
+    pub(super) fn copies(&self) -> &[files::Copy] {
+        match &self.work {
+            Work::Execute(tried) => tried.copies.get().map(Vec::as_slice).unwrap_or_default(),
+            Work::Initialise | Work::Prepare | Work::CheckRepeat => &[],
+        }
+    }
+
     /// No further child is started for it; the first reason stays.
     pub(super) fn refuse(&mut self, why: &str) {
         self.refused.get_or_insert_with(|| why.to_owned());
@@ -174,7 +186,7 @@ impl Task {
 
     /// Runs the task as far as it comes.
     pub(super) fn step(&mut self, key: TaskKey, facts: &Facts, view: &RunView, status: RunStatus) -> Step {
-        let cx = evaluate::Cx::new(facts, view, status, &self.memo, &self.ends);
+        let cx = context::Cx::new(facts, view, status, &self.memo, &self.ends);
         let halted = match (key, &self.work) {
             (TaskKey::Initialise, _) => evaluate::initialise(&cx).map(|(met, params)| {
                 let facts = vec![Fact::Params { params }];
@@ -191,14 +203,14 @@ impl Task {
         };
         match halted {
             Ok((event, facts)) => Step::Done { event, facts },
-            Err(evaluate::Halt::Need(request)) => match &self.refused {
+            Err(context::Halt::Need(request)) => match &self.refused {
                 None => {
                     self.asked = Some(request.purpose);
                     Step::Need(request)
                 }
                 Some(why) => self.give_up(key, facts, why.clone()),
             },
-            Err(evaluate::Halt::Fail(error)) => self.give_up(key, facts, error),
+            Err(context::Halt::Fail(error)) => self.give_up(key, facts, error),
         }
     }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::engine::attempt::{NodeKey, Timer};
+use super::task::TaskKey;
+use crate::engine::attempt::Timer;
 use crate::model::Boot;
 use crate::sys::epoll::TimerFd;
 
@@ -16,7 +17,7 @@ pub(super) enum Alarm {
     /// The next heartbeat.
     Beat,
     /// A command substitution of this task runs too long.
-    Substitution(NodeKey),
+    Substitution(TaskKey),
     /// The journal could not be written; try again.
     Journal,
 }

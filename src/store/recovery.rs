@@ -48,8 +48,6 @@ pub struct LiveAttempt {
     pub owner: u32,
     /// Its processes, once the shim has been there.
     pub identity: Option<AttemptIdentity>,
-    /// Bytes of the journal that are in the store.
-    pub offset: u64,
     /// A stop that was asked for.
     pub stop: Option<StopReason>,
     /// When the launch was decided.
@@ -116,7 +114,7 @@ pub(super) const GROUP_QUEUE: &str =
      WHERE q.grp = (SELECT id FROM words WHERE word = ?1)
      ORDER BY q.position";
 
-pub(super) const HELD: &str = "SELECT h.offset, h.pid, h.pidfs_inode, h.start_ticks, h.boot_id, h.cgroup_id,
+pub(super) const HELD: &str = "SELECT h.pid, h.pidfs_inode, h.start_ticks, h.boot_id, h.cgroup_id,
             a.attempt, a.number, a.intended_at, a.started_at, r.run_id, r.owner, r.capacity, r.stop,
             dag.word AS dag, grp.word AS grp
      FROM held h
@@ -212,7 +210,6 @@ fn live(row: &Row<'_>, log_dir: &LogDir) -> Result<LiveAttempt, Fault> {
     let attempt = attempt_id(row.get("attempt")?)?;
     let intended_at = Time(row.get("intended_at")?);
     let started_at: Option<i64> = row.get("started_at")?;
-    let offset: i64 = row.get("offset")?;
     Ok(LiveAttempt {
         run: reference(&dag, row.get("run_id")?)?,
         number: row.get("number")?,
@@ -220,7 +217,6 @@ fn live(row: &Row<'_>, log_dir: &LogDir) -> Result<LiveAttempt, Fault> {
         capacity: row.get("capacity")?,
         owner: row.get("owner")?,
         identity: identity(row)?,
-        offset: offset.cast_unsigned(),
         stop: codes::from_json_option(row.get::<_, Option<String>>("stop")?.as_deref())?,
         intended_at,
         started_at: started_at.map(Time),

@@ -76,7 +76,6 @@ CREATE UNIQUE INDEX attempts_by_run ON attempts (run, number);
 CREATE TABLE held (
     attempt     INTEGER PRIMARY KEY REFERENCES attempts (id),
     ended       INTEGER NOT NULL,
-    offset      INTEGER NOT NULL,       -- bytes of the journal that are in the store
     pid         INTEGER,                -- NULL: no shim is known
     pidfs_inode INTEGER,
     start_ticks INTEGER,

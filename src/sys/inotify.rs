@@ -4,7 +4,7 @@ use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify as Inner, WatchDescriptor};
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
 /// The watch an event belongs to.
@@ -20,6 +20,8 @@ pub enum Change {
     Vanished,
     /// A file that was open for writing was closed.
     Written,
+    /// A watched file was written to.
+    Modified,
     /// The watched directory itself is gone, and so is the watch.
     WatchGone,
     /// Events were lost: look at everything again. Belongs to no watch.
@@ -73,6 +75,17 @@ impl Inotify {
         Ok(Watch(self.0.add_watch(path, flags)?))
     }
 
+    /// Watches an open file for writes, whatever its name is or becomes.
+    ///
+    /// # Errors
+    /// `ENOSPC` at the limit of `fs.inotify.max_user_watches`; when `/proc` is not mounted.
+    pub fn add_file_watch(&self, file: impl AsFd) -> io::Result<Watch> {
+        let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+        Ok(Watch(
+            self.0.add_watch(Path::new(&path), AddWatchFlags::IN_MODIFY)?,
+        ))
+    }
+
     /// Ends a watch.
     ///
     /// # Errors
@@ -109,6 +122,8 @@ fn translate(event: nix::sys::inotify::InotifyEvent) -> DirEvent {
         Change::Vanished
     } else if has(AddWatchFlags::IN_CLOSE_WRITE) {
         Change::Written
+    } else if has(AddWatchFlags::IN_MODIFY) {
+        Change::Modified
     } else {
         Change::WatchGone
     };

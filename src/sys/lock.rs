@@ -37,12 +37,15 @@ pub fn try_lock_exclusive(fd: BorrowedFd<'_>) -> io::Result<bool> {
     }
 }
 
-/// Whether a description other than the one behind `fd` holds a lock. A read-only descriptor will do.
+/// Whether a description other than the one behind `fd` holds the exclusive lock. A read-only descriptor will do.
+///
+/// The question is asked for a shared lock, because only an exclusive one is in its way: everybody who may read a
+/// file may put a shared lock on it (`fcntl(2)`), and must not be able to make a dead process look alive with it.
 ///
 /// # Errors
 /// On a file system without locks.
 pub fn is_locked(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut probe = whole_file(libc::F_WRLCK);
+    let mut probe = whole_file(libc::F_RDLCK);
     nix::fcntl::fcntl(fd, FcntlArg::F_OFD_GETLK(&mut probe))?;
     Ok(i32::from(probe.l_type) != libc::F_UNLCK)
 }

@@ -246,6 +246,28 @@ impl PidFd {
         Ok(events.contains(PollFlags::POLLIN) && gone())
     }
 
+    /// How a process that need not be a child ended, as long as nobody has reaped it: the last field of
+    /// `/proc/<pid>/stat` (`proc_pid_stat(5)`). `None` if it runs, is reaped, or if this process may not know; and
+    /// for exit code 0, which the kernel also shows to those who may not know.
+    #[must_use]
+    pub fn zombie_status(&self) -> Option<WaitStatus> {
+        let pid = self.info().ok()?.pid.or_else(|| self.pid_from_fdinfo().ok()?)?;
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        // The number is this process' own for as long as it is not reaped.
+        if self.is_reaped().unwrap_or(true) {
+            return None;
+        }
+        let (_, fields) = std::str::from_utf8(stat.rsplit(|byte| *byte == b')').next()?)
+            .ok()?
+            .split_once(' ')?;
+        let mut fields = fields.split_whitespace();
+        if fields.next() != Some("Z") {
+            return None;
+        }
+        let word: i32 = fields.last()?.parse().ok()?;
+        (word != 0).then(|| WaitStatus::from_raw(word))
+    }
+
     /// How a child ended, leaving it to be reaped: so the exit can be made durable first. `None`: it runs.
     ///
     /// # Errors

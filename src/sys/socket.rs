@@ -43,19 +43,47 @@ fn stream_socket(flags: SockFlag) -> io::Result<OwnedFd> {
     )?)
 }
 
-/// Binds a non-blocking, close-on-exec listener. The file has exactly the permissions `mode` from its first
-/// moment, whatever the umask only narrows; nothing that exists is replaced or followed.
+/// Binds a non-blocking, close-on-exec listener, whose file has exactly the permissions `mode`, whatever the umask
+/// says, and never wider ones; nothing that exists is replaced or followed. The directory must be one in which
+/// nobody else can rename.
 ///
 /// # Errors
 /// `AddrInUse` if the name exists, be it a dead socket; `InvalidInput` for an empty path or a file name
 /// longer than about 80 bytes.
 pub fn listen(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     let fd = stream_socket(SockFlag::SOCK_NONBLOCK)?;
-    // The file takes its mode from the socket's own inode, so there is no moment with a wider one.
+    // The file takes its mode from the socket's own inode less the umask, so there is no moment with a wider one.
     super::files::fchmod(&fd, mode)?;
     address(path, |address| Ok(socket::bind(fd.as_raw_fd(), address)?))?;
+    widen(path, mode)?;
     socket::listen(&fd, Backlog::new(BACKLOG)?)?;
     Ok(fd)
+}
+
+/// Gives a socket's file the permissions that the umask took away. The file is held while that is done, so that it
+/// is this one and no other, and it is checked to be a socket.
+fn widen(path: &Path, mode: u32) -> io::Result<()> {
+    use nix::fcntl::{OFlag, open};
+    use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstat};
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let held = open(path, flags, Mode::empty())?;
+    let stat = fstat(&held)?;
+    if stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFSOCK.bits() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the name was taken over by another file",
+        ));
+    }
+    if stat.st_mode & 0o777 == mode & 0o777 {
+        return Ok(());
+    }
+    let name = format!("/proc/self/fd/{}", held.as_raw_fd());
+    Ok(fchmodat(
+        nix::fcntl::AT_FDCWD,
+        name.as_str(),
+        Mode::from_bits_truncate(mode & 0o777),
+        FchmodatFlags::FollowSymlink,
+    )?)
 }
 
 /// Connects to the listener at `path`; the result blocks.

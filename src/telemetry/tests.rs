@@ -1,3 +1,5 @@
+//! Tests of what the log shows.
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};

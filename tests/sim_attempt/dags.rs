@@ -3,7 +3,7 @@
 use proctor::dag::Dag;
 use proctor::dag::types::{
     Action, Condition, ContinueOn, DagKind, LogOutput, Number, Output, Params, RepeatMode, RepeatPolicy,
-    RetryPolicy, Schedules, Step,
+    RetryPolicy, Schedules, Scheduling, Step,
 };
 use proctor::model::{DagName, Handler};
 
@@ -64,6 +64,10 @@ pub(crate) fn any(rng: &mut Rng) -> Dag {
         schedule: Schedules::default(),
         hist_retention_days: None,
         restart_wait_sec: 0,
+        dotenv_implied: false,
+        log_dir: None,
+        scheduling: Scheduling::default(),
+        local_dags: Vec::new(),
     }
 }
 

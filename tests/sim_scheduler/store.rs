@@ -141,7 +141,7 @@ impl Store {
             | Change::Start { attempt, .. }
             | Change::End { attempt, .. }
             | Change::Clean { attempt } => self.apply_attempt(attempt, change, truth(attempt)),
-            Change::Step { .. } | Change::Offset { .. } => panic!("the shell's business: {change:?}"),
+            Change::Step { .. } => panic!("the shell's business: {change:?}"),
         }
         Ok(())
     }

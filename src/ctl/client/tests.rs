@@ -1,3 +1,5 @@
+//! Tests of the client against servers that misbehave.
+
 use super::*;
 use crate::ctl::tests::server::{Server, listen};
 use std::os::unix::net::UnixListener;

@@ -1,6 +1,6 @@
 //! How answers look. Nothing here asks anything or writes anywhere: a view comes in, lines or a JSON value go out.
 //!
-//! Every text that came from a run passes through [`escape`] on its way, except into JSON.
+//! Every text that came from a run passes through [`escape()`] on its way, except into JSON.
 
 pub(crate) mod escape;
 pub(crate) mod json;

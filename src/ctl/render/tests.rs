@@ -1,3 +1,5 @@
+//! Tests of the renderers: what people see, to the letter.
+
 use super::progress::{Picture, Progress};
 use super::table::{Table, column};
 use super::tree::{Room, details, tree};

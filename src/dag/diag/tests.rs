@@ -1,3 +1,5 @@
+//! Tests of how errors are shown: place, line, hint.
+
 use super::*;
 
 fn at(line: u32, column: u32) -> Diagnostic {

@@ -1,6 +1,6 @@
 //! Dotenv files: `NAME=value` lines, as common tools write and read them.
 //!
-//! Values are only taken apart here; references in them are expanded by [`super::expand`] with
+//! Values are only taken apart here; references in them are expanded by [`super::expand()`] with
 //! [`super::Mode::DOTENV`], unless the entry is literal.
 
 /// One entry.

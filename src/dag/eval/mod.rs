@@ -8,7 +8,7 @@
 //! commands in the same order.
 //!
 //! A value never becomes code (W27): values are inserted once and not looked at again, and text that a shell will
-//! run gets its values through the environment only, see [`shell_text`].
+//! run gets its values through the environment only, see [`shell_text()`].
 
 mod condition;
 pub mod dotenv;

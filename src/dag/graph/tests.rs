@@ -1,3 +1,5 @@
+//! Tests of the graph: orders, cycles, levels.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Tests of parameters: notations, defaults, checks.
+
 use proptest::prelude::*;
 
 use super::*;

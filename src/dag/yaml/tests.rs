@@ -1,3 +1,5 @@
+//! Tests of the YAML reader: values, places, limits.
+
 use proptest::prelude::*;
 
 use super::*;

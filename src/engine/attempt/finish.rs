@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::dag::eval::camel_case;
 use crate::model::{Fact, Handler, RunStatus, StepStatus};
 
 use super::node::{clip, join};
@@ -141,19 +142,4 @@ impl Attempt {
         }
         outputs
     }
-}
-
-/// `TWO_WORDS` becomes `twoWords`.
-fn camel_case(name: &str) -> String {
-    let mut key = String::with_capacity(name.len());
-    for word in name.split('_').filter(|word| !word.is_empty()) {
-        let mut letters = word.chars();
-        if let Some(first) = letters.next().filter(|_| !key.is_empty()) {
-            key.extend(first.to_uppercase());
-            key.extend(letters.flat_map(char::to_lowercase));
-        } else {
-            key.extend(word.chars().flat_map(char::to_lowercase));
-        }
-    }
-    key
 }

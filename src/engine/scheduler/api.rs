@@ -8,8 +8,7 @@ use crate::model::{AttemptId, Boot, GroupName, LostCause, RunRef, RunStatus, Sto
 pub struct Token(pub u64);
 
 /// What is known of an attempt that the store holds as intended or live, gathered by recovery from the kernel
-/// objects before the engine decides (DESIGN §4). The whole journal counts here, not only what lies behind the
-/// stored offset.
+/// objects before the engine decides (DESIGN §4). The whole journal counts here.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Evidence {
     /// No shim passed the gate: no `started` record, and nothing of it lives any more. Start it again, free of charge.

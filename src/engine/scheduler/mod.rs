@@ -11,8 +11,7 @@
 //!                          Delayed
 //! ```
 //!
-//! What the journal says of steps does not pass through here: the shell gives it to the store. It must not commit
-//! an offset behind a `started` or `ended` record before the engine's batch about that record.
+//! What the journal says of steps does not pass through here: the shell gives it to the store.
 
 mod admit;
 pub mod api;
@@ -97,6 +96,12 @@ impl Scheduler {
             hold_failures: 0,
             held: false,
         }
+    }
+
+    /// The administrator has decided anew. It counts from the next event on; tell [`Event::Tick`] to have it count now.
+    /// What is live over a limit that was lowered stays live.
+    pub const fn configure(&mut self, config: Config) {
+        self.config = config;
     }
 
     /// Takes one event and appends what is to be done to `out`, in order.

@@ -60,7 +60,7 @@ impl Scheduler {
                 Change::End { .. } => self.end_saved(key, out),
                 Change::EndQueued { .. } => self.dropped(now, key, out),
                 Change::Clean { .. } => self.forget(now, key, out),
-                Change::Start { .. } | Change::Step { .. } | Change::Offset { .. } => {}
+                Change::Start { .. } | Change::Step { .. } => {}
             }
         }
         self.flush(key, out);

@@ -1,3 +1,5 @@
+//! Torn, changed and foreign journals, and disks that are full.
+
 use std::cell::{Cell, RefCell};
 use std::fs::OpenOptions;
 use std::io;

@@ -1,3 +1,5 @@
+//! Tests of what changes the proc directory: publish, remove, quarantine, repair.
+
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,3 +1,5 @@
+//! Bad entries: each defect is told apart, and none stops a scan.
+
 use std::os::unix::ffi::OsStrExt;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of names and bodies, byte for byte.
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 

@@ -1,3 +1,5 @@
+//! Tests of what is asked of the proc directory: counts, freshness, verdicts.
+
 use super::*;
 
 #[test]

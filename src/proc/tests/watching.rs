@@ -1,3 +1,5 @@
+//! Tests of the watch: deletions and foreign changes are noticed.
+
 use super::*;
 
 fn vanished(path: &Path) -> ProcEvent {

@@ -36,11 +36,6 @@ pub(super) fn apply(db: &Connection, change: &Change, log_dir: &LogDir) -> Resul
         Change::Unlaunch { attempt } => unlaunch(db, attempt),
         Change::Start { attempt, at, params } => start(db, attempt, *at, params.as_deref()),
         Change::Step { attempt, node, view } => step(db, attempt, *node, view, log_dir),
-        Change::Offset { attempt, offset } => {
-            let row = AttemptRow::get(db, attempt)?;
-            let sql = "UPDATE held SET offset = ?2 WHERE attempt = ?1";
-            run(db, sql, params![row.id, offset.cast_signed()])
-        }
         Change::Stop {
             run: which,
             reason,
@@ -183,11 +178,7 @@ fn intend(db: &Connection, which: &RunRef, attempt: &AttemptId, number: u32, at:
             "INSERT INTO attempts (run, number, attempt, status, intended_at, flags) VALUES (?1, ?2, ?3, ?4, ?5, 0)",
         )?
         .insert(params![row.id, number, attempt.as_str(), QUEUED, at.0])?;
-    run(
-        db,
-        "INSERT INTO held (attempt, ended, offset) VALUES (?1, 0, 0)",
-        [id],
-    )?;
+    run(db, "INSERT INTO held (attempt, ended) VALUES (?1, 0)", [id])?;
     run(
         db,
         "UPDATE runs SET attempts = ?2, launched = 1 WHERE id = ?1",

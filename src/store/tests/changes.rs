@@ -47,10 +47,7 @@ fn a_run_goes_from_intent_to_end() {
     assert_eq!(view.log_dir, dir);
     assert!(bench.reader().queue(None).unwrap().is_empty());
     let live = bench.reader().recover().unwrap().live;
-    assert_eq!(
-        (live[0].identity.clone(), live[0].offset, live[0].started_at),
-        (None, 0, None)
-    );
+    assert_eq!((live[0].identity.clone(), live[0].started_at), (None, None));
 
     bench.ok(vec![identify(&run, 1, 321)]);
     bench.ok(vec![Change::Start {
@@ -118,10 +115,6 @@ fn an_end_keeps_what_is_known_of_the_run_and_its_nodes() {
         ),
         step(&run, 1, Node::Step(1), failed.clone()),
         step(&run, 1, Node::Handler(Handler::Exit), handler.clone()),
-        Change::Offset {
-            attempt: attempt(&run, 1),
-            offset: 900,
-        },
     ]);
     bench.ok(vec![step(&run, 1, Node::Step(0), succeeded("build", &dir, 25))]);
     let list = bench.reader().history(&Filter::default()).unwrap().runs;
@@ -131,10 +124,7 @@ fn an_end_keeps_what_is_known_of_the_run_and_its_nodes() {
         "counted from the steps while it is live"
     );
     let live = bench.reader().recover().unwrap().live;
-    assert_eq!(
-        (live[0].identity.clone(), live[0].offset),
-        (Some(identity(321)), 900)
-    );
+    assert_eq!(live[0].identity, Some(identity(321)));
 
     bench.ok(vec![Change::End {
         attempt: attempt(&run, 1),

@@ -219,10 +219,6 @@ pub(super) fn life(dag: &str, id: &str, at: i64) -> Vec<Change> {
         identify(&run, 1, 321),
         start(&run, 1, at + 10),
         step(&run, 1, Node::Step(0), succeeded("build", &dir, at + 20)),
-        Change::Offset {
-            attempt: attempt(&run, 1),
-            offset: 1234,
-        },
         end(&run, 1, RunStatus::Succeeded, at + 30),
         clean(&run, 1),
     ]

@@ -1,3 +1,5 @@
+//! Tests on the real cgroup tree, where this machine lets it be written.
+
 use super::*;
 use crate::sys::testing::{Shell, cgroups};
 use nix::poll::{PollFd, PollFlags, PollTimeout};

@@ -1,3 +1,5 @@
+//! Tests of users, groups and what a process takes on.
+
 use super::*;
 use crate::sys::pidfd::WaitStatus;
 use crate::sys::spawn::Spawn;

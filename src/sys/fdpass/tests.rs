@@ -1,3 +1,5 @@
+//! Tests of passing descriptors: how many, truncated, unwanted.
+
 use super::*;
 use std::fs::File;
 use std::io::{Read, Write};

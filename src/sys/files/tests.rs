@@ -1,3 +1,5 @@
+//! Tests of files: atomic writing, directories that cannot be swapped, trees.
+
 use super::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
 

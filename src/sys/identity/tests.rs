@@ -1,3 +1,5 @@
+//! Tests of identities: the same process, another one with its number, an uncertain one.
+
 use super::*;
 use crate::sys::testing::{Shell, await_exit};
 

@@ -1,3 +1,5 @@
+//! Tests of locks: who holds them, who inherits them, when they go.
+
 use super::*;
 use crate::sys::fdpass;
 use crate::sys::testing::eventually;

@@ -1,7 +1,19 @@
+//! Tests of sockets: modes, peers, who may remove which.
+
 use super::*;
 use crate::sys::testing::eventually;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+#[test]
+fn a_socket_has_the_wanted_mode_whatever_the_umask_is() {
+    let temp = tempfile::tempdir().unwrap();
+    for mode in [0o600, 0o660, 0o666] {
+        let path = temp.path().join(format!("{mode:o}.sock"));
+        listen(&path, mode).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode);
+    }
+}
 
 #[test]
 fn a_path_longer_than_an_address_works_for_both_ends() {
@@ -17,6 +29,17 @@ fn a_path_longer_than_an_address_works_for_both_ends() {
     let server = accept(listener.as_fd()).unwrap().unwrap();
     client.write_all(b"x").unwrap();
     assert_eq!(UnixStream::from(server).read(&mut [0; 2]).unwrap(), 1);
+}
+
+#[test]
+fn the_file_has_the_permissions_that_were_asked_for() {
+    let temp = tempfile::tempdir().unwrap();
+    // With any usual umask the first of these loses bits.
+    for (name, mode) in [("a", 0o666), ("b", 0o600), ("c", 0o660)] {
+        let path = temp.path().join(name);
+        let _listener = listen(&path, mode).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode);
+    }
 }
 
 #[test]

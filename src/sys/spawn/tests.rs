@@ -1,3 +1,5 @@
+//! Tests of spawning: descriptors, groups, cgroups, credentials, failures.
+
 use super::*;
 use crate::sys::pidfd::WaitStatus;
 use crate::sys::testing::{Shell, cgroups};

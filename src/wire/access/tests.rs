@@ -1,3 +1,5 @@
+//! Tests of the permit table, every role and verb.
+
 use super::*;
 use crate::model::DagName;
 use crate::model::Trigger;

@@ -1,3 +1,5 @@
+//! Tests of frames and messages: round trips, garbage, limits.
+
 use super::*;
 use crate::model::limits::FRAME_MAX;
 use crate::wire::control::{Request, Response};

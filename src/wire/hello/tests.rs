@@ -1,3 +1,5 @@
+//! Tests of the greeting: versions, magics, pieces.
+
 use super::*;
 
 fn ours() -> Hello {

@@ -1,3 +1,5 @@
+//! Tests of the JSON form of the protocol.
+
 use super::*;
 use crate::model::{DagName, RunId, RunRef, RunStatus, Trigger};
 use crate::wire::control::{ErrorKind, HistoryFilter, Selector};

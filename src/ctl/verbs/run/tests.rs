@@ -1,3 +1,5 @@
+//! Tests of how `run` sees its file and name.
+
 use super::*;
 use clap::Parser;
 

@@ -1,3 +1,5 @@
+//! Tests of files with several documents, and of whole files.
+
 use super::*;
 
 fn with_base(base: &str, text: &str) -> Result<Loaded, Vec<Diagnostic>> {

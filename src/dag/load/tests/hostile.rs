@@ -1,3 +1,5 @@
+//! Documents made to hurt: size, depth, aliases, bytes that are no text.
+
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 

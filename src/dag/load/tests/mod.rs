@@ -1,3 +1,5 @@
+//! Tests of the loader, by part of the document; here is what they share.
+
 mod documents;
 mod hostile;
 mod params;

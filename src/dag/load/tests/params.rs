@@ -1,3 +1,5 @@
+//! Tests of declared parameters.
+
 use super::*;
 use crate::dag::params::default_text;
 

@@ -1,3 +1,5 @@
+//! Tests of retry, repeat, continue-on and the other policies of a step.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Tests of steps: actions, names, dependencies.
+
 use super::*;
 
 #[test]

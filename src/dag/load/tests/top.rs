@@ -1,3 +1,5 @@
+//! Tests of the keys at the top of a document.
+
 use super::*;
 use crate::model::Handler;
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use super::*;
 use crate::dag::types::{
     Action, ContinueOn, DagKind, LogOutput, Number, Output, Params, RepeatMode, RepeatPolicy, RetryPolicy,
-    Schedules, Step,
+    Schedules, Scheduling, Step,
 };
 use crate::model::{Boot, DagName, Exit, Time};
 
@@ -99,6 +99,10 @@ fn dag(steps: Vec<Step>) -> Dag {
         schedule: Schedules::default(),
         hist_retention_days: None,
         restart_wait_sec: 0,
+        dotenv_implied: false,
+        log_dir: None,
+        scheduling: Scheduling::default(),
+        local_dags: Vec::new(),
     }
 }
 

@@ -184,7 +184,7 @@ fn change(change: &Change) -> String {
         }
         Change::EndQueued { status, .. } => format!("end-queued-{status}"),
         Change::Clean { .. } => "clean".into(),
-        Change::Step { .. } | Change::Offset { .. } => panic!("not the engine's: {change:?}"),
+        Change::Step { .. } => panic!("not the engine's: {change:?}"),
     }
 }
 

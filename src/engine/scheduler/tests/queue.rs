@@ -102,3 +102,15 @@ fn the_limit_over_all_groups_lets_the_oldest_go_first() {
         ("unmade X1", "commit 10 end-failed+clean, commit 11 intend b1"),
     ]);
 }
+
+#[test]
+fn a_limit_that_is_raised_lets_the_next_one_go() {
+    let mut bed = Bed::new();
+    bed.engine = Scheduler::new(Config { max_live: 1 });
+    for part in &super::LIFE[..5] {
+        bed.play(part);
+    }
+    bed.play(&[("submit X", "commit 5 accept"), ("ok 5", "yes 2, changed")]);
+    bed.engine.configure(Config { max_live: 2 });
+    bed.play(&[("tick 0", "commit 6 intend X1")]);
+}

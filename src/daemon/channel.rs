@@ -1,0 +1,152 @@
+//! The lines to the shims: their pidfds are watched, their channels listened to, their status sockets attached.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::dispatcher::Msg;
+use crate::model::AttemptId;
+use crate::model::limits::FRAME_MAX;
+use crate::sys::pidfd::PidFd;
+use crate::sys::{fdpass, reactor, socket};
+use crate::wire::codec::{self, FrameBuffer};
+use crate::wire::hello::{self, Hello, STATUS_MAGIC};
+use crate::wire::shim::{StatusRequest, StatusResponse};
+
+/// How long another parent may take to reap a shim before its death is told without a status.
+const STRANGER_REAPED: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// Ends a channel for both sides, whoever holds copies of it.
+pub(super) fn shut_down(channel: &OwnedFd) {
+    use nix::sys::socket::{Shutdown, shutdown};
+    use std::os::fd::AsRawFd;
+    // A channel whose other end is gone already is as shut as can be.
+    shutdown(channel.as_raw_fd(), Shutdown::Both).unwrap_or_default();
+}
+
+/// How long an adopted shim may take to answer. One that is stopped longer is tried again by the next daemon.
+pub(super) const ATTACH_PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Tells when a child's process has exited; the dispatcher reaps it.
+pub(super) fn watch_child(attempt: AttemptId, pidfd: PidFd, to_self: UnboundedSender<Msg>) {
+    tokio::spawn(async move {
+        match reactor::readable(OwnedFd::from(pidfd)) {
+            Ok(watched) => drop(watched.readable().await),
+            Err(error) => {
+                // SIGCHLD tells as well.
+                tracing::warn!(attempt = %attempt, %error, "a shim's pidfd cannot be watched");
+                return;
+            }
+        }
+        drop(to_self.send(Msg::Reap));
+    });
+}
+
+/// Tells when an adopted shim, which is somebody else's child, has exited, and how if the kernel says it.
+pub(super) fn watch_adopted(attempt: AttemptId, pidfd: PidFd, to_self: UnboundedSender<Msg>) {
+    tokio::spawn(async move {
+        let copy = pidfd.try_clone().map(OwnedFd::from);
+        let watched = match copy.and_then(reactor::readable) {
+            Ok(watched) => watched,
+            Err(error) => {
+                tracing::error!(attempt = %attempt, %error, "an adopted shim cannot be watched");
+                return;
+            }
+        };
+        drop(watched.readable().await);
+        let mut status = pidfd.zombie_status();
+        if status.is_none() {
+            // Then the parent was quicker, and the kernel tells the status once it has reaped (Linux 6.15), which shows
+            // as a hang-up. A parent that never reaps does not hold up the news of the death.
+            drop(tokio::time::timeout(STRANGER_REAPED, hung_up(&watched)).await);
+            status = pidfd.info().ok().and_then(|info| info.exit);
+        }
+        drop(to_self.send(Msg::Exited(attempt, status)));
+    });
+}
+
+async fn hung_up(watched: &AsyncFd<OwnedFd>) -> io::Result<()> {
+    loop {
+        let mut guard = watched.ready(Interest::READABLE).await?;
+        if guard.ready().is_read_closed() {
+            return Ok(());
+        }
+        guard.clear_ready();
+    }
+}
+
+/// Passes on what a shim says until its channel ends.
+pub(super) async fn listen(attempt: AttemptId, channel: OwnedFd, to_self: UnboundedSender<Msg>) {
+    let Ok(watched) = reactor::readable(channel) else {
+        return;
+    };
+    let mut buffer = FrameBuffer::new(FRAME_MAX);
+    let mut bytes = vec![0; 4096];
+    loop {
+        let Ok(mut ready) = watched.readable().await else {
+            return;
+        };
+        let read = ready.try_io(|fd| fdpass::recv_with_fds(fd.as_fd(), &mut bytes, 0));
+        match read {
+            Ok(Ok((0, _)) | Err(_)) => return,
+            Ok(Ok((n, _))) => buffer.push(bytes.get(..n).unwrap_or_default()),
+            Err(_would_block) => continue,
+        }
+        loop {
+            let frame = match buffer.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(_) => return,
+            };
+            let Ok(message) = codec::decode(&frame) else {
+                return;
+            };
+            if to_self.send(Msg::Shim(attempt.clone(), message)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Connects to a shim's status socket and makes the connection its channel. A stopped shim does not answer until
+/// it goes on, so nobody else must wait for this.
+pub(super) async fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let broken =
+        |error: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+    let connected = socket::connect(path)?;
+    connected.set_nonblocking(true)?;
+    let mut stream = tokio::net::UnixStream::from_std(connected)?;
+    let ours = Hello::new(STATUS_MAGIC);
+    let request = codec::encode(&StatusRequest::Attach, FRAME_MAX).map_err(|error| broken(&error))?;
+    stream.write_all(&ours.to_bytes()).await?;
+    stream.write_all(&request).await?;
+    // Nothing is read beyond the answer: what follows it belongs to the channel.
+    let mut greeting = [0; hello::HELLO_LEN];
+    stream.read_exact(&mut greeting).await?;
+    Hello::from_bytes(greeting)
+        .accept(ours)
+        .map_err(|error| broken(&error))?;
+    let mut header = [0; codec::HEADER];
+    stream.read_exact(&mut header).await?;
+    let mut buffer = FrameBuffer::new(FRAME_MAX);
+    buffer.push(&header);
+    // This checks the length against the limit before anything is read by it.
+    let mut frame = buffer.next_frame().map_err(|error| broken(&error))?;
+    if frame.is_none() {
+        let mut payload = Vec::new();
+        let len = u32::from_le_bytes(header);
+        (&mut stream).take(len.into()).read_to_end(&mut payload).await?;
+        buffer.push(&payload);
+        frame = buffer.next_frame().map_err(|error| broken(&error))?;
+    }
+    let frame = frame.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+    match codec::decode(&frame).map_err(|error| broken(&error))? {
+        StatusResponse::Ok => Ok(stream.into_std()?.into()),
+        StatusResponse::Error { message, .. } => Err(broken(&message)),
+        StatusResponse::Status(_) => Err(broken(&"an answer to another question")),
+    }
+}

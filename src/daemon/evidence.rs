@@ -1,0 +1,156 @@
+//! What is left of an attempt that the last daemon launched: its process, its cgroup, its journal.
+
+use std::collections::BTreeSet;
+
+use super::dispatcher::{Attempt, Dispatcher, now};
+use super::shims::journal_file;
+use crate::engine::scheduler::api::{AttemptEnd, Evidence};
+use crate::model::change::AttemptIdentity;
+use crate::model::view::RunView;
+use crate::model::{AttemptId, Fact, LostCause, Record};
+use crate::proc::LockState;
+use crate::store::LiveAttempt;
+use crate::sys::identity::{ProcessIdentity, SameProcess};
+use crate::sys::pidfd::PidFd;
+
+/// What a journal says.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) started: bool,
+    pub(super) end: Option<AttemptEnd>,
+}
+
+impl Dispatcher {
+    pub(super) fn cgroup_of(
+        &self,
+        attempt: &AttemptId,
+    ) -> Result<Option<crate::sys::cgroup::Cgroup>, String> {
+        match &self.workshop.cgroups {
+            Some(cgroups) => cgroups
+                .open(attempt.as_str())
+                .map_err(|error| format!("the cgroup of attempt {attempt}: {error}")),
+            None => Ok(None),
+        }
+    }
+
+    /// Finds the shim's process and proves that it is the one that was recorded. A process that cannot be proved
+    /// to be ours is never signalled; one that holds the entry's lock is alive, whatever else is known.
+    pub(super) fn find_shim(&self, held: &mut Attempt, stored: Option<&AttemptIdentity>) -> bool {
+        let from_entry = held.entry.as_ref().and_then(|entry| entry.owner.as_ref());
+        let Some(known) = from_entry.map(|owner| &owner.identity).or(stored) else {
+            return false;
+        };
+        if known.boot_id != self.boot_id {
+            return false;
+        }
+        let wanted = ProcessIdentity {
+            pid: known.pid,
+            pidfs_inode: known.pidfs_inode,
+            start_ticks: known.start_ticks,
+            boot_id: known.boot_id.clone(),
+            cgroup_id: known.cgroup_id,
+        };
+        let locked = held
+            .entry
+            .as_ref()
+            .is_some_and(|entry| entry.lock == LockState::Held);
+        let Ok(pidfd) = PidFd::open(known.pid) else {
+            return false;
+        };
+        let same = wanted.compare(&pidfd);
+        let alive = match same {
+            SameProcess::Same => !pidfd.is_exited().unwrap_or(false),
+            SameProcess::Different => false,
+            SameProcess::Uncertain => locked,
+        };
+        if alive {
+            held.pid = known.pid;
+            held.pidfd = Some(pidfd);
+        } else if same == SameProcess::Same {
+            held.exit = Some(pidfd.zombie_status());
+        }
+        alive
+    }
+
+    /// Reads the whole journal into a fresh view.
+    pub(super) fn read_from_start(
+        &self,
+        attempt: &AttemptId,
+        held: &mut Attempt,
+        view: &mut RunView,
+        unsaved: &mut BTreeSet<crate::model::Node>,
+    ) -> Told {
+        let dir = self.config.paths.attempt(&held.intended_at.day(), attempt);
+        let mut told = Told::default();
+        let opened = journal_file(&dir).map_err(|error| error.to_string());
+        let mut journal = match opened.and_then(|file| Self::open_journal(file, attempt)) {
+            Ok(journal) => journal,
+            Err(why) => {
+                held.damaged = Some(why);
+                return told;
+            }
+        };
+        loop {
+            match journal.read_new(1024 * 1024) {
+                Ok(records) if records.is_empty() => break,
+                Ok(records) => {
+                    for record in records {
+                        unsaved.extend(view.apply(&record));
+                        told.take(&record, view);
+                    }
+                }
+                Err(error) => {
+                    held.damaged = Some(error.to_string());
+                    return told;
+                }
+            }
+        }
+        held.journal = Some(journal);
+        told
+    }
+
+    /// What to make of an attempt of which nothing lives any more and whose journal has no final record.
+    ///
+    /// The gate opens only after the identity is in the store, so without one it never opened.
+    pub(super) fn evidence_of_death(&self, held: &Attempt, stored: &LiveAttempt, started: bool) -> Evidence {
+        let at = now().wall;
+        let Some(identity) = &stored.identity else {
+            return Evidence::NeverStarted;
+        };
+        let rebooted = identity.boot_id != self.boot_id;
+        match (&held.damaged, started) {
+            (None, false) => Evidence::NeverStarted,
+            _ if rebooted => Evidence::Lost {
+                cause: LostCause::Reboot,
+                at,
+            },
+            _ => Evidence::Lost {
+                cause: Self::cause_of(held),
+                at,
+            },
+        }
+    }
+}
+
+impl Told {
+    fn take(&mut self, record: &Record, view: &RunView) {
+        match &record.fact {
+            Fact::Started { .. } => self.started = true,
+            Fact::Ended {
+                status,
+                error,
+                outputs,
+            } => {
+                self.end = Some(AttemptEnd {
+                    status: *status,
+                    error: error.clone(),
+                    outputs: outputs.clone(),
+                    timed_out: view.timed_out,
+                    kill_escalated: view.kill_escalated,
+                    at: record.at,
+                });
+            }
+            _ => {}
+        }
+    }
+}

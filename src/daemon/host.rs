@@ -1,0 +1,129 @@
+//! What the daemon finds on the machine, or makes there: directories, the shim, cgroups, the control socket, the log.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use super::boot::{Failure, because};
+use crate::config::types::LogTarget;
+use crate::config::{Config, Paths};
+use crate::sys::cgroup::CgroupRoot;
+use crate::sys::files::Dir;
+use crate::sys::socket;
+use crate::telemetry::{self, Target, Telemetry, events};
+
+/// Makes the directories that are missing. Those below a private root belong to the person who runs it.
+pub(super) fn make_directories(paths: &Paths) -> Result<(), Failure> {
+    for (path, mode) in [
+        (paths.state.clone(), 0o755),
+        (paths.runtime.clone(), 0o755),
+        (paths.attempts(), 0o755),
+        (paths.work(), 0o711),
+        (paths.sockets(), 0o755),
+        (paths.proc_dir(), 0o755),
+    ] {
+        make_directory(&path, mode).map_err(because(path.display()))?;
+    }
+    Ok(())
+}
+
+fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if !path.is_dir() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(path)?;
+    }
+    Ok(())
+}
+
+/// Finds the shim: beside the daemon, or where packages put it. It stays open, so that an upgrade meanwhile
+/// cannot mix versions.
+pub(super) fn find_shim() -> Result<(std::fs::File, std::path::PathBuf), Failure> {
+    let own = std::env::current_exe().map_err(because("the daemon's own path"))?;
+    let beside = own.with_file_name("proctor-shim");
+    let packaged = std::path::PathBuf::from("/usr/libexec/proctor/proctor-shim");
+    for path in [&beside, &packaged] {
+        if let Ok(file) = std::fs::File::open(path) {
+            return Ok((file, path.clone()));
+        }
+    }
+    let text = format!(
+        "no proctor-shim at {} or {}",
+        beside.display(),
+        packaged.display()
+    );
+    Err(Failure::Other(text))
+}
+
+/// Where attempts get their cgroups. Private daemons that share a parent cgroup do not share theirs.
+pub(super) fn find_cgroups(config: &Config) -> Result<Option<CgroupRoot>, Failure> {
+    use sha2::{Digest, Sha256};
+    if !config.cgroup.enabled {
+        return Ok(None);
+    }
+    let root = match CgroupRoot::detect(config.cgroup.parent.as_deref()) {
+        Ok(root) => root,
+        Err(unavailable) if config.cgroup.parent.is_some() => {
+            return Err(Failure::Other(format!("cgroup.parent: {}", unavailable.reason)));
+        }
+        Err(unavailable) => {
+            events::cgroup_unavailable(&unavailable.reason);
+            return Ok(None);
+        }
+    };
+    let name = if config.paths.private {
+        let hash = Sha256::digest(config.paths.state.as_os_str().as_encoded_bytes());
+        let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        format!("proctor-{hash}")
+    } else {
+        String::from("attempts")
+    };
+    root.subtree(&name)
+        .map(Some)
+        .map_err(because(format!("the cgroup {name}")))
+}
+
+/// The control socket: given by systemd, or made here; with the device and inode of one that is made here, which
+/// goes with the daemon. One that systemd holds stays, so that clients wait for the next daemon. Only the holder of
+/// the daemon's lock comes so far, so a socket that is there is a dead daemon's.
+pub(super) fn control_listener(config: &Config) -> Result<(OwnedFd, Option<(u64, u64)>), Failure> {
+    if let Some(listener) = inherited_listener()? {
+        return Ok((listener, None));
+    }
+    let path = config.paths.control_socket();
+    if let Err(error) = Dir::open(&config.paths.runtime).and_then(|dir| dir.remove_file("control.sock"))
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(because(path.display())(error));
+    }
+    let listener = socket::listen(&path, config.control.socket_mode).map_err(because(path.display()))?;
+    Ok((listener, socket_identity(&config.paths)))
+}
+
+/// The socket that the service manager listens on for us (socket activation, sd_listen_fds(3)).
+fn inherited_listener() -> Result<Option<OwnedFd>, Failure> {
+    let mut given = sd_notify::listen_fds().map_err(because("the inherited sockets"))?;
+    match given.next() {
+        Some(number) => socket::inherited_listener(number)
+            .map(Some)
+            .map_err(because("the inherited socket")),
+        None => Ok(None),
+    }
+}
+
+fn socket_identity(paths: &Paths) -> Option<(u64, u64)> {
+    Dir::open(&paths.runtime).ok()?.inode_of("control.sock").ok()?
+}
+
+/// Starts logging.
+pub(super) fn start_log(config: &Config) -> Result<Telemetry, Failure> {
+    let target = match config.log.target {
+        LogTarget::Auto => Target::Auto,
+        LogTarget::Journal => Target::Journal,
+        LogTarget::Stderr => Target::Stderr,
+        LogTarget::Json => Target::Json,
+    };
+    telemetry::init(&config.log.level, target, "proctord").map_err(|error| Failure::Other(error.to_string()))
+}

@@ -1,0 +1,173 @@
+//! Orders to the engine about a run that is there: stop, retry, run again; and what the engine answers.
+
+use std::sync::Arc;
+
+use super::admission::{again, exists};
+use super::control::refusal;
+use super::dispatcher::{Asked, Dispatcher, LiveRun, now};
+use super::requests::Asker;
+use crate::engine::scheduler::api::RetryFacts;
+use crate::engine::scheduler::{Event, Refusal, Token};
+use crate::model::StopReason;
+use crate::model::change::NewRun;
+use crate::model::view::RunView;
+use crate::wire::control::{ErrorKind, Response};
+
+impl Dispatcher {
+    pub(super) fn stop(&mut self, asker: Asker, view: &RunView, interrupted: bool) {
+        let uid = asker.peer.uid;
+        let reason = if interrupted {
+            StopReason::Client { uid }
+        } else {
+            StopReason::User { uid }
+        };
+        let run = view.run.clone();
+        if view.status.is_terminal() {
+            let text = format!("run {run} has ended already: {}", view.status);
+            self.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
+            return;
+        }
+        let asked = Asked {
+            run: run.clone(),
+            answers: asker.answers,
+            warnings: Vec::new(),
+            created: false,
+        };
+        let token = self.ask(asked);
+        self.tell(Event::Stop(token, run, reason));
+    }
+
+    pub(super) fn retry(&mut self, asker: Asker, view: RunView) {
+        if !view.status.is_terminal() {
+            let text = format!(
+                "run {} is {}; only an ended run can be retried",
+                view.run, view.status
+            );
+            self.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
+            return;
+        }
+        if self.runs.contains_key(&view.run) {
+            // It has ended a moment ago and is being cleaned up: the retry waits for that.
+            let waiting = self.waiting.entry(view.run.clone()).or_default();
+            waiting.push(Box::new(move |dispatcher| dispatcher.retry(asker, view)));
+            return;
+        }
+        let reader = self.reader.clone();
+        self.elsewhere(
+            move || (reader.launch_data(&view.run), view),
+            move |dispatcher, (new, view)| {
+                let Some(new) = dispatcher.launch_data(&asker, new, &view) else {
+                    return;
+                };
+                let run = view.run.clone();
+                if dispatcher.runs.contains_key(&run) {
+                    dispatcher.retry(asker, view);
+                    return;
+                }
+                if let Some(refused) = dispatcher.over_quota(&new) {
+                    dispatcher.answer(&asker.answers, refused);
+                    return;
+                }
+                let facts = RetryFacts {
+                    group: new.group.clone(),
+                    capacity: new.capacity,
+                    attempts: view.number,
+                    status: view.status,
+                };
+                let mut queued = super::effects::fresh_view(&new);
+                queued.attempt.clone_from(&view.attempt);
+                queued.number = view.number;
+                let live = LiveRun {
+                    new: Arc::new(new),
+                    view: queued,
+                    resume: Some(view.steps),
+                    unsaved: std::collections::BTreeSet::new(),
+                };
+                dispatcher.runs.insert(run.clone(), live);
+                let asked = Asked {
+                    run: run.clone(),
+                    answers: asker.answers,
+                    warnings: Vec::new(),
+                    created: true,
+                };
+                let token = dispatcher.ask(asked);
+                dispatcher.tell(Event::Retry(token, run, facts));
+            },
+        );
+    }
+
+    pub(super) fn rerun(&mut self, asker: Asker, view: RunView) {
+        let reader = self.reader.clone();
+        self.elsewhere(
+            move || (reader.launch_data(&view.run), view),
+            move |dispatcher, (new, view)| {
+                let Some(new) = dispatcher.launch_data(&asker, new, &view) else {
+                    return;
+                };
+                match again(new, now().wall) {
+                    Ok(new) => dispatcher.submit_run(new, Vec::new(), asker.answers),
+                    Err(refused) => dispatcher.answer(&asker.answers, *refused),
+                }
+            },
+        );
+    }
+
+    fn launch_data(
+        &self,
+        asker: &Asker,
+        read: Result<Option<NewRun>, crate::store::Error>,
+        view: &RunView,
+    ) -> Option<NewRun> {
+        let answer = match read {
+            Ok(Some(new)) => return Some(new),
+            Ok(None) => refusal(ErrorKind::NotFound, &format!("there is no run {}", view.run)),
+            Err(error) => refusal(
+                ErrorKind::Unavailable,
+                &format!("the store cannot be read: {error}"),
+            ),
+        };
+        self.answer(&asker.answers, answer);
+        None
+    }
+
+    /// The engine accepted a request.
+    pub(super) fn accepted(&mut self, token: Token) {
+        if let Some(asked) = self.asked.remove(&token) {
+            self.answer(
+                &asked.answers,
+                Response::Accepted {
+                    run: asked.run,
+                    warnings: asked.warnings,
+                },
+            );
+        }
+    }
+
+    /// The engine refused a request.
+    pub(super) fn refused(&mut self, token: Token, refused: Refusal) {
+        let Some(asked) = self.asked.remove(&token) else {
+            return;
+        };
+        let run = &asked.run;
+        let answer = match refused {
+            Refusal::Exists => exists(run),
+            Refusal::NotFound => refusal(
+                ErrorKind::NotFound,
+                &format!("run {run} is neither queued nor live"),
+            ),
+            Refusal::WrongState(status) => refusal(
+                ErrorKind::WrongState,
+                &format!("run {run} is {status}; that cannot be done now"),
+            ),
+            Refusal::Draining => refusal(ErrorKind::Unavailable, "the daemon is shutting down"),
+            Refusal::Store(why) => refusal(
+                ErrorKind::Unavailable,
+                &format!("nothing was started: the store cannot be written: {why}"),
+            ),
+        };
+        self.answer(&asked.answers, answer);
+        if asked.created {
+            self.runs.remove(&asked.run);
+        }
+    }
+}

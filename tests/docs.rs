@@ -1,0 +1,403 @@
+//! The manual pages and examples against the programs: what is documented exists and works, and what exists is
+//! documented.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const CTL: &str = env!("CARGO_BIN_EXE_proctorctl");
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(repository().join("packaging/man").join(name)).unwrap()
+}
+
+fn text(output: &Output) -> String {
+    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8(both).unwrap()
+}
+
+/// `proctorctl` with a private root and nothing of the environment that leads elsewhere.
+fn proctorctl(args: &[&str]) -> Output {
+    Command::new(CTL)
+        .args(args)
+        .env_remove("PROCTOR_ROOT")
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap()
+}
+
+fn examples() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(repository().join("etc/examples"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_example_is_valid_without_a_warning() {
+    let files = examples();
+    assert!(files.len() >= 6, "{files:?}");
+    for file in files {
+        let output = proctorctl(&["validate", "--json", file.to_str().unwrap()]);
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(output.status.success(), "{}: {answer}", file.display());
+        assert_eq!(answer["warnings"], serde_json::json!([]), "{}", file.display());
+        // Who copies an example to a file of another name gets the same DAG.
+        let stem = file.file_stem().unwrap().to_str().unwrap();
+        assert_eq!(answer["dag"]["name"], stem);
+    }
+}
+
+#[test]
+fn every_example_runs_to_a_good_end_and_leaves_nothing_running() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().to_str().unwrap();
+    for file in examples() {
+        let output = proctorctl(&[
+            "run",
+            "--embedded",
+            "--json",
+            "--root",
+            dir,
+            file.to_str().unwrap(),
+        ]);
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("the answer is JSON");
+        assert_eq!(answer["status"], "succeeded", "{}: {answer:#}", file.display());
+        assert!(output.status.success());
+    }
+    assert_eq!(processes_of(dir), Vec::<String>::new());
+    let live = walk(&root.path().join("run/proctor/proc"))
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "proc"));
+    assert_eq!(live.count(), 0);
+}
+
+/// Every process that has the directory on its command line or in its environment.
+fn processes_of(dir: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let own = entry.file_name().to_str().and_then(|pid| pid.parse().ok()) == Some(std::process::id());
+        if own {
+            continue;
+        }
+        for file in ["cmdline", "environ"] {
+            let bytes = fs::read(entry.path().join(file)).unwrap_or_default();
+            let content = String::from_utf8_lossy(&bytes).replace('\0', " ");
+            if content.contains(dir) {
+                found.push(content);
+            }
+        }
+    }
+    found
+}
+
+fn walk(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path.clone());
+            }
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The literal blocks of a manual page, with the escapes of roff taken away.
+fn blocks(page: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open: Option<String> = None;
+    for line in page.lines() {
+        if line.starts_with(".Bd -literal") {
+            open = Some(String::new());
+        } else if line == ".Ed" {
+            found.extend(open.take());
+        } else if let Some(block) = &mut open {
+            assert!(!line.starts_with(['.', '\'']), "a request of roff: {line}");
+            block.push_str(&plain(line));
+            block.push('\n');
+        }
+    }
+    found
+}
+
+/// A line without the escapes of roff.
+fn plain(line: &str) -> String {
+    let escapes = [
+        ("\\-", "-"),
+        ("\\(aq", "'"),
+        ("\\(ga", "`"),
+        ("\\(ti", "~"),
+        ("\\(ha", "^"),
+        ("\\&", ""),
+        ("\\e", "\\"),
+    ];
+    escapes.iter().fold(line.to_owned(), |line, (escape, plain)| {
+        line.replace(escape, plain)
+    })
+}
+
+#[test]
+fn every_example_of_the_dag_page_is_a_dag() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocks = blocks(&page("proctor-dag.5"));
+    assert!(blocks.len() > 8);
+    for block in blocks {
+        // As the page says: items begin with a hyphen, and the rest may lack its steps.
+        let text = match block.chars().next() {
+            Some('-') => format!("type: chain\nsteps:\n{block}"),
+            _ if block.lines().any(|line| line == "steps:") => block,
+            _ => format!("{block}steps:\n  - echo step\n"),
+        };
+        let file = dir.path().join("example.yaml");
+        fs::write(&file, &text).unwrap();
+        let output = proctorctl(&["validate", "--json", file.to_str().unwrap()]);
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["valid"], true, "{text}\n{answer:#}");
+        assert_eq!(answer["warnings"], serde_json::json!([]), "{text}");
+    }
+}
+
+/// The texts between quotes that are a key, from the line that begins a list to the one that ends it.
+fn keys_in(source: &str, begin: &str, end: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut inside = false;
+    for line in source.lines().map(str::trim) {
+        inside |= line.starts_with(begin);
+        if inside {
+            let is_key = |word: &&str| {
+                !word.is_empty()
+                    && word
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
+            };
+            found.extend(
+                line.split('"')
+                    .skip(1)
+                    .step_by(2)
+                    .filter(is_key)
+                    .map(str::to_owned),
+            );
+        }
+        if line.starts_with(end) {
+            inside = false;
+        }
+    }
+    found
+}
+
+/// The words of a page, without roff.
+fn words(page: &str) -> BTreeSet<&str> {
+    page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .collect()
+}
+
+#[test]
+fn the_dag_page_has_every_key_of_the_loader() {
+    let page = page("proctor-dag.5");
+    let words = words(&page);
+    let load = |name: &str| fs::read_to_string(repository().join("src/dag/load").join(name)).unwrap();
+    let keys = load("keys.rs");
+    let mut all = keys_in(&keys, "known: &[", "],");
+    assert!(all.len() > 40, "{all:?}");
+    all.extend(keys_in(&keys, "refused: &[", "renamed:"));
+    all.extend(keys_in(&load("param_defs.rs"), "known: &[", "],"));
+    for file in ["policies.rs", "scheduling.rs"] {
+        let found = keys_in(&load(file), "let known = [", "];");
+        assert!(found.len() > 2, "{file}: {found:?}");
+        all.extend(found);
+    }
+    all.extend(keys_in(&load("policies.rs"), "const KNOWN", "];"));
+    let missing: Vec<&String> = all.iter().filter(|key| !words.contains(key.as_str())).collect();
+    assert_eq!(missing, Vec::<&String>::new());
+}
+
+/// The long options that a help text lists.
+fn options(help: &str) -> BTreeSet<String> {
+    let option = |line: &str| {
+        let line = line.trim_start();
+        let line = line
+            .split_once(", ")
+            .filter(|(short, _)| short.len() == 2)
+            .map_or(line, |(_, long)| long);
+        let name = line.strip_prefix("--")?;
+        let end = name
+            .find(|c: char| !(c.is_ascii_lowercase() || c == '-'))
+            .unwrap_or(name.len());
+        name.get(..end).filter(|name| !name.is_empty()).map(str::to_owned)
+    };
+    // Only where an option can begin, so that a sentence that mentions one does not count.
+    help.lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("          "))
+        .filter_map(option)
+        .collect()
+}
+
+/// The long options that a part of a page has as `.Fl -name`.
+fn flags(page: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for line in page.lines().filter(|line| line.starts_with('.')) {
+        let mut words = line.split_whitespace().map(|word| word.trim_start_matches('.'));
+        while let Some(word) = words.next() {
+            if word == "Fl" {
+                let name = words.next().unwrap_or_default();
+                found.extend(
+                    name.strip_prefix('-')
+                        .filter(|name| !name.is_empty())
+                        .map(str::to_owned),
+                );
+            }
+        }
+    }
+    found
+}
+
+fn help(program: &str, args: &[&str]) -> String {
+    text(
+        &Command::new(program)
+            .args(args)
+            .arg("--help")
+            .env("NO_COLOR", "1")
+            .output()
+            .unwrap(),
+    )
+}
+
+/// The part of a page from one heading to the next.
+fn section<'p>(page: &'p str, heading: &str) -> &'p str {
+    let from = page.find(heading).expect(heading);
+    let rest = page.get(from + heading.len()..).unwrap();
+    rest.split("\n.Sh ").next().unwrap()
+}
+
+/// The verbs and their parts of the page.
+fn verbs(page: &str) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut before = "";
+    for line in section(page, ".Sh VERBS").lines() {
+        let heading = line
+            .strip_prefix(".It Cm ")
+            .or_else(|| line.strip_prefix(".Cm ").filter(|_| before == ".It Xo"));
+        if let Some(heading) = heading {
+            let name = heading.split_whitespace().next().unwrap();
+            found.push((name.to_owned(), String::new()));
+        }
+        if let Some((_, part)) = found.last_mut() {
+            part.push_str(line);
+            part.push('\n');
+        }
+        before = line;
+    }
+    found
+}
+
+#[test]
+fn the_page_of_proctorctl_has_every_verb_and_option_and_no_other() {
+    let page = page("proctorctl.1");
+    let general = flags(section(&page, ".Ss Options of every verb"));
+    let main = help(CTL, &[]);
+    assert_eq!(options(&main), general);
+    let listed: Vec<&str> = main
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .map(|line| line.split_whitespace().next().unwrap())
+        .collect();
+    let verbs = verbs(&page);
+    assert_eq!(
+        verbs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        listed
+    );
+    for (verb, part) in verbs {
+        let told: BTreeSet<String> = flags(&part).difference(&general).cloned().collect();
+        let there: BTreeSet<String> = options(&help(CTL, &[&verb]))
+            .difference(&general)
+            .cloned()
+            .collect();
+        assert_eq!(told, there, "{verb}");
+    }
+}
+
+#[test]
+fn the_page_of_proctorctl_has_every_exit_status() {
+    let page = page("proctorctl.1");
+    let told: Vec<&str> = section(&page, ".Sh EXIT STATUS")
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It "))
+        .collect();
+    let main = help(CTL, &[]);
+    let there: Vec<&str> = main
+        .lines()
+        .skip_while(|line| *line != "Exit status:")
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(there.len() > 8);
+    assert_eq!(told, there);
+}
+
+#[test]
+fn the_page_of_proctord_has_every_option_and_no_other() {
+    let page = page("proctord.8");
+    let there = options(&help(env!("CARGO_BIN_EXE_proctord"), &[]));
+    assert_eq!(flags(section(&page, ".Sh OPTIONS")), there);
+    assert_eq!(flags(section(&page, ".Sh SYNOPSIS")), there);
+}
+
+#[test]
+fn the_page_of_the_configuration_has_every_key_in_its_table() {
+    let page = page("proctord.toml.5");
+    for key in proctor::config::keys::KEYS {
+        let part = page
+            .split("\n.Ss ")
+            .find(|part| part.starts_with(&format!("[{}]", key.section)))
+            .expect(key.section);
+        let item = format!("\n.It Ic {}", key.name);
+        assert!(part.contains(&item), "[{}] {}", key.section, key.name);
+    }
+}
+
+#[test]
+fn what_a_page_opens_it_closes_and_refers_to_pages_that_exist() {
+    for entry in fs::read_dir(repository().join("packaging/man")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let page = page(&name);
+        let count = |request: &str| page.lines().filter(|line| line.starts_with(request)).count();
+        for (open, close) in [(".Bl", ".El"), (".Bd", ".Ed")] {
+            assert_eq!(count(open), count(close), "{open} of {name}");
+        }
+        for reference in page.lines().filter_map(|line| line.strip_prefix(".Xr proctor")) {
+            let mut words = reference.split_whitespace();
+            let file = format!("proctor{}.{}", words.next().unwrap(), words.next().unwrap());
+            assert!(
+                repository().join("packaging/man").join(&file).exists(),
+                "{name}: {file}"
+            );
+        }
+        // Where groff is installed it judges, too.
+        if let Ok(output) = Command::new("groff")
+            .args(["-ww", "-mandoc", "-Tutf8", "-z"])
+            .arg(repository().join("packaging/man").join(&name))
+            .output()
+        {
+            assert_eq!(text(&output), "", "{name}");
+        }
+    }
+}

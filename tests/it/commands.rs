@@ -1,0 +1,128 @@
+//! Commands that cannot be run: the step fails, says why, and nothing else is harmed.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+
+use crate::helper::Daemon;
+
+/// Runs a DAG of one step that must fail, and gives that step.
+fn failing_step(daemon: &Daemon, name: &str, text: &str) -> Value {
+    let run = daemon.submit(name, text);
+    let result = daemon.ctl(&["--json", "wait", &run]).expect_code(1).json();
+    assert_eq!(result["status"], "failed", "{result:#}");
+    let step = result["steps"][0].clone();
+    assert_eq!(step["status"], "failed", "{result:#}");
+    let why = daemon.json(&["why", &run]);
+    assert!(
+        why["answer"].as_str().unwrap().contains("step a failed"),
+        "{why:#}"
+    );
+    step
+}
+
+fn expect_error(step: &Value, parts: &[&str]) {
+    let error = step["error"].as_str().unwrap_or_default();
+    for part in parts {
+        assert!(error.contains(part), "{part:?} is not in {step:#}");
+    }
+}
+
+#[test]
+fn a_command_that_does_not_exist_or_is_a_directory_fails_its_step_with_a_clear_error() {
+    let daemon = Daemon::start("");
+    let step = failing_step(
+        &daemon,
+        "missing",
+        "steps: [{name: a, command: [/nowhere/program, x]}]",
+    );
+    expect_error(&step, &["/nowhere/program", "not found"]);
+    let step = failing_step(
+        &daemon,
+        "shell",
+        "steps: [{name: a, command: no-such-program-anywhere}]",
+    );
+    expect_error(&step, &["no-such-program-anywhere"]);
+    let text = format!("steps: [{{name: a, command: [{}]}}]", daemon.root().display());
+    let step = failing_step(&daemon, "directory", &text);
+    expect_error(&step, &[daemon.root().to_str().unwrap()]);
+    daemon.expect_unharmed();
+    daemon.expect_clean();
+}
+
+#[test]
+fn an_interpreter_that_is_missing_is_told() {
+    let daemon = Daemon::start("");
+    let step = failing_step(
+        &daemon,
+        "shell",
+        "steps:\n  - name: a\n    shell: /nowhere/sh\n    script: echo x\n",
+    );
+    expect_error(&step, &["/nowhere/sh"]);
+    let script = daemon.path("script");
+    std::fs::write(&script, "#!/nowhere/interpreter\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!("steps: [{{name: a, command: [{}]}}]", script.display());
+    let step = failing_step(&daemon, "hashbang", &text);
+    expect_error(&step, &[script.to_str().unwrap()]);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_command_that_may_not_be_executed_is_told() {
+    let daemon = Daemon::start("");
+    let script = daemon.path("script");
+    std::fs::write(&script, "#!/bin/sh\n").unwrap();
+    // Without any x not even root may execute it.
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o000)).unwrap();
+    let text = format!("steps: [{{name: a, command: [{}]}}]", script.display());
+    let step = failing_step(&daemon, "forbidden", &text);
+    expect_error(&step, &[script.to_str().unwrap(), "ermission denied"]);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_working_directory_that_is_not_there_or_vanishes_fails_the_step() {
+    let daemon = Daemon::start("");
+    let text = "steps:\n  - name: a\n    working_dir: /proc/nowhere\n    command: \"true\"\n";
+    let step = failing_step(&daemon, "nowhere", text);
+    expect_error(&step, &["/proc/nowhere"]);
+    let dir = daemon.path("gone");
+    std::fs::create_dir(&dir).unwrap();
+    let text = format!(
+        "working_dir: {dir}\nsteps:\n  - name: first\n    working_dir: /\n    command: rm -r {dir}; echo x > {dir}\n  \
+         - name: second\n    command: \"true\"\n",
+        dir = dir.display()
+    );
+    let run = daemon.submit("vanishes", &text);
+    let result = daemon.ctl(&["--json", "wait", &run]).expect_code(1).json();
+    assert_eq!(result["steps"][0]["status"], "succeeded", "{result:#}");
+    assert_eq!(result["steps"][1]["status"], "failed", "{result:#}");
+    expect_error(&result["steps"][1], &[dir.to_str().unwrap()]);
+    daemon.expect_unharmed();
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_file_for_output_that_cannot_be_made_fails_the_step() {
+    let daemon = Daemon::start("");
+    let text = "steps: [{name: a, command: echo x, stdout: /proc/nowhere/out}]";
+    let step = failing_step(&daemon, "stdout", text);
+    expect_error(&step, &["/proc/nowhere/out"]);
+    daemon.expect_clean();
+}
+
+#[test]
+fn an_environment_that_is_too_large_fails_the_step_and_nothing_else() {
+    let daemon = Daemon::start("");
+    // Each variable may be there, but not all of them: execve(2) takes 2 MiB with the usual limits.
+    let mut text = String::from("env:\n");
+    for n in 0..40 {
+        text.push_str(&format!("  - BIG{n}: {}\n", "x".repeat(100 * 1024)));
+    }
+    text.push_str("steps: [{name: a, command: \"true\"}]\n");
+    let step = failing_step(&daemon, "large", &text);
+    expect_error(&step, &["rgument list too long"]);
+    daemon.expect_unharmed();
+    daemon.expect_clean();
+}

@@ -1,0 +1,38 @@
+//! The three programs together, as people meet them: a private daemon in a directory of its own, killed, starved and fed
+//! with rubbish. Each test has a daemon of its own and fails if that leaves anything behind.
+//!
+//! `PROCTOR_IT_SEED=n` replays what is random.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "programs are watched from outside, and killed at random moments"
+)]
+
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod dags;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
+mod entries;
+#[cfg(test)]
+mod helper;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod lost;
+#[cfg(test)]
+mod output;
+#[cfg(test)]
+mod start;
+#[cfg(test)]
+mod stop;
+#[cfg(test)]
+mod stores;
+#[cfg(test)]
+mod users;
+#[cfg(test)]
+mod verbs;

@@ -1,0 +1,149 @@
+//! How daemons start, which of two wins, and what they make of their configuration.
+
+use crate::helper::{Daemon, alive, proctord, read, signal, until};
+
+#[test]
+fn of_two_daemons_on_one_root_the_second_refuses_and_the_first_does_not_notice() {
+    let daemon = Daemon::start("");
+    let root = daemon.root().to_str().unwrap();
+    for more in [None, Some("--embedded")] {
+        let mut args = vec!["--root", root];
+        args.extend(more);
+        let out = proctord(&args).finish();
+        assert_eq!(out.code(), 1, "{out:?}");
+        assert!(out.stderr.contains("proctord.lock"), "{out:?}");
+        assert!(
+            out.stderr.contains(&daemon.pid().to_string()),
+            "it names the other: {out:?}"
+        );
+    }
+    daemon.expect_unharmed();
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_daemon_detaches_from_its_caller() {
+    let daemon = Daemon::prepare("");
+    let root = daemon.root().to_str().unwrap().to_owned();
+    let out = proctord(&["--root", &root, "--daemonize"]).finish();
+    assert_eq!(out.code(), 0, "{out:?}");
+    // It serves when the caller is back.
+    let pong = daemon.json(&["status"]);
+    assert_eq!(pong["daemon"]["embedded"], false, "{pong:#}");
+    let pid = u32::try_from(pong["daemon"]["pid"].as_u64().unwrap()).unwrap();
+    daemon.expect_unharmed();
+    // A session of its own, and not in the way of any mount.
+    let stat = read(format!("/proc/{pid}/stat").as_ref());
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    assert_ne!(fields[3], "0", "{stat}");
+    assert_eq!(fields[4], "0", "it has no terminal: {stat}");
+    assert_eq!(
+        std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap().to_str(),
+        Some("/")
+    );
+    until("the clean-up", || {
+        (daemon.entries().is_empty() && daemon.cgroups().is_empty()).then_some(())
+    });
+    signal(pid, libc::SIGTERM);
+    until("its end", || (!alive(pid)).then_some(()));
+    // What goes wrong is told to the caller, after the detaching as before it.
+    let store = daemon.path("var/lib/proctor/proctor.db");
+    let kept = std::fs::read(&store).unwrap();
+    std::fs::write(&store, "rubbish".repeat(1000)).unwrap();
+    let out = proctord(&["--root", &root, "--daemonize"])
+        .finish()
+        .expect_code(1);
+    assert!(out.stderr.contains("proctor.db"), "{out:?}");
+    std::fs::write(&store, kept).unwrap();
+    daemon.configure("[queue]\nmax_active_run = 1\n");
+    proctord(&["--root", &root, "--daemonize"])
+        .finish()
+        .expect_code(78);
+}
+
+#[test]
+fn a_configuration_with_mistakes_is_refused_with_their_places_and_the_cure() {
+    let daemon = Daemon::prepare("[queue]\nmax_active_run = 1\n[proc]\nstale_after_sec = \"soon\"\n");
+    let root = daemon.root().to_str().unwrap();
+    for more in [None, Some("--check-config")] {
+        let mut args = vec!["--root", root];
+        args.extend(more);
+        let out = proctord(&args).finish().expect_code(78);
+        for part in [
+            "proctord.toml:2",
+            "did you mean `max_active_runs`",
+            "proctord.toml:4",
+        ] {
+            assert!(out.stderr.contains(part), "{part:?} is not in {out:?}");
+        }
+    }
+    assert!(!daemon.path("run").exists(), "nothing was made");
+    daemon.configure("[queue]\nmax_active_runs = 1\n");
+    let out = proctord(&["--root", root, "--check-config"])
+        .finish()
+        .expect_code(0);
+    assert!(out.stdout.contains("valid"), "{out:?}");
+}
+
+#[test]
+fn a_hangup_reloads_what_can_be_reloaded_and_says_what_cannot() {
+    let mut daemon = Daemon::start("[queue]\nmax_active_runs = 1\n");
+    let text = format!(
+        "steps: [{{name: a, command: \"while [ ! -e {} ]; do sleep 0.05; done\"}}]",
+        daemon.path("go").display()
+    );
+    let first = daemon.submit("reloads", &text);
+    daemon.shim(&first);
+    daemon.configure("[queue]\nmax_active_runs = 7\n[cgroup]\nenabled = false\n");
+    signal(daemon.pid(), libc::SIGHUP);
+    daemon.wait_log("cgroup.enabled");
+    // New runs have the new limit.
+    let second = daemon.submit("reloads", &text);
+    daemon.shim(&second);
+    // Mistakes change nothing, and the daemon goes on with what it has.
+    daemon.configure("[queue]\nmax_active_run = 1\n");
+    signal(daemon.pid(), libc::SIGHUP);
+    daemon.wait_log("did you mean");
+    let out = daemon.ctl(&["reload"]);
+    assert_ne!(out.code(), 0, "{out:?}");
+    let third = daemon.submit("reloads", &text);
+    daemon.shim(&third);
+    std::fs::write(daemon.path("go"), "").unwrap();
+    for run in [&first, &second, &third] {
+        daemon.wait_success(run);
+    }
+    daemon.expect_clean();
+    daemon.stop();
+}
+
+#[test]
+fn a_daemon_that_is_told_to_stop_its_attempts_does_so_before_it_leaves() {
+    let mut daemon = Daemon::start("[shutdown]\nattempts = \"stop\"\n");
+    let run = daemon.submit("stops", "steps: [{name: a, command: sleep 1000}]");
+    let shim = daemon.shim(&run);
+    daemon.stop();
+    assert!(!alive(shim));
+    assert!(daemon.remains().is_empty(), "{:?}", daemon.remains());
+    daemon.restart();
+    assert_eq!(daemon.status(&run)["status"], "aborted");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_daemon_that_ends_in_an_orderly_way_leaves_its_attempts_alone() {
+    let mut daemon = Daemon::start("");
+    let text = format!(
+        "steps: [{{name: a, command: \"while [ ! -e {} ]; do sleep 0.05; done\"}}]",
+        daemon.path("go").display()
+    );
+    let run = daemon.submit("kept", &text);
+    let shim = daemon.shim(&run);
+    daemon.stop();
+    assert!(alive(shim));
+    assert!(!daemon.path("run/proctor/control.sock").exists());
+    daemon.restart();
+    assert_eq!(daemon.shim(&run), shim);
+    std::fs::write(daemon.path("go"), "").unwrap();
+    daemon.wait_success(&run);
+    daemon.expect_clean();
+}

@@ -1,0 +1,158 @@
+//! Stopping: the ladder ends always, every wait is interruptible, and the supervisor answers all the while.
+
+use std::time::{Duration, Instant};
+
+use proctor::wire::shim::{StatusRequest, StatusResponse};
+
+use crate::helper::{Daemon, alive, read, signal, until};
+
+/// A step that ignores SIGTERM and everything else that it can.
+fn stubborn(daemon: &Daemon, grace: u32) -> String {
+    format!(
+        "max_clean_up_time_sec: {grace}\nsteps:\n  - name: a\n    script: |\n      trap '' TERM INT HUP\n      \
+         echo $$ > {}\n      while :; do sleep 1; done\n",
+        daemon.path("pid").display()
+    )
+}
+
+#[test]
+fn a_step_that_ignores_the_signal_is_killed_when_its_time_is_over() {
+    let daemon = Daemon::start("");
+    let run = daemon.submit("stubborn", &stubborn(&daemon, 1));
+    let step: u32 = daemon.wait_file("pid").parse().unwrap();
+    let begun = Instant::now();
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    let result = daemon.ctl(&["--json", "wait", &run]).expect_code(3).json();
+    let took = begun.elapsed();
+    assert_eq!(result["status"], "aborted", "{result:#}");
+    assert_eq!(result["steps"][0]["status"], "aborted", "{result:#}");
+    assert!(took >= Duration::from_secs(1), "it was given no time: {took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(!alive(step));
+    let why = daemon.json(&["why", &run]);
+    assert!(why["answer"].as_str().unwrap().contains("stopped by"), "{why:#}");
+    assert!(why["evidence"].to_string().contains("SIGKILL"), "{why:#}");
+    daemon.expect_clean();
+}
+
+#[test]
+fn the_status_socket_answers_in_the_grace_period_and_a_second_stop_cuts_it_short() {
+    let daemon = Daemon::start("");
+    let run = daemon.submit("grace", &stubborn(&daemon, 600));
+    daemon.wait_file("pid");
+    let mut client = daemon.status_client(&run);
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    until("the stop", || {
+        let StatusResponse::Status(view) = client.ask(&StatusRequest::Status) else {
+            panic!("no status");
+        };
+        view.stop.is_some().then_some(())
+    });
+    assert_eq!(daemon.status(&run)["status"], "running");
+    let StatusResponse::Status(view) = client.ask(&StatusRequest::Status) else {
+        panic!("no status");
+    };
+    assert_eq!(view.status.as_str(), "running");
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    assert_eq!(daemon.wait_end(&run)["status"], "aborted");
+    // What has ended cannot be stopped, and says so.
+    let late = daemon.ctl(&["stop", &run]);
+    assert_eq!(late.code(), 1, "{late:?}");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_stop_ends_a_long_wait_for_a_retry_at_once() {
+    let daemon = Daemon::start("");
+    let text = "steps:\n  - name: a\n    command: exit 1\n    retry_policy: {limit: 3, interval_sec: 3600}\n";
+    let run = daemon.submit("waits", text);
+    until("the wait", || {
+        (daemon.status(&run)["steps"][0]["status"] == "retrying").then_some(())
+    });
+    let begun = Instant::now();
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    assert_eq!(daemon.wait_end(&run)["status"], "aborted");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_stop_of_a_run_that_waits_for_its_delay_or_in_the_queue_ends_it_at_once() {
+    let daemon = Daemon::start("[queue]\nmax_active_runs = 1\n");
+    let delayed = "delay_sec: 3600\nsteps: [{name: a, command: \"true\"}, {name: b, command: \"true\"}]";
+    let first = daemon.submit("delayed", delayed);
+    let second = daemon.submit("delayed", delayed);
+    daemon.shim(&first);
+    assert_eq!(daemon.status(&second)["status"], "queued");
+    daemon.ctl(&["stop", &second]).expect_code(0);
+    assert_eq!(daemon.wait_end(&second)["status"], "aborted");
+    daemon.ctl(&["stop", &first]).expect_code(0);
+    assert_eq!(daemon.wait_end(&first)["status"], "aborted");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_step_gets_the_signal_that_it_asks_for() {
+    let daemon = Daemon::start("");
+    let text = format!(
+        "max_clean_up_time_sec: 30\nsteps:\n  - name: a\n    signal_on_stop: SIGINT\n    script: |\n      \
+         trap 'echo INT > {got}; exit 0' INT\n      trap 'echo TERM > {got}; exit 0' TERM\n      \
+         echo $$ > {pid}\n      while :; do sleep 0.05; done\n",
+        got = daemon.path("got").display(),
+        pid = daemon.path("pid").display()
+    );
+    let run = daemon.submit("asks", &text);
+    daemon.wait_file("pid");
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    assert_eq!(daemon.wait_end(&run)["status"], "aborted");
+    assert_eq!(read(&daemon.path("got")), "INT\n");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_run_is_stopped_over_its_status_socket_while_there_is_no_daemon() {
+    let mut daemon = Daemon::start("");
+    let run = daemon.submit("alone", &stubborn(&daemon, 1));
+    daemon.wait_file("pid");
+    let shim = daemon.shim(&run);
+    let socket = daemon.status_socket(&run);
+    daemon.kill9();
+    let mut client = crate::helper::Status::connect(&socket);
+    let stop = StatusRequest::Stop { interrupted: false };
+    assert_eq!(client.ask(&stop), StatusResponse::Ok);
+    until("the end of the shim", || (!alive(shim)).then_some(()));
+    daemon.restart();
+    assert_eq!(daemon.wait_end(&run)["status"], "aborted");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_stop_reaches_an_attempt_whose_daemon_died_right_after_it_was_accepted() {
+    let mut daemon = Daemon::start("");
+    let run = daemon.submit("accepted", &stubborn(&daemon, 1));
+    daemon.wait_file("pid");
+    let shim = daemon.shim(&run);
+    // The supervisor hears nothing until the daemon is dead.
+    signal(shim, libc::SIGSTOP);
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    daemon.kill9();
+    signal(shim, libc::SIGCONT);
+    daemon.restart();
+    assert_eq!(daemon.wait_end(&run)["status"], "aborted");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_restart_stops_the_run_and_starts_a_new_one_like_it() {
+    let daemon = Daemon::start("");
+    let run = daemon.submit("restarts", &stubborn(&daemon, 1));
+    daemon.wait_file("pid");
+    let answer = daemon.json(&["restart", "--detach", &run]);
+    let new = format!("restarts:{}", answer["run_id"].as_str().unwrap());
+    assert_ne!(run, new);
+    assert_eq!(daemon.wait_end(&run)["status"], "aborted");
+    daemon.shim(&new);
+    daemon.ctl(&["stop", &new]).expect_code(0);
+    assert_eq!(daemon.wait_end(&new)["status"], "aborted");
+    daemon.expect_clean();
+}

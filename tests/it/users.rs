@@ -1,0 +1,134 @@
+//! Users among themselves: jobs run as the one who asked, and only their owner and root may touch them.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use proctor::sys::creds::User;
+
+use crate::helper::{Daemon, Running, is_root, program, skip};
+
+const OPEN: &str = "[control]\nsocket_mode = \"0666\"\n";
+
+/// `proctorctl` as another user.
+fn ctl_as(user: &User, root: &Path) -> Command {
+    let mut command = program(env!("CARGO_BIN_EXE_proctorctl"));
+    // This also takes the supplementary groups away.
+    command.uid(user.uid).gid(user.gid).arg("--root").arg(root);
+    command
+}
+
+/// Two users who are not root and can execute the programs under test; none where that is not so.
+fn two_users() -> Option<(User, User)> {
+    if !is_root() {
+        skip("only root can be other users");
+        return None;
+    }
+    let (Ok(one), Ok(two)) = (User::by_name("daemon"), User::by_name("nobody")) else {
+        skip("there are no users daemon and nobody");
+        return None;
+    };
+    let version = ctl_as(&two, Path::new("/nowhere")).arg("--version").output();
+    if !version.is_ok_and(|out| out.status.success()) {
+        skip("other users cannot execute the programs under test");
+        return None;
+    }
+    Some((one, two))
+}
+
+/// Lets everybody find the way to what is below the root; it belongs to `owner`.
+fn open_up(daemon: &Daemon, owner: &User) {
+    for below in [
+        "",
+        "src",
+        "src/who.yaml",
+        "etc",
+        "etc/proctor",
+        "etc/proctor/proctord.toml",
+    ] {
+        let path = daemon.path(below);
+        nix::unistd::chown(&path, Some(owner.uid.into()), Some(owner.gid.into())).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn a_daemon_that_is_not_root_runs_nobody_elses_jobs() {
+    let Some((host, guest)) = two_users() else { return };
+    let mut daemon = Daemon::prepare(OPEN);
+    let file = daemon.dag("who", "steps: [{name: a, command: id -u, output: WHO}]");
+    open_up(&daemon, &host);
+    daemon.restart_with(|command| {
+        command.uid(host.uid).gid(host.gid);
+    });
+    let mut theirs = ctl_as(&guest, daemon.root());
+    theirs.args(["run", &file]);
+    let refused = Running::start(theirs).finish().expect_code(77);
+    assert!(refused.stderr.contains("not root"), "{refused:?}");
+    let mut ours = ctl_as(&host, daemon.root());
+    ours.args(["--json", "run", &file]);
+    let result = Running::start(ours).finish().expect_code(0).json();
+    assert_eq!(
+        result["steps"][0]["variables"]["WHO"],
+        host.uid.to_string(),
+        "{result:#}"
+    );
+    let history = daemon.json(&["history"]);
+    assert_eq!(history["runs"].as_array().unwrap().len(), 1, "{history:#}");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_private_daemon_is_its_users_alone_unless_the_configuration_says_otherwise() {
+    let Some((_, guest)) = two_users() else { return };
+    let daemon = Daemon::start("");
+    std::fs::set_permissions(daemon.root(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut theirs = ctl_as(&guest, daemon.root());
+    theirs.arg("ps");
+    Running::start(theirs).finish().expect_code(77);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_job_of_another_user_gets_nothing_of_root_and_touches_nothing_of_root() {
+    let Some((_, guest)) = two_users() else { return };
+    let daemon = Daemon::start(OPEN);
+    let file = daemon.dag(
+        "who",
+        "steps: [{name: a, command: id -u; id -g; id -G, output: IDS}]",
+    );
+    open_up(&daemon, &User::current().unwrap());
+    let mut theirs = ctl_as(&guest, daemon.root());
+    theirs.args(["--json", "run", &file]);
+    let result = Running::start(theirs).finish().json();
+    assert_eq!(result["status"], "succeeded", "{result:#}\n{}", daemon.log());
+    let ids = result["steps"][0]["variables"]["IDS"].as_str().unwrap();
+    let mut lines = ids.lines();
+    assert_eq!(lines.next(), Some(guest.uid.to_string().as_str()), "{ids}");
+    assert_eq!(lines.next(), Some(guest.gid.to_string().as_str()), "{ids}");
+    assert!(
+        !lines.next().unwrap().split(' ').any(|group| group == "0"),
+        "{ids}"
+    );
+    let run = daemon.submit("roots", "steps: [{name: a, command: sleep 1000}]");
+    daemon.shim(&run);
+    for verb in ["stop", "retry", "restart"] {
+        let mut theirs = ctl_as(&guest, daemon.root());
+        theirs.args([verb, &run]);
+        Running::start(theirs).finish().expect_code(77);
+    }
+    // Nor over the attempt's own socket.
+    let socket = daemon.status_socket(&run);
+    let mut theirs = ctl_as(&guest, daemon.root());
+    theirs.args(["logs", &run]);
+    assert_ne!(Running::start(theirs).finish().code(), 0);
+    assert_eq!(
+        std::fs::metadata(socket).unwrap().permissions().mode() & 0o777,
+        0o666
+    );
+    assert_eq!(daemon.status(&run)["status"], "running");
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    daemon.wait_end(&run);
+    daemon.expect_clean();
+}
