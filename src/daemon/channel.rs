@@ -130,20 +130,29 @@ pub(super) async fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
     let request = codec::encode(&StatusRequest::Attach, FRAME_MAX).map_err(|error| broken(&error))?;
     stream.write_all(&ours.to_bytes()).await?;
     stream.write_all(&request).await?;
+    // Nothing is read beyond the answer: what follows it belongs to the channel.
+    let mut greeting = [0; hello::HELLO_LEN];
+    stream.read_exact(&mut greeting).await?;
+    Hello::from_bytes(greeting)
+        .accept(ours)
+        .map_err(|error| broken(&error))?;
+    let mut header = [0; codec::HEADER];
+    stream.read_exact(&mut header).await?;
     let mut buffer = FrameBuffer::new(FRAME_MAX);
-    let mut greeted = false;
-    loop {
-        if !greeted {
-            greeted = hello::receive(&mut buffer, ours).map_err(|error| broken(&error))?;
-        }
-        if greeted && let Some(frame) = buffer.next_frame().map_err(|error| broken(&error))? {
-            return match codec::decode(&frame).map_err(|error| broken(&error))? {
-                StatusResponse::Ok => Ok(stream.into_std()?.into()),
-                StatusResponse::Error { message, .. } => Err(broken(&message)),
-                StatusResponse::Status(_) => Err(broken(&"an answer to another question")),
-            };
-        }
-        // One byte at a time: what follows the answer belongs to the channel.
-        buffer.push(&[stream.read_u8().await?]);
+    buffer.push(&header);
+    // This checks the length against the limit before anything is read by it.
+    let mut frame = buffer.next_frame().map_err(|error| broken(&error))?;
+    if frame.is_none() {
+        let mut payload = Vec::new();
+        let len = u32::from_le_bytes(header);
+        (&mut stream).take(len.into()).read_to_end(&mut payload).await?;
+        buffer.push(&payload);
+        frame = buffer.next_frame().map_err(|error| broken(&error))?;
+    }
+    let frame = frame.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+    match codec::decode(&frame).map_err(|error| broken(&error))? {
+        StatusResponse::Ok => Ok(stream.into_std()?.into()),
+        StatusResponse::Error { message, .. } => Err(broken(&message)),
+        StatusResponse::Status(_) => Err(broken(&"an answer to another question")),
     }
 }

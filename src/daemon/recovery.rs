@@ -10,7 +10,6 @@ use super::shims::identity;
 use super::tree;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::{AttemptEnd, Evidence, Recovered, StartRecord};
-use crate::model::AttemptId;
 use crate::model::view::RunView;
 use crate::proc::{Entry, LockState};
 use crate::store::{HeldAttempt, LiveAttempt, QueuedRun};
@@ -50,11 +49,7 @@ impl Dispatcher {
         if !list.is_empty() {
             tracing::info!(runs = list.len(), "taking up what was queued or live");
         }
-        let live: Vec<AttemptId> = self.attempts.keys().cloned().collect();
         self.tell(Event::Recover(list));
-        for attempt in live {
-            self.save_recovered(&attempt);
-        }
         for event in later {
             self.tell(event);
         }
@@ -163,7 +158,7 @@ impl Dispatcher {
                 at,
                 params: Some(view.params.clone()),
             });
-        tracing::info!(attempt = %attempt, run = %stored.run, ?evidence, "found");
+        tracing::debug!(attempt = %attempt, run = %stored.run, ?evidence, "found");
         self.runs.insert(
             stored.run.clone(),
             LiveRun {
@@ -257,18 +252,6 @@ impl Dispatcher {
         );
         self.attempts.insert(attempt, held);
         Ok(Some(recovered))
-    }
-
-    /// Gives the store what the journal of a live attempt told while there was no daemon.
-    fn save_recovered(&mut self, attempt: &AttemptId) {
-        let Some(run) = self.attempts.get(attempt).map(|held| held.run.clone()) else {
-            return;
-        };
-        let Some(live) = self.runs.get(&run) else { return };
-        if live.view.status.is_terminal() {
-            return;
-        }
-        self.save_steps(attempt);
     }
 
     /// Removes prepared entries that nobody holds, and own entries of attempts that are not held any more.

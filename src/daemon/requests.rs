@@ -203,7 +203,15 @@ impl Dispatcher {
             move || reader.history(&filter),
             move |dispatcher, page| {
                 let answer = match page {
-                    Ok(page) => Response::Runs(page.runs),
+                    Ok(mut page) => {
+                        // How far a live attempt is, only memory knows.
+                        for run in &mut page.runs {
+                            if let Some(live) = dispatcher.runs.get(&run.run) {
+                                run.progress = live.view.summary().progress;
+                            }
+                        }
+                        Response::Runs(page.runs)
+                    }
                     Err(error) => refusal(
                         ErrorKind::Unavailable,
                         &format!("the store cannot be read: {error}"),

@@ -23,7 +23,6 @@ impl Dispatcher {
                         .insert(attempt.clone(), Attempt::new(run.clone(), *number, *at));
                     self.begin_attempt(run, attempt, *number);
                 }
-                Change::Start { attempt, .. } => self.take_unsaved(number, attempt, &mut batch),
                 Change::End {
                     attempt,
                     status,
@@ -77,6 +76,9 @@ impl Dispatcher {
     }
 
     /// Moves the attempt's changed steps into a batch.
+    ///
+    /// They get none of their own: while the attempt lives, memory answers for them, and after a crash its journal
+    /// does. So each is written to the store once, with the attempt's end.
     fn take_unsaved(&mut self, number: u64, attempt: &AttemptId, batch: &mut Vec<Change>) {
         let Some(run) = self.attempts.get(attempt).map(|attempt| attempt.run.clone()) else {
             return;
@@ -95,16 +97,6 @@ impl Dispatcher {
         }));
         if !nodes.is_empty() {
             self.saving.insert(number, (run, nodes));
-        }
-    }
-
-    /// Gives the steps that changed to the store in a batch of their own.
-    pub(super) fn save_steps(&mut self, attempt: &AttemptId) {
-        let number = self.own_batch();
-        let mut batch = Vec::new();
-        self.take_unsaved(number, attempt, &mut batch);
-        if !batch.is_empty() {
-            self.submit(number, batch);
         }
     }
 

@@ -189,7 +189,6 @@ impl Dispatcher {
                 }],
             );
         }
-        self.save_steps(attempt);
     }
 
     /// A shim's process has exited. Its journal is read to the end, the rest of its tree is killed and seen empty.

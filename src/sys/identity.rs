@@ -3,16 +3,22 @@
 use super::cgroup;
 use super::pidfd::PidFd;
 use serde::{Deserialize, Serialize};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::OnceLock;
 
 /// This boot's random id, as text (`/proc/sys/kernel/random/boot_id`).
 ///
 /// # Errors
 /// When `/proc` is not mounted.
 pub fn boot_id() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
-        .trim()
-        .to_owned())
+    /// It cannot change while a process lives.
+    static BOOT_ID: OnceLock<String> = OnceLock::new();
+    if let Some(known) = BOOT_ID.get() {
+        return Ok(known.clone());
+    }
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(BOOT_ID.get_or_init(|| text.trim().to_owned()).clone())
 }
 
 /// When process `pid` started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`). Only meaningful
@@ -21,7 +27,10 @@ pub fn boot_id() -> io::Result<String> {
 /// # Errors
 /// `NotFound` if there is no such process.
 pub fn start_ticks(pid: u32) -> io::Result<u64> {
-    let text = std::fs::read(format!("/proc/{pid}/stat"))?;
+    // The wanted field is within the first 512 bytes, and the kernel gives them with one read.
+    let mut buffer = [0; 512];
+    let len = File::open(format!("/proc/{pid}/stat"))?.read(&mut buffer)?;
+    let text = buffer.get(..len).unwrap_or_default();
     // The name in parentheses may hold anything, so the fields are counted from the last parenthesis.
     let after = text
         .iter()

@@ -18,6 +18,8 @@ const THREADS: usize = 2;
 pub(crate) struct Floors {
     /// Microseconds for one spawn, exec and wait of a trivial static program; the median.
     pub(crate) serial: f64,
+    /// The same for /bin/true, which is linked dynamically as most programs are.
+    pub(crate) dynamic: f64,
     /// How many of these two threads do a second.
     pub(crate) parallel: f64,
     /// Microseconds for an append of a short line and fdatasync; the median.
@@ -28,9 +30,13 @@ impl Floors {
     /// Measures in this directory.
     pub(crate) fn measure(dir: &Path, count: usize) -> Res<Self> {
         let program = trivial(dir)?;
-        let serial = (0..count).map(|_| spawn(&program)).collect::<Res<Vec<_>>>()?;
+        let serial = |program: &Path| {
+            let samples = (0..count).map(|_| spawn(program)).collect::<Res<Vec<_>>>()?;
+            Res::Ok(Samples::new(samples).median())
+        };
         Ok(Self {
-            serial: Samples::new(serial).median(),
+            serial: serial(&program)?,
+            dynamic: serial(Path::new("/bin/true"))?,
             parallel: parallel(&program, count)?,
             append: append(dir, count)?,
         })
@@ -41,6 +47,7 @@ impl Floors {
         let mean = |a: f64, b: f64| f64::midpoint(a, b);
         Self {
             serial: mean(self.serial, other.serial),
+            dynamic: mean(self.dynamic, other.dynamic),
             parallel: mean(self.parallel, other.parallel),
             append: mean(self.append, other.append),
         }

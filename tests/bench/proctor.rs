@@ -52,6 +52,7 @@ fn bench(root: PathBuf, params: Params) -> Res<()> {
     let journal = Journal::measure(world.root(), params)?;
 
     world.start()?;
+    runs::warm_up(&world)?;
     say("one-step runs");
     let throughput = Throughput::measure(&world, params)?;
     say("submit -> started");
@@ -79,6 +80,9 @@ fn bench(root: PathBuf, params: Params) -> Res<()> {
         floors.serial,
         Unit::Micros,
     ));
+    let label = "the same of /bin/true, which is linked dynamically";
+    figures
+        .push(Figure::new("spawn_true", label, floors.dynamic, Unit::Micros).against(floors.serial, "spawn"));
     figures.push(Figure::new(
         "parallel_spawns",
         "floor: the same from 2 threads",

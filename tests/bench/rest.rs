@@ -62,11 +62,11 @@ impl Memory {
         keep_live(world, params.idle)?;
         let grown = resident(world.daemon_pid())? - before;
         let (mut pss, mut private, mut step_pss) = (Vec::new(), Vec::new(), Vec::new());
-        for pid in named_children(world.daemon_pid(), "proctor-shim")? {
+        for pid in children(world.daemon_pid())? {
             let memory = Rollup::read(pid)?;
             pss.push(memory.pss);
             private.push(memory.private);
-            for step in named_children(pid, "sleep")? {
+            for step in children(pid)? {
                 step_pss.push(Rollup::read(step)?.pss);
             }
         }
@@ -82,7 +82,7 @@ impl Memory {
     }
 
     pub(crate) fn figures(&self, params: Params) -> [Figure; 3] {
-        let floor = |figure: Figure| figure.against(self.step_pss, "PSS of sleep");
+        let floor = |figure: Figure| figure.against(self.step_pss, "PSS of the step");
         let label = |what: &str| format!("{what}, {} idle attempts", params.idle);
         let kilobytes = |key, what, value| floor(Figure::new(key, label(what), value, Unit::Kilobytes));
         [
@@ -125,19 +125,15 @@ fn resident(pid: u32) -> Res<f64> {
         .ok_or("the daemon's status has no VmRSS")?)
 }
 
-fn named_children(pid: u32, name: &str) -> Res<Vec<u32>> {
+fn children(pid: u32) -> Res<Vec<u32>> {
     let mut found = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let children = fs::read_to_string(task?.path().join("children"))?;
+        let text = fs::read_to_string(task?.path().join("children"))?;
         found.extend(
-            children
-                .split_ascii_whitespace()
+            text.split_ascii_whitespace()
                 .filter_map(|pid| pid.parse::<u32>().ok()),
         );
     }
-    found.retain(|pid| {
-        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name)
-    });
     Ok(found)
 }
 

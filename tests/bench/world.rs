@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use proctor::sys::pidfd::PidFd;
@@ -19,6 +20,10 @@ const CONFIG: &str =
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at something that tells of no change. Short enough not to be seen in a result.
 const LOOK: Duration = Duration::from_micros(200);
+
+/// The cgroup that holds those of the private daemon's attempts, once one is seen. The clean-up needs it also when
+/// nothing lives in it any more.
+static CGROUP: OnceLock<PathBuf> = OnceLock::new();
 
 /// The directory and the daemon.
 #[derive(Debug)]
@@ -112,6 +117,9 @@ pub(crate) fn wait_live(client: &mut Client, wanted: impl Fn(usize, usize) -> bo
 /// Kills every process that descends from this one, and takes away their cgroups and this directory.
 pub(crate) fn sweep(root: &Path) {
     let results = [kill_descendants(root), remove(root)];
+    if let Some(cgroup) = CGROUP.get() {
+        remove_cgroups(cgroup);
+    }
     for error in results.into_iter().filter_map(Result::err) {
         crate::say(&format!("clean-up: {error}"));
     }
@@ -128,20 +136,14 @@ fn remove(root: &Path) -> Res<()> {
 
 /// Each round kills the children; theirs are this process's children in the next one.
 fn kill_descendants(root: &Path) -> Res<()> {
-    let mut cgroups = Vec::new();
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
         let children = reap::children()?;
         if children.is_empty() {
-            cgroups.iter().for_each(|cgroup: &PathBuf| remove_cgroups(cgroup));
             return Ok(());
         }
         for pid in children {
-            if let Some(cgroup) = private_cgroup(pid)
-                && !cgroups.contains(&cgroup)
-            {
-                cgroups.push(cgroup);
-            }
+            note_cgroup(pid);
             // One that is gone already is only to be reaped.
             if let Ok(process) = PidFd::open(pid) {
                 process.send_signal(libc::SIGKILL).unwrap_or_default();
@@ -151,6 +153,15 @@ fn kill_descendants(root: &Path) -> Res<()> {
         pause(LOOK);
     }
     Err(format!("processes of {} cannot be killed", root.display()).into())
+}
+
+/// Remembers where the cgroups of the attempts are, if this process is in one of them.
+pub(crate) fn note_cgroup(pid: u32) {
+    if CGROUP.get().is_none()
+        && let Some(cgroup) = private_cgroup(pid)
+    {
+        CGROUP.get_or_init(|| cgroup);
+    }
 }
 
 /// The directory that holds the cgroups of all attempts of a private daemon, if this process is in one of them.
