@@ -10,6 +10,7 @@ use super::shims::identity;
 use super::tree;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::{AttemptEnd, Evidence, Recovered, StartRecord};
+use crate::model::AttemptId;
 use crate::model::view::RunView;
 use crate::proc::{Entry, LockState};
 use crate::store::{HeldAttempt, LiveAttempt, QueuedRun};
