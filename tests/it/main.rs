@@ -3,11 +3,6 @@
 //!
 //! `PROCTOR_IT_SEED=n` replays what is random.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "programs are watched from outside, and killed at random moments"
-)]
-
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
