@@ -110,7 +110,11 @@ impl Daemon {
             .wait_timeout_while(log, DEADLINE, |log| !log.get(seen..).unwrap_or("").contains(text))
             .unwrap();
         let log = log.clone();
-        assert!(!waited.timed_out(), "{text:?} is not in the daemon's log:\n{log}");
+        let state = super::read(format!("/proc/{}/status", self.pid()).as_ref());
+        assert!(
+            !waited.timed_out(),
+            "{text:?} is not in the daemon's log:\n{log}\n{state}"
+        );
     }
 
     /// Kills the daemon with SIGKILL.
