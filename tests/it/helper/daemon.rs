@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -69,7 +69,7 @@ impl Daemon {
 
     /// What the daemon has logged.
     pub(crate) fn log(&self) -> String {
-        self.log.0.lock().unwrap().clone()
+        self.log.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Starts the daemon (again) and waits until it serves.
@@ -109,7 +109,12 @@ impl Daemon {
             .1
             .wait_timeout_while(log, DEADLINE, |log| !log.get(seen..).unwrap_or("").contains(text))
             .unwrap();
-        assert!(!waited.timed_out(), "{text:?} is not in the daemon's log:\n{log}");
+        let log = log.clone();
+        let state = super::read(format!("/proc/{}/status", self.pid()).as_ref());
+        assert!(
+            !waited.timed_out(),
+            "{text:?} is not in the daemon's log:\n{log}\n{state}"
+        );
     }
 
     /// Kills the daemon with SIGKILL.
