@@ -1,5 +1,4 @@
-//! The manual pages and examples against the programs: what is documented exists and works, and what exists is
-//! documented.
+//! The manual pages and examples against the programs: each documents all that there is, and nothing else.
 
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +26,7 @@ fn text(output: &Output) -> String {
     String::from_utf8(both).unwrap()
 }
 
-/// `proctorctl` with a private root and nothing of the environment that leads elsewhere.
+/// `proctorctl` without what in the environment leads elsewhere.
 fn proctorctl(args: &[&str]) -> Output {
     Command::new(CTL)
         .args(args)
@@ -55,7 +54,6 @@ fn every_example_is_valid_without_a_warning() {
         let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(output.status.success(), "{}: {answer}", file.display());
         assert_eq!(answer["warnings"], serde_json::json!([]), "{}", file.display());
-        // Who copies an example to a file of another name gets the same DAG.
         let stem = file.file_stem().unwrap().to_str().unwrap();
         assert_eq!(answer["dag"]["name"], stem);
     }
@@ -349,7 +347,6 @@ fn the_page_of_proctorctl_has_every_exit_status() {
         .skip(1)
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert!(there.len() > 8);
     assert_eq!(told, there);
 }
 
