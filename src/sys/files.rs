@@ -377,16 +377,13 @@ pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     file.write_all_at(bytes, offset)
 }
 
-/// Room that [`read_at_most`] begins with, in bytes.
-const SMALL: usize = 1024;
-
 /// Reads a file to its end, if that is not more than `limit` bytes away.
 ///
 /// # Errors
 /// `FileTooLarge` if it is.
 pub fn read_at_most(file: &mut File, limit: u64) -> io::Result<Vec<u8>> {
     // Most files that are read so are small: with room at hand they take one read and one that finds the end.
-    let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or(SMALL).min(SMALL));
+    let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or(1024).min(1024));
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) {
         return Err(io::Error::new(
