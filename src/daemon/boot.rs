@@ -21,7 +21,7 @@ use super::control;
 use super::detach::{Caller, Side, detach};
 use super::dispatcher::{Counters, Dispatcher, Msg};
 use super::follow::Followers;
-use super::host::{control_listener, find_cgroups, find_shim, make_directories, start_log};
+use super::host::{control_listener, find_cgroups, find_shim, make_directories, raise_open_files, start_log};
 use super::launch::{Launcher, Workshop};
 use crate::config::Config;
 use crate::engine::scheduler::Scheduler;
@@ -253,6 +253,7 @@ fn build(
         .filter(|(name, _)| !name.starts_with("LISTEN_") && name != "JOURNAL_STREAM")
         .collect();
     let workshop = Arc::new(Workshop {
+        open_files: raise_open_files(),
         shim,
         shim_path,
         cgroups,

@@ -9,8 +9,11 @@ use crate::config::types::LogTarget;
 use crate::config::{Config, Paths};
 use crate::sys::cgroup::CgroupRoot;
 use crate::sys::files::Dir;
-use crate::sys::socket;
+use crate::sys::{creds, socket};
 use crate::telemetry::{self, Target, Telemetry, events};
+
+/// Highest descriptor number that select(2) can take, and so the usual soft limit.
+const SELECT_MAX: u64 = 1024;
 
 /// Makes the directories that are missing. Those below a private root belong to the person who runs it.
 pub(super) fn make_directories(paths: &Paths) -> Result<(), Failure> {
@@ -126,4 +129,20 @@ pub(super) fn start_log(config: &Config) -> Result<Telemetry, Failure> {
         LogTarget::Json => Target::Json,
     };
     telemetry::init(&config.log.level, target, "proctord").map_err(|error| Failure::Other(error.to_string()))
+}
+
+/// Raises the daemon's own limit of open descriptors as far as it may: each live attempt takes five. Returns the
+/// soft limit that jobs get instead: what it was, and 1024 at most where jobs of other users run.
+pub(super) fn raise_open_files() -> Option<u64> {
+    let limit = creds::Limit::OpenFiles;
+    let (soft, hard) = creds::get_rlimit(limit).ok()?;
+    if let Err(error) = creds::set_rlimit(limit, hard, hard) {
+        tracing::warn!(%error, soft, "the limit of open files stays as it is");
+        return None;
+    }
+    Some(if creds::effective_uid() == 0 {
+        soft.min(SELECT_MAX)
+    } else {
+        soft
+    })
 }

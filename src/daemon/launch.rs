@@ -65,6 +65,8 @@ pub(super) struct Workshop {
     pub(super) shim: File,
     pub(super) shim_path: PathBuf,
     pub(super) cgroups: Option<CgroupRoot>,
+    /// Soft limit of open descriptors for jobs, if the daemon changed its own.
+    pub(super) open_files: Option<u64>,
     /// Environment of the daemon, for jobs that inherit it.
     pub(super) environment: Vec<(String, String)>,
 }
@@ -269,6 +271,7 @@ fn specification(
             steps_cgroup,
             ..SpecDescriptors::default()
         },
+        open_files: workshop.open_files,
         no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,
         umask: job.config.job.umask,
         user: SpecUser {

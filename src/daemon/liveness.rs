@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use super::dispatcher::{Dispatcher, now};
 use crate::model::AttemptId;
 use crate::proc::{Meta, Owner, ProcEvent, Verdict};
+use crate::telemetry::events;
 use crate::wire::shim::ToShim;
 
 impl Dispatcher {
@@ -101,7 +102,7 @@ impl Dispatcher {
         match prepared.publish(&owner, now().wall) {
             Ok(entry) => {
                 self.counters.healed += 1;
-                tracing::warn!(attempt = %attempt, path = %entry.path.display(), "a deleted proc entry was made again");
+                events::entry_healed(&entry.path, &"it had been deleted");
                 held.entry = Some(entry);
             }
             Err(error) => {

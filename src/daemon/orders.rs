@@ -11,6 +11,7 @@ use crate::engine::scheduler::{Event, Refusal, Token};
 use crate::model::StopReason;
 use crate::model::change::NewRun;
 use crate::model::view::RunView;
+use crate::telemetry::events;
 use crate::wire::control::{ErrorKind, Response};
 
 impl Dispatcher {
@@ -133,6 +134,11 @@ impl Dispatcher {
     /// The engine accepted a request.
     pub(super) fn accepted(&mut self, token: Token) {
         if let Some(asked) = self.asked.remove(&token) {
+            if asked.created
+                && let Some(live) = self.runs.get(&asked.run)
+            {
+                events::run_accepted(&asked.run, live.new.trigger);
+            }
             self.answer(
                 &asked.answers,
                 Response::Accepted {

@@ -14,6 +14,7 @@ use crate::model::AttemptId;
 use crate::model::view::RunView;
 use crate::proc::{Entry, LockState};
 use crate::store::{HeldAttempt, LiveAttempt, QueuedRun};
+use crate::telemetry::events;
 
 /// How long recovery waits for the end of what one dead attempt has left.
 const END_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
@@ -59,9 +60,9 @@ impl Dispatcher {
 
     fn quarantine(&mut self, bad: &crate::proc::BadEntry) {
         match self.proc.quarantine(bad, now().wall) {
-            Ok(place) => {
+            Ok(_) => {
                 self.counters.quarantined += 1;
-                tracing::warn!(%bad, ?place, "a bad proc entry was put aside");
+                events::entry_quarantined(&bad.path, &bad.error);
             }
             Err(error) => tracing::error!(%bad, %error, "a bad proc entry cannot be put aside"),
         }

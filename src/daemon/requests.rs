@@ -9,6 +9,7 @@ use crate::model::access::Peer;
 use crate::model::view::RunView;
 use crate::store::{Filter, Reader};
 use crate::sys::creds;
+use crate::telemetry::events;
 use crate::wire::access::{self, Grant, Role, Verb};
 use crate::wire::control::{AttemptSummary, ErrorKind, HistoryFilter, Request, Response, Selector};
 
@@ -103,7 +104,7 @@ impl Dispatcher {
         let Peer { pid, uid, .. } = asker.peer;
         let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
         let verb = asker.verb.as_str();
-        tracing::warn!(pid, uid, exe = %exe.display(), verb, what, "a request was denied");
+        events::request_denied(asker.peer, &exe.display().to_string(), verb, what);
         let text = format!("user id {uid} may not {verb} {what}");
         self.answer(&asker.answers, refusal(ErrorKind::Denied, &text));
     }
@@ -257,7 +258,9 @@ impl Dispatcher {
         let Some(live) = self.runs.get(run) else { return };
         if live.view.status.is_terminal() {
             self.counters.ended += 1;
-            tracing::info!(run = %run, status = %live.view.status, error = live.view.error, "a run ended");
+            if let Some(attempt) = live.view.attempt.as_ref().filter(|_| live.view.lost.is_none()) {
+                events::attempt_ended(run, attempt, live.view.status);
+            }
             self.followers.end(run, &live.view);
         } else {
             self.followers

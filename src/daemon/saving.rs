@@ -6,6 +6,7 @@ use crate::engine::scheduler::api::CommitError;
 use crate::model::change::Change;
 use crate::model::{AttemptId, Node};
 use crate::store;
+use crate::telemetry::events;
 
 impl Dispatcher {
     /// Hands a batch of the engine's to the store, with the steps that changed since the last one.
@@ -107,7 +108,7 @@ impl Dispatcher {
         match result {
             Ok(()) => {
                 if self.store_trouble.take().is_some() {
-                    tracing::info!("the store can be written again");
+                    events::store_recovered();
                 }
                 if number < 1 << 62 {
                     self.tell(Event::Committed(number));
@@ -129,7 +130,7 @@ impl Dispatcher {
                     store::Error::Other(text) => CommitError::Other(text.clone()),
                 };
                 if !matches!(error, store::Error::Exists) && self.store_trouble.is_none() {
-                    tracing::error!(%error, "the store cannot be written");
+                    events::store_trouble("commit", &error);
                     self.store_trouble = Some(error.to_string());
                 }
                 if number < 1 << 62 {

@@ -140,7 +140,7 @@ impl Dispatcher {
         let Some(run) = self.attempts.get(attempt).map(|held| held.run.clone()) else {
             return;
         };
-        let mut events = Vec::new();
+        let mut news = Vec::new();
         let mut started_params = None;
         if let Some(live) = self.runs.get_mut(&run) {
             let mut changed = std::collections::BTreeSet::new();
@@ -148,7 +148,8 @@ impl Dispatcher {
                 changed.extend(live.view.apply(record));
                 match &record.fact {
                     Fact::Started { .. } => {
-                        events.push(Event::Started(attempt.clone(), record.at, None));
+                        events::attempt_started(&run, attempt, live.view.pid.unwrap_or(0));
+                        news.push(Event::Started(attempt.clone(), record.at, None));
                     }
                     Fact::Params { params } if *params != live.new.params => {
                         started_params = live.view.started_at.map(|at| (at, params.clone()));
@@ -166,7 +167,7 @@ impl Dispatcher {
                             kill_escalated: live.view.kill_escalated,
                             at: record.at,
                         };
-                        events.push(Event::Ended(attempt.clone(), end));
+                        news.push(Event::Ended(attempt.clone(), end));
                     }
                     _ => {}
                 }
@@ -174,7 +175,7 @@ impl Dispatcher {
             live.unsaved.extend(changed.iter().copied());
             self.followers.update(&run, &live.view, &changed);
         }
-        for event in events {
+        for event in news {
             self.tell(event);
         }
         if let Some((at, params)) = started_params {
@@ -239,13 +240,14 @@ impl Dispatcher {
             return;
         }
         let cause = Self::cause_of(held);
-        let known_end = self
+        // One that never passed the gate is not lost: it never was.
+        let lost = self
             .runs
             .get(&held.run)
-            .is_some_and(|live| live.view.status.is_terminal());
-        if !known_end {
+            .is_some_and(|live| !live.view.status.is_terminal() && live.view.started_at.is_some());
+        if lost {
             self.counters.lost += 1;
-            tracing::warn!(attempt = %attempt, run = %held.run, %cause, "an attempt died without a final record");
+            events::attempt_lost(&held.run, attempt, &cause);
         }
         self.tell(Event::Gone(attempt.clone(), cause));
     }
@@ -276,7 +278,7 @@ impl Dispatcher {
             return;
         }
         self.counters.adopted += 1;
-        tracing::info!(attempt = %attempt, run = %held.run, pid = held.pid, "adopting a live attempt");
+        events::attempt_adopted(&held.run, attempt, held.pid);
         if let Some(Ok(pidfd)) = held.pidfd.as_ref().map(PidFd::try_clone) {
             watch_adopted(attempt.clone(), pidfd, self.to_self.clone());
         }

@@ -118,6 +118,11 @@ fn take_channel() -> Result<OwnedFd, String> {
 /// Gives up what the job must not have, in the order of DESIGN §9. Every step that fails ends the shim.
 fn become_job_user(spec: &ShimSpec) -> Result<(), String> {
     creds::reset_oom_score_adj().map_err(because("resetting the OOM score"))?;
+    if let Some(soft) = spec.open_files {
+        let limit = creds::Limit::OpenFiles;
+        let (_, hard) = creds::get_rlimit(limit).map_err(because("reading the limit of open files"))?;
+        creds::set_rlimit(limit, soft.min(hard), hard).map_err(because("the limit of open files"))?;
+    }
     creds::set_umask(spec.umask);
     if spec.become_user {
         let user = creds::User {

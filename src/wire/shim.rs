@@ -54,6 +54,10 @@ pub struct ShimSpec {
     /// Which optional descriptors follow the four that always do.
     #[serde(default)]
     pub descriptors: SpecDescriptors,
+    /// Soft limit of open descriptors that jobs get; none leaves it. The daemon raises its own, and programs that use
+    /// select(2) cannot do with more than 1024.
+    #[serde(default)]
+    pub open_files: Option<u64>,
     /// Whether `no_new_privs` is set before the first step.
     #[serde(default)]
     pub no_new_privs: bool,
