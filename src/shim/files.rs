@@ -12,7 +12,9 @@ use crate::dag::types::LogOutput;
 use crate::model::Node;
 use crate::sys::files::{Create, Dir};
 
-/// Most bytes copied at a time.
+/// Most bytes of a log that are copied at a time while it grows.
+const FOLLOW_MAX: u64 = 1024 * 1024;
+/// Most bytes read at a time.
 const COPY_PIECE: usize = 64 * 1024;
 
 /// The log files of a node.
@@ -135,11 +137,25 @@ impl Copy {
         &self.log
     }
 
+    /// Copies some of what the log has and the copy has not, while it grows: not so much that anybody else has to
+    /// wait. What is left goes with the next growth, or at the end.
+    ///
+    /// # Errors
+    /// In words that name the file.
+    pub(super) fn follow(&self) -> Result<(), String> {
+        self.copy(FOLLOW_MAX)
+    }
+
     /// Copies what the log has and the copy has not.
     ///
     /// # Errors
     /// In words that name the file.
     pub(super) fn catch_up(&self) -> Result<(), String> {
+        self.copy(u64::MAX)
+    }
+
+    fn copy(&self, most: u64) -> Result<(), String> {
+        let end = self.done.get().saturating_add(most);
         let mut outcome = Ok(());
         read_pieces(&self.log, self.done.get(), |piece| {
             let mut rest = piece;
@@ -154,7 +170,7 @@ impl Copy {
                     Err(error) => outcome = Err(error),
                 }
             }
-            outcome.is_ok()
+            outcome.is_ok() && self.done.get() < end
         });
         outcome.map_err(|error| format!("cannot write {}: {error}", self.path.display()))
     }

@@ -175,7 +175,7 @@ impl Changes {
             out.push_str(&super::escape::escape(error));
         }
         if view.status == RunStatus::Queued {
-            out.push_str(&format!(" (waits for a slot of {})", view.group));
+            out.push_str(&format!(" (queue {})", view.group));
         }
         out.push('\n');
     }

@@ -135,7 +135,7 @@ impl Supervisor {
         }
         for task in self.tasks.values() {
             for copy in task.copies() {
-                drop(copy.catch_up());
+                drop(copy.follow());
             }
         }
     }
