@@ -47,7 +47,6 @@ impl Journalled {
 
     /// Appends a fact, or holds it until it can be appended.
     pub(super) fn record(&mut self, at: Time, fact: Fact) {
-        let durable = matches!(fact, Fact::Ended { .. });
         // The view tells what happened even while the disk is full.
         self.view.apply(&Record {
             seq: 0,
@@ -56,19 +55,20 @@ impl Journalled {
         });
         self.held.push_back((at, fact));
         self.write_held();
-        if durable && self.held.is_empty() {
-            // A failed sync leaves the record in the page cache, which a crash of this process does not lose.
-            drop(self.writer.sync());
-        }
     }
 
-    /// Writes what is held. True if nothing is left.
+    /// Writes what is held; the end durably, also when it had to wait for room. True if nothing is left.
     pub(super) fn write_held(&mut self) -> bool {
         while let Some((at, fact)) = self.held.front() {
             if self.writer.append(*at, fact.clone()).is_err() {
                 return false;
             }
+            let ended = matches!(fact, Fact::Ended { .. });
             self.held.pop_front();
+            if ended {
+                // A failed sync leaves the record in the page cache, which a crash of this process does not lose.
+                drop(self.writer.sync());
+            }
         }
         true
     }
