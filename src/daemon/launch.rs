@@ -267,10 +267,7 @@ fn specification(
         heartbeat_ms: heartbeat_ms(job.config.proc.heartbeat_interval_sec),
         max_clients: job.config.control.max_status_clients,
         resume: job.resume.clone(),
-        descriptors: SpecDescriptors {
-            steps_cgroup,
-            ..SpecDescriptors::default()
-        },
+        descriptors: SpecDescriptors { steps_cgroup },
         open_files: workshop.open_files,
         no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,
         umask: job.config.job.umask,

@@ -87,10 +87,6 @@ pub struct SpecUser {
 pub struct SpecDescriptors {
     /// Directory of the cgroup the steps are started in.
     pub steps_cgroup: bool,
-    /// Its `cgroup.kill`, open for writing.
-    pub steps_kill: bool,
-    /// Its `cgroup.events`, open for reading.
-    pub steps_events: bool,
 }
 
 /// Daemon to shim, on the socket pair or on an attached connection.
