@@ -19,6 +19,7 @@ use crate::model::access::Peer;
 use crate::model::limits::FRAME_MAX;
 use crate::sys::creds;
 use crate::sys::socket::{PeerCred, peer_cred, peer_groups};
+use crate::telemetry::events;
 use crate::wire::codec::{self, FrameBuffer};
 use crate::wire::control::{ErrorKind, Request, Response};
 use crate::wire::hello::{self, CONTROL_MAGIC, Hello, Opening};
@@ -106,7 +107,10 @@ async fn client(
     }
     drop(dispatcher.send(Msg::ClientCame));
     if let Err(error) = connection.converse(&dispatcher).await {
-        tracing::debug!(pid = peer.pid, uid = peer.uid, %error, "a client's connection ended");
+        // That one leaves in the middle of what it follows is nothing; that it is cut off is.
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            events::client_dropped(peer, &error);
+        }
     }
     drop(dispatcher.send(Msg::ClientWent));
 }

@@ -11,7 +11,7 @@ use super::tree;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::AttemptEnd;
 use crate::model::change::{AttemptIdentity, Change};
-use crate::model::{AttemptId, Fact, Record};
+use crate::model::{AttemptId, Fact, Record, StepStatus};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::identity::ProcessIdentity;
 use crate::sys::pidfd::{PidFd, WaitStatus};
@@ -168,6 +168,20 @@ impl Dispatcher {
                             at: record.at,
                         };
                         news.push(Event::Ended(attempt.clone(), end));
+                    }
+                    Fact::NodeEnded {
+                        node,
+                        status: StepStatus::Failed,
+                        error,
+                        ..
+                    } => {
+                        let name = live.view.node(*node).map_or("", |step| &step.name);
+                        events::step_failed(
+                            &run,
+                            attempt,
+                            name,
+                            &error.as_deref().unwrap_or("no reason given"),
+                        );
                     }
                     _ => {}
                 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use tracing::Level;
 
 use crate::model::access::Peer;
-use crate::model::{AttemptId, DagName, LostCause, RunRef, RunStatus, Trigger};
+use crate::model::{AttemptId, LostCause, RunRef, RunStatus, Trigger};
 
 /// A kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,20 +109,6 @@ events! {
         "attempt {attempt} of {run} is lost: {cause}"
     ];
 
-    /// An attempt is alive but its heartbeat is stale.
-    warn WARN "9d90fb626a154b94869ada08f9377a46"
-    attempt_stalled(run: &RunRef, attempt: &AttemptId, silent_sec: u64) [
-        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, SILENT_SEC = silent_sec,
-        "attempt {attempt} of {run} is alive but silent for {silent_sec} s"
-    ];
-
-    /// A stalled attempt beats again.
-    info INFO "5bf3b3930b6ae9e64d5f7d9abf3f8d93"
-    attempt_recovered(run: &RunRef, attempt: &AttemptId) [
-        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt,
-        "attempt {attempt} of {run} beats again"
-    ];
-
     /// An attempt could not be started; nothing of it ran.
     error ERROR "1581d803ea86e07b1df281105a4e02bb"
     launch_failed(run: &RunRef, attempt: &AttemptId, error: &dyn Display) [
@@ -151,20 +137,6 @@ events! {
         "proc entry {} made right: {what}", path.display()
     ];
 
-    /// A DAG file cannot be used; the DAG's last good version, if there is one, stays in force.
-    error ERROR "9a68f7bf00a89ea87b77aabaea10bdd1"
-    dag_rejected(path: &Path, error: &dyn Display) [
-        FILE = %path.display(),
-        "DAG file {} is wrong: {error}", path.display()
-    ];
-
-    /// Scheduled times passed while the DAG could not be started, and were given up.
-    warn WARN "3df5be2bb18edfb0dcd0e61bb0b31cac"
-    schedule_missed(dag: &DagName, count: u64) [
-        DAG = %dag, COUNT = count,
-        "{count} scheduled times of {dag} passed without a run"
-    ];
-
     /// A caller asked for something it may not do.
     warn WARN "a3eec94cf5569244123c6ccaf8f53dc6"
     request_denied(peer: Peer, exe: &str, verb: &str, target: &str) [
@@ -190,13 +162,6 @@ events! {
     info INFO "fd28a4d286b36b1ee440a110b33d2a42"
     store_recovered() [
         "the store can be written again"
-    ];
-
-    /// The wall clock was set; schedules follow it.
-    warn WARN "f4088672af491d2d70d5b7cf7b84ee2c"
-    clock_jumped(by_sec: i64) [
-        BY_SEC = by_sec,
-        "the wall clock jumped by {by_sec} s"
     ];
 
     /// Attempts get no cgroups, so processes that leave their session outlive a stop.

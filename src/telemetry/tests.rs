@@ -61,19 +61,14 @@ fn every_event() {
     events::attempt_adopted(&run, &attempt, 4);
     events::attempt_ended(&run, &attempt, RunStatus::Succeeded);
     events::attempt_lost(&run, &attempt, &LostCause::Reboot);
-    events::attempt_stalled(&run, &attempt, 91);
-    events::attempt_recovered(&run, &attempt);
     events::launch_failed(&run, &attempt, &"d");
     events::step_failed(&run, &attempt, "s\n1", &"e");
     events::entry_quarantined(Path::new("/p/a\nb"), &"f");
     events::entry_healed(Path::new("/p"), &"g");
-    events::dag_rejected(Path::new("/p"), &"h");
-    events::schedule_missed(&run.dag, 5);
     events::request_denied(peer, "/bin/x\u{1b}[2J", "stop", "nightly");
     events::client_dropped(peer, &"i");
     events::store_trouble("commit", &"j");
     events::store_recovered();
-    events::clock_jumped(-6);
     events::cgroup_unavailable(&"k");
     events::log_dropped(7);
 }
