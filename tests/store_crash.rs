@@ -67,6 +67,7 @@ fn batch(number: u64, dag_bytes: usize) -> Vec<Change> {
             params: Vec::new(),
             params_json: String::new(),
             base_dir: "/".to_owned(),
+            parent: None,
         })),
         Change::Intend {
             run,

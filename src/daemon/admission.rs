@@ -263,6 +263,7 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
         params_json: params.json.clone(),
         params: params.known(&dag.params),
         base_dir: submit.base_dir.clone(),
+        parent: None,
     };
     Ok((Box::new(new), loaded.warnings.into_iter().map(problem).collect()))
 }

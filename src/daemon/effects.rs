@@ -254,6 +254,7 @@ pub(super) fn fresh_view(new: &crate::model::change::NewRun) -> RunView {
         group: new.group.clone(),
         owner: new.owner,
         trigger: new.trigger,
+        parent: new.parent.clone(),
         created_at: new.created_at,
         started_at: None,
         finished_at: None,

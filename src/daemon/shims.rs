@@ -101,6 +101,7 @@ impl Dispatcher {
             }
             FromShim::Poke => self.read_journal(attempt),
             FromShim::EntryReplaced => self.publish_healed(attempt),
+            FromShim::Call(_) | FromShim::StopCall(_) => {}
         }
     }
 

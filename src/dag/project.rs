@@ -124,7 +124,7 @@ fn step(step: &Step, all: &[Step]) -> Value {
             text,
             command: interpreter,
         } => (interpreter.iter().map(command).collect::<Vec<_>>(), Some(text)),
-        Action::Nothing => (Vec::new(), None),
+        Action::Nothing | Action::Call(_) | Action::Route(_) => (Vec::new(), None),
     };
     let depends: Vec<&str> = step
         .depends

@@ -2,6 +2,7 @@
 //!
 //! It is stored as JSON with each run (`dag.json`), so fields are only ever added, with `#[serde(default)]`.
 
+mod calls;
 mod policies;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use super::scheduling::{DagRetry, OverlapPolicy, Schedules, Scheduling};
 use crate::model::{DagName, GroupName, Handler};
 
+pub use calls::{Approval, Call, CallArg, Item, Items, Parallel, Route, Router};
 pub use policies::{Condition, ContinueOn, Number, RepeatMode, RepeatPolicy, RetryPolicy};
 
 /// Whether a field can be left out of the JSON: a DAG of thousands of plain steps is then a fraction of the size.
@@ -98,9 +100,28 @@ pub struct Dag {
     /// What else the scheduler acts on.
     #[serde(default)]
     pub scheduling: Scheduling,
-    /// Further documents of the file.
+    /// Secrets that steps get in their environment, in order.
+    #[serde(default)]
+    pub secrets: Vec<Secret>,
+    /// Further documents of the file. A step can call them by name.
     #[serde(default)]
     pub local_dags: Vec<Dag>,
+    /// Text of the base configuration, if this DAG calls others that are in files of their own: it holds for them, too.
+    #[serde(default)]
+    pub base_config: Option<String>,
+}
+
+/// A secret: a value that is looked up when the run begins, and reads `*******` wherever it would be recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// The variable that holds it.
+    pub name: String,
+    /// Where it is looked up: `env`, `file` or `credential`; any other one fails the run.
+    pub provider: String,
+    /// What it is called there.
+    pub key: String,
+    /// Options of the provider, in order.
+    pub options: Vec<(String, String)>,
 }
 
 /// One environment entry; the value is not yet evaluated.
@@ -194,6 +215,11 @@ pub enum Action {
     },
     /// The shell itself, with nothing to do.
     Nothing,
+    /// Another DAG, as a run of its own for each item.
+    Call(Box<Call>),
+    /// A value that decides which of its targets run. The targets have the conditions; the step itself only shows
+    /// the value.
+    Route(Router),
 }
 
 /// A command line. `raw` is what a shell gets; `program` and `args` are its words for execution without a shell.
@@ -265,6 +291,9 @@ pub struct Step {
     /// Conditions for the step.
     #[serde(default, skip_serializing_if = "is_default")]
     pub preconditions: Vec<Condition>,
+    /// Whether somebody must approve what it did before anything that depends on it starts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub approval: Option<Approval>,
 }
 
 /// Captured output of a step.
@@ -276,4 +305,72 @@ pub struct Output {
     pub key: Option<String>,
     /// Whether it is left out of the collected outputs.
     pub omit: bool,
+}
+
+impl Dag {
+    /// A DAG with that name, no steps and the default of everything else.
+    #[must_use]
+    pub fn new(name: DagName) -> Self {
+        Self {
+            name,
+            group: String::new(),
+            description: String::new(),
+            kind: DagKind::default(),
+            tags: Vec::new(),
+            params: Params::default(),
+            env: Vec::new(),
+            dotenv: Vec::new(),
+            working_dir: None,
+            shell: None,
+            log_output: LogOutput::default(),
+            steps: Vec::new(),
+            handlers: Vec::new(),
+            preconditions: Vec::new(),
+            timeout_sec: 0,
+            delay_sec: 0,
+            max_active_steps: 0,
+            max_clean_up_time_sec: 5,
+            max_output_size: 1024 * 1024,
+            queue: None,
+            max_active_runs: None,
+            schedule: Schedules::default(),
+            hist_retention_days: None,
+            restart_wait_sec: 0,
+            dotenv_implied: false,
+            log_dir: None,
+            scheduling: Scheduling::default(),
+            secrets: Vec::new(),
+            local_dags: Vec::new(),
+            base_config: None,
+        }
+    }
+}
+
+impl Step {
+    /// A step with that name and action, and the default of everything else.
+    #[must_use]
+    pub fn new(name: impl Into<String>, action: Action) -> Self {
+        Self {
+            name: name.into(),
+            id: None,
+            description: String::new(),
+            type_name: String::new(),
+            action,
+            shell: None,
+            working_dir: None,
+            env: Vec::new(),
+            depends: Vec::new(),
+            output: None,
+            stdout: None,
+            stderr: None,
+            log_output: LogOutput::default(),
+            continue_on: ContinueOn::default(),
+            retry: None,
+            repeat: None,
+            timeout_sec: 0,
+            signal_on_stop: None,
+            preconditions: Vec::new(),
+            approval: None,
+        }
+    }
 }

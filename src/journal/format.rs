@@ -23,6 +23,9 @@ const VALUE_CUT_MIN: usize = 64;
 /// How many pairs of that length fit for certain, whatever is escaped in them. The others are left out.
 const PAIRS_MIN: usize = 4096;
 
+/// Longest text of a sub-run's parameters, in bytes: they are there for people, and a thousand of them fit one line.
+const CALL_TEXT_MAX: usize = 256;
+
 /// What a cut text ends with.
 const CUT: &str = "... [cut]";
 
@@ -195,7 +198,14 @@ fn clamp(fact: &mut Fact) {
             cut(stderr, max);
         }
         Fact::NodeOutput { name, .. } => cut(name, max),
-        Fact::Started { .. }
+        Fact::NodeCalls { children, .. } => {
+            children.truncate(limits::PARALLEL_MAX);
+            for call in children {
+                cut(&mut call.params, CALL_TEXT_MAX);
+            }
+        }
+        Fact::ChildChanged { .. }
+        | Fact::Started { .. }
         | Fact::Params { .. }
         | Fact::NodeSpawned { .. }
         | Fact::NodeExited { .. }

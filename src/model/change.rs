@@ -35,6 +35,22 @@ pub struct NewRun {
     pub params_json: String,
     /// Directory of the DAG file: relative paths start there. Absolute.
     pub base_dir: String,
+    /// The step of another run that called it; none for a run that somebody asked for.
+    pub parent: Option<Caller>,
+}
+
+/// The step that called a run, and the root of the tree of calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// The calling run.
+    pub run: RunRef,
+    /// Name of the calling step.
+    pub step: String,
+    /// The run at the root of the tree, which nobody called. All runs of a tree belong to its group.
+    pub root: RunRef,
+    /// Calls between the root and this run: 1 for what the root itself calls, at most
+    /// [`CALL_DEPTH_MAX`](super::limits::CALL_DEPTH_MAX).
+    pub depth: u32,
 }
 
 /// What the store knows of a live attempt's processes, to find them again after a restart.

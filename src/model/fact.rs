@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::{Exit, RunStatus, StepStatus, Time};
+use super::{Exit, RunRef, RunStatus, StepStatus, Time};
 
 /// A handler of a DAG (`handler_on`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,6 +86,8 @@ pub enum StopReason {
     Shutdown,
     /// A signal that the shim itself got.
     Signal(i32),
+    /// The step that called the run is stopped, is over its time limit, or is gone.
+    Caller,
 }
 
 impl fmt::Display for StopReason {
@@ -101,8 +103,18 @@ impl fmt::Display for StopReason {
                     super::outcome::signal_name(*signal)
                 )
             }
+            Self::Caller => f.write_str("stopped with the run that called it"),
         }
     }
+}
+
+/// A sub-run that a node plans.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Which run it is: its id follows from the calling run, the step and the parameters.
+    pub run: RunRef,
+    /// Its parameters as one text, for people.
+    pub params: String,
 }
 
 /// Something that happened in an attempt. A change, never a snapshot (W17). New variants are only ever added.
@@ -175,7 +187,7 @@ pub enum Fact {
         node: Node,
         /// The variable.
         name: String,
-        /// The value, trimmed.
+        /// The value, trimmed; secrets in it read `*******`.
         value: String,
     },
     /// A node ended.
@@ -193,6 +205,23 @@ pub enum Fact {
         /// Whether a failure is tolerated: its continue-on policy is satisfied (seed-spec 7.6).
         #[serde(default)]
         tolerated: bool,
+    },
+    /// The sub-runs of a node's try are planned: none of them has been asked for yet. They replace those of an
+    /// earlier try.
+    NodeCalls {
+        /// Which.
+        node: Node,
+        /// The sub-runs in the order of the items; equal ones are one.
+        children: Vec<Call>,
+    },
+    /// A sub-run of a node is asked for, runs, or has ended. Recorded before it is asked for.
+    ChildChanged {
+        /// Which node.
+        node: Node,
+        /// Its position among the sub-runs of the node, from 0.
+        child: u32,
+        /// How it stands now.
+        status: RunStatus,
     },
     /// Somebody asked the attempt to stop.
     StopRequested {

@@ -20,5 +20,9 @@ pub const STEPS_MAX: usize = 100_000;
 pub const FRAME_MAX: usize = 8 * 1024 * 1024;
 /// Largest message between daemon and shim, in bytes: the launch specification holds the whole DAG.
 pub const SPEC_MAX: usize = 64 * 1024 * 1024;
+/// Most sub-runs of one parallel step.
+pub const PARALLEL_MAX: usize = 1000;
+/// Most calls between the root of a tree of runs and a run in it: a DAG that calls itself ends here.
+pub const CALL_DEPTH_MAX: u32 = 16;
 /// Longest text of an error, a reason or a condition in a fact, in bytes; longer ones are cut.
 pub const TEXT_MAX: usize = 8 * 1024;

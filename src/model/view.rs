@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::change::Caller;
+use super::fact::Call;
 use super::{AttemptId, Exit, Fact, GroupName, Handler, LostCause, Node, Record, RunRef, RunStatus};
 use super::{StepStatus, StopReason, Time, Trigger};
 
@@ -42,6 +44,20 @@ pub struct StepView {
     pub next_try_at: Option<Time>,
     /// Whether its failure is tolerated.
     pub tolerated: bool,
+    /// The sub-runs of its last execution, in the order of the items.
+    #[serde(default)]
+    pub children: Vec<ChildView>,
+}
+
+/// A sub-run of a step as the calling attempt knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildView {
+    /// Which run.
+    pub run: RunRef,
+    /// Its parameters as one text, for people.
+    pub params: String,
+    /// Status; `not_started` until it is asked for.
+    pub status: RunStatus,
 }
 
 impl StepView {
@@ -65,6 +81,7 @@ impl StepView {
             finished_at: None,
             next_try_at: None,
             tolerated: false,
+            children: Vec::new(),
         }
     }
 }
@@ -102,6 +119,9 @@ pub struct RunView {
     pub owner: u32,
     /// What made the run.
     pub trigger: Trigger,
+    /// The step of another run that called it.
+    #[serde(default)]
+    pub parent: Option<Caller>,
     /// When the run was accepted.
     pub created_at: Time,
     /// When the newest attempt started.
@@ -139,6 +159,8 @@ pub struct RunSummary {
     pub owner: u32,
     /// What made the run.
     pub trigger: Trigger,
+    /// The run that called it.
+    pub parent: Option<RunRef>,
     /// When the run was accepted.
     pub created_at: Time,
     /// When the newest attempt started.
@@ -202,6 +224,7 @@ impl RunView {
             group: self.group.clone(),
             owner: self.owner,
             trigger: self.trigger,
+            parent: self.parent.as_ref().map(|caller| caller.run.clone()),
             created_at: self.created_at,
             started_at: self.started_at,
             finished_at: self.finished_at,
@@ -243,6 +266,8 @@ impl RunView {
             | Fact::NodeRetrying { node, .. }
             | Fact::NodeRepeating { node, .. }
             | Fact::NodeOutput { node, .. }
+            | Fact::NodeCalls { node, .. }
+            | Fact::ChildChanged { node, .. }
             | Fact::NodeEnded { node, .. } => {
                 let dir = self.log_dir.clone();
                 self.node_mut(*node)?.apply(&dir, at, &record.fact);
@@ -343,6 +368,20 @@ impl StepView {
                 self.finished_at = Some(at);
                 self.next_try_at = None;
                 self.pid = None;
+            }
+            Fact::NodeCalls { children, .. } => {
+                let planned = |call: &Call| ChildView {
+                    run: call.run.clone(),
+                    params: call.params.clone(),
+                    status: RunStatus::NotStarted,
+                };
+                self.children = children.iter().map(planned).collect();
+            }
+            Fact::ChildChanged { child, status, .. } => {
+                let at = usize::try_from(*child).unwrap_or(usize::MAX);
+                if let Some(view) = self.children.get_mut(at) {
+                    view.status = *status;
+                }
             }
             Fact::Started { .. }
             | Fact::Params { .. }

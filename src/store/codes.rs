@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::model::view::ChildView;
 use crate::model::{Exit, Handler, Node, RunStatus, StepStatus, Trigger};
 
 use super::error::Fault;
@@ -159,6 +160,35 @@ pub(super) fn from_json_list<T: DeserializeOwned>(text: Option<&str>) -> Result<
 
 pub(super) fn from_json_option<T: DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, Fault> {
     text.map(from_json).transpose()
+}
+
+/// Sub-runs as an array of `[dag, run id, parameters, status]`; none is NULL.
+pub(super) fn children(list: &[ChildView]) -> Result<Option<String>, Fault> {
+    let rows: Vec<(&str, &str, &str, i64)> = list
+        .iter()
+        .map(|child| {
+            let run = &child.run;
+            (
+                run.dag.as_str(),
+                run.id.as_str(),
+                child.params.as_str(),
+                run_status(child.status),
+            )
+        })
+        .collect();
+    json_list(&rows)
+}
+
+pub(super) fn to_children(text: Option<&str>) -> Result<Vec<ChildView>, Fault> {
+    let rows: Vec<(String, String, String, i64)> = from_json_list(text)?;
+    let child = |(dag, id, params, status): (String, String, String, i64)| {
+        Ok(ChildView {
+            run: super::history::reference(&dag, id)?,
+            params,
+            status: to_run_status(status)?,
+        })
+    };
+    rows.into_iter().map(child).collect()
 }
 
 /// A path inside `dir` is written without it, so that a step's row is small and the tree can be moved.

@@ -84,7 +84,8 @@ pub(super) fn latest(db: &Connection, dag: &DagName) -> Result<Option<RunRef>, F
     let id = db
         .prepare_cached(
             "SELECT run_id FROM runs INDEXED BY runs_by_dag_and_time
-             WHERE dag = (SELECT id FROM words WHERE word = ?1) ORDER BY created_at DESC, id DESC LIMIT 1",
+             WHERE dag = (SELECT id FROM words WHERE word = ?1) AND parent IS NULL
+             ORDER BY created_at DESC, id DESC LIMIT 1",
         )?
         .query_row([dag.as_str()], |row| row.get::<_, String>(0))
         .optional()?;
@@ -125,7 +126,7 @@ pub(super) fn page(db: &Connection, filter: &Filter) -> Result<Page, Fault> {
 /// data, and the cost with it.
 pub(super) fn query(filter: &Filter, limit: u32) -> (String, Vec<Value>) {
     let mut values = Vec::new();
-    let mut terms = Vec::new();
+    let mut terms = vec!["r.parent IS NULL".to_owned()];
     let simple = [
         ("r.created_at >=", filter.from.map(|at| at.0)),
         ("r.created_at <", filter.to.map(|at| at.0)),
@@ -174,9 +175,6 @@ pub(super) fn query(filter: &Filter, limit: u32) -> (String, Vec<Value>) {
     } else {
         "runs_by_time"
     };
-    if terms.is_empty() {
-        terms.push("1".to_owned());
-    }
     let sql = format!(
         "SELECT r.id, r.run_id, r.owner, r.trigger, r.created_at, r.status, r.attempts, r.launched,
                 r.error AS run_error, r.ended_at AS run_ended_at, dag.word AS dag, grp.word AS grp, d.count,
@@ -217,6 +215,7 @@ fn summary(row: &Row<'_>) -> Result<RunSummary, Fault> {
         group: group_name(row.get("grp")?)?,
         owner: row.get("owner")?,
         trigger: codes::to_trigger(row.get("trigger")?)?,
+        parent: None,
         created_at: Time(row.get("created_at")?),
         started_at: started_at.filter(|_| launched).map(Time),
         finished_at: finished_at.map(Time),

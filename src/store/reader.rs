@@ -100,7 +100,7 @@ impl Reader {
         self.ask(|db, _| views::attempts(db, run))
     }
 
-    /// The run of that DAG that was accepted last.
+    /// The run of that DAG that was accepted last; runs that a step of another run called do not count.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -108,7 +108,7 @@ impl Reader {
         self.ask(|db, _| history::latest(db, dag))
     }
 
-    /// Runs that fit the filter, the newest first.
+    /// Runs that fit the filter, the newest first, without those that a step of another run called.
     ///
     /// # Errors
     /// If the database cannot be read.

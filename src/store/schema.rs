@@ -8,10 +8,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// The steps in order: the one at position `n` makes version `n + 1` of version `n`; version 0 is an empty file.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("v1.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("v1.sql"), include_str!("v2.sql")];
 
 /// Tables and indexes that the newest version has.
-pub(super) const OBJECTS: [&str; 14] = [
+pub(super) const OBJECTS: [&str; 15] = [
     "words",
     "dags",
     "runs",
@@ -19,6 +19,7 @@ pub(super) const OBJECTS: [&str; 14] = [
     "runs_by_time",
     "runs_by_dag_and_time",
     "runs_open",
+    "runs_by_parent",
     "queue",
     "queue_by_group",
     "attempts",

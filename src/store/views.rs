@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::model::change::NewRun;
+use crate::model::change::{Caller, NewRun};
 use crate::model::view::{RunView, StepView};
 use crate::model::{AttemptId, Handler, LostCause, Node, RunRef, RunStatus, Time};
 
@@ -32,7 +32,8 @@ pub struct AttemptSummary {
 }
 
 const RUN: &str = "SELECT r.id, r.owner, r.trigger, r.created_at, r.status, r.attempts, r.launched, r.error,
-        r.ended_at, r.stop, r.params, grp.word AS grp, d.steps, d.handlers
+        r.ended_at, r.stop, r.params, r.parent, r.root, r.caller, r.depth,
+        grp.word AS grp, d.steps, d.handlers
  FROM runs r
  CROSS JOIN words grp ON grp.id = r.grp
  CROSS JOIN dags d ON d.id = r.snapshot
@@ -46,7 +47,7 @@ const ATTEMPT: &str =
 
 const STEPS: &str =
     "SELECT node, status, flags, retries, executions, started_at, finished_at, next_try_at, pid,
-        exit_code, exit, stdout, stderr, error, variables
+        exit_code, exit, stdout, stderr, error, variables, children
  FROM steps WHERE attempt = ?1";
 
 pub(super) fn run(db: &Connection, run: &RunRef, log_dir: &LogDir) -> Result<Option<RunView>, Fault> {
@@ -109,6 +110,7 @@ fn base(db: &Connection, run: &RunRef) -> Result<Option<(i64, bool, RunView)>, F
         group: group_name(row.get("grp")?)?,
         owner: row.get("owner")?,
         trigger: codes::to_trigger(row.get("trigger")?)?,
+        parent: caller(db, row)?,
         created_at: Time(row.get("created_at")?),
         started_at: None,
         finished_at: ended_at.map(Time),
@@ -121,6 +123,28 @@ fn base(db: &Connection, run: &RunRef) -> Result<Option<(i64, bool, RunView)>, F
             .collect(),
     };
     Ok(Some((row.get("id")?, row.get("launched")?, view)))
+}
+
+/// Which step called the run.
+fn caller(db: &Connection, row: &Row<'_>) -> Result<Option<Caller>, Fault> {
+    let (Some(parent), Some(root)) = (row.get("parent")?, row.get("root")?) else {
+        return Ok(None);
+    };
+    Ok(Some(Caller {
+        run: run_at(db, parent)?,
+        step: row.get("caller")?,
+        root: run_at(db, root)?,
+        depth: row.get("depth")?,
+    }))
+}
+
+fn run_at(db: &Connection, id: i64) -> Result<RunRef, Fault> {
+    let (dag, run_id): (String, String) = db
+        .prepare_cached(
+            "SELECT dag.word, r.run_id FROM runs r CROSS JOIN words dag ON dag.id = r.dag WHERE r.id = ?1",
+        )?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    reference(&dag, run_id)
 }
 
 fn name(db: &Connection, run: i64, number: u32) -> Result<Option<(AttemptId, Time)>, Fault> {
@@ -194,6 +218,7 @@ fn step_row(row: &Row<'_>, step: &mut StepView, dir: &str) -> Result<(), Fault> 
     };
     step.error = row.get("error")?;
     step.variables = codes::from_json_list(text(row, "variables")?.as_deref())?;
+    step.children = codes::to_children(text(row, "children")?.as_deref())?;
     Ok(())
 }
 
@@ -243,7 +268,8 @@ pub(super) fn run_of(db: &Connection, attempt: &AttemptId) -> Result<Option<(Run
 
 pub(super) fn launch_data(db: &Connection, run: &RunRef) -> Result<Option<NewRun>, Fault> {
     let mut statement = db.prepare_cached(
-        "SELECT r.capacity, r.owner, r.trigger, r.created_at, r.params, r.params_json, grp.word AS grp,
+        "SELECT r.capacity, r.owner, r.trigger, r.created_at, r.params, r.params_json,
+                r.parent, r.root, r.caller, r.depth, grp.word AS grp,
                 dir.word AS base_dir, d.hash, d.json, d.steps, d.handlers
          FROM runs r
          CROSS JOIN words grp ON grp.id = r.grp
@@ -269,5 +295,6 @@ pub(super) fn launch_data(db: &Connection, run: &RunRef) -> Result<Option<NewRun
         params: codes::from_json_list(text(row, "params")?.as_deref())?,
         params_json: text(row, "params_json")?.unwrap_or_default(),
         base_dir: row.get("base_dir")?,
+        parent: caller(db, row)?,
     }))
 }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::view::{RunView, StepView};
-use crate::model::{AttemptId, RunRef, StopReason};
+use crate::model::{AttemptId, DagName, RunId, RunRef, RunStatus, StopReason};
 
 /// Everything a shim must know to run one attempt. It travels sealed over the socket pair, never in argv, the
 /// environment or a file.
@@ -100,6 +100,73 @@ pub enum ToShim {
     Stop(StopReason),
     /// Somebody deleted the entry: here is a new locked one to beat on (one descriptor).
     ReplaceEntry,
+    /// News of a sub-run that the shim asked for.
+    Called {
+        /// The shim's number for it.
+        call: u64,
+        /// What is new.
+        news: CallNews,
+    },
+}
+
+/// A sub-run that a step asks for. Asking again for the same run, after a restart of the daemon or in a further try,
+/// starts nothing twice: a live one is followed, one that succeeded is told, one that did not gets a further attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRequest {
+    /// The shim's number for it, unique in the attempt.
+    pub call: u64,
+    /// Name of the calling step.
+    pub step: String,
+    /// Id of the sub-run; it follows from the calling run, the step, the target and the parameters.
+    pub run: RunId,
+    /// What is called.
+    pub target: CallTarget,
+    /// Parameters in order, with their names if they have any.
+    pub params: Vec<(Option<String>, String)>,
+}
+
+/// Where a called DAG comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CallTarget {
+    /// A further document of the calling DAG's file.
+    Local(DagName),
+    /// A file that the shim has read, with the rights of the job's user.
+    File {
+        /// Its text.
+        source: String,
+        /// How it is called in messages.
+        file: String,
+        /// Its name without extension: the DAG's name if it does not give one.
+        stem: String,
+        /// Its directory, absolute.
+        base_dir: String,
+    },
+    /// An installed DAG.
+    Installed(DagName),
+}
+
+/// What the daemon tells of a sub-run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum CallNews {
+    /// It cannot be: the reason in words. Nothing was started.
+    Refused(String),
+    /// It is recorded and will run, or runs already.
+    Accepted,
+    /// It has ended, and the store has its end.
+    Ended(Box<CallEnd>),
+}
+
+/// The end of a sub-run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallEnd {
+    /// Final status, or `waiting`.
+    pub status: RunStatus,
+    /// The error in words.
+    pub error: Option<String>,
+    /// Its effective parameters, in order.
+    pub params: Vec<(String, String)>,
+    /// The captured outputs of its steps: variable and value, a later one of the same name wins.
+    pub outputs: Vec<(String, String)>,
 }
 
 /// Shim to daemon.
@@ -113,6 +180,10 @@ pub enum FromShim {
     Poke,
     /// The new entry is in use; the old descriptor is closed.
     EntryReplaced,
+    /// A step wants a sub-run. Answered with [`ToShim::Called`], first whether it is accepted, then its end.
+    Call(Box<CallRequest>),
+    /// The sub-run of this number is to stop; a second time, at once.
+    StopCall(u64),
 }
 
 /// A request on the status socket. The shim answers it itself, also when the daemon is down (P23).

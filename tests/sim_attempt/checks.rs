@@ -223,6 +223,8 @@ impl Check<'_> {
             | Fact::NodeStarted { .. }
             | Fact::NodeSpawned { .. }
             | Fact::NodeExited { .. }
+            | Fact::NodeCalls { .. }
+            | Fact::ChildChanged { .. }
             | Fact::NodeOutput { .. } => {}
         }
     }

@@ -2,8 +2,7 @@
 
 use proctor::dag::Dag;
 use proctor::dag::types::{
-    Action, Condition, ContinueOn, DagKind, LogOutput, Number, Output, Params, RepeatMode, RepeatPolicy,
-    RetryPolicy, Schedules, Scheduling, Step,
+    Action, Condition, ContinueOn, DagKind, Number, Output, RepeatMode, RepeatPolicy, RetryPolicy, Step,
 };
 use proctor::model::{DagName, Handler};
 
@@ -40,34 +39,14 @@ pub(crate) fn any(rng: &mut Rng) -> Dag {
         }
     }
     Dag {
-        name: DagName::new("sim").unwrap(),
-        group: String::new(),
-        description: String::new(),
         kind: if chain { DagKind::Chain } else { DagKind::Graph },
-        tags: Vec::new(),
-        params: Params::default(),
-        env: Vec::new(),
-        dotenv: Vec::new(),
-        working_dir: None,
-        shell: None,
-        log_output: LogOutput::Separate,
         steps,
         handlers,
-        preconditions: Vec::new(),
         timeout_sec: rng.pick(&[0, 0, 0, 1, 3, 8]),
         delay_sec: rng.pick(&[0, 0, 0, 1, 4]),
         max_active_steps: rng.pick(&[0, 0, 1, 2, 3]),
         max_clean_up_time_sec: rng.pick(&[0, 1, 5]),
-        max_output_size: 1 << 20,
-        queue: None,
-        max_active_runs: None,
-        schedule: Schedules::default(),
-        hist_retention_days: None,
-        restart_wait_sec: 0,
-        dotenv_implied: false,
-        log_dir: None,
-        scheduling: Scheduling::default(),
-        local_dags: Vec::new(),
+        ..Dag::new(DagName::new("sim").unwrap())
     }
 }
 
@@ -101,23 +80,11 @@ fn step(name: &str, rng: &mut Rng) -> Step {
         max_interval_sec: rng.pick(&[0.0, 4.0]),
     });
     Step {
-        name: name.to_owned(),
-        id: None,
-        description: String::new(),
-        type_name: String::new(),
-        action: Action::Nothing,
-        shell: None,
-        working_dir: None,
-        env: Vec::new(),
-        depends: Vec::new(),
         output: rng.percent(40).then(|| Output {
             name: rng.pick(&["OUT", "SOME_THING", "x"]).to_owned(),
             key: None,
             omit: rng.percent(20),
         }),
-        stdout: None,
-        stderr: None,
-        log_output: LogOutput::Separate,
         continue_on: ContinueOn {
             failure: rng.percent(15),
             skipped: rng.percent(30),
@@ -133,7 +100,7 @@ fn step(name: &str, rng: &mut Rng) -> Step {
         repeat,
         timeout_sec: rng.pick(&[0, 0, 0, 1, 3]),
         signal_on_stop: rng.pick(&[None, None, Some(2)]),
-        preconditions: Vec::new(),
+        ..Step::new(name, Action::Nothing)
     }
 }
 

@@ -93,6 +93,7 @@ pub(crate) fn view(dag: &Dag, resume: Option<&Resume>) -> RunView {
         outputs: Vec::new(),
         owner: 0,
         trigger: Trigger::Manual,
+        parent: None,
         created_at: Time(0),
         started_at: None,
         finished_at: None,

@@ -312,6 +312,7 @@ impl World<'_> {
             error: failed.then(|| format!("ended with {exit:?}")),
             output: output.filter(|_| exit.is_some() && step.is_some_and(|step| step.output.is_some())),
             output_matched: matched && failed && step.is_some_and(|step| !step.continue_on.output.is_empty()),
+            verdict: None,
         }
     }
 

@@ -212,6 +212,7 @@ impl World<'_> {
             params: Vec::new(),
             params_json: String::new(),
             base_dir: String::new(),
+            parent: None,
         };
         let token = self.ask(Ask::Submit(run));
         self.tell(Event::Submit(token, Box::new(new)));

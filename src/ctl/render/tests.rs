@@ -47,6 +47,7 @@ pub(crate) fn a_view() -> RunView {
         group: GroupName::new("hello").unwrap(),
         owner: 1000,
         trigger: Trigger::Manual,
+        parent: None,
         created_at: Time::from_secs(59),
         started_at: Some(Time::from_secs(60)),
         finished_at: None,

@@ -295,6 +295,7 @@ fn draft(report: &mut Report, at: Pos, entries: &[Entry], action: Action, contex
             .and_then(|node| signal(report, node))
             .or(defaults.signal_on_stop.filter(|_| absent("signal_on_stop"))),
         preconditions,
+        approval: None,
     };
     Draft {
         at,

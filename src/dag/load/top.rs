@@ -132,7 +132,9 @@ pub(super) fn dag(document: &Node, naming: &Naming<'_>, report: &mut Report) -> 
         hist_retention_days: value("hist_retention_days")
             .and_then(|node| integer(report, "hist_retention_days", node))
             .filter(|days| *days != 0),
+        secrets: Vec::new(),
         local_dags: Vec::new(),
+        base_config: None,
         name: name?,
     })
 }

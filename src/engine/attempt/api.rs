@@ -1,6 +1,6 @@
 //! What goes into the attempt engine and what comes out.
 
-use crate::model::{Boot, Exit, Fact, Node, StopReason};
+use crate::model::{Boot, Exit, Fact, Node, StepStatus, StopReason};
 
 /// A node and the serial number of what was asked for it. An answer with an older serial is ignored, so a late
 /// answer to something that was given up cannot be taken for the current one.
@@ -62,6 +62,9 @@ pub struct TryEnd {
     pub output: Option<String>,
     /// Whether standard output matched one of `continue_on.output`. Only evaluated for failures.
     pub output_matched: bool,
+    /// What the try came to, where the exit of a process cannot tell: sub-runs can succeed in part, wait or be
+    /// refused. With it there need not be an exit.
+    pub verdict: Option<StepStatus>,
 }
 
 /// Something the engine wants done. Effects of one call are performed in order.

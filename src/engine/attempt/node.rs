@@ -110,8 +110,23 @@ impl NodeState {
     }
 }
 
-/// Exit code and error of a try. Only an observed exit code 0 without any error is a success (P6).
+/// Exit code and error of a try. Only an observed exit code 0, or a verdict that is no failure, without any error is
+/// a success (P6). A verdict stands for the exit codes 0 and 1.
 pub(super) fn judge(end: &TryEnd) -> (Option<i32>, Option<String>) {
+    if let Some(verdict) = end.verdict {
+        let error = match (&end.error, verdict) {
+            (Some(error), _) => Some(clip(error.clone())),
+            (
+                None,
+                StepStatus::Succeeded
+                | StepStatus::PartiallySucceeded
+                | StepStatus::Waiting
+                | StepStatus::Rejected,
+            ) => None,
+            (None, _) => Some(format!("the step came to {verdict}")),
+        };
+        return (Some(i32::from(error.is_some())), error);
+    }
     let code = end.exit.map(Exit::code);
     let cause = match end.exit {
         Some(Exit::Code(0)) => return (code, end.error.clone().map(clip)),

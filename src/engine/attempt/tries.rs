@@ -185,10 +185,10 @@ impl Attempt {
         let forgiven = tolerated && policy.continue_on.mark_success && !overdue && !may_retry;
         node.done += 1;
         let outcome = Outcome {
-            status: if failed && !forgiven {
-                StepStatus::Failed
-            } else {
-                StepStatus::Succeeded
+            status: match end.verdict {
+                _ if failed && !forgiven => StepStatus::Failed,
+                Some(verdict) if !failed => verdict,
+                _ => StepStatus::Succeeded,
             },
             exit_code: code,
             error,

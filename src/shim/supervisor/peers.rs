@@ -47,7 +47,7 @@ impl Supervisor {
                 ToShim::Stop(reason) => self.events.push_back(Event::Stop(reason)),
                 ToShim::ReplaceEntry => self.replace_entry(),
                 // Both come once, during boot.
-                ToShim::Spec(_) | ToShim::Go => {}
+                ToShim::Spec(_) | ToShim::Go | ToShim::Called { .. } => {}
             }
         }
         if broken {

@@ -86,8 +86,8 @@ pub(super) fn step(
     run(
         db,
         "INSERT OR REPLACE INTO steps (attempt, node, status, flags, retries, executions, started_at, finished_at,
-             next_try_at, pid, exit_code, exit, stdout, stderr, error, variables)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             next_try_at, pid, exit_code, exit, stdout, stderr, error, variables, children)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         params![
             row.id,
             code,
@@ -105,6 +105,7 @@ pub(super) fn step(
             stderr,
             view.error,
             codes::json_list(&view.variables)?,
+            codes::children(&view.children)?,
         ],
     )?;
     if row.ended { count_done(db, row.id) } else { Ok(()) }

@@ -125,11 +125,18 @@ fn accept(db: &Connection, new: &NewRun) -> Result<(), Fault> {
     let snapshot = snapshot(db, new)?;
     let params = codes::json_list(&new.params)?;
     let params_json = Some(&new.params_json).filter(|text| !text.is_empty());
+    let caller = new.parent.as_ref();
+    let row = |run: Option<&RunRef>| {
+        run.map(|run| Ok::<_, Fault>(RunRow::get(db, run)?.id))
+            .transpose()
+    };
+    let parent = row(caller.map(|caller| &caller.run))?;
+    let root = row(caller.map(|caller| &caller.root))?;
     let id = db
         .prepare_cached(
             "INSERT INTO runs (dag, run_id, snapshot, grp, base_dir, capacity, owner, trigger, created_at,
-                               status, attempts, launched, params, params_json)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, ?11, ?12)",
+                               status, attempts, launched, params, params_json, parent, root, caller, depth)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .insert(params![
             dag,
@@ -144,6 +151,10 @@ fn accept(db: &Connection, new: &NewRun) -> Result<(), Fault> {
             QUEUED,
             params,
             params_json,
+            parent,
+            root,
+            caller.map(|caller| &caller.step),
+            caller.map_or(0, |caller| caller.depth),
         ])?;
     enqueue(db, id, group)
 }

@@ -123,6 +123,7 @@ pub(super) fn new_run(dag: &str, id: &str, at: i64) -> NewRun {
         params: vec![("1".to_owned(), "fast".to_owned())],
         params_json: "{\"1\":\"fast\"}".to_owned(),
         base_dir: "/home/ann/jobs".to_owned(),
+        parent: None,
     }
 }
 

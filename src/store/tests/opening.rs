@@ -96,6 +96,37 @@ fn migrations_go_step_by_step_and_a_bad_one_changes_nothing() {
 }
 
 #[test]
+fn a_database_of_schema_1_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("proctor.db");
+    let db = opening::writer(&path, Duration::ZERO, &schema::MIGRATIONS[..1]).unwrap();
+    db.execute_batch(
+        "INSERT INTO words VALUES (1, 'etl'), (2, '/d');
+         INSERT INTO dags VALUES (1, 'h', 1, '[\"s\"]', '[]', '{}');
+         INSERT INTO runs VALUES (1, 1, 'r', 1, 1, 2, 0, 0, 0, 7, 4, 1, 1, NULL, NULL, NULL, NULL, NULL, NULL);
+         INSERT INTO attempts VALUES (1, 1, 1, 'a', 4, 7, 8, 9, 1, 0, NULL, NULL, NULL, NULL, NULL);
+         INSERT INTO steps VALUES (1, 0, 4, 0, 0, 1, 8, 9, NULL, NULL, 0, 0, 'a.out', '', NULL, NULL);",
+    )
+    .unwrap();
+    drop(db);
+    let (store, _answers) = open(&path).unwrap();
+    let view = store.reader().run_view(&run_ref("etl", "r")).unwrap().unwrap();
+    assert_eq!(view.status, RunStatus::Succeeded);
+    assert_eq!(view.parent, None);
+    assert!(view.steps[0].children.is_empty());
+    assert_eq!(
+        store
+            .reader()
+            .history(&crate::store::Filter::default())
+            .unwrap()
+            .runs
+            .len(),
+        1
+    );
+    assert!(store.reader().integrity_check().unwrap().is_empty());
+}
+
+#[test]
 fn every_object_of_the_schema_is_known_and_missed() {
     let (_dir, path) = made();
     let db = rusqlite::Connection::open(&path).unwrap();
@@ -115,7 +146,7 @@ fn every_object_of_the_schema_is_known_and_missed() {
 fn a_newer_schema_is_refused_and_left_alone() {
     let (_dir, path) = made();
     let db = rusqlite::Connection::open(&path).unwrap();
-    db.pragma_update(None, "user_version", 2).unwrap();
+    db.pragma_update(None, "user_version", 3).unwrap();
     drop(db);
     let before = fs::read(&path).unwrap();
     let error = refusal(&path);
@@ -123,8 +154,8 @@ fn a_newer_schema_is_refused_and_left_alone() {
         matches!(
             error,
             OpenError::Newer {
-                found: 2,
-                known: 1,
+                found: 3,
+                known: 2,
                 ..
             }
         ),
@@ -133,7 +164,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     assert!(
         error
             .to_string()
-            .contains("schema version 2, this program knows up to 1")
+            .contains("schema version 3, this program knows up to 2")
     );
     assert_eq!(fs::read(&path).unwrap(), before);
 }
@@ -142,14 +173,14 @@ fn a_newer_schema_is_refused_and_left_alone() {
 fn a_newer_schema_that_is_still_in_the_log_is_refused() {
     let (_dir, path) = made();
     let db = rusqlite::Connection::open(&path).unwrap();
-    db.pragma_update(None, "user_version", 2).unwrap();
+    db.pragma_update(None, "user_version", 3).unwrap();
     let error = refusal(&path);
     assert!(
         matches!(
             error,
             OpenError::Newer {
-                found: 2,
-                known: 1,
+                found: 3,
+                known: 2,
                 ..
             }
         ),

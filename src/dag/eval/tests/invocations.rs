@@ -2,7 +2,7 @@
 
 use super::super::{Arg, Plan, PlanContext, ShellText, condition_plan, plan, shell_command};
 use super::{ready, run, scope};
-use crate::dag::types::{Action, Command, ContinueOn, LogOutput, Shell, Step};
+use crate::dag::types::{Action, Command, Shell, Step};
 
 fn shell(words: &str) -> Shell {
     let mut words = words.split(' ').map(str::to_owned);
@@ -23,25 +23,8 @@ fn command(raw: &str) -> Command {
 
 fn step(action: Action, own: Option<&str>) -> Step {
     Step {
-        name: "s".to_owned(),
-        id: None,
-        description: String::new(),
-        type_name: String::new(),
-        action,
         shell: own.map(shell),
-        working_dir: None,
-        env: Vec::new(),
-        depends: Vec::new(),
-        output: None,
-        stdout: None,
-        stderr: None,
-        log_output: LogOutput::Separate,
-        continue_on: ContinueOn::default(),
-        retry: None,
-        repeat: None,
-        timeout_sec: 0,
-        signal_on_stop: None,
-        preconditions: Vec::new(),
+        ..Step::new("s", action)
     }
 }
 

@@ -11,33 +11,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::*;
 use crate::dag::types::{
-    Action, ContinueOn, DagKind, LogOutput, Number, Output, Params, RepeatMode, RepeatPolicy, RetryPolicy,
-    Schedules, Scheduling, Step,
+    Action, ContinueOn, DagKind, Number, Output, RepeatMode, RepeatPolicy, RetryPolicy, Step,
 };
 use crate::model::{Boot, DagName, Exit, Time};
 
 /// A step that depends on those.
 fn step(name: &str, depends: &[u32]) -> Step {
     Step {
-        name: name.to_owned(),
-        id: None,
-        description: String::new(),
-        type_name: String::new(),
-        action: Action::Nothing,
-        shell: None,
-        working_dir: None,
-        env: Vec::new(),
         depends: depends.to_vec(),
-        output: None,
-        stdout: None,
-        stderr: None,
-        log_output: LogOutput::Separate,
-        continue_on: ContinueOn::default(),
-        retry: None,
-        repeat: None,
-        timeout_sec: 0,
-        signal_on_stop: None,
-        preconditions: Vec::new(),
+        ..Step::new(name, Action::Nothing)
     }
 }
 
@@ -75,34 +57,9 @@ fn repeating(name: &str, mode: RepeatMode, codes: &[i32], condition: bool) -> St
 
 fn dag(steps: Vec<Step>) -> Dag {
     Dag {
-        name: DagName::new("d").unwrap(),
-        group: String::new(),
-        description: String::new(),
         kind: DagKind::Graph,
-        tags: Vec::new(),
-        params: Params::default(),
-        env: Vec::new(),
-        dotenv: Vec::new(),
-        working_dir: None,
-        shell: None,
-        log_output: LogOutput::Separate,
         steps,
-        handlers: Vec::new(),
-        preconditions: Vec::new(),
-        timeout_sec: 0,
-        delay_sec: 0,
-        max_active_steps: 0,
-        max_clean_up_time_sec: 5,
-        max_output_size: 1 << 20,
-        queue: None,
-        max_active_runs: None,
-        schedule: Schedules::default(),
-        hist_retention_days: None,
-        restart_wait_sec: 0,
-        dotenv_implied: false,
-        log_dir: None,
-        scheduling: Scheduling::default(),
-        local_dags: Vec::new(),
+        ..Dag::new(DagName::new("d").unwrap())
     }
 }
 

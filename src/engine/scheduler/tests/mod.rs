@@ -51,6 +51,7 @@ fn new_run(name: &str, capacity: u32) -> Box<NewRun> {
         params: Vec::new(),
         params_json: String::new(),
         base_dir: String::new(),
+        parent: None,
     })
 }
 
