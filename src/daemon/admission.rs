@@ -9,14 +9,14 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::Sender;
 
 use super::control::refusal;
-use super::dispatcher::{Asked, Dispatcher, LiveRun, now};
+use super::dispatcher::{Asked, Asking, Dispatcher, LiveRun, now};
 use super::effects::fresh_view;
 use crate::config::Config;
 use crate::dag::params::resolve;
-use crate::dag::{BaseConfig, Diagnostic, LoadOptions, ParamInput, Source, load};
+use crate::dag::{BaseConfig, Dag, Diagnostic, LoadOptions, ParamInput, Source, load};
 use crate::engine::scheduler::Event;
 use crate::model::access::Peer;
-use crate::model::change::NewRun;
+use crate::model::change::{Caller, NewRun};
 use crate::model::limits::DAG_SOURCE_MAX;
 use crate::model::{DagName, GroupName, RunId, RunRef, Time, Trigger};
 use crate::sys::creds::{self, User};
@@ -39,7 +39,7 @@ impl Dispatcher {
         self.elsewhere(
             move || {
                 if submit.source.is_empty() {
-                    read_installed(&config, peer, &mut submit)?;
+                    take_installed(&config, peer, &mut submit)?;
                 }
                 known_user(peer.uid)?;
                 admit(&config, peer, &submit, at)
@@ -72,7 +72,7 @@ impl Dispatcher {
         self.runs.insert(run.clone(), live);
         let token = self.ask(Asked {
             run,
-            answers,
+            asking: Asking::Client(answers),
             warnings,
             created: true,
         });
@@ -165,10 +165,8 @@ fn known_user(uid: u32) -> Result<(), Box<Response>> {
 
 /// Reads an installed DAG: a file in a directory that the daemon's user owns. It runs as the one who asks, so it
 /// must be one that they could read.
-fn read_installed(config: &Config, peer: Peer, submit: &mut Submit) -> Result<(), Box<Response>> {
+pub(super) fn read_installed(config: &Config, uid: u32, name: &DagName) -> Result<String, Box<Response>> {
     use std::os::unix::fs::PermissionsExt;
-    let name = submit.name.take().unwrap_or_default();
-    let name = DagName::new(name).map_err(|error| invalid(&error.to_string()))?;
     let dir = &config.paths.dags;
     let absent = || {
         let text = format!(
@@ -183,7 +181,7 @@ fn read_installed(config: &Config, peer: Peer, submit: &mut Submit) -> Result<()
     });
     let file = opened.map_err(|_| absent())?;
     let mode = file.metadata().map_err(|_| absent())?.permissions().mode();
-    if mode & 0o004 == 0 && peer.uid != 0 && peer.uid != creds::effective_uid() {
+    if mode & 0o004 == 0 && uid != 0 && uid != creds::effective_uid() {
         return Err(absent());
     }
     let mut source = String::new();
@@ -191,10 +189,17 @@ fn read_installed(config: &Config, peer: Peer, submit: &mut Submit) -> Result<()
     file.take(limit)
         .read_to_string(&mut source)
         .map_err(|error| invalid(&format!("the DAG {name} cannot be read: {error}")))?;
-    submit.source = source;
+    Ok(source)
+}
+
+/// Takes the text of the installed DAG that is named.
+fn take_installed(config: &Config, peer: Peer, submit: &mut Submit) -> Result<(), Box<Response>> {
+    let name = submit.name.take().unwrap_or_default();
+    let name = DagName::new(name).map_err(|error| invalid(&error.to_string()))?;
+    submit.source = read_installed(config, peer.uid, &name)?;
     submit.file = format!("{name}.yaml");
     submit.stem = name.to_string();
-    submit.base_dir = dir.display().to_string();
+    submit.base_dir = config.paths.dags.display().to_string();
     Ok(())
 }
 
@@ -218,19 +223,31 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
     };
     let loaded = load(&source, &options)
         .map_err(|errors| problems("the DAG has errors; nothing was started", errors))?;
-    let dag = loaded.dag;
+    let dag = Snapshot::of(loaded.dag)?;
     let input = ParamInput {
         text: submit.params.clone(),
         args: submit.args.clone(),
     };
-    let params = resolve(&dag.params, &input)
-        .map_err(|errors| problems("the parameters are wrong; nothing was started", errors))?;
     let id = match &submit.run_id {
         Some(id) => RunId::new(id.clone()),
         None => RunId::new(uuid::Uuid::now_v7().to_string()),
     };
-    let id = id.map_err(|error| invalid(&error.to_string()))?;
-    let (group, capacity) = match &dag.queue {
+    let about = About {
+        id: id.map_err(|error| invalid(&error.to_string()))?,
+        group: group_of(config, &dag.dag),
+        owner: owner_of(peer.uid),
+        trigger: submit.trigger,
+        at,
+        base_dir: submit.base_dir.clone(),
+        parent: None,
+    };
+    let new = new_run(&dag, &input, about)?;
+    Ok((new, loaded.warnings.into_iter().map(problem).collect()))
+}
+
+/// The group of a run that somebody asks for, and its capacity.
+fn group_of(config: &Config, dag: &Dag) -> (GroupName, u32) {
+    match &dag.queue {
         Some(queue) => {
             let named = config.queue.named.get(queue).copied();
             (queue.clone(), named.unwrap_or(config.queue.max_active_runs))
@@ -239,21 +256,62 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
             GroupName::from(&dag.name),
             dag.max_active_runs.unwrap_or(config.queue.max_active_runs),
         ),
-    };
-    let json = serde_json::to_string(&dag).map_err(|error| invalid(&error.to_string()))?;
-    let hash = Sha256::digest(json.as_bytes());
-    let new = NewRun {
+    }
+}
+
+/// A DAG as it is recorded with its runs.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) dag: Dag,
+    /// In JSON.
+    pub(super) json: String,
+    /// SHA-256 of that, in hexadecimal.
+    pub(super) hash: String,
+}
+
+impl Snapshot {
+    pub(super) fn of(dag: Dag) -> Result<Self, Box<Response>> {
+        let json = serde_json::to_string(&dag).map_err(|error| invalid(&error.to_string()))?;
+        let hash = Sha256::digest(json.as_bytes());
+        let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { dag, json, hash })
+    }
+}
+
+/// What a run is, besides its DAG and parameters.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) id: RunId,
+    pub(super) group: (GroupName, u32),
+    pub(super) owner: u32,
+    pub(super) trigger: Trigger,
+    pub(super) at: Time,
+    pub(super) base_dir: String,
+    pub(super) parent: Option<Caller>,
+}
+
+/// A run of a DAG with these parameters.
+pub(super) fn new_run(
+    snapshot: &Snapshot,
+    input: &ParamInput,
+    about: About,
+) -> Result<Box<NewRun>, Box<Response>> {
+    let dag = &snapshot.dag;
+    let params = resolve(&dag.params, input)
+        .map_err(|errors| problems("the parameters are wrong; nothing was started", errors))?;
+    let (group, capacity) = about.group;
+    Ok(Box::new(NewRun {
         run: RunRef {
             dag: dag.name.clone(),
-            id,
+            id: about.id,
         },
         group,
         capacity,
-        owner: owner_of(peer.uid),
-        trigger: submit.trigger,
-        created_at: at,
-        dag_hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
-        dag: json,
+        owner: about.owner,
+        trigger: about.trigger,
+        created_at: about.at,
+        dag_hash: snapshot.hash.clone(),
+        dag: snapshot.json.clone(),
         steps: dag.steps.iter().map(|step| step.name.clone()).collect(),
         handlers: dag
             .handlers
@@ -262,10 +320,9 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
             .collect(),
         params_json: params.json.clone(),
         params: params.known(&dag.params),
-        base_dir: submit.base_dir.clone(),
-        parent: None,
-    };
-    Ok((Box::new(new), loaded.warnings.into_iter().map(problem).collect()))
+        base_dir: about.base_dir,
+        parent: about.parent,
+    }))
 }
 
 /// A new run from an earlier one's snapshot and parameters.

@@ -300,6 +300,7 @@ fn build(
         by_pid: std::collections::HashMap::new(),
         asked: std::collections::HashMap::new(),
         followers: Followers::default(),
+        calls: super::calls::Calls::default(),
         next_token: 0,
         next_batch: 0,
         saving: std::collections::BTreeMap::new(),

@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::calls::Calls;
 use super::follow::Followers;
 use super::launch::{Launched, Launcher, Workshop};
+use super::outbox::Outbox;
 use crate::config::Config;
 use crate::engine::scheduler::{Effect, Event, Scheduler, Token};
 use crate::journal::Reader as JournalReader;
@@ -105,6 +107,8 @@ pub(super) struct Attempt {
     pub(super) pid: u32,
     pub(super) pidfd: Option<PidFd>,
     pub(super) channel: Option<OwnedFd>,
+    /// What its channel has not taken yet.
+    pub(super) outbox: Outbox,
     pub(super) journal: Option<JournalReader>,
     pub(super) cgroup: Option<Cgroup>,
     /// The shim is dead; how, if it is known.
@@ -130,6 +134,7 @@ impl Attempt {
             pid: 0,
             pidfd: None,
             channel: None,
+            outbox: Outbox::default(),
             journal: None,
             cgroup: None,
             exit: None,
@@ -141,11 +146,22 @@ impl Attempt {
     }
 }
 
+/// Who is answered.
+#[derive(Debug)]
+pub(super) enum Asking {
+    /// A client.
+    Client(mpsc::Sender<Response>),
+    /// The attempt that wants a sub-run, and its number for it.
+    Call(AttemptId, u64),
+    /// Nobody: the daemon wants it.
+    Nobody,
+}
+
 /// What waits for the engine's answer to a request.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) run: RunRef,
-    pub(super) answers: mpsc::Sender<Response>,
+    pub(super) asking: Asking,
     pub(super) warnings: Vec<crate::wire::control::Problem>,
     /// Whether the run was taken into memory for this request, and goes again if it is refused.
     pub(super) created: bool,
@@ -179,6 +195,8 @@ pub(super) struct Dispatcher {
     pub(super) by_pid: HashMap<u32, AttemptId>,
     pub(super) asked: HashMap<Token, Asked>,
     pub(super) followers: Followers,
+    /// Sub-runs that live attempts asked for.
+    pub(super) calls: Calls,
     pub(super) next_token: u64,
     pub(super) next_batch: u64,
     /// Nodes of own batches that are on their way to the store.
@@ -346,10 +364,9 @@ impl Dispatcher {
             .map(|attempt| attempt.run.clone())
             .collect();
         for run in live {
-            let (answers, _) = mpsc::channel(1);
             let token = self.ask(Asked {
                 run: run.clone(),
-                answers,
+                asking: Asking::Nobody,
                 warnings: Vec::new(),
                 created: false,
             });

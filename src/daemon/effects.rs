@@ -11,7 +11,7 @@ use crate::model::limits::FRAME_MAX;
 use crate::model::view::{RunView, StepView};
 use crate::model::{AttemptId, RunRef, StopReason};
 use crate::proc::Meta;
-use crate::sys::{fdpass, socket};
+use crate::sys::fdpass;
 use crate::wire::codec;
 use crate::wire::shim::ToShim;
 
@@ -68,7 +68,7 @@ impl Dispatcher {
         let meta = Meta {
             run: run.clone(),
             attempt: attempt.clone(),
-            root: Some(run.clone()),
+            root: Some(root_of(&live.new).clone()),
             started_at: at.secs(),
         };
         let new = Arc::clone(&live.new);
@@ -147,17 +147,6 @@ impl Dispatcher {
         }
     }
 
-    /// Sends a message to a shim. False if there is no channel or it does not take it.
-    pub(super) fn send(&mut self, attempt: &AttemptId, message: &ToShim) -> bool {
-        let Some(channel) = self.attempts.get(attempt).and_then(|held| held.channel.as_ref()) else {
-            return false;
-        };
-        let Ok(frame) = codec::encode(message, FRAME_MAX) else {
-            return false;
-        };
-        socket::send(channel.as_fd(), &frame).is_ok_and(|n| n == frame.len())
-    }
-
     /// Passes a stop on; by signal if the shim's channel is not there. A shim that was suspended is woken to hear it;
     /// one that is stalled all the same when a further stop comes is killed, so that a stop always ends something.
     pub(super) fn send_stop(&mut self, attempt: &AttemptId, reason: StopReason) {
@@ -221,19 +210,25 @@ impl Dispatcher {
         self.tell(Event::Cleaned(attempt.clone()));
     }
 
-    /// Sends a message with a descriptor.
+    /// Sends a message with a descriptor; not while others wait, which it must not overtake.
     pub(super) fn send_with_fd(
         &self,
         attempt: &AttemptId,
         message: &ToShim,
         fd: std::os::fd::BorrowedFd<'_>,
     ) -> bool {
-        let channel = self.attempts.get(attempt).and_then(|held| held.channel.as_ref());
+        let held = self.attempts.get(attempt).filter(|held| held.outbox.is_empty());
+        let channel = held.and_then(|held| held.channel.as_ref());
         let frame = codec::encode(message, FRAME_MAX).ok();
         channel
             .zip(frame)
             .is_some_and(|(channel, frame)| fdpass::send_with_fds(channel.as_fd(), &frame, &[fd]).is_ok())
     }
+}
+
+/// The root of the tree of calls that a run belongs to: itself if nobody called it.
+pub(super) fn root_of(new: &crate::model::change::NewRun) -> &RunRef {
+    new.parent.as_ref().map_or(&new.run, |caller| &caller.root)
 }
 
 /// A run's view before anything has happened.

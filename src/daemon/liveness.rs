@@ -61,7 +61,7 @@ impl Dispatcher {
                 let meta = Meta {
                     run: held.run.clone(),
                     attempt: attempt.clone(),
-                    root: Some(held.run.clone()),
+                    root: Some(super::effects::root_of(&live.new).clone()),
                     started_at: since.secs(),
                 };
                 self.proc.prepare(&group, meta, since)

@@ -6,6 +6,8 @@
 mod admission;
 mod args;
 mod boot;
+mod callee;
+mod calls;
 mod channel;
 mod cleanup;
 mod clients;
@@ -21,6 +23,7 @@ mod job_env;
 mod launch;
 mod liveness;
 mod orders;
+mod outbox;
 mod recovery;
 mod reload;
 mod requests;

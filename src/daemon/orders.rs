@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::admission::{again, exists};
 use super::control::refusal;
-use super::dispatcher::{Asked, Dispatcher, LiveRun, now};
+use super::dispatcher::{Asked, Asking, Dispatcher, LiveRun, now};
 use super::requests::Asker;
 use crate::engine::scheduler::api::RetryFacts;
 use crate::engine::scheduler::{Event, Refusal, Token};
@@ -30,7 +30,7 @@ impl Dispatcher {
         }
         let asked = Asked {
             run: run.clone(),
-            answers: asker.answers,
+            asking: Asking::Client(asker.answers),
             warnings: Vec::new(),
             created: false,
         };
@@ -74,6 +74,7 @@ impl Dispatcher {
                     capacity: new.capacity,
                     attempts: view.number,
                     status: view.status,
+                    caller: None,
                 };
                 let mut queued = super::effects::fresh_view(&new);
                 queued.attempt.clone_from(&view.attempt);
@@ -87,7 +88,7 @@ impl Dispatcher {
                 dispatcher.runs.insert(run.clone(), live);
                 let asked = Asked {
                     run: run.clone(),
-                    answers: asker.answers,
+                    asking: Asking::Client(asker.answers),
                     warnings: Vec::new(),
                     created: true,
                 };
@@ -139,13 +140,14 @@ impl Dispatcher {
             {
                 events::run_accepted(&asked.run, live.new.trigger);
             }
-            self.answer(
-                &asked.answers,
-                Response::Accepted {
-                    run: asked.run,
-                    warnings: asked.warnings,
-                },
-            );
+            match asked.asking {
+                Asking::Client(answers) => {
+                    let (run, warnings) = (asked.run, asked.warnings);
+                    self.answer(&answers, Response::Accepted { run, warnings });
+                }
+                Asking::Call(attempt, call) => self.call_accepted(&attempt, call, asked.run),
+                Asking::Nobody => {}
+            }
         }
     }
 
@@ -165,15 +167,25 @@ impl Dispatcher {
                 ErrorKind::WrongState,
                 &format!("run {run} is {status}; that cannot be done now"),
             ),
+            Refusal::CallerGone => refusal(
+                ErrorKind::WrongState,
+                &format!("the run that calls {run} is not live any more"),
+            ),
             Refusal::Draining => refusal(ErrorKind::Unavailable, "the daemon is shutting down"),
             Refusal::Store(why) => refusal(
                 ErrorKind::Unavailable,
                 &format!("nothing was started: the store cannot be written: {why}"),
             ),
         };
-        self.answer(&asked.answers, answer);
         if asked.created {
             self.runs.remove(&asked.run);
+        }
+        match (asked.asking, answer) {
+            (Asking::Client(answers), answer) => self.answer(&answers, answer),
+            (Asking::Call(attempt, call), Response::Error { message, .. }) => {
+                self.call_refused(&attempt, call, message);
+            }
+            (Asking::Call(..) | Asking::Nobody, _) => {}
         }
     }
 }

@@ -72,6 +72,7 @@ impl Dispatcher {
     fn recover_queued(&mut self, queued: QueuedRun) -> Result<Recovered, String> {
         let run = queued.run.clone();
         let new = self.launch_data_of(&run)?;
+        let parent = parent_of(&new);
         let mut view = fresh_view(&new);
         let mut resume = None;
         if queued.attempts > 0
@@ -100,6 +101,7 @@ impl Dispatcher {
             live: None,
             stop: queued.stop,
             unstored_start: None,
+            parent,
         })
     }
 
@@ -161,6 +163,7 @@ impl Dispatcher {
                 params: Some(view.params.clone()),
             });
         tracing::debug!(attempt = %attempt, run = %stored.run, ?evidence, "found");
+        let parent = parent_of(&new);
         self.runs.insert(
             stored.run.clone(),
             LiveRun {
@@ -181,6 +184,7 @@ impl Dispatcher {
             live: Some((attempt, stored.number, evidence)),
             stop: stored.stop,
             unstored_start,
+            parent,
         };
         Ok((recovered, end))
     }
@@ -242,6 +246,7 @@ impl Dispatcher {
             )),
             stop: None,
             unstored_start: None,
+            parent: parent_of(&new),
         };
         self.runs.insert(
             stored.run,
@@ -273,4 +278,9 @@ impl Dispatcher {
             }
         }
     }
+}
+
+/// The run that called it.
+fn parent_of(new: &crate::model::change::NewRun) -> Option<crate::model::RunRef> {
+    new.parent.as_ref().map(|caller| caller.run.clone())
 }

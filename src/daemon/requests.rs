@@ -272,8 +272,11 @@ impl Dispatcher {
             .attempt
             .as_ref()
             .is_none_or(|attempt| !self.attempts.contains_key(attempt));
-        if live.view.status.is_terminal() && in_queue {
-            self.drop_run(run);
+        if live.view.status.is_terminal() {
+            self.call_over(run);
+            if in_queue {
+                self.drop_run(run);
+            }
         }
     }
 }

@@ -145,6 +145,7 @@ impl Dispatcher {
         let Some(held) = self.attempts.remove(attempt) else {
             return;
         };
+        self.calls.forget(attempt);
         let ended = self.runs.get(&held.run).is_some_and(|live| {
             live.view.attempt.as_ref() == Some(attempt) && live.view.status.is_terminal()
         });

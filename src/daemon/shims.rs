@@ -101,7 +101,8 @@ impl Dispatcher {
             }
             FromShim::Poke => self.read_journal(attempt),
             FromShim::EntryReplaced => self.publish_healed(attempt),
-            FromShim::Call(_) | FromShim::StopCall(_) => {}
+            FromShim::Call(request) => self.call(attempt, *request),
+            FromShim::StopCall(call) => self.stop_call(attempt, call),
         }
     }
 

@@ -44,6 +44,9 @@ pub struct NewRun {
 pub struct Caller {
     /// The calling run.
     pub run: RunRef,
+    /// Number of its attempt that asked for this run last. A further one makes a new attempt of it, if it has not
+    /// succeeded.
+    pub attempt: u32,
     /// Name of the calling step.
     pub step: String,
     /// The run at the root of the tree, which nobody called. All runs of a tree belong to its group.
@@ -77,6 +80,8 @@ pub enum Change {
     Requeue {
         /// Which run.
         run: RunRef,
+        /// For a run that was called: number of the calling run's attempt that asks for it now.
+        caller: Option<u32>,
         /// When.
         at: Time,
     },

@@ -3,6 +3,7 @@
 ALTER TABLE runs ADD COLUMN parent INTEGER REFERENCES runs (id);
 ALTER TABLE runs ADD COLUMN root   INTEGER REFERENCES runs (id);    -- NULL if and only if parent is
 ALTER TABLE runs ADD COLUMN caller TEXT;                            -- name of the calling step
+ALTER TABLE runs ADD COLUMN asked  INTEGER;                         -- number of the parent's attempt that asked last
 ALTER TABLE runs ADD COLUMN depth  INTEGER NOT NULL DEFAULT 0;      -- calls between the root and this run
 CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
 

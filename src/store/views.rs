@@ -32,7 +32,7 @@ pub struct AttemptSummary {
 }
 
 const RUN: &str = "SELECT r.id, r.owner, r.trigger, r.created_at, r.status, r.attempts, r.launched, r.error,
-        r.ended_at, r.stop, r.params, r.parent, r.root, r.caller, r.depth,
+        r.ended_at, r.stop, r.params, r.parent, r.root, r.caller, r.asked, r.depth,
         grp.word AS grp, d.steps, d.handlers
  FROM runs r
  CROSS JOIN words grp ON grp.id = r.grp
@@ -132,6 +132,7 @@ fn caller(db: &Connection, row: &Row<'_>) -> Result<Option<Caller>, Fault> {
     };
     Ok(Some(Caller {
         run: run_at(db, parent)?,
+        attempt: row.get::<_, Option<u32>>("asked")?.unwrap_or(0),
         step: row.get("caller")?,
         root: run_at(db, root)?,
         depth: row.get("depth")?,
@@ -269,7 +270,7 @@ pub(super) fn run_of(db: &Connection, attempt: &AttemptId) -> Result<Option<(Run
 pub(super) fn launch_data(db: &Connection, run: &RunRef) -> Result<Option<NewRun>, Fault> {
     let mut statement = db.prepare_cached(
         "SELECT r.capacity, r.owner, r.trigger, r.created_at, r.params, r.params_json,
-                r.parent, r.root, r.caller, r.depth, grp.word AS grp,
+                r.parent, r.root, r.caller, r.asked, r.depth, grp.word AS grp,
                 dir.word AS base_dir, d.hash, d.json, d.steps, d.handlers
          FROM runs r
          CROSS JOIN words grp ON grp.id = r.grp

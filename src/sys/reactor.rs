@@ -16,6 +16,14 @@ pub fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     raw::reactor::watch(fd, Interest::READABLE)
 }
 
+/// Watches a descriptor until it can be written.
+///
+/// # Errors
+/// As [`readable`].
+pub fn writable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    raw::reactor::watch(fd, Interest::WRITABLE)
+}
+
 /// Watches a descriptor for exceptional events (`POLLPRI`), such as a change of `cgroup.events`.
 ///
 /// # Errors

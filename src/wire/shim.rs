@@ -117,6 +117,9 @@ pub struct CallRequest {
     pub call: u64,
     /// Name of the calling step.
     pub step: String,
+    /// Number of the last attempt of the run whose end the shim was told: a further one is wanted. None if it was told
+    /// of none.
+    pub after: Option<u32>,
     /// Id of the sub-run; it follows from the calling run, the step, the target and the parameters.
     pub run: RunId,
     /// What is called.
@@ -161,6 +164,8 @@ pub enum CallNews {
 pub struct CallEnd {
     /// Final status, or `waiting`.
     pub status: RunStatus,
+    /// Number of the attempt that ended; 0 if there was none.
+    pub number: u32,
     /// The error in words.
     pub error: Option<String>,
     /// Its effective parameters, in order.

@@ -24,7 +24,10 @@ impl Attempt {
             return self.escalate(cx);
         }
         self.stopping = true;
-        let own_signal = matches!(reason, StopReason::User { .. } | StopReason::Shutdown);
+        let own_signal = matches!(
+            reason,
+            StopReason::User { .. } | StopReason::Shutdown | StopReason::Caller
+        );
         if self.stop.is_none() {
             self.stop = Some(reason.to_string());
             cx.record(Fact::StopRequested { reason });

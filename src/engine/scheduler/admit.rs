@@ -22,12 +22,20 @@ impl Scheduler {
             }
             return;
         }
+        let caller = new.parent.as_ref().map(|caller| &caller.run);
+        if !self.may_call(caller) {
+            out.push(Effect::Refused(token, Refusal::CallerGone));
+            return;
+        }
         let phase = Phase::Admitting {
             token,
             rivals: Vec::new(),
             capacity: new.capacity,
         };
-        let key = self.insert(Run::new(new.run.clone(), new.group.clone(), 0, phase));
+        let mut run = Run::new(new.run.clone(), new.group.clone(), 0, phase);
+        run.parent = caller.cloned();
+        let key = self.insert(run);
+        self.join_family(key);
         self.save(key, vec![Change::Accept(new)], false, out);
     }
 
@@ -64,14 +72,23 @@ impl Scheduler {
             out.push(Effect::Refused(token, Refusal::WrongState(facts.status)));
             return;
         }
+        let (caller, asked) = facts.caller.unzip();
+        if !self.may_call(caller.as_ref()) {
+            out.push(Effect::Refused(token, Refusal::CallerGone));
+            return;
+        }
         let phase = Phase::Admitting {
             token,
             rivals: Vec::new(),
             capacity: facts.capacity,
         };
-        let key = self.insert(Run::new(name.clone(), facts.group, facts.attempts, phase));
+        let mut run = Run::new(name.clone(), facts.group, facts.attempts, phase);
+        run.parent = caller;
+        let key = self.insert(run);
+        self.join_family(key);
         let requeue = Change::Requeue {
             run: name.clone(),
+            caller: asked,
             at: now.wall,
         };
         self.save(key, vec![requeue], false, out);
@@ -98,8 +115,10 @@ impl Scheduler {
                 .map(|rival| Effect::Refused(*rival, Refusal::Exists)),
         );
         out.push(Effect::Changed(run.name.clone()));
-        self.groups.join(&run.group, *capacity, requeued);
-        run.member = true;
+        if !run.is_guest() {
+            self.groups.join(&run.group, *capacity, requeued);
+            run.member = true;
+        }
         run.seq = self.groups.back();
         if run.stop.is_some() {
             self.drop_queued(now, key, out);
@@ -120,6 +139,7 @@ impl Scheduler {
             return;
         };
         self.names.remove(&run.name);
+        self.leave_family(key, &run, out);
         let why = refusal(error, requeue);
         if let Phase::Admitting { token, rivals, .. } = run.phase {
             for token in std::iter::once(token).chain(rivals) {
@@ -136,7 +156,11 @@ impl Scheduler {
         if let Some(run) = self.runs.get_mut(&key) {
             run.phase = Phase::Queued;
             self.resting += 1;
-            self.groups.push(&run.group, run.seq, key);
+            if run.is_guest() {
+                self.groups.push_guest(run.seq, key);
+            } else {
+                self.groups.push(&run.group, run.seq, key);
+            }
         }
     }
 
@@ -145,7 +169,11 @@ impl Scheduler {
         self.clear_timer(key);
         if let Some(run) = self.runs.get(&key).filter(|run| run.rests()) {
             self.resting = self.resting.saturating_sub(1);
-            self.groups.remove(&run.group, run.seq);
+            if run.is_guest() {
+                self.groups.remove_guest(run.seq);
+            } else {
+                self.groups.remove(&run.group, run.seq);
+            }
         }
     }
 

@@ -86,6 +86,8 @@ pub struct Recovered {
     pub unstored_start: Option<StartRecord>,
     /// A stop that was asked for and has not ended the run yet.
     pub stop: Option<StopReason>,
+    /// The run that called it, if one did.
+    pub parent: Option<RunRef>,
 }
 
 /// Something the engine is told.
@@ -136,6 +138,8 @@ pub struct RetryFacts {
     pub attempts: u32,
     /// Status of the run in the store.
     pub status: RunStatus,
+    /// The run that calls it, and the number of its attempt that does. It must be live.
+    pub caller: Option<(RunRef, u32)>,
 }
 
 /// Why a batch was not committed.
@@ -158,6 +162,8 @@ pub enum Refusal {
     NotFound,
     /// The run is not in a state for it.
     WrongState(RunStatus),
+    /// The run that calls it has no live attempt any more.
+    CallerGone,
     /// The daemon shuts down.
     Draining,
     /// The store cannot be written; the text says why.

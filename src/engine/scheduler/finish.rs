@@ -10,7 +10,7 @@ use crate::model::{AttemptId, LostCause, Now, RunStatus, Time};
 impl Scheduler {
     /// The journal holds the final record. It is the truth in whatever phase it comes; one that comes before the
     /// gate was opened closes it.
-    pub(super) fn ended(&mut self, attempt: &AttemptId, end: AttemptEnd, out: &mut Vec<Effect>) {
+    pub(super) fn ended(&mut self, now: Now, attempt: &AttemptId, end: AttemptEnd, out: &mut Vec<Effect>) {
         let Some((key, run)) = self.by_attempt(attempt) else {
             return;
         };
@@ -20,6 +20,7 @@ impl Scheduler {
             _ => return,
         }
         self.record_end(key, end, false, out);
+        self.end_family(now, key, out);
     }
 
     /// Commits the end. `gone` says whether nothing of the attempt lives any more.
@@ -85,6 +86,7 @@ impl Scheduler {
             Phase::Opening if matches!(cause, LostCause::JournalDamaged(_)) => {
                 self.release(key);
                 self.record_loss(key, cause, now.wall, out);
+                self.end_family(now, key, out);
             }
             // Nobody could open the gate for a shim that was left at it by the last daemon; that is not its fault.
             Phase::Opening if run.adopted => self.sweep(key, None, out),
@@ -93,6 +95,7 @@ impl Scheduler {
             Phase::Running => {
                 self.release(key);
                 self.record_loss(key, cause, now.wall, out);
+                self.end_family(now, key, out);
             }
             Phase::Ending { gone: false } => {
                 run.phase = Phase::Ending { gone: true };
@@ -112,10 +115,12 @@ impl Scheduler {
         self.clean(key, out);
     }
 
-    /// Has removed what is left, once the store has the end and nothing lives any more; not before.
-    fn clean(&mut self, key: Key, out: &mut Vec<Effect>) {
+    /// Has removed what is left, once the store has the end and nothing lives any more, neither of the attempt nor of
+    /// the runs it called; not before.
+    pub(super) fn clean(&mut self, key: Key, out: &mut Vec<Effect>) {
         if let Some(run) = self.runs.get_mut(&key)
             && run.end_saved
+            && run.children.is_empty()
             && matches!(run.phase, Phase::Ending { gone: true })
             && let Some(attempt) = &run.attempt
         {
@@ -152,6 +157,7 @@ impl Scheduler {
             return;
         };
         self.names.remove(&run.name);
+        self.leave_family(key, &run, out);
         if let Some(attempt) = &run.attempt {
             self.attempts.remove(attempt);
         }

@@ -21,6 +21,9 @@ struct Group {
 pub(super) struct Groups {
     groups: BTreeMap<GroupName, Group>,
     ready: BTreeMap<i64, GroupName>,
+    /// Runs that were called by others, in order. They never wait for a slot: the run that called them holds one, and
+    /// would wait for them for ever.
+    guests: BTreeMap<i64, Key>,
     first: i64,
     last: i64,
     live: u32,
@@ -93,8 +96,33 @@ impl Groups {
         self.refresh(name);
     }
 
-    /// Takes the next run that may start and counts it as live. `max_live` is over all groups; 0 is no limit.
+    /// Puts a guest into the queue.
+    pub(super) fn push_guest(&mut self, seq: i64, key: Key) {
+        self.guests.insert(seq, key);
+    }
+
+    /// Takes a guest out of the queue.
+    pub(super) fn remove_guest(&mut self, seq: i64) {
+        self.guests.remove(&seq);
+    }
+
+    /// Counts one more live guest: in all, but in no group.
+    pub(super) const fn occupy_guest(&mut self) {
+        self.live += 1;
+    }
+
+    /// Counts one live guest less.
+    pub(super) const fn vacate_guest(&mut self) {
+        self.live = self.live.saturating_sub(1);
+    }
+
+    /// Takes the next run that may start and counts it as live. `max_live` is over all groups; 0 is no limit. Guests
+    /// come first.
     pub(super) fn take(&mut self, max_live: u32) -> Option<Key> {
+        if let Some((_, key)) = self.guests.pop_first() {
+            self.occupy_guest();
+            return Some(key);
+        }
         if max_live != 0 && self.live >= max_live {
             return None;
         }
@@ -104,14 +132,14 @@ impl Groups {
         Some(key)
     }
 
-    /// Live attempts in all groups.
+    /// Live attempts in all groups, those of guests included.
     pub(super) const fn live(&self) -> u32 {
         self.live
     }
 
     /// Whether there is no group.
     pub(super) fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.ready.is_empty()
+        self.groups.is_empty() && self.ready.is_empty() && self.guests.is_empty()
     }
 
     fn refresh(&mut self, name: &GroupName) {

@@ -291,7 +291,23 @@ impl Scheduler {
     pub(super) fn release(&mut self, key: Key) {
         if let Some(run) = self.runs.get_mut(&key).filter(|run| run.slot) {
             run.slot = false;
-            self.groups.vacate(&run.group);
+            if run.is_guest() {
+                self.groups.vacate_guest();
+            } else {
+                self.groups.vacate(&run.group);
+            }
+        }
+    }
+
+    /// Counts a live attempt that was found by recovery.
+    pub(super) fn occupy(&mut self, key: Key) {
+        if let Some(run) = self.runs.get_mut(&key) {
+            run.slot = true;
+            if run.is_guest() {
+                self.groups.occupy_guest();
+            } else {
+                self.groups.occupy(&run.group);
+            }
         }
     }
 

@@ -15,6 +15,7 @@
 
 mod admit;
 pub mod api;
+mod family;
 mod finish;
 mod groups;
 mod launch;
@@ -116,7 +117,7 @@ impl Scheduler {
             Event::Ready(attempt, identity) => self.ready(&attempt, identity, out),
             Event::LaunchFailed(attempt, why) => self.launch_failed(now, &attempt, &why, out),
             Event::Started(attempt, at, params) => self.started(&attempt, at, params, out),
-            Event::Ended(attempt, end) => self.ended(&attempt, end, out),
+            Event::Ended(attempt, end) => self.ended(now, &attempt, end, out),
             Event::Gone(attempt, cause) => self.gone(now, &attempt, cause, out),
             Event::Cleaned(attempt) => self.cleaned(now, &attempt, out),
             Event::Tick => self.tick(now, out),

@@ -19,7 +19,9 @@ impl Scheduler {
             let mut run = Run::new(item.run, item.group, item.attempts, Phase::Queued);
             run.stop_saved = item.stop.is_some();
             run.stop = item.stop;
-            run.member = true;
+            run.parent = item.parent;
+            run.member = !run.is_guest();
+            let member = run.member;
             let group = run.group.clone();
             if let (Some((attempt, ..)), Some(start)) = (&item.live, item.unstored_start) {
                 run.unsaved.push(Change::Start {
@@ -37,8 +39,11 @@ impl Scheduler {
                 (None, Some(position)) => queued.push((position, self.insert(run))),
                 (None, None) => continue,
             }
-            self.groups.join(&group, item.capacity, false);
+            if member {
+                self.groups.join(&group, item.capacity, false);
+            }
         }
+        self.join_families();
         // Those that are taken back stand before those that wait, in the order in which they were accepted.
         for (key, _) in live.iter().rev() {
             let seq = self.groups.front();
@@ -63,6 +68,7 @@ impl Scheduler {
                 self.enqueue(key);
             }
         }
+        self.end_broken_families(now, out);
     }
 
     fn take_up(&mut self, key: Key, evidence: Evidence, out: &mut Vec<Effect>) {
@@ -74,35 +80,31 @@ impl Scheduler {
         };
         match evidence {
             Evidence::NeverStarted => {
-                run.slot = true;
-                self.groups.occupy(&run.group);
+                self.occupy(key);
                 self.sweep(key, None, out);
             }
             Evidence::Alive { identity, started } => {
-                run.slot = true;
                 run.adopted = true;
-                self.groups.occupy(&run.group);
                 run.phase = if started { Phase::Running } else { Phase::Opening };
                 out.push(Effect::Adopt(run.name.clone(), attempt.clone(), identity));
                 // Whether the last daemon passed it on is not known.
                 if let Some(reason) = run.stop.clone() {
                     out.push(Effect::SendStop(attempt, reason));
                 }
+                self.occupy(key);
             }
             Evidence::Ended(end) => self.record_end(key, end, true, out),
             Evidence::Lost { cause, at } => self.record_loss(key, cause, at, out),
             Evidence::Recorded { status, alive } => {
                 run.end_saved = true;
                 run.outcome = Some(status);
+                let gone = alive.is_none();
+                run.phase = Phase::Ending { gone };
                 if let Some(identity) = alive {
-                    run.slot = true;
-                    run.phase = Phase::Ending { gone: false };
-                    self.groups.occupy(&run.group);
                     out.push(Effect::Adopt(run.name.clone(), attempt, identity));
-                } else {
-                    run.phase = Phase::Cleaning;
-                    out.push(Effect::Clean(attempt));
+                    self.occupy(key);
                 }
+                self.clean(key, out);
             }
         }
     }

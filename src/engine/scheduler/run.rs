@@ -1,5 +1,7 @@
 //! One run as the engine holds it: from the request that makes it until its last attempt is cleaned up.
 
+use std::collections::BTreeSet;
+
 use super::api::{RetryFacts, Token};
 use crate::model::change::Change;
 use crate::model::{AttemptId, Boot, GroupName, LostCause, RunRef, RunStatus, StopReason};
@@ -61,6 +63,11 @@ pub(super) enum Phase {
 pub(super) struct Run {
     pub(super) name: RunRef,
     pub(super) group: GroupName,
+    /// The run that called it. Such a run is a guest: it runs within the slot of the root of its tree, and takes none
+    /// of any group (W36).
+    pub(super) parent: Option<RunRef>,
+    /// The runs it called that are in memory. It is not forgotten, and so not tried again, before they are (W5).
+    pub(super) children: BTreeSet<Key>,
     /// Place in the queue; kept while it is out of it, so that a run that is taken back finds its place again.
     pub(super) seq: i64,
     /// Number of the newest attempt that is not taken back.
@@ -105,6 +112,8 @@ impl Run {
         Self {
             name,
             group,
+            parent: None,
+            children: BTreeSet::new(),
             seq: 0,
             attempts,
             attempt: None,
@@ -125,6 +134,16 @@ impl Run {
             setbacks: 0,
             false_starts: 0,
         }
+    }
+
+    /// Whether it was called by another run.
+    pub(super) const fn is_guest(&self) -> bool {
+        self.parent.is_some()
+    }
+
+    /// Whether steps of it may run, and so call others.
+    pub(super) const fn is_under_way(&self) -> bool {
+        matches!(self.phase, Phase::Opening | Phase::Running)
     }
 
     /// Whether it rests in the queue: nothing of it is live or being written.

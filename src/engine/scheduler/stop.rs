@@ -2,7 +2,7 @@
 
 use super::Scheduler;
 use super::api::{Effect, Refusal, Token};
-use super::run::Phase;
+use super::run::{Key, Phase};
 use crate::model::change::Change;
 use crate::model::{Now, RunRef, RunStatus, StopReason};
 
@@ -16,24 +16,36 @@ impl Scheduler {
         reason: StopReason,
         out: &mut Vec<Effect>,
     ) {
-        let Some((key, run)) = self
-            .names
-            .get(name)
-            .and_then(|key| self.runs.get_mut(key).map(|run| (*key, run)))
-        else {
-            out.push(Effect::Refused(token, Refusal::NotFound));
+        match self.names.get(name) {
+            Some(key) => self.stop_run(now, *key, Some(token), reason, out),
+            None => out.push(Effect::Refused(token, Refusal::NotFound)),
+        }
+    }
+
+    /// Stops a run. Without a token nobody asks: the run that called it is over.
+    pub(super) fn stop_run(
+        &mut self,
+        now: Now,
+        key: Key,
+        token: Option<Token>,
+        reason: StopReason,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(run) = self.runs.get_mut(&key) else {
             return;
+        };
+        let too_late = |outcome: Option<RunStatus>| {
+            let status = outcome.unwrap_or(RunStatus::Failed);
+            token.map(|token| Effect::Refused(token, Refusal::WrongState(status)))
         };
         match run.phase {
             Phase::Ending { .. } | Phase::Cleaning => {
-                let status = run.outcome.unwrap_or(RunStatus::Failed);
-                out.push(Effect::Refused(token, Refusal::WrongState(status)));
+                out.extend(too_late(run.outcome));
                 return;
             }
             // An end that a stop brought about, and that is not stored yet, is what the asker wants.
             Phase::Forgetting if run.end_saved || run.stop.is_none() => {
-                let status = run.outcome.unwrap_or(RunStatus::Failed);
-                out.push(Effect::Refused(token, Refusal::WrongState(status)));
+                out.extend(too_late(run.outcome));
                 return;
             }
             Phase::Identifying => {
@@ -47,10 +59,10 @@ impl Scheduler {
             _ => {}
         }
         if run.stop_saved {
-            out.push(Effect::Accepted(token));
+            out.extend(token.map(Effect::Accepted));
             return;
         }
-        run.stop_tokens.push(token);
+        run.stop_tokens.extend(token);
         if run.stop.is_some() {
             self.clear_timer(key);
             self.flush(key, out);

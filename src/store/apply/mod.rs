@@ -25,7 +25,7 @@ const QUEUED: i64 = codes::run_status(RunStatus::Queued);
 pub(super) fn apply(db: &Connection, change: &Change, log_dir: &LogDir) -> Result<(), Fault> {
     match change {
         Change::Accept(new) => accept(db, new),
-        Change::Requeue { run, at: _ } => requeue(db, run),
+        Change::Requeue { run, caller, at: _ } => requeue(db, run, *caller),
         Change::Intend {
             run,
             attempt,
@@ -135,8 +135,8 @@ fn accept(db: &Connection, new: &NewRun) -> Result<(), Fault> {
     let id = db
         .prepare_cached(
             "INSERT INTO runs (dag, run_id, snapshot, grp, base_dir, capacity, owner, trigger, created_at,
-                               status, attempts, launched, params, params_json, parent, root, caller, depth)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, ?11, ?12, ?13, ?14, ?15, ?16)",
+                               status, attempts, launched, params, params_json, parent, root, caller, depth, asked)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .insert(params![
             dag,
@@ -155,11 +155,12 @@ fn accept(db: &Connection, new: &NewRun) -> Result<(), Fault> {
             root,
             caller.map(|caller| &caller.step),
             caller.map_or(0, |caller| caller.depth),
+            caller.map(|caller| caller.attempt),
         ])?;
     enqueue(db, id, group)
 }
 
-fn requeue(db: &Connection, which: &RunRef) -> Result<(), Fault> {
+fn requeue(db: &Connection, which: &RunRef, caller: Option<u32>) -> Result<(), Fault> {
     let row = RunRow::get(db, which)?;
     if !row.status.is_terminal() {
         return Err(Fault::text(format!(
@@ -169,9 +170,10 @@ fn requeue(db: &Connection, which: &RunRef) -> Result<(), Fault> {
     }
     run(
         db,
-        "UPDATE runs SET status = ?2, launched = 0, error = NULL, ended_at = NULL, stop = NULL, stopped_at = NULL
+        "UPDATE runs SET status = ?2, launched = 0, error = NULL, ended_at = NULL, stop = NULL, stopped_at = NULL,
+                         asked = COALESCE(?3, asked)
          WHERE id = ?1",
-        [row.id, QUEUED],
+        params![row.id, QUEUED, caller],
     )?;
     enqueue(db, row.id, row.group)
 }
