@@ -103,6 +103,7 @@ impl FileArgs {
         let input = ParamInput {
             text: self.params.clone(),
             args: self.args.clone(),
+            pairs: Vec::new(),
         };
         let params = resolve
             .then(|| params::resolve(&dag.params, &input))

@@ -227,6 +227,7 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
     let input = ParamInput {
         text: submit.params.clone(),
         args: submit.args.clone(),
+        pairs: Vec::new(),
     };
     let id = match &submit.run_id {
         Some(id) => RunId::new(id.clone()),

@@ -41,21 +41,10 @@ pub(super) fn expand_or_stop(
     mode: Mode,
     cursor: &Cursor<'_>,
 ) -> Result<String, Stop> {
-    if text.len() > MAX_TEXT {
-        return Err(EvalError::TooLong.into());
-    }
-    if !text.contains(['$', '`', '\\']) {
-        return Ok(text.to_owned());
-    }
-    Expander {
-        scope,
-        mode,
-        cursor,
-        json: JsonCache::default(),
-    }
-    .run(text, 0)
+    Expander::new(scope, mode, cursor).text(text)
 }
 
+/// Expands texts in one scope. Those that one of them expands share the bound on work, and parse each value once.
 pub(super) struct Expander<'a> {
     scope: &'a Scope,
     mode: Mode,
@@ -63,8 +52,27 @@ pub(super) struct Expander<'a> {
     json: JsonCache,
 }
 
-impl Expander<'_> {
-    pub(super) fn run(&mut self, text: &str, depth: usize) -> Result<String, Stop> {
+impl<'a> Expander<'a> {
+    pub(super) fn new(scope: &'a Scope, mode: Mode, cursor: &'a Cursor<'a>) -> Self {
+        Self {
+            scope,
+            mode,
+            cursor,
+            json: JsonCache::default(),
+        }
+    }
+
+    pub(super) fn text(&mut self, text: &str) -> Result<String, Stop> {
+        if text.len() > MAX_TEXT {
+            return Err(EvalError::TooLong.into());
+        }
+        if !text.contains(['$', '`', '\\']) {
+            return Ok(text.to_owned());
+        }
+        self.run(text, 0)
+    }
+
+    fn run(&mut self, text: &str, depth: usize) -> Result<String, Stop> {
         if depth > MAX_DEPTH {
             return Err(EvalError::TooDeep.into());
         }

@@ -10,6 +10,7 @@
 //! A value never becomes code (W27): values are inserted once and not looked at again, and text that a shell will
 //! run gets its values through the environment only, see [`shell_text()`].
 
+mod calls;
 mod condition;
 pub mod dotenv;
 mod expand;
@@ -30,6 +31,9 @@ mod tests;
 
 use std::cell::Cell;
 
+use crate::model::limits::PARALLEL_MAX;
+
+pub use calls::{CallPlan, call_plan, items};
 pub use condition::{OTHER_UNMET, OutputMatcher, Verdict, command_met, value_met};
 pub use expand::expand;
 pub use invocation::{Arg, Plan, PlanContext, Script, condition_plan, direct_argv, plan, shell_command};
@@ -63,7 +67,7 @@ pub enum EvalError {
     /// References take apart too much.
     #[error("references take apart more than {MAX_WORK} bytes")]
     TooMuchWork,
-    /// The values of an `env` or of a dotenv file are too long together.
+    /// The values of an `env`, of a dotenv file, or of the items or parameters of a call are too long together.
     #[error("values of `{0}` are longer than {MAX_ENV_TOTAL} bytes together")]
     EnvTooLong(&'static str),
     /// References are nested too deeply.
@@ -136,6 +140,23 @@ pub enum EvalError {
         name: String,
         /// Its length in bytes.
         size: usize,
+    },
+    /// The items of a parallel call come to none.
+    #[error("parallel execution requires at least one item, and `{0}` comes to none")]
+    NoItems(String),
+    /// A parallel call has too many items.
+    #[error("parallel execution exceeds maximum limit: {0} items, at most {PARALLEL_MAX}")]
+    TooManyItems(usize),
+    /// The target of a call evaluates to nothing.
+    #[error("call `{0}` evaluates to an empty text; define the variable or name a DAG")]
+    NoTarget(String),
+    /// Parameters of a call cannot be taken apart.
+    #[error("parameters `{text}` cannot be read: {reason}")]
+    CallParams {
+        /// As evaluated.
+        text: String,
+        /// What is wrong with them.
+        reason: String,
     },
     /// A command line has no program.
     #[error("command `{0}` evaluates to no program")]

@@ -24,6 +24,10 @@ pub struct ParamInput {
     pub text: Option<String>,
     /// Words (behind `--`); if there are any, the text is ignored.
     pub args: Vec<String>,
+    /// Names and values of a call; if there are any, text and words are ignored. They are taken as they are: a value
+    /// without a name stays without one, whatever is in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<(Option<String>, String)>,
 }
 
 /// The parameters of a run.
@@ -190,6 +194,9 @@ fn finish(mut resolved: ResolvedParams, original: Option<String>) -> ResolvedPar
 
 /// What is given as pairs, and the text if it is JSON.
 fn given(input: &ParamInput) -> Result<(Vec<text::Pair>, Option<String>), String> {
+    if !input.pairs.is_empty() {
+        return Ok((input.pairs.clone(), None));
+    }
     match input.args.as_slice() {
         [] => {
             let written = input.text.as_deref().unwrap_or_default().trim();

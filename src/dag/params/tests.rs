@@ -45,6 +45,7 @@ fn text(text: &str) -> ParamInput {
     ParamInput {
         text: Some(text.to_owned()),
         args: Vec::new(),
+        pairs: Vec::new(),
     }
 }
 
@@ -52,6 +53,7 @@ fn words(words: &[&str]) -> ParamInput {
     ParamInput {
         text: Some("ignored=1".to_owned()),
         args: words.iter().map(|w| (*w).to_owned()).collect(),
+        pairs: Vec::new(),
     }
 }
 
@@ -239,4 +241,19 @@ proptest! {
             prop_assert!(!errors.is_empty());
         }
     }
+}
+
+#[test]
+fn pairs_of_a_call_are_taken_as_they_are() {
+    let given = ParamInput {
+        text: Some("A=ignored".to_owned()),
+        args: vec!["ignored".to_owned()],
+        pairs: vec![
+            (None, "B=1 \"x".to_owned()),
+            (Some("C".to_owned()), "{\"k\": 1}".to_owned()),
+        ],
+    };
+    assert_eq!(list(&Params::default(), &given), ["1=B=1 \"x", "C={\"k\": 1}"]);
+    let declared = plain(&[("A", "a"), ("B", "b")]);
+    assert_eq!(list(&declared, &given), ["A=B=1 \"x", "B=b", "C={\"k\": 1}"]);
 }

@@ -50,7 +50,8 @@ pub(in crate::dag) fn parse_json(text: &str) -> Option<Vec<Pair>> {
     }
 }
 
-fn plain(value: Value) -> String {
+/// The text of a JSON value: a text without its quotes, nothing for null, others as JSON.
+pub(in crate::dag) fn plain(value: Value) -> String {
     match value {
         Value::String(text) => text,
         Value::Null => String::new(),
@@ -105,7 +106,7 @@ fn words(text: &str) -> Result<Vec<Pair>, String> {
 }
 
 /// The text up to the closing quote with its escapes resolved, and what follows. An unknown escape stays as it is.
-fn unquote(text: &str) -> Result<(String, &str), String> {
+pub(in crate::dag) fn unquote(text: &str) -> Result<(String, &str), String> {
     let mut value = String::new();
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -123,6 +124,12 @@ fn unquote(text: &str) -> Result<(String, &str), String> {
         }
     }
     Err("a double quote is not closed".to_owned())
+}
+
+/// The inside of a text that is one value in double quotes; none if it is not.
+pub(in crate::dag) fn quoted(text: &str) -> Option<String> {
+    let (value, rest) = unquote(text.strip_prefix('"')?).ok()?;
+    rest.is_empty().then_some(value)
 }
 
 /// A value in double quotes that [`parse`] reads back.

@@ -17,8 +17,8 @@ pub struct Call {
 /// A parameter of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallArg {
-    /// Its name. The value of one without a name is taken apart after it is evaluated: it may come to several
-    /// parameters (`${ITEM}` with the item `A=1 B=2`).
+    /// Its name as written. The value of one without a name is taken apart after it is evaluated: it may come to
+    /// several parameters (`${ITEM}` with the item `A=1 B=2`), unless it is in double quotes.
     pub name: Option<String>,
     /// Value as written.
     pub value: String,

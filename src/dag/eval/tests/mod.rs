@@ -1,5 +1,6 @@
 //! Tests of the evaluation: one file per subject, and properties over all.
 
+mod calls;
 mod conditions;
 mod expansion;
 mod invocations;
