@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use super::client::ClientError;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::family::Family;
 use super::interrupts::{Action, Interrupts};
 use super::out::Out;
 use super::render::{json, progress::Progress};
@@ -269,7 +270,8 @@ pub(super) fn answer(
     match follow(&mut session, &exactly(run), Some(signals), &mut progress, out) {
         Ok(Ended::Over(view)) => {
             if out.json {
-                out.object(&json::result(&view));
+                let family = Family::of(&mut session, &view)?;
+                out.object(&json::result(&view, &family));
             }
             session.finish(Some(run), Some(signals), out);
             Ok(Exit::of_run(&view))

@@ -13,6 +13,7 @@ mod client;
 mod embedded;
 pub mod exit;
 mod failure;
+mod family;
 mod follow;
 mod interrupts;
 mod local;

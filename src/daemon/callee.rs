@@ -135,13 +135,9 @@ pub(super) fn make(
         base_dir,
         parent: Some(caller),
     };
-    let args = request.params.into_iter().map(|(name, value)| match name {
-        Some(name) => format!("{name}={value}"),
-        None => value,
-    });
     let input = ParamInput {
-        text: None,
-        args: args.collect(),
+        pairs: request.params,
+        ..ParamInput::default()
     };
     (about, input)
 }

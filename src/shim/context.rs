@@ -19,6 +19,8 @@ use crate::model::{Exit, Node, RunStatus};
 pub(super) enum Halt {
     /// This child must end first.
     Need(Box<Request>),
+    /// Its sub-runs must end first.
+    Calls,
     /// It cannot go on.
     Fail(String),
 }
@@ -30,7 +32,7 @@ pub(super) type Flow<T> = Result<T, Halt>;
 #[derive(Debug)]
 pub(super) struct Cx<'a> {
     pub(super) facts: &'a Facts,
-    view: &'a RunView,
+    pub(super) view: &'a RunView,
     status: RunStatus,
     pub(super) memo: &'a Memo,
     pub(super) cursor: Cursor<'a>,

@@ -9,7 +9,7 @@ use super::context::{Cx, Flow, Halt};
 use super::files;
 use super::task::{Base, Facts, Try};
 use crate::dag::eval::{self, Identity, Mode, OutputMatcher, RunPieces, Scope, dotenv};
-use crate::dag::types::Step;
+use crate::dag::types::{Action, Step};
 use crate::engine::attempt::{Prepared, TryEnd};
 use crate::model::outcome::signal_name;
 use crate::model::{Exit, Node};
@@ -183,6 +183,11 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
         let copies = copies.map_err(Halt::Fail)?;
         tried.copies.get_or_init(|| copies);
     }
+    if let Action::Call(call) = &step.action {
+        let mut end = super::calls::execute(cx, (node, step), call, tried, (&scope, &cwd))?;
+        finish(cx.facts, node, tried, &mut end);
+        return Ok(end);
+    }
     let mut end = TryEnd::default();
     for index in 0.. {
         let plan = eval::plan(step, index, &cx.context(&scope), &cx.cursor);
@@ -205,7 +210,7 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
 /// Which of several commands it was.
 fn numbered(step: &Step, index: usize, text: String) -> String {
     match &step.action {
-        crate::dag::types::Action::Commands(list) if list.len() > 1 => {
+        Action::Commands(list) if list.len() > 1 => {
             format!("command {} failed: {text}", index + 1)
         }
         _ => text,

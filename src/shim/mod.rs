@@ -7,6 +7,7 @@
 //! What is decided is decided by [`crate::engine::attempt`]; this module performs it and reports back.
 
 mod boot;
+mod calls;
 mod children;
 mod conn;
 mod context;

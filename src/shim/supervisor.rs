@@ -1,5 +1,6 @@
 //! The shim's one loop: it waits for the kernel, tells the engine, and performs what the engine wants.
 
+mod calls;
 mod peers;
 mod work;
 
@@ -44,6 +45,8 @@ struct Supervisor {
     truth: Journalled,
     entry: ProcHandle,
     channel: Option<Conn>,
+    /// Whether room in the channel is waited for.
+    channel_waits: bool,
     listener: OwnedFd,
     steps: Option<crate::sys::cgroup::Cgroup>,
     log_dir: crate::sys::files::Dir,
@@ -57,6 +60,7 @@ struct Supervisor {
     signals: SignalPipes,
     tasks: BTreeMap<TaskKey, Task>,
     children: BTreeMap<u32, Child>,
+    calls: calls::Calls,
     events: VecDeque<Event>,
     serial: u64,
     killing_tree: bool,
@@ -154,6 +158,7 @@ impl Supervisor {
             truth,
             entry,
             channel: Some(channel),
+            channel_waits: false,
             listener,
             steps,
             log_dir,
@@ -166,6 +171,7 @@ impl Supervisor {
             signals,
             tasks: BTreeMap::new(),
             children: BTreeMap::new(),
+            calls: calls::Calls::default(),
             events: VecDeque::from([Event::Begin]),
             serial: 0,
             killing_tree: false,
@@ -220,6 +226,7 @@ impl Supervisor {
             Effect::KillTree => {
                 self.killing_tree = true;
                 self.refuse_all("the run is being ended");
+                self.kill_calls();
                 self.reap();
             }
             Effect::Arm(timer, at) => self.timers.arm(Alarm::Engine(timer), at),

@@ -5,7 +5,9 @@
 //! Thus nothing here waits, and a task can be given up at any moment.
 
 use std::cell::OnceCell;
+use std::rc::Rc;
 
+use super::calls;
 use super::children::{ChildEnd, Purpose, Request, Streams};
 use super::context;
 use super::evaluate;
@@ -99,6 +101,8 @@ pub(super) struct Try {
     pub(super) merged: Option<std::fs::File>,
     /// Files of the DAG's choice that get a copy, once their paths are evaluated.
     pub(super) copies: OnceCell<Vec<files::Copy>>,
+    /// Its sub-runs, if it calls any.
+    pub(super) called: calls::Called,
 }
 
 impl Work {
@@ -113,6 +117,7 @@ impl Work {
             from,
             merged,
             copies: OnceCell::new(),
+            called: calls::Called::default(),
         }))
     }
 }
@@ -134,6 +139,8 @@ pub(super) struct Task {
 pub(super) enum Step {
     /// It waits for this child.
     Need(Box<Request>),
+    /// It waits for these sub-runs.
+    Calls(Rc<calls::Planned>),
     /// It is finished: the facts to record, then the engine's answer.
     Done { event: Event, facts: Vec<Fact> },
 }
@@ -184,6 +191,13 @@ impl Task {
         }
     }
 
+    /// The sub-runs it wanted have ended.
+    pub(super) fn answer_calls(&mut self, ends: Vec<calls::Ended>) {
+        if let Work::Execute(tried) = &self.work {
+            tried.called.ends.get_or_init(|| ends);
+        }
+    }
+
     /// Runs the task as far as it comes.
     pub(super) fn step(&mut self, key: TaskKey, facts: &Facts, view: &RunView, status: RunStatus) -> Step {
         let cx = context::Cx::new(facts, view, status, &self.memo, &self.ends);
@@ -210,7 +224,21 @@ impl Task {
                 }
                 Some(why) => self.give_up(key, facts, why.clone()),
             },
+            Err(context::Halt::Calls) => self.calls(key, facts),
             Err(context::Halt::Fail(error)) => self.give_up(key, facts, error),
+        }
+    }
+
+    /// The sub-runs that the try has planned.
+    fn calls(&self, key: TaskKey, facts: &Facts) -> Step {
+        let planned = match &self.work {
+            Work::Execute(tried) => tried.called.planned.get(),
+            Work::Initialise | Work::Prepare | Work::CheckRepeat => None,
+        };
+        match (&self.refused, planned) {
+            (None, Some(planned)) => Step::Calls(Rc::clone(planned)),
+            (Some(why), _) => self.give_up(key, facts, why.clone()),
+            (None, None) => self.give_up(key, facts, String::from("only a step can call")),
         }
     }
 

@@ -5,7 +5,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::ctl::failure::Failure;
-use crate::model::view::{RunSummary, RunView, StepView};
+use crate::ctl::family::Family;
+use crate::model::change::Caller;
+use crate::model::limits::CALL_DEPTH_MAX;
+use crate::model::view::{ChildView, RunSummary, RunView, StepView};
 use crate::model::{RunRef, Time};
 use crate::wire::control::{AttemptSummary, DoctorReport, Problem, Why};
 
@@ -23,8 +26,13 @@ fn object(pairs: &[(String, String)]) -> Value {
     )
 }
 
-/// A run with its steps: the result object.
-pub(crate) fn result(view: &RunView) -> Value {
+/// A run with its steps and their sub-runs: the result object.
+pub(crate) fn result(view: &RunView, family: &Family) -> Value {
+    result_at(view, family, 0)
+}
+
+fn result_at(view: &RunView, family: &Family, depth: u32) -> Value {
+    let step_object = |step: &StepView| step_object(step, family, depth);
     let handlers: Map<String, Value> = view
         .handlers
         .iter()
@@ -49,6 +57,7 @@ pub(crate) fn result(view: &RunView) -> Value {
         "queue": view.group,
         "owner": view.owner,
         "trigger": view.trigger,
+        "parent": view.parent.as_ref().map(caller),
         "pid": view.pid,
         "created_at": view.created_at.rfc3339(),
         "started_at": at(view.started_at),
@@ -61,7 +70,41 @@ pub(crate) fn result(view: &RunView) -> Value {
     })
 }
 
-fn step_object(step: &StepView) -> Value {
+/// The step that called a run, and the root of the tree.
+fn caller(caller: &Caller) -> Value {
+    json!({
+        "dag": caller.run.dag,
+        "run_id": caller.run.id,
+        "attempt": caller.attempt,
+        "step": caller.step,
+        "root": { "dag": caller.root.dag, "run_id": caller.root.id },
+    })
+}
+
+/// A sub-run; of one that was planned and never started little is known.
+fn child(child: &ChildView, family: &Family, depth: u32) -> Value {
+    match family.get(&child.run) {
+        Some(view) if depth <= CALL_DEPTH_MAX => result_at(view, family, depth + 1),
+        _ => json!({
+            "dag": child.run.dag,
+            "run_id": child.run.id,
+            "attempt_id": null,
+            "status": child.status,
+            "error": null,
+            "params": [child.params],
+            "outputs": {},
+            "steps": [],
+            "handlers": {},
+        }),
+    }
+}
+
+fn step_object(step: &StepView, family: &Family, depth: u32) -> Value {
+    let children: Vec<Value> = step
+        .children
+        .iter()
+        .map(|known| child(known, family, depth))
+        .collect();
     json!({
         "name": step.name,
         "status": step.status,
@@ -73,7 +116,7 @@ fn step_object(step: &StepView) -> Value {
         "stdout": step.stdout,
         "stderr": step.stderr,
         "variables": object(&step.variables),
-        "children": [],
+        "children": children,
         "tolerated": step.tolerated,
         "pid": step.pid,
         "started_at": at(step.started_at),

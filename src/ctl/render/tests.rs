@@ -4,6 +4,7 @@ use super::progress::{Picture, Progress};
 use super::table::{Table, column};
 use super::tree::{Room, details, tree};
 use super::*;
+use crate::ctl::family::Family;
 use crate::model::view::{RunView, StepView};
 use crate::model::{AttemptId, DagName, GroupName, Handler, RunId, RunRef, Trigger};
 use anstream::adapter::strip_str;
@@ -170,7 +171,7 @@ fn a_table_on_a_terminal_drops_columns_and_then_cuts() {
 fn the_result_object_is_the_documented_one() {
     let mut view = a_view();
     view.attempt = Some(AttemptId::new("a1").unwrap());
-    let object = json::result(&view);
+    let object = json::result(&view, &Family::default());
     for (key, value) in [
         ("dag", json!("hello")),
         ("run_id", json!("r1")),
@@ -200,7 +201,11 @@ fn the_result_object_is_the_documented_one() {
         assert_eq!(step[key], value, "{key}");
     }
     view.started_at = None;
-    assert_eq!(json::result(&view)["attempt_id"], json!(null), "it never started");
+    assert_eq!(
+        json::result(&view, &Family::default())["attempt_id"],
+        json!(null),
+        "it never started"
+    );
 }
 
 #[test]
@@ -208,12 +213,15 @@ fn every_word_of_a_status_is_that_of_the_interface() {
     for status in RunStatus::ALL {
         let mut view = a_view();
         view.status = *status;
-        assert_eq!(json::result(&view)["status"], status.as_str());
+        assert_eq!(json::result(&view, &Family::default())["status"], status.as_str());
     }
     for status in StepStatus::ALL {
         let mut view = a_view();
         view.steps[0].status = *status;
-        assert_eq!(json::result(&view)["steps"][0]["status"], status.as_str());
+        assert_eq!(
+            json::result(&view, &Family::default())["steps"][0]["status"],
+            status.as_str()
+        );
     }
 }
 

@@ -4,8 +4,9 @@ use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 
 use super::{Line, elapsed, run_style, step_style, time};
-use crate::model::view::{RunView, StepView};
-use crate::model::{Node, StepStatus, Time};
+use crate::model::change::Caller;
+use crate::model::view::{ChildView, RunView, StepView};
+use crate::model::{Node, RunStatus, StepStatus, Time};
 
 /// Room for the tree.
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,6 +85,8 @@ pub(crate) fn details(view: &RunView) -> Vec<String> {
     let attempt = view.attempt.as_ref().map(|id| format!("{} ({id})", view.number));
     add("attempt", attempt);
     add("trigger", Some(view.trigger.to_string()));
+    let caller = |caller: &Caller| format!("step {} of {}", caller.step, caller.run);
+    add("called by", view.parent.as_ref().map(caller));
     add("owner", Some(format!("user id {}", view.owner)));
     add("queue", Some(view.group.to_string()));
     add("accepted", Some(format!("{} UTC", time(view.created_at))));
@@ -117,6 +120,19 @@ fn choose<'a>(nodes: &[(Node, &'a StepView)], keep: usize) -> (Vec<(Node, &'a St
     (shown, nodes.len() - keep)
 }
 
+/// One sub-run by name, many by number and status.
+fn sub_runs(children: &[ChildView]) -> String {
+    if let [only] = children {
+        return format!("-> {} ({})", only.run, only.status);
+    }
+    let counts = RunStatus::ALL.iter().filter_map(|status| {
+        let count = children.iter().filter(|child| child.status == *status).count();
+        (count > 0).then(|| format!("{count} {status}"))
+    });
+    let counts: Vec<String> = counts.collect();
+    format!("-> {} sub-runs: {}", children.len(), counts.join(", "))
+}
+
 fn title(node: Node, step: &StepView) -> String {
     match node {
         Node::Step(_) => step.name.clone(),
@@ -148,6 +164,9 @@ fn node_line(node: Node, step: &StepView, now: Time, name_width: usize, last: bo
         && let Some(code) = step.exit_code.filter(|code| *code > 0)
     {
         remark(format!("exit code {code}"));
+    }
+    if !step.children.is_empty() {
+        remark(sub_runs(&step.children));
     }
     if let Some(error) = &step.error {
         remark(error.clone());

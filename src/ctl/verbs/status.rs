@@ -7,11 +7,12 @@ use crate::ctl::Call;
 use crate::ctl::cli::selector;
 use crate::ctl::exit::Exit;
 use crate::ctl::failure::Failure;
+use crate::ctl::family::Family;
 use crate::ctl::follow::now;
 use crate::ctl::render::tree::{Room, details, tree};
 use crate::ctl::render::{json as as_json, version};
 use crate::ctl::session::Session;
-use crate::wire::control::{Request, Response};
+use crate::wire::control::{Request, Response, Selector};
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
@@ -30,12 +31,19 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         return daemon(call);
     };
     let selector = selector(name, args.run_id.as_deref())?;
-    let session = ask_about(call, &selector)?;
-    let Response::Run(view) = ask_once(session, &Request::Status(selector), call)? else {
+    let mut session = ask_about(call, &selector)?;
+    let told = tell(&mut session, &selector, call);
+    session.finish(None, None, &mut call.out);
+    told
+}
+
+fn tell(session: &mut Session, selector: &Selector, call: &mut Call) -> Result<Exit, Failure> {
+    let Response::Run(view) = session.call(&Request::Status(selector.clone()))? else {
         return Err(Failure::unexpected());
     };
     if call.out.json {
-        call.out.object(&as_json::result(&view));
+        let family = Family::of(session, &view)?;
+        call.out.object(&as_json::result(&view, &family));
         return Ok(Exit::Ok);
     }
     let room = Room {

@@ -5,6 +5,7 @@ use crate::ctl::Call;
 use crate::ctl::cli::Target;
 use crate::ctl::exit::Exit;
 use crate::ctl::failure::Failure;
+use crate::ctl::family::Family;
 use crate::ctl::follow::{self, Ended, now};
 use crate::ctl::render::{json, progress::Progress, tree::headline};
 
@@ -30,7 +31,8 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         return Err(Failure::new(Exit::Negative, "the run is still live"));
     };
     if call.out.json {
-        call.out.object(&json::result(&view));
+        let family = Family::of(&mut session, &view)?;
+        call.out.object(&json::result(&view, &family));
     } else {
         let line = headline(&view, now()).fit(call.out.width());
         call.out.line(&line);

@@ -246,3 +246,13 @@ pub fn default_text(params: &Params) -> String {
     });
     words.collect::<Vec<_>>().join(" ")
 }
+
+/// Parameters as one text for people: values in quotes.
+#[must_use]
+pub fn pairs_text(pairs: &[(Option<String>, String)]) -> String {
+    let words = pairs.iter().map(|(name, value)| match name {
+        Some(name) => format!("{name}={}", text::quote(value)),
+        None => text::quote(value),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}

@@ -25,9 +25,36 @@ impl Supervisor {
         }
     }
 
+    /// Tells the daemon something that must arrive. What its socket does not take now goes on when there is room.
+    pub(super) fn tell_daemon(&mut self, message: &FromShim) {
+        let Some(channel) = &mut self.channel else { return };
+        if channel.send(message).is_err() {
+            self.lose_channel();
+        }
+        self.watch_channel();
+    }
+
+    /// Waits for room in the channel only while something is to be written.
+    fn watch_channel(&mut self) {
+        let Some(channel) = &self.channel else { return };
+        let ready = if channel.wants_write() {
+            Ready::BOTH
+        } else {
+            Ready::READ
+        };
+        if ready.writable != self.channel_waits {
+            self.channel_waits = ready.writable;
+            drop(self.epoll.modify(channel.fd(), CHANNEL, ready));
+        }
+    }
+
     pub(super) fn lose_channel(&mut self) {
+        self.channel_waits = false;
         if let Some(channel) = self.channel.take() {
             drop(self.epoll.delete(channel.fd()));
+            if self.killing_tree {
+                self.kill_calls();
+            }
         }
     }
 
@@ -47,12 +74,14 @@ impl Supervisor {
                 ToShim::Stop(reason) => self.events.push_back(Event::Stop(reason)),
                 ToShim::ReplaceEntry => self.replace_entry(),
                 // Both come once, during boot.
-                ToShim::Spec(_) | ToShim::Go | ToShim::Called { .. } => {}
+                ToShim::Spec(_) | ToShim::Go => {}
+                ToShim::Called { call, news } => self.called(call, news),
             }
         }
         if broken {
             self.lose_channel();
         }
+        self.watch_channel();
     }
 
     /// Somebody deleted the entry; the daemon has made and locked a new one.
@@ -154,6 +183,7 @@ impl Supervisor {
         if self.epoll.modify(client.conn.fd(), CHANNEL, Ready::READ).is_ok() {
             self.channel = Some(client.conn);
             self.poke();
+            self.ask_again();
         }
     }
 

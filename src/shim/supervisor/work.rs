@@ -79,6 +79,14 @@ impl Supervisor {
                         Err(error) => task.answer(super::super::children::ChildEnd::not_started(error)),
                     }
                 }
+                Step::Calls(planned) => {
+                    self.watch_copies(&task);
+                    self.tasks.insert(key, task);
+                    if let TaskKey::Node(node) = key {
+                        self.begin_calls(key, node.node, planned);
+                    }
+                    return;
+                }
                 Step::Done { event, facts } => {
                     for fact in facts {
                         self.record(fact);
@@ -152,6 +160,7 @@ impl Supervisor {
         if let Some(child) = task.running.and_then(|pid| self.children.get(&pid)) {
             tree::ignore_gone(child.pidfd.signal_group(child.pid, signal));
         }
+        self.stop_calls(TaskKey::Node(key), signal == libc::SIGKILL);
     }
 
     pub(super) fn refuse_all(&mut self, why: &str) {
@@ -181,7 +190,7 @@ impl Supervisor {
         if self.killing_tree {
             if tree::has_children() {
                 tree::kill_all(self.steps.as_ref());
-            } else {
+            } else if self.calls.is_empty() {
                 self.killing_tree = false;
                 self.events.push_back(Event::TreeEmpty);
             }

@@ -242,6 +242,7 @@ fn what_contradicts_the_store_is_refused() {
     bench.ok(vec![accept("etl", "r1", 1)]);
     let requeue = Change::Requeue {
         run: run.clone(),
+        caller: None,
         at: Time(2),
     };
     assert!(bench.refused(requeue.clone()).contains("is queued"));

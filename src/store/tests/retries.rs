@@ -30,6 +30,7 @@ fn a_retry_keeps_the_history_of_earlier_attempts() {
 
     bench.ok(vec![Change::Requeue {
         run: run.clone(),
+        caller: None,
         at: Time(10),
     }]);
     let view = bench.reader().run_view(&run).unwrap().unwrap();
@@ -67,6 +68,7 @@ fn a_retry_keeps_the_history_of_earlier_attempts() {
 
     bench.ok(vec![Change::Requeue {
         run: run.clone(),
+        caller: None,
         at: Time(12),
     }]);
     bench.ok(vec![

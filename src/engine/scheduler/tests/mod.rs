@@ -4,6 +4,7 @@
 //! rest name an attempt: `ready a1` is the first attempt of run `a`. Runs named with a capital belong to the
 //! group of that name and a capacity of 2; the others to `g`, with a capacity of 1.
 
+mod family;
 mod queue;
 mod recover;
 mod start;
@@ -11,7 +12,7 @@ mod stop;
 
 use super::api::{AttemptEnd, CommitError, Event, RetryFacts};
 use super::{Config, Effect, Refusal, Scheduler, Token};
-use crate::model::change::{AttemptIdentity, Change, NewRun};
+use crate::model::change::{AttemptIdentity, Caller, Change, NewRun};
 use crate::model::{
     AttemptId, Boot, GroupName, LostCause, Now, RunRef, RunStatus, StopReason, Time, Trigger,
 };
@@ -116,6 +117,30 @@ impl Bed {
                 let token = Token(self.token);
                 match verb {
                     "submit" => Event::Submit(token, new_run(rest, group(rest).1)),
+                    // "call x of a": a step of run a calls run x.
+                    "call" => {
+                        let (name, parent) = rest.split_once(" of ").unwrap();
+                        let mut new = new_run(name, 1);
+                        new.parent = Some(Caller {
+                            run: run(parent),
+                            attempt: 1,
+                            step: "s".into(),
+                            root: run(parent),
+                            depth: 1,
+                        });
+                        Event::Submit(token, new)
+                    }
+                    "call-again" => {
+                        let (name, parent) = rest.split_once(" of ").unwrap();
+                        let facts = RetryFacts {
+                            group: group(name).0,
+                            capacity: 1,
+                            attempts: 1,
+                            status: RunStatus::Failed,
+                            caller: Some((run(parent), 1)),
+                        };
+                        Event::Retry(token, run(name), facts)
+                    }
                     "stop" => Event::Stop(token, run(rest), StopReason::User { uid: 7 }),
                     "retry" => {
                         let (group, capacity) = group(rest);
@@ -124,6 +149,7 @@ impl Bed {
                             capacity,
                             attempts: 1,
                             status: RunStatus::Failed,
+                            caller: None,
                         };
                         Event::Retry(token, run(rest), facts)
                     }
@@ -159,6 +185,7 @@ impl Bed {
                     Refusal::Exists => "exists".into(),
                     Refusal::NotFound => "not-found".into(),
                     Refusal::WrongState(status) => status.to_string(),
+                    Refusal::CallerGone => "caller-gone".into(),
                     Refusal::Draining => "draining".into(),
                     Refusal::Store(why) => why.clone(),
                 };

@@ -6,7 +6,7 @@ use crate::engine::scheduler::Event;
 use crate::model::change::AttemptIdentity;
 use crate::model::{LostCause, RunStatus, StopReason, Time};
 
-fn queued(name: &str, position: u64) -> Recovered {
+pub(super) fn queued(name: &str, position: u64) -> Recovered {
     let (group, capacity) = group(name);
     Recovered {
         run: run(name),
@@ -17,10 +17,11 @@ fn queued(name: &str, position: u64) -> Recovered {
         live: None,
         unstored_start: None,
         stop: None,
+        parent: None,
     }
 }
 
-fn live(name: &str, evidence: Evidence) -> Recovered {
+pub(super) fn live(name: &str, evidence: Evidence) -> Recovered {
     Recovered {
         attempts: 1,
         queued: None,
@@ -29,19 +30,19 @@ fn live(name: &str, evidence: Evidence) -> Recovered {
     }
 }
 
-fn alive(started: bool) -> Evidence {
+pub(super) fn alive(started: bool) -> Evidence {
     let identity = AttemptIdentity::default();
     Evidence::Alive { identity, started }
 }
 
-fn recorded(living: bool) -> Evidence {
+pub(super) fn recorded(living: bool) -> Evidence {
     Evidence::Recorded {
         status: RunStatus::Failed,
         alive: living.then(AttemptIdentity::default),
     }
 }
 
-fn lost() -> Evidence {
+pub(super) fn lost() -> Evidence {
     let cause = LostCause::Reboot;
     let at = Time(5);
     Evidence::Lost { cause, at }

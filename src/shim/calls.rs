@@ -1,0 +1,369 @@
+//! What a call step wants and what it comes to: its sub-runs are planned from items and parameters, and their ends
+//! become the step's output and verdict (seed-spec 7.12).
+
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::context::{Cx, Flow, Halt};
+use super::files;
+use super::task::Try;
+use crate::dag::eval::{self, CallPlan, Scope};
+use crate::dag::params::pairs_text;
+use crate::dag::types::{Call, Step};
+use crate::dag::{BaseConfig, LoadOptions, Source, load};
+use crate::engine::attempt::TryEnd;
+use crate::model::limits::DAG_SOURCE_MAX;
+use crate::model::{DagName, Node, RunId, RunRef, RunStatus, StepStatus};
+use crate::wire::shim::{CallEnd, CallTarget};
+
+/// Bytes of the SHA-256 that name a sub-run.
+const ID_BYTES: usize = 16;
+
+/// The sub-runs of a try.
+#[derive(Debug)]
+pub(super) struct Planned {
+    /// In the order of the items; equal ones are one.
+    pub(super) calls: Vec<PlannedCall>,
+    /// Most of them at a time.
+    pub(super) max_concurrent: usize,
+}
+
+/// One sub-run.
+#[derive(Debug)]
+pub(super) struct PlannedCall {
+    pub(super) run: RunRef,
+    pub(super) target: CallTarget,
+    pub(super) params: Vec<(Option<String>, String)>,
+    /// The parameters for people.
+    pub(super) text: String,
+}
+
+/// How far the sub-runs of a try are.
+#[derive(Debug, Default)]
+pub(super) struct Called {
+    pub(super) planned: OnceCell<Rc<Planned>>,
+    /// The ends, one for each that was planned: what was never asked for has none.
+    pub(super) ends: OnceCell<Vec<Ended>>,
+}
+
+/// What became of a planned sub-run.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Ended {
+    /// It ended.
+    Run(CallEnd),
+    /// It was refused, for this reason.
+    Refused(String),
+    /// It was not asked for: the step was stopped before.
+    Not,
+}
+
+/// One try of a call step: plans the sub-runs, and goes on when they have ended.
+pub(super) fn execute(
+    cx: &Cx<'_>,
+    (node, step): (Node, &Step),
+    call: &Call,
+    tried: &Try,
+    (scope, cwd): (&Scope, &Path),
+) -> Flow<TryEnd> {
+    if tried.called.planned.get().is_none() {
+        let planned = Rc::new(plan(cx, (node, step), call, scope, cwd)?);
+        tried.called.planned.get_or_init(|| planned);
+    }
+    let (Some(planned), Some(ends)) = (tried.called.planned.get(), tried.called.ends.get()) else {
+        return Err(Halt::Calls);
+    };
+    let text = if call.parallel.is_some() {
+        aggregate(&planned.calls, ends)
+    } else {
+        match planned.calls.iter().zip(ends).next() {
+            Some((call, end)) => result(call, end).to_string(),
+            None => String::new(),
+        }
+    };
+    let mut end = TryEnd {
+        verdict: Some(verdict(ends)),
+        error: error(&planned.calls, ends),
+        ..TryEnd::default()
+    };
+    if let Err(error) = writeln!(&tried.streams.stdout, "{text}") {
+        end.error
+            .get_or_insert(format!("cannot write the step's log: {error}"));
+    }
+    Ok(end)
+}
+
+fn plan(cx: &Cx<'_>, (node, step): (Node, &Step), call: &Call, scope: &Scope, cwd: &Path) -> Flow<Planned> {
+    let items: Vec<Option<String>> = match &call.parallel {
+        None => vec![None],
+        Some(parallel) => {
+            let items = cx.settle(eval::items(parallel, scope, &cx.cursor), cwd)?;
+            items.into_iter().map(Some).collect()
+        }
+    };
+    let round = cx.view.node(node).map_or(0, |view| view.done_count);
+    let mut finder = Finder {
+        cx,
+        found: HashMap::new(),
+    };
+    let mut seen = HashSet::new();
+    let mut calls = Vec::new();
+    for item in &items {
+        let planned = eval::call_plan(call, item.as_deref(), scope, &cx.cursor);
+        let planned = cx.settle(planned, cwd)?;
+        let id = run_id(&cx.facts.spec.run, &step.name, &planned, round)?;
+        if !seen.insert(id.clone()) {
+            continue;
+        }
+        let (dag, target) = finder.find(&planned.target)?;
+        calls.push(PlannedCall {
+            run: RunRef { dag, id },
+            target,
+            text: pairs_text(&planned.params),
+            params: planned.params,
+        });
+    }
+    let most = call
+        .parallel
+        .as_ref()
+        .map_or(1, |parallel| parallel.max_concurrent);
+    Ok(Planned {
+        calls,
+        max_concurrent: usize::try_from(most.max(1)).unwrap_or(usize::MAX),
+    })
+}
+
+/// The id of a sub-run: a function of who asks for what, so that asking twice finds the same run. A repeated step asks
+/// for a new one each time.
+fn run_id(parent: &RunRef, step: &str, plan: &CallPlan, round: u32) -> Flow<RunId> {
+    let mut hash = Sha256::new();
+    let mut add = |part: &str| {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    };
+    for part in [parent.dag.as_str(), parent.id.as_str(), step, &plan.target] {
+        add(part);
+    }
+    for (name, value) in &plan.params {
+        add(name.as_deref().unwrap_or_default());
+        add(value);
+    }
+    if round > 0 {
+        add(&round.to_string());
+    }
+    let hash = hash.finalize();
+    let id: String = hash
+        .iter()
+        .take(ID_BYTES)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    RunId::new(id).map_err(|error| Halt::Fail(error.to_string()))
+}
+
+/// Finds what is called, each file once.
+struct Finder<'a, 'b> {
+    cx: &'a Cx<'b>,
+    found: HashMap<String, (DagName, CallTarget)>,
+}
+
+impl Finder<'_, '_> {
+    /// A further document of the file, a file, or an installed DAG, in this order.
+    fn find(&mut self, target: &str) -> Flow<(DagName, CallTarget)> {
+        if let Some(found) = self.found.get(target) {
+            return Ok(found.clone());
+        }
+        let found = self.look(target).map_err(Halt::Fail)?;
+        self.found.insert(target.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    fn look(&self, target: &str) -> Result<(DagName, CallTarget), String> {
+        let target = target.trim();
+        let locals = &self.cx.facts.dag.local_dags;
+        if let Some(local) = locals.iter().find(|dag| dag.name.as_str() == target) {
+            return Ok((local.name.clone(), CallTarget::Local(local.name.clone())));
+        }
+        if target.is_empty() {
+            return Err(String::from(
+                "`call` evaluates to an empty text: it must name a DAG",
+            ));
+        }
+        for path in candidates(self.cx.base_dir(), target) {
+            let limit = u64::try_from(DAG_SOURCE_MAX).unwrap_or(u64::MAX);
+            match files::read_small(&path, limit) {
+                Ok(Some(text)) => return self.file(&path, text),
+                Ok(None) => {}
+                Err(error) => return Err(format!("the called DAG {}: {error}", path.display())),
+            }
+        }
+        match DagName::new(target) {
+            // Whether it is there, the daemon knows.
+            Ok(name) => Ok((name.clone(), CallTarget::Installed(name))),
+            Err(_) => Err(format!(
+                "there is no DAG {target}: no such file below {}, and no further document of this one is called so",
+                self.cx.base_dir().display()
+            )),
+        }
+    }
+
+    fn file(&self, path: &Path, source: String) -> Result<(DagName, CallTarget), String> {
+        let file = path.display().to_string();
+        let stem = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
+        let base_dir = path.parent().and_then(Path::to_str);
+        let base_dir =
+            base_dir.ok_or_else(|| format!("the directory of {file} has a name that is not UTF-8"))?;
+        let base = self.cx.facts.dag.base_config.as_ref();
+        let options = LoadOptions {
+            base: base.map(|text| BaseConfig {
+                text: text.as_bytes(),
+                file: "base configuration",
+            }),
+            ..LoadOptions::default()
+        };
+        let text = Source {
+            text: source.as_bytes(),
+            file: &file,
+            stem,
+        };
+        let loaded = load(&text, &options).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            format!("the called DAG has errors:\n{}", errors.join("\n"))
+        })?;
+        let target = CallTarget::File {
+            stem: stem.to_owned(),
+            base_dir: base_dir.to_owned(),
+            source,
+            file,
+        };
+        Ok((loaded.dag.name, target))
+    }
+}
+
+/// Where a file of that name may be: as it is written, and with the endings of DAG files.
+fn candidates(base_dir: &Path, target: &str) -> Vec<PathBuf> {
+    let path = base_dir.join(target);
+    if target.ends_with(".yaml") || target.ends_with(".yml") {
+        return vec![path];
+    }
+    let with = |ending: &str| {
+        let mut name = path.clone().into_os_string();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    vec![with(".yaml"), with(".yml")]
+}
+
+fn status(end: &Ended) -> RunStatus {
+    match end {
+        Ended::Run(end) => end.status,
+        Ended::Refused(_) => RunStatus::Failed,
+        Ended::Not => RunStatus::NotStarted,
+    }
+}
+
+/// What a step's output says of a sub-run.
+fn result(call: &PlannedCall, end: &Ended) -> Value {
+    let outputs = match end {
+        Ended::Run(end) => object(&end.outputs),
+        Ended::Refused(_) | Ended::Not => json!({}),
+    };
+    json!({
+        "name": call.run.dag,
+        "dagRunId": call.run.id,
+        "params": call.text,
+        "outputs": outputs,
+        "status": status(end),
+    })
+}
+
+fn object(pairs: &[(String, String)]) -> Value {
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (name.clone(), Value::from(value.clone())));
+    Value::Object(pairs.collect::<Map<_, _>>())
+}
+
+/// The output of a parallel step: counts, every result, and the outputs of those that succeeded.
+fn aggregate(calls: &[PlannedCall], ends: &[Ended]) -> String {
+    let succeeded = ends.iter().filter(|end| status(end).is_success());
+    let results: Vec<Value> = calls
+        .iter()
+        .zip(ends)
+        .map(|(call, end)| result(call, end))
+        .collect();
+    let outputs: Vec<Value> = ends
+        .iter()
+        .filter_map(|end| match end {
+            Ended::Run(run) if run.status.is_success() => Some(object(&run.outputs)),
+            _ => None,
+        })
+        .collect();
+    let good = succeeded.count();
+    let waiting = ends
+        .iter()
+        .filter(|end| status(end) == RunStatus::Waiting)
+        .count();
+    json!({
+        "summary": {
+            "total": ends.len(),
+            "succeeded": good,
+            "failed": ends.len() - good - waiting,
+            "waiting": waiting,
+        },
+        "results": results,
+        "outputs": outputs,
+    })
+    .to_string()
+}
+
+/// What the step came to.
+fn verdict(ends: &[Ended]) -> StepStatus {
+    let any = |wanted: RunStatus| ends.iter().any(|end| status(end) == wanted);
+    if any(RunStatus::Waiting) {
+        StepStatus::Waiting
+    } else if !ends.iter().all(|end| status(end).is_success()) {
+        StepStatus::Failed
+    } else if any(RunStatus::PartiallySucceeded) {
+        StepStatus::PartiallySucceeded
+    } else {
+        StepStatus::Succeeded
+    }
+}
+
+/// What went wrong, if something did and nothing waits.
+fn error(calls: &[PlannedCall], ends: &[Ended]) -> Option<String> {
+    if verdict(ends) != StepStatus::Failed {
+        return None;
+    }
+    let mut bad = calls
+        .iter()
+        .zip(ends)
+        .filter(|(_, end)| !status(end).is_success() && **end != Ended::Not);
+    let Some((call, end)) = bad.next() else {
+        return Some(String::from("stopped before every sub-run was started"));
+    };
+    let run = &call.run;
+    let first = match end {
+        Ended::Refused(why) => format!("sub-run {run} was not started: {why}"),
+        Ended::Run(end) => match &end.error {
+            Some(error) => format!("sub-run {run} {}: {error}", end.status),
+            None => format!("sub-run {run} {}", end.status),
+        },
+        Ended::Not => String::new(),
+    };
+    Some(match bad.count() {
+        0 => first,
+        more => format!("{first} (and {more} more)"),
+    })
+}
+
+#[cfg(test)]
+mod tests;

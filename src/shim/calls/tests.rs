@@ -1,0 +1,129 @@
+use super::*;
+
+fn run_ref(id: &str) -> RunRef {
+    RunRef {
+        dag: DagName::new("child").unwrap(),
+        id: RunId::new(id).unwrap(),
+    }
+}
+
+fn call(id: &str) -> PlannedCall {
+    PlannedCall {
+        run: run_ref(id),
+        target: CallTarget::Local(DagName::new("child").unwrap()),
+        params: Vec::new(),
+        text: format!("ITEM=\"{id}\""),
+    }
+}
+
+fn ended(status: RunStatus) -> Ended {
+    Ended::Run(CallEnd {
+        status,
+        number: 1,
+        error: Some("exit code 3".to_owned()).filter(|_| !status.is_success()),
+        params: Vec::new(),
+        outputs: vec![("OUT".to_owned(), status.to_string())],
+    })
+}
+
+fn plan_of(target: &str, params: &[(Option<&str>, &str)]) -> CallPlan {
+    CallPlan {
+        target: target.to_owned(),
+        params: params
+            .iter()
+            .map(|(name, value)| (name.map(str::to_owned), (*value).to_owned()))
+            .collect(),
+    }
+}
+
+#[test]
+fn the_id_of_a_sub_run_follows_from_who_asks_for_what() {
+    let parent = run_ref("p");
+    let id = |plan: &CallPlan, step: &str, round| run_id(&parent, step, plan, round).unwrap();
+    let plan = plan_of("child", &[(Some("A"), "1")]);
+    assert_eq!(id(&plan, "s", 0), id(&plan.clone(), "s", 0));
+    let others = [
+        id(&plan, "t", 0),
+        id(&plan, "s", 1),
+        id(&plan_of("other", &[(Some("A"), "1")]), "s", 0),
+        id(&plan_of("child", &[(Some("A"), "2")]), "s", 0),
+        id(&plan_of("child", &[(None, "A1")]), "s", 0),
+        id(&plan_of("child", &[(Some("A1"), "")]), "s", 0),
+        run_id(&run_ref("q"), "s", &plan, 0).unwrap(),
+    ];
+    let mut all: HashSet<RunId> = others.into_iter().collect();
+    all.insert(id(&plan, "s", 0));
+    assert_eq!(all.len(), 8, "no two of them are the same run");
+}
+
+#[test]
+fn the_verdict_follows_from_all_sub_runs() {
+    use RunStatus::{Aborted, Failed, PartiallySucceeded, Succeeded, Waiting};
+    for (ends, expected) in [
+        (vec![Succeeded], StepStatus::Succeeded),
+        (
+            vec![Succeeded, PartiallySucceeded],
+            StepStatus::PartiallySucceeded,
+        ),
+        (vec![Succeeded, Failed], StepStatus::Failed),
+        (vec![Succeeded, Aborted], StepStatus::Failed),
+        (vec![Failed, Waiting], StepStatus::Waiting),
+    ] {
+        let list: Vec<Ended> = ends.iter().map(|status| ended(*status)).collect();
+        assert_eq!(verdict(&list), expected, "{ends:?}");
+    }
+    assert_eq!(verdict(&[ended(Succeeded), Ended::Not]), StepStatus::Failed);
+    assert_eq!(verdict(&[Ended::Refused("no".to_owned())]), StepStatus::Failed);
+}
+
+#[test]
+fn the_output_of_a_parallel_step_has_only_what_succeeded_in_its_outputs() {
+    let calls = [call("a"), call("b"), call("c"), call("d")];
+    let ends = [
+        ended(RunStatus::Succeeded),
+        ended(RunStatus::Failed),
+        Ended::Refused("no such DAG".to_owned()),
+        ended(RunStatus::Waiting),
+    ];
+    let text: Value = serde_json::from_str(&aggregate(&calls, &ends)).unwrap();
+    assert_eq!(
+        text["summary"],
+        json!({"total": 4, "succeeded": 1, "failed": 2, "waiting": 1})
+    );
+    assert_eq!(text["outputs"], json!([{"OUT": "succeeded"}]));
+    assert_eq!(text["results"][1]["outputs"]["OUT"], "failed");
+    assert_eq!(text["results"][2]["status"], "failed");
+    assert_eq!(text["results"][0]["dagRunId"], "a");
+}
+
+#[test]
+fn the_error_names_the_first_and_counts_the_others() {
+    let calls = [call("a"), call("b"), call("c")];
+    let failed = ended(RunStatus::Failed);
+    let two = [ended(RunStatus::Succeeded), failed.clone(), failed];
+    assert_eq!(
+        error(&calls, &two).unwrap(),
+        "sub-run child:b failed: exit code 3 (and 1 more)"
+    );
+    let refused = [Ended::Refused("there is no DAG child".to_owned())];
+    assert_eq!(
+        error(&calls, &refused).unwrap(),
+        "sub-run child:a was not started: there is no DAG child"
+    );
+    assert_eq!(error(&calls, &[ended(RunStatus::Waiting)]), None);
+    assert!(error(&calls, &[Ended::Not]).unwrap().contains("stopped before"));
+}
+
+#[test]
+fn a_file_is_looked_for_with_the_endings_of_dag_files() {
+    let of = |target: &str| -> Vec<String> {
+        candidates(Path::new("/d"), target)
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect()
+    };
+    assert_eq!(of("sub"), ["/d/sub.yaml", "/d/sub.yml"]);
+    assert_eq!(of("a.b"), ["/d/a.b.yaml", "/d/a.b.yml"]);
+    assert_eq!(of("w/sub.yaml"), ["/d/w/sub.yaml"]);
+    assert_eq!(of("/x/sub.yml"), ["/x/sub.yml"]);
+}
