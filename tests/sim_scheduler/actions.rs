@@ -3,14 +3,15 @@
 use crate::world::{Ask, Gate, Task, World, end};
 use proctor::engine::scheduler::api::{CommitError, RetryFacts};
 use proctor::engine::scheduler::{Event, Token};
-use proctor::model::change::{AttemptIdentity, NewRun};
-use proctor::model::{AttemptId, Boot, LostCause, RunStatus, StopReason, Trigger};
+use proctor::model::change::{AttemptIdentity, Caller, NewRun};
+use proctor::model::{AttemptId, Boot, GroupName, LostCause, RunRef, RunStatus, StopReason, Trigger};
 
 /// Something that can happen next.
 #[derive(Debug, Clone)]
 enum Action {
     Submit,
     Retry,
+    Call,
     Stop,
     Drain,
     Crash,
@@ -35,7 +36,14 @@ impl World<'_> {
             self.disk_full &= !self.rng.percent(10);
             let mut actions = self.progress();
             let faults = self.faults();
-            let requests = [Action::Submit, Action::Submit, Action::Stop, Action::Retry];
+            let requests = [
+                Action::Submit,
+                Action::Submit,
+                Action::Stop,
+                Action::Retry,
+                Action::Call,
+                Action::Call,
+            ];
             let list: &[Action] = match self.rng.below(20) {
                 0 | 1 if !faults.is_empty() => &faults,
                 2..=4 => &requests,
@@ -129,8 +137,11 @@ impl World<'_> {
         match action {
             Action::Submit => self.submit(),
             Action::Retry => self.retry(),
+            Action::Call => self.call(),
             Action::Stop => {
-                let run = self.names.runs[self.rng.below(self.names.runs.len())].clone();
+                let (roots, called) = (&self.names.runs, &self.names.called);
+                let at = self.rng.below(roots.len() + called.len());
+                let run = roots.get(at).unwrap_or_else(|| &called[at - roots.len()]).clone();
                 let token = self.ask(Ask::Stop(run.clone()));
                 self.tell(Event::Stop(token, run, StopReason::User { uid: 1000 }));
             }
@@ -199,20 +210,8 @@ impl World<'_> {
             None => u32::try_from(self.rng.below(3)).unwrap(),
         };
         let new = NewRun {
-            run: run.clone(),
-            group: self.names.groups[group].clone(),
             capacity,
-            owner: 1000,
-            trigger: Trigger::Manual,
-            created_at: self.now.wall,
-            dag_hash: String::new(),
-            dag: String::new(),
-            steps: Vec::new(),
-            handlers: Vec::new(),
-            params: Vec::new(),
-            params_json: String::new(),
-            base_dir: String::new(),
-            parent: None,
+            ..self.new_run(run.clone(), self.names.groups[group].clone())
         };
         let token = self.ask(Ask::Submit(run));
         self.tell(Event::Submit(token, Box::new(new)));
@@ -223,6 +222,7 @@ impl World<'_> {
             .store
             .rows
             .iter()
+            .filter(|(_, row)| row.parent.is_none())
             .filter(|(_, row)| row.status.is_some() || self.rng.clone().percent(20))
             .map(|(run, _)| run.clone())
             .collect();
@@ -239,9 +239,81 @@ impl World<'_> {
             capacity: row.capacity,
             attempts: attempts.saturating_sub(u32::from(stale)),
             status: row.status.unwrap_or(RunStatus::Running),
+            caller: None,
         };
         let token = self.ask(Ask::Retry(run.clone()));
         self.tell(Event::Retry(token, run, facts));
+    }
+
+    /// A step of an attempt calls another run, or calls one again that did not succeed. The caller may be over.
+    fn call(&mut self) {
+        let callers: Vec<RunRef> = self
+            .shims
+            .values()
+            .filter(|shim| shim.started)
+            .map(|shim| shim.run.clone())
+            .collect();
+        if callers.is_empty() {
+            return;
+        }
+        let parent = callers[self.rng.below(callers.len())].clone();
+        let run = self.names.called[self.rng.below(self.names.called.len())].clone();
+        if run == parent {
+            return;
+        }
+        let row = &self.store.rows[&parent];
+        let (group, capacity) = (row.group.clone(), row.capacity);
+        match self.store.rows.get(&run) {
+            // The shell sees to it that nobody calls what somebody else has called.
+            Some(known) if known.parent.as_ref() != Some(&parent) => {}
+            Some(known) => {
+                let Some(status) = known.status else { return };
+                let facts = RetryFacts {
+                    group,
+                    capacity,
+                    attempts: u32::try_from(known.attempts.len()).unwrap(),
+                    status,
+                    caller: Some((parent, 1)),
+                };
+                let token = self.ask(Ask::Retry(run.clone()));
+                self.tell(Event::Retry(token, run, facts));
+            }
+            None => {
+                let root = parent.clone();
+                let new = NewRun {
+                    capacity,
+                    parent: Some(Caller {
+                        run: parent,
+                        attempt: 1,
+                        step: "s".into(),
+                        root,
+                        depth: 1,
+                    }),
+                    ..self.new_run(run.clone(), group)
+                };
+                let token = self.ask(Ask::Submit(run));
+                self.tell(Event::Submit(token, Box::new(new)));
+            }
+        }
+    }
+
+    fn new_run(&self, run: RunRef, group: GroupName) -> NewRun {
+        NewRun {
+            run,
+            group,
+            capacity: 0,
+            owner: 1000,
+            trigger: Trigger::Manual,
+            created_at: self.now.wall,
+            dag_hash: String::new(),
+            dag: String::new(),
+            steps: Vec::new(),
+            handlers: Vec::new(),
+            params: Vec::new(),
+            params_json: String::new(),
+            base_dir: String::new(),
+            parent: None,
+        }
     }
 
     /// The store commits its first batch, or fails to. The answer comes later.

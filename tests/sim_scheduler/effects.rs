@@ -54,6 +54,9 @@ impl World<'_> {
             Effect::Refused(token, refusal) => {
                 let ask = self.asks.remove(&token).expect("answered twice");
                 self.report.refused += 1;
+                if let Refusal::CallerGone = &refusal {
+                    self.report.orphans += 1;
+                }
                 if let (Ask::Submit(run), Refusal::Exists) = (&ask, &refusal) {
                     assert!(self.store.rows.contains_key(run), "refused: {run} does not exist");
                 }
@@ -89,7 +92,8 @@ impl World<'_> {
                 })
             };
             for (other, row) in &self.store.rows {
-                if row.group == mine.group && row.queued.is_some() && !decided(other) {
+                let same_queue = row.group == mine.group && row.parent.is_none() && mine.parent.is_none();
+                if same_queue && row.queued.is_some() && !decided(other) {
                     assert!(row.queued >= mine.queued, "{run} overtook {other}");
                 }
             }
@@ -110,10 +114,24 @@ impl World<'_> {
             assert_ne!(other.run, run, "two attempts of {run}: {id} is not cleaned");
         }
         self.report.relaunches += u64::from(!self.launched.insert(attempt.clone()));
+        let called = row.parent.is_some();
+        for (other, child) in &self.store.rows {
+            let gone = child.queued.is_none() && child.live().is_none();
+            assert!(
+                child.parent.as_ref() != Some(&run) || gone,
+                "{run} begins before {other}, which it called, is gone"
+            );
+        }
         self.shims
-            .insert(attempt, Shim::new(run, group.clone(), Task::Launch));
+            .insert(attempt, Shim::new(run, group.clone(), called, Task::Launch));
+        if called {
+            // It runs within the slot of the one that called it.
+            self.report.calls += 1;
+            return;
+        }
         let live = |group: Option<&_>| {
-            let mine = |shim: &&Shim| shim.live() && group.is_none_or(|group| *group == shim.group);
+            let mine =
+                |shim: &&Shim| shim.live() && !shim.called && group.is_none_or(|group| *group == shim.group);
             self.shims.values().filter(mine).count()
         };
         let index = self.names.groups.iter().position(|name| *name == group).unwrap();
@@ -135,7 +153,8 @@ impl World<'_> {
             .attempt(&attempt)
             .is_some_and(|stored| stored.end.is_some());
         // Recovery may ask for it again after it was done.
-        let fresh = Shim::new(self.store.runs[&attempt].clone(), row.group.clone(), Task::None);
+        let run = self.store.runs[&attempt].clone();
+        let fresh = Shim::new(run, row.group.clone(), row.parent.is_some(), Task::None);
         let shim = self.shims.entry(attempt).or_insert(fresh);
         assert!(!shim.alive && !shim.orphans, "cleaned while it lives");
         assert!(ended || !shim.started, "cleaned before its end is committed");

@@ -122,6 +122,7 @@ impl World<'_> {
                     live,
                     unstored_start: self.unstored_start(row, at),
                     stop: row.stop.clone(),
+                    parent: row.parent.clone(),
                 };
                 list.push((row.order, item));
             }

@@ -17,11 +17,15 @@ pub(crate) struct Report {
     pub(crate) stops: u64,
     pub(crate) kills: u64,
     pub(crate) waits_at_capacity: u64,
+    /// Launches of runs that others called.
+    pub(crate) calls: u64,
+    /// Calls that were refused because the caller was over.
+    pub(crate) orphans: u64,
     pub(crate) trace_hash: u64,
 }
 
 impl Report {
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 14] {
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 16] {
         [
             ("effects", self.effects),
             ("crashes", self.crashes),
@@ -37,6 +41,8 @@ impl Report {
             ("stops", self.stops),
             ("kills", self.kills),
             ("waits at capacity", self.waits_at_capacity),
+            ("calls", self.calls),
+            ("refused calls", self.orphans),
         ]
     }
 
@@ -55,5 +61,7 @@ impl Report {
         self.stops += other.stops;
         self.kills += other.kills;
         self.waits_at_capacity += other.waits_at_capacity;
+        self.calls += other.calls;
+        self.orphans += other.orphans;
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Attempt {
 pub(crate) struct Row {
     pub(crate) group: GroupName,
     pub(crate) capacity: u32,
+    /// The run whose step called it.
+    pub(crate) parent: Option<RunRef>,
     pub(crate) order: u64,
     pub(crate) queued: Option<i64>,
     pub(crate) status: Option<RunStatus>,
@@ -83,6 +85,7 @@ impl Store {
                 let row = Row {
                     group: new.group.clone(),
                     capacity: new.capacity,
+                    parent: new.parent.as_ref().map(|caller| caller.run.clone()),
                     order: self.next.unsigned_abs(),
                     queued: Some(self.next),
                     status: None,
@@ -94,6 +97,13 @@ impl Store {
             }
             Change::Requeue { run, .. } => {
                 self.next += 1;
+                for (child, row) in &self.rows {
+                    let mine = row.parent.as_ref() == Some(run);
+                    assert!(
+                        !mine || (row.queued.is_none() && row.live().is_none()),
+                        "{run} is tried again before {child}, which it called, is gone"
+                    );
+                }
                 let row = self.rows.get_mut(run).expect("requeued before it was accepted");
                 if row.status.is_none() {
                     return Err(CommitError::Exists);

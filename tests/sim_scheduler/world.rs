@@ -14,6 +14,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// Names that every history uses.
 pub(crate) struct Names {
     pub(crate) runs: Vec<RunRef>,
+    /// Runs that are only ever called.
+    pub(crate) called: Vec<RunRef>,
     pub(crate) groups: Vec<GroupName>,
 }
 
@@ -25,6 +27,7 @@ impl Names {
         };
         Self {
             runs: (0..7).map(run).collect(),
+            called: (20..26).map(run).collect(),
             groups: ["alpha", "beta"].map(|name| name.parse().unwrap()).to_vec(),
         }
     }
@@ -69,6 +72,8 @@ pub(crate) enum Task {
 pub(crate) struct Shim {
     pub(crate) run: RunRef,
     pub(crate) group: GroupName,
+    /// Whether a step of another run called it: then it takes no slot.
+    pub(crate) called: bool,
     pub(crate) alive: bool,
     /// Whether processes of its tree outlive the shim.
     pub(crate) orphans: bool,
@@ -88,10 +93,11 @@ pub(crate) struct Shim {
 }
 
 impl Shim {
-    pub(crate) fn new(run: RunRef, group: GroupName, task: Task) -> Self {
+    pub(crate) fn new(run: RunRef, group: GroupName, called: bool, task: Task) -> Self {
         Self {
             run,
             group,
+            called,
             alive: false,
             orphans: false,
             gate: Gate::Shut,

@@ -65,13 +65,15 @@ impl Scheduler {
         let over = |run: &&Run| {
             let parent = run.parent.as_ref().and_then(|parent| self.names.get(parent));
             let parent = parent.and_then(|key| self.runs.get(key));
-            parent.is_none_or(|parent| {
-                // One that has not passed its gate, and is started again, calls them again.
-                matches!(
-                    parent.phase,
-                    Phase::Ending { .. } | Phase::Cleaning | Phase::Forgetting | Phase::Dropping
-                )
-            })
+            // One that is being stopped already was told so again when it was taken up.
+            run.stop.is_none()
+                && parent.is_none_or(|parent| {
+                    // One that has not passed its gate, and is started again, calls them again.
+                    matches!(
+                        parent.phase,
+                        Phase::Ending { .. } | Phase::Cleaning | Phase::Forgetting | Phase::Dropping
+                    )
+                })
         };
         let broken: Vec<Key> = self
             .guests()
