@@ -71,6 +71,15 @@ impl World<'_> {
             let stop = self.store.row_of(id).is_some_and(|row| row.stop.is_some());
             if crashes == self.report.crashes && shim.watched && shim.ended.is_none() {
                 assert!(shim.stop || !stop, "{id} was not told of its stop again");
+                let row = self.store.row_of(id).unwrap();
+                let over = row
+                    .parent
+                    .as_ref()
+                    .is_some_and(|parent| self.store.rows[parent].status.is_some());
+                assert!(
+                    shim.stop || !over,
+                    "{id} was not stopped with the run that called it"
+                );
             }
         }
     }
