@@ -20,7 +20,7 @@ use crate::journal::Reader as JournalReader;
 use crate::model::access::Peer;
 use crate::model::change::NewRun;
 use crate::model::view::{RunView, StepView};
-use crate::model::{AttemptId, Boot, LostCause, Node, Now, RunRef, Time};
+use crate::model::{AttemptId, Boot, Node, Now, RunRef, Time};
 use crate::proc::{Entry, Prepared, ProcDir, ProcEvent, ProcWatch};
 use crate::store::{self, Reader, Store};
 use crate::sys::cgroup::Cgroup;
@@ -373,27 +373,6 @@ impl Dispatcher {
             self.tell(Event::Stop(token, run, crate::model::StopReason::Shutdown));
         }
         self.leave_if_idle();
-    }
-
-    /// Why an attempt whose shim is dead ended, if its journal does not say.
-    pub(super) fn cause_of(attempt: &Attempt) -> LostCause {
-        if let Some(why) = &attempt.damaged {
-            return LostCause::JournalDamaged(why.clone());
-        }
-        let oom = attempt
-            .cgroup
-            .as_ref()
-            .and_then(|cgroup| cgroup.stats().mem_oom_kill)
-            .unwrap_or(0);
-        match attempt.exit.flatten() {
-            Some(WaitStatus::Signal {
-                signal: libc::SIGKILL,
-                ..
-            }) if oom > 0 => LostCause::OutOfMemory,
-            Some(WaitStatus::Signal { signal, .. }) => LostCause::SupervisorSignal(signal),
-            Some(WaitStatus::Code(code)) => LostCause::SupervisorExit(code),
-            None => LostCause::SupervisorGone,
-        }
     }
 
     /// Opens a journal that belongs to an attempt.

@@ -11,7 +11,7 @@ use crate::model::{AttemptId, Fact, LostCause, Record};
 use crate::proc::LockState;
 use crate::store::LiveAttempt;
 use crate::sys::identity::{ProcessIdentity, SameProcess};
-use crate::sys::pidfd::PidFd;
+use crate::sys::pidfd::{PidFd, WaitStatus};
 
 /// What a journal says.
 #[derive(Debug, Default)]
@@ -107,6 +107,27 @@ impl Dispatcher {
         }
         held.journal = Some(journal);
         told
+    }
+
+    /// Why an attempt whose shim is dead ended, if its journal does not say.
+    pub(super) fn cause_of(attempt: &Attempt) -> LostCause {
+        if let Some(why) = &attempt.damaged {
+            return LostCause::JournalDamaged(why.clone());
+        }
+        let oom = attempt
+            .cgroup
+            .as_ref()
+            .and_then(|cgroup| cgroup.stats().mem_oom_kill)
+            .unwrap_or(0);
+        match attempt.exit.flatten() {
+            Some(WaitStatus::Signal {
+                signal: libc::SIGKILL,
+                ..
+            }) if oom > 0 => LostCause::OutOfMemory,
+            Some(WaitStatus::Signal { signal, .. }) => LostCause::SupervisorSignal(signal),
+            Some(WaitStatus::Code(code)) => LostCause::SupervisorExit(code),
+            None => LostCause::SupervisorGone,
+        }
     }
 
     /// What to make of an attempt of which nothing lives any more and whose journal has no final record.
