@@ -150,7 +150,7 @@ pub(super) fn words(refused: Response) -> String {
         } => {
             let mut words = message;
             for problem in problems {
-                words.push_str("\n");
+                words.push('\n');
                 words.push_str(&problem.message);
             }
             words

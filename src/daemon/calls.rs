@@ -149,9 +149,9 @@ impl Dispatcher {
             let (attempt, call) = question;
             self.call_refused(attempt, *call, format!("another run is called {run}"));
         } else if !over {
-            self.follow_call(question, run, stops);
+            self.follow_call(question, &run, stops);
         } else if is_answer(&view, asked_by, &caller, after) {
-            self.follow_call(question, run.clone(), 0);
+            self.follow_call(question, &run, 0);
             self.tell_end(question, &view);
         } else if stops > 0 {
             let (attempt, call) = question;
@@ -221,7 +221,7 @@ impl Dispatcher {
     }
 
     /// The engine accepted the sub-run: it is recorded.
-    pub(super) fn call_accepted(&mut self, attempt: &AttemptId, call: u64, run: RunRef) {
+    pub(super) fn call_accepted(&mut self, attempt: &AttemptId, call: u64, run: &RunRef) {
         let question = (attempt.clone(), call);
         let stops = match self.calls.questions.get(&question) {
             Some(Progress::Preparing { stops }) => *stops,
@@ -231,7 +231,7 @@ impl Dispatcher {
     }
 
     /// From now on the attempt is told what becomes of the run.
-    fn follow_call(&mut self, question: &Question, run: RunRef, stops: u32) {
+    fn follow_call(&mut self, question: &Question, run: &RunRef, stops: u32) {
         if !self.attempts.contains_key(&question.0) {
             return;
         }
@@ -240,7 +240,7 @@ impl Dispatcher {
         self.calls.by_run.insert(run.clone(), question.clone());
         self.tell_call(question, CallNews::Accepted);
         for _ in 0..stops {
-            self.stop_called(&run);
+            self.stop_called(run);
         }
     }
 

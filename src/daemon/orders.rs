@@ -47,6 +47,23 @@ impl Dispatcher {
             self.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
             return;
         }
+        if let Some(caller) = &view.parent {
+            let text = format!(
+                "run {} was called by step {} of {}",
+                view.run, caller.step, caller.run
+            );
+            let answer = Response::Error {
+                kind: ErrorKind::WrongState,
+                message: text,
+                hint: Some(format!(
+                    "retry {}: it calls again what did not succeed",
+                    caller.root
+                )),
+                problems: Vec::new(),
+            };
+            self.answer(&asker.answers, answer);
+            return;
+        }
         if self.runs.contains_key(&view.run) {
             // It has ended a moment ago and is being cleaned up: the retry waits for that.
             let waiting = self.waiting.entry(view.run.clone()).or_default();
@@ -145,7 +162,7 @@ impl Dispatcher {
                     let (run, warnings) = (asked.run, asked.warnings);
                     self.answer(&answers, Response::Accepted { run, warnings });
                 }
-                Asking::Call(attempt, call) => self.call_accepted(&attempt, call, asked.run),
+                Asking::Call(attempt, call) => self.call_accepted(&attempt, call, &asked.run),
                 Asking::Nobody => {}
             }
         }

@@ -159,6 +159,37 @@ impl AttemptId {
     }
 }
 
+impl RunId {
+    /// The id of a sub-run: 32 hexadecimal digits of a SHA-256 of who asks for what, so that asking twice finds the same
+    /// run. `round` counts the executions of a step that repeats, from 0: each asks for a new run.
+    #[must_use]
+    pub fn derive(
+        parent: &RunRef,
+        step: &str,
+        target: &str,
+        params: &[(Option<String>, String)],
+        round: u32,
+    ) -> Self {
+        let mut hash = Sha256::new();
+        let mut add = |part: &str| {
+            // With its length before it no text can run into the next one.
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        };
+        for part in [parent.dag.as_str(), parent.id.as_str(), step, target] {
+            add(part);
+        }
+        for (name, value) in params {
+            add(if name.is_some() { "named" } else { "positional" });
+            add(name.as_deref().unwrap_or_default());
+            add(value);
+        }
+        add(&round.to_string());
+        let hash = hash.finalize();
+        Self(hash.iter().take(16).map(|b| format!("{b:02x}")).collect())
+    }
+}
+
 impl From<&DagName> for GroupName {
     fn from(dag: &DagName) -> Self {
         Self(dag.0.clone())

@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::context::{Cx, Flow, Halt};
 use super::files;
 use super::task::Try;
-use crate::dag::eval::{self, CallPlan, Scope};
+use crate::dag::eval::{self, Scope};
 use crate::dag::params::pairs_text;
 use crate::dag::types::{Call, Step};
 use crate::dag::{BaseConfig, LoadOptions, Source, load};
@@ -21,9 +20,6 @@ use crate::engine::attempt::TryEnd;
 use crate::model::limits::DAG_SOURCE_MAX;
 use crate::model::{DagName, Node, RunId, RunRef, RunStatus, StepStatus};
 use crate::wire::shim::{CallEnd, CallTarget};
-
-/// Bytes of the SHA-256 that name a sub-run.
-const ID_BYTES: usize = 16;
 
 /// The sub-runs of a try.
 #[derive(Debug)]
@@ -116,7 +112,8 @@ fn plan(cx: &Cx<'_>, (node, step): (Node, &Step), call: &Call, scope: &Scope, cw
     for item in &items {
         let planned = eval::call_plan(call, item.as_deref(), scope, &cx.cursor);
         let planned = cx.settle(planned, cwd)?;
-        let id = run_id(&cx.facts.spec.run, &step.name, &planned, round)?;
+        let parent = &cx.facts.spec.run;
+        let id = RunId::derive(parent, &step.name, &planned.target, &planned.params, round);
         if !seen.insert(id.clone()) {
             continue;
         }
@@ -136,33 +133,6 @@ fn plan(cx: &Cx<'_>, (node, step): (Node, &Step), call: &Call, scope: &Scope, cw
         calls,
         max_concurrent: usize::try_from(most.max(1)).unwrap_or(usize::MAX),
     })
-}
-
-/// The id of a sub-run: a function of who asks for what, so that asking twice finds the same run. A repeated step asks
-/// for a new one each time.
-fn run_id(parent: &RunRef, step: &str, plan: &CallPlan, round: u32) -> Flow<RunId> {
-    let mut hash = Sha256::new();
-    let mut add = |part: &str| {
-        hash.update(part.len().to_le_bytes());
-        hash.update(part);
-    };
-    for part in [parent.dag.as_str(), parent.id.as_str(), step, &plan.target] {
-        add(part);
-    }
-    for (name, value) in &plan.params {
-        add(name.as_deref().unwrap_or_default());
-        add(value);
-    }
-    if round > 0 {
-        add(&round.to_string());
-    }
-    let hash = hash.finalize();
-    let id: String = hash
-        .iter()
-        .take(ID_BYTES)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    RunId::new(id).map_err(|error| Halt::Fail(error.to_string()))
 }
 
 /// Finds what is called, each file once.

@@ -221,8 +221,14 @@ impl Supervisor {
             Effect::Prepare(key) => self.begin(TaskKey::Node(key), Work::Prepare),
             Effect::CheckRepeat(key) => self.begin(TaskKey::Node(key), Work::CheckRepeat),
             Effect::Execute(key) => self.execute(key),
-            Effect::Signal(key, signal) => self.signal(key, signal),
-            Effect::Kill(key) => self.signal(key, libc::SIGKILL),
+            Effect::Signal(key, signal) => {
+                self.signal(key, signal);
+                self.stop_calls(TaskKey::Node(key), false);
+            }
+            Effect::Kill(key) => {
+                self.signal(key, libc::SIGKILL);
+                self.stop_calls(TaskKey::Node(key), true);
+            }
             Effect::KillTree => {
                 self.killing_tree = true;
                 self.refuse_all("the run is being ended");

@@ -4,6 +4,8 @@
 //! `PROCTOR_IT_SEED=n` replays what is random.
 
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod crash;
@@ -27,6 +29,8 @@ mod start;
 mod stop;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+mod tree;
 #[cfg(test)]
 mod users;
 #[cfg(test)]

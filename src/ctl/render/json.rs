@@ -139,6 +139,7 @@ pub(crate) fn summary(run: &RunSummary) -> Value {
         "queue": run.group,
         "owner": run.owner,
         "trigger": run.trigger,
+        "parent": run.parent.as_ref().map(ToString::to_string),
         "pid": run.pid,
         "created_at": run.created_at.rfc3339(),
         "started_at": at(run.started_at),

@@ -58,6 +58,7 @@ fn run_table(runs: &[RunSummary], now: Time, width: Option<u16>) -> Vec<String> 
         column("QUEUE", 5),
         column("OWNER", 6),
         column("PID", 7),
+        column("CALLED BY", 8),
         column("ERROR", 4),
     ];
     let mut table = Table::new(&columns, "STATUS");
@@ -80,6 +81,7 @@ fn run_table(runs: &[RunSummary], now: Time, width: Option<u16>) -> Vec<String> 
                 run.group.to_string(),
                 run.owner.to_string(),
                 run.pid.map(|pid| pid.to_string()).unwrap_or_default(),
+                run.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
                 run.error.clone().unwrap_or_default(),
             ],
         );

@@ -12,16 +12,23 @@ use crate::wire::control::{Request, Response};
 
 /// Arguments of `ps`.
 #[derive(Debug, clap::Args)]
-pub(in crate::ctl) struct Args {}
+pub(in crate::ctl) struct Args {
+    /// Leave out runs that a step of another run called
+    #[arg(long)]
+    roots: bool,
+}
 
-pub(in crate::ctl) fn run(_args: &Args, call: &mut Call) -> Result<Exit, Failure> {
-    let runs = match Session::open_to_ask(&call.place)? {
+pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure> {
+    let mut runs = match Session::open_to_ask(&call.place)? {
         None => Vec::new(),
         Some(session) => match ask_once(session, &Request::Ps, call)? {
             Response::Runs(runs) => runs,
             _ => return Err(Failure::unexpected()),
         },
     };
+    if args.roots {
+        runs.retain(|run| run.parent.is_none());
+    }
     show(&runs, "nothing is live or queued", call);
     Ok(Exit::Ok)
 }

@@ -1,3 +1,5 @@
+//! Ids, verdicts and outputs of calls.
+
 use super::*;
 
 fn run_ref(id: &str) -> RunRef {
@@ -26,34 +28,28 @@ fn ended(status: RunStatus) -> Ended {
     })
 }
 
-fn plan_of(target: &str, params: &[(Option<&str>, &str)]) -> CallPlan {
-    CallPlan {
-        target: target.to_owned(),
-        params: params
-            .iter()
-            .map(|(name, value)| (name.map(str::to_owned), (*value).to_owned()))
-            .collect(),
-    }
-}
-
 #[test]
 fn the_id_of_a_sub_run_follows_from_who_asks_for_what() {
     let parent = run_ref("p");
-    let id = |plan: &CallPlan, step: &str, round| run_id(&parent, step, plan, round).unwrap();
-    let plan = plan_of("child", &[(Some("A"), "1")]);
-    assert_eq!(id(&plan, "s", 0), id(&plan.clone(), "s", 0));
-    let others = [
-        id(&plan, "t", 0),
-        id(&plan, "s", 1),
-        id(&plan_of("other", &[(Some("A"), "1")]), "s", 0),
-        id(&plan_of("child", &[(Some("A"), "2")]), "s", 0),
-        id(&plan_of("child", &[(None, "A1")]), "s", 0),
-        id(&plan_of("child", &[(Some("A1"), "")]), "s", 0),
-        run_id(&run_ref("q"), "s", &plan, 0).unwrap(),
-    ];
-    let mut all: HashSet<RunId> = others.into_iter().collect();
-    all.insert(id(&plan, "s", 0));
-    assert_eq!(all.len(), 8, "no two of them are the same run");
+    let named = |name: &str, value: &str| vec![(Some(name.to_owned()), value.to_owned())];
+    let positional = |value: &str| vec![(None, value.to_owned())];
+    let id = |step: &str, target: &str, params: &[(Option<String>, String)], round| {
+        RunId::derive(&parent, step, target, params, round)
+    };
+    let first = id("s", "child", &named("A", "1"), 0);
+    assert_eq!(first, id("s", "child", &named("A", "1"), 0));
+    let all = HashSet::from([
+        first,
+        id("t", "child", &named("A", "1"), 0),
+        id("s", "other", &named("A", "1"), 0),
+        id("s", "child", &named("A", "2"), 0),
+        id("s", "child", &named("A", "1"), 1),
+        id("s", "child", &named("A1", ""), 0),
+        id("s", "child", &named("", "A1"), 0),
+        id("s", "child", &positional("A1"), 0),
+        RunId::derive(&run_ref("q"), "s", "child", &named("A", "1"), 0),
+    ]);
+    assert_eq!(all.len(), 9, "no two of them are the same run");
 }
 
 #[test]

@@ -150,12 +150,9 @@ impl Supervisor {
             let Some(number) = self.calls.unsent.front().copied() else {
                 return;
             };
-            let (request, stops) = match self.question(number) {
-                Some(question) => question,
-                None => {
-                    self.calls.unsent.pop_front();
-                    continue;
-                }
+            let Some((request, stops)) = self.question(number) else {
+                self.calls.unsent.pop_front();
+                continue;
             };
             let text = match &request.target {
                 CallTarget::File { source, .. } => source.len(),

@@ -160,7 +160,6 @@ impl Supervisor {
         if let Some(child) = task.running.and_then(|pid| self.children.get(&pid)) {
             tree::ignore_gone(child.pidfd.signal_group(child.pid, signal));
         }
-        self.stop_calls(TaskKey::Node(key), signal == libc::SIGKILL);
     }
 
     pub(super) fn refuse_all(&mut self, why: &str) {

@@ -1,0 +1,374 @@
+//! DAGs that call other DAGs: each call is a run of its own, and the tree of runs lives and dies together.
+
+use serde_json::Value;
+
+use crate::helper::{Daemon, alive, lines, read, signal, until};
+
+/// The sub-runs of a step.
+fn children(result: &Value, step: usize) -> &Vec<Value> {
+    result["steps"][step]["children"].as_array().unwrap()
+}
+
+/// `DAG:ID` of a run in an answer.
+fn name(run: &Value) -> String {
+    format!(
+        "{}:{}",
+        run["dag"].as_str().unwrap(),
+        run["run_id"].as_str().unwrap()
+    )
+}
+
+/// Waits until the step has that many sub-runs with that status, and says which.
+fn wait_children(daemon: &Daemon, run: &str, status: &str, count: usize) -> Vec<String> {
+    until(&format!("{count} sub-runs that are {status}"), || {
+        let result = daemon.status(run);
+        let found: Vec<String> = children(&result, 0)
+            .iter()
+            .filter(|child| child["status"] == status)
+            .map(name)
+            .collect();
+        (found.len() >= count).then_some(found)
+    })
+}
+
+/// A step that says that it runs and waits until it may end.
+fn gated(daemon: &Daemon, begun: &str, go: &str) -> String {
+    format!(
+        "echo $$ >> {}; while [ ! -e {} ]; do sleep 0.02; done",
+        daemon.path(begun).display(),
+        daemon.path(go).display()
+    )
+}
+
+#[test]
+fn a_called_dag_is_a_run_of_its_own_with_its_own_supervisor_and_entry() {
+    let daemon = Daemon::start("");
+    let text = format!(
+        "steps:\n  - name: ask\n    call: child\n    params: A=1\n    output: OUT\n  - echo ${{OUT.outputs.SAID}}\n\
+         ---\nname: child\nparams: [{{A: \"0\"}}]\nsteps:\n  - command: {}\n  - command: echo said $A\n    output: SAID\n",
+        gated(&daemon, "begun", "go")
+    );
+    let run = daemon.submit("parent", &text);
+    daemon.wait_file("begun");
+    let child = wait_children(&daemon, &run, "running", 1).remove(0);
+    assert_ne!(daemon.shim(&run), daemon.shim(&child));
+    assert_eq!(daemon.entries().len(), 2);
+    let view = daemon.status(&child);
+    assert_eq!(view["trigger"], "subdag", "{view:#}");
+    assert_eq!(
+        view["queue"], "parent",
+        "a sub-run belongs to the group of its root"
+    );
+    assert_eq!(view["parent"]["step"], "ask");
+    assert_eq!(view["params"][0], "A=1");
+    std::fs::write(daemon.path("go"), "").unwrap();
+    let result = daemon.wait_success(&run);
+    assert_eq!(children(&result, 0)[0]["outputs"]["said"], "said 1", "{result:#}");
+    assert!(
+        read(result["steps"][1]["stdout"].as_str().unwrap().as_ref()).contains("said 1"),
+        "{result:#}"
+    );
+    let history = daemon.json(&["history"]);
+    assert_eq!(
+        history["runs"].as_array().unwrap().len(),
+        1,
+        "lists hold what somebody asked for"
+    );
+    // A sub-run is not started again on its own.
+    let refused = daemon.ctl(&["retry", &child]);
+    assert!(refused.code() != 0, "{refused:?}");
+    daemon.expect_clean();
+}
+
+#[test]
+fn no_more_sub_runs_are_live_than_the_step_allows() {
+    let daemon = Daemon::start("");
+    let out = daemon.path("out");
+    let text = format!(
+        "steps:\n  - call: child\n    parallel: {{items: [1, 2, 3, 4, 5, 6], max_concurrent: 2}}\n---\nname: child\n\
+         steps:\n  - command: {}\n  - echo $1 >> {}\n",
+        gated(&daemon, "begun", "go"),
+        out.display()
+    );
+    let run = daemon.submit("parent", &text);
+    wait_children(&daemon, &run, "running", 2);
+    until("two of them to have begun", || {
+        (lines(&daemon.path("begun")) == 2).then_some(())
+    });
+    assert_eq!(daemon.entries().len(), 3);
+    let result = daemon.status(&run);
+    let waiting = children(&result, 0)
+        .iter()
+        .filter(|child| child["status"] == "not_started");
+    assert_eq!(waiting.count(), 4, "{result:#}");
+    std::fs::write(daemon.path("go"), "").unwrap();
+    daemon.wait_success(&run);
+    assert_eq!(lines(&out), 6);
+    daemon.expect_clean();
+}
+
+#[test]
+fn sub_runs_need_no_slot_of_a_queue_that_their_root_holds() {
+    let daemon = Daemon::start(
+        "[queue]\nmax_active_runs = 1\nmax_live_attempts = 1\n[queues.narrow]\nmax_active_runs = 1\n",
+    );
+    let text = "queue: narrow\nsteps:\n  - call: child\n    parallel: [1, 2, 3]\n---\nname: child\nqueue: narrow\n\
+                max_active_runs: 1\nsteps: [\"true\"]\n";
+    let first = daemon.submit("parent", text);
+    let second = daemon.submit("parent", text);
+    daemon.wait_success(&first);
+    daemon.wait_success(&second);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_stop_of_the_root_stops_the_whole_tree() {
+    let daemon = Daemon::start("");
+    let text = format!(
+        "steps:\n  - call: middle\n---\nname: middle\nsteps:\n  - call: leaf\n    parallel: [1, 2, 3]\n---\nname: leaf\n\
+         steps:\n  - command: {}\nhandler_on:\n  abort: echo $1 >> {}\n",
+        gated(&daemon, "begun", "never"),
+        daemon.path("aborted").display()
+    );
+    let run = daemon.submit("root", &text);
+    until("three leaves", || {
+        (lines(&daemon.path("begun")) == 3).then_some(())
+    });
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    let result = daemon.wait_end(&run);
+    assert_eq!(result["status"], "aborted", "{result:#}");
+    let middle = &children(&result, 0)[0];
+    assert_eq!(middle["status"], "aborted", "{result:#}");
+    for leaf in children(middle, 0) {
+        assert_eq!(leaf["status"], "aborted", "{result:#}");
+        assert_eq!(leaf["stopped"], "stopped with the run that called it");
+    }
+    assert_eq!(lines(&daemon.path("aborted")), 3, "their handlers ran");
+    for pid in read(&daemon.path("begun")).lines() {
+        assert!(!alive(pid.parse().unwrap()));
+    }
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_time_limit_of_the_calling_step_ends_what_it_called() {
+    let daemon = Daemon::start("");
+    let text = format!(
+        "steps:\n  - call: child\n    timeout_sec: 1\n---\nname: child\nsteps:\n  - command: {}\n",
+        gated(&daemon, "begun", "never")
+    );
+    let result = daemon.wait_end(&daemon.submit("limit", &text));
+    assert_eq!(result["status"], "failed", "{result:#}");
+    assert_eq!(result["steps"][0]["exit_code"], 124, "{result:#}");
+    assert_eq!(children(&result, 0)[0]["status"], "aborted", "{result:#}");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_dead_root_takes_its_sub_runs_with_it() {
+    let daemon = Daemon::start("");
+    let text = format!(
+        "steps:\n  - call: middle\n---\nname: middle\nsteps:\n  - call: leaf\n    parallel: [1, 2]\n---\nname: leaf\n\
+         steps:\n  - command: {}\n",
+        gated(&daemon, "begun", "never")
+    );
+    let run = daemon.submit("root", &text);
+    until("two leaves", || (lines(&daemon.path("begun")) == 2).then_some(()));
+    let middle = wait_children(&daemon, &run, "running", 1).remove(0);
+    signal(daemon.shim(&run), libc::SIGKILL);
+    let result = daemon.wait_end(&run);
+    assert_eq!(result["lost"], "supervisor killed by SIGKILL", "{result:#}");
+    let middle = until("the end of what it called", || {
+        let view = daemon.status(&middle);
+        (view["finished_at"] != Value::Null).then_some(view)
+    });
+    assert_eq!(middle["status"], "aborted", "{middle:#}");
+    assert!(
+        children(&middle, 0)
+            .iter()
+            .all(|leaf| leaf["status"] == "aborted"),
+        "{middle:#}"
+    );
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_restart_of_the_daemon_in_the_middle_changes_nothing() {
+    let mut daemon = Daemon::start("");
+    let out = daemon.path("out");
+    let text = format!(
+        "steps:\n  - call: child\n    parallel: {{items: [1, 2, 3, 4, 5], max_concurrent: 2}}\n    output: ALL\n---\n\
+         name: child\nsteps:\n  - command: {}\n  - command: echo $1 | tee -a {}\n    output: GOT\n",
+        gated(&daemon, "begun", "go"),
+        out.display()
+    );
+    let run = daemon.submit("parent", &text);
+    until("two of them", || {
+        (lines(&daemon.path("begun")) == 2).then_some(())
+    });
+    daemon.kill9();
+    std::fs::write(daemon.path("go"), "").unwrap();
+    // They end while nobody is there to be told.
+    until("the end of two", || (lines(&out) == 2).then_some(()));
+    daemon.restart();
+    let result = daemon.wait_success(&run);
+    assert_eq!(lines(&out), 5, "each ran once\n{}", daemon.log());
+    let all: Value = serde_json::from_str(result["steps"][0]["variables"]["ALL"].as_str().unwrap()).unwrap();
+    assert_eq!(all["summary"]["succeeded"], 5);
+    let mut got: Vec<&str> = all["outputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|o| o["GOT"].as_str().unwrap())
+        .collect();
+    got.sort_unstable();
+    assert_eq!(got, ["1", "2", "3", "4", "5"]);
+    for child in children(&result, 0) {
+        assert_eq!(child["attempt"], 1, "{result:#}");
+    }
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_retry_of_the_root_runs_only_what_did_not_succeed() {
+    let daemon = Daemon::start("");
+    let (first, second) = (daemon.path("first"), daemon.path("second"));
+    let text = format!(
+        "steps:\n  - call: child\n    parallel: [1, 2, 3]\n---\nname: child\nsteps:\n  - echo $1 >> {first}\n  \
+         - echo $1 >> {second}; test $1 != 2 -o -e {good}\n",
+        first = first.display(),
+        second = second.display(),
+        good = daemon.path("good").display()
+    );
+    let run = daemon.submit("parent", &text);
+    let result = daemon.wait_end(&run);
+    assert_eq!(result["status"], "failed", "{result:#}");
+    assert_eq!((lines(&first), lines(&second)), (3, 3));
+    std::fs::write(daemon.path("good"), "").unwrap();
+    daemon.json(&["retry", "--detach", &run]);
+    let result = daemon.wait_success(&run);
+    assert_eq!((lines(&first), lines(&second)), (3, 4), "{result:#}");
+    let attempts: Vec<u64> = children(&result, 0)
+        .iter()
+        .map(|c| c["attempt"].as_u64().unwrap())
+        .collect();
+    assert_eq!(attempts, [1, 2, 1], "{result:#}");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_retry_of_the_calling_step_asks_again_for_what_failed() {
+    let daemon = Daemon::start("");
+    let out = daemon.path("out");
+    let text = format!(
+        "steps:\n  - call: child\n    parallel: [1, 2]\n    retry_policy: {{limit: 2, interval_sec: 0}}\n---\n\
+         name: child\nsteps:\n  - echo $1 >> {out}; test $1 = 1 -o $(grep -c 2 {out}) -ge 3\n",
+        out = out.display()
+    );
+    let result = daemon.wait_success(&daemon.submit("parent", &text));
+    assert_eq!(result["steps"][0]["retry_count"], 2, "{result:#}");
+    assert_eq!(lines(&out), 4);
+    let attempts: Vec<u64> = children(&result, 0)
+        .iter()
+        .map(|c| c["attempt"].as_u64().unwrap())
+        .collect();
+    assert_eq!(attempts, [1, 3], "{result:#}");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_repeated_step_calls_a_new_run_each_time() {
+    let daemon = Daemon::start("");
+    let text = "steps:\n  - call: child\n    repeat_policy: {repeat: while, exit_code: [0], limit: 3, interval_sec: 0}\n\
+                ---\nname: child\nsteps: [\"true\"]\n";
+    let result = daemon.wait_success(&daemon.submit("parent", text));
+    assert_eq!(result["steps"][0]["done_count"], 3, "{result:#}");
+    assert_eq!(children(&result, 0)[0]["attempt"], 1, "{result:#}");
+    daemon.expect_clean();
+}
+
+#[test]
+fn files_and_installed_dags_can_be_called_and_what_is_nowhere_is_named() {
+    let daemon = Daemon::start("");
+    daemon.dag(
+        "beside",
+        "params: [{X: \"\"}]\nsteps: [{command: echo beside $X, output: OUT}]\n",
+    );
+    let installed = daemon.path("etc/proctor/dags");
+    std::fs::create_dir_all(&installed).unwrap();
+    std::fs::write(
+        installed.join("shared.yaml"),
+        "steps: [{command: echo shared, output: OUT}]\n",
+    )
+    .unwrap();
+    let text = "type: graph\nsteps:\n  - {name: a, call: beside, params: \"X='a b'\", output: A}\n  \
+                - {name: b, call: beside.yaml, output: B}\n  - {name: c, call: shared, output: C}\n  \
+                - {name: d, call: nowhere}\n  - {name: e, call: ../nowhere/x.yaml}\n  - {name: f, call: broken}\n";
+    daemon.dag("broken", "steps: [{command: a, command: b}]\n");
+    let result = daemon.wait_end(&daemon.submit("parent", text));
+    assert_eq!(result["status"], "failed", "{result:#}");
+    let step = |at: usize| &result["steps"][at];
+    for (at, said) in [(0, "beside 'a b'"), (1, "beside"), (2, "shared")] {
+        assert_eq!(step(at)["status"], "succeeded", "{result:#}");
+        let outputs = step(at)["variables"]
+            .as_object()
+            .unwrap()
+            .values()
+            .next()
+            .unwrap();
+        assert!(outputs.as_str().unwrap().contains(said), "{result:#}");
+    }
+    for (at, word) in [(3, "nowhere"), (4, "nowhere"), (5, "broken.yaml")] {
+        assert_eq!(step(at)["status"], "failed");
+        assert!(step(at)["error"].as_str().unwrap().contains(word), "{result:#}");
+    }
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_dag_that_calls_itself_comes_to_an_end() {
+    let daemon = Daemon::start("");
+    let text = "steps:\n  - call: again\n---\nname: again\nsteps:\n  - call: again\n";
+    let result = daemon.wait_end(&daemon.submit("root", text));
+    assert_eq!(result["status"], "failed", "{result:#}");
+    let mut depth = 0;
+    let mut at = &result;
+    while let Some(child) = at["steps"][0]["children"]
+        .get(0)
+        .filter(|c| c["attempt"].is_u64())
+    {
+        depth += 1;
+        at = child;
+    }
+    assert_eq!(depth, 16);
+    assert!(
+        at["error"].as_str().unwrap().contains("nested more than 16 deep"),
+        "{at:#}"
+    );
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_stop_while_the_daemon_is_away_ends_the_tree_when_it_is_back() {
+    let mut daemon = Daemon::start("");
+    let text = format!(
+        "max_clean_up_time_sec: 1\nsteps:\n  - call: child\n---\nname: child\nsteps:\n  - command: {}\n",
+        gated(&daemon, "begun", "never")
+    );
+    let run = daemon.submit("parent", &text);
+    daemon.wait_file("begun");
+    let child = wait_children(&daemon, &run, "running", 1).remove(0);
+    let shim = daemon.shim(&run);
+    daemon.kill9();
+    signal(shim, libc::SIGTERM);
+    until("the end of the calling shim", || (!alive(shim)).then_some(()));
+    daemon.restart();
+    let result = daemon.wait_end(&run);
+    assert_eq!(result["status"], "aborted", "{result:#}");
+    let view = until("the end of the sub-run", || {
+        let view = daemon.status(&child);
+        (view["finished_at"] != Value::Null).then_some(view)
+    });
+    assert_eq!(view["status"], "aborted", "{view:#}");
+    daemon.expect_clean();
+}
