@@ -68,6 +68,8 @@ pub(super) enum Verb {
     Validate(verbs::validate::Args),
     /// Show what a run of a DAG file would do, without running anything
     DryRun(verbs::dry_run::Args),
+    /// Tell when a cron expression is due
+    Cron(verbs::cron::Args),
     /// Tell in plain words why a run is in its state
     Why(verbs::why::Args),
     /// Check the daemon and the machine

@@ -24,6 +24,7 @@ mod session;
 mod signals;
 mod tail;
 mod verbs;
+mod zone;
 
 use clap::Parser;
 use std::ffi::OsString;
@@ -93,6 +94,7 @@ fn dispatch(verb: Verb, call: &mut Call) -> Result<Exit, Failure> {
         Verb::Wait(args) => verbs::wait::run(&args, call),
         Verb::Validate(args) => verbs::validate::run(&args, call),
         Verb::DryRun(args) => verbs::dry_run::run(&args, call),
+        Verb::Cron(args) => verbs::cron::run(&args, call),
         Verb::Why(args) => verbs::why::run(&args, call),
         Verb::Doctor(args) => verbs::doctor::run(&args, call),
         Verb::Reload(args) => verbs::reload::run(&args, call),

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 mod asking;
+mod cron;
 pub(super) mod server;
 use server::Server;
 

@@ -33,6 +33,13 @@ impl Time {
         self.utc().to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
+    /// The time that an RFC 3339 text means, rounded down to the microsecond; none if it is no such text.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let at = DateTime::parse_from_rfc3339(text).ok()?;
+        Some(Self(at.timestamp_micros()))
+    }
+
     /// `YYYYMMDD_HHMMSSZ`, the stamp in proc entry names (seed-spec 1.3).
     #[must_use]
     pub fn compact(self) -> String {

@@ -65,10 +65,12 @@ pub(crate) const CONFINED: &[(&str, &[&str])] = &[
         "chrono",
         &[
             "src/model/time.rs",
+            "src/dag/cron",
             "src/proc/name.rs",
             "src/ctl/verbs/history.rs",
         ],
     ),
+    ("chrono_tz", &["src/dag/cron"]),
     ("clap", &["src/ctl", "src/daemon"]),
     ("comfy_table", &["src/ctl"]),
     ("crc32fast", &["src/journal"]),

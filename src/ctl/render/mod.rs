@@ -108,6 +108,11 @@ pub(crate) fn step_style(status: StepStatus) -> Style {
     }
 }
 
+/// Style of a word that tells a change.
+pub(crate) fn changed_style() -> Style {
+    coloured(AnsiColor::Yellow)
+}
+
 /// A point in time for people: UTC, whole seconds.
 pub(crate) fn time(at: Time) -> String {
     at.utc().format("%Y-%m-%d %H:%M:%S").to_string()

@@ -1,6 +1,6 @@
 //! `history`: runs of the past and present, or the attempts of one of them.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{NaiveDate, NaiveDateTime};
 
 use super::{ask_about, ask_once, ps};
 use crate::ctl::Call;
@@ -137,8 +137,8 @@ fn span(text: &str) -> Result<i64, String> {
 
 /// A point in time; without an offset it is in UTC.
 fn moment(text: &str) -> Result<Time, String> {
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Ok(Time(at.timestamp_micros()));
+    if let Some(at) = Time::from_rfc3339(text) {
+        return Ok(at);
     }
     let forms = [
         "%Y-%m-%dT%H:%M:%S",

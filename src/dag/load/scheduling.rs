@@ -3,6 +3,7 @@
 
 use super::fields::{boolean, get, map, natural, text, wrong};
 use super::policies::backoff;
+use crate::dag::cron::{Cron, shown};
 use crate::dag::diag::{Pos, Report};
 use crate::dag::types::{DagRetry, OverlapPolicy, Schedules, Scheduling};
 use crate::dag::yaml::{Entry, Node, Value};
@@ -98,22 +99,22 @@ fn expressions(report: &mut Report, what: &str, node: &Node) -> Vec<String> {
     found
 }
 
-/// A cron expression has five fields behind an optional time zone. Their meaning is the scheduler's affair.
 fn check_expression(report: &mut Report, written: &str, at: Pos) {
-    let mut fields: Vec<&str> = written.split_whitespace().collect();
-    if fields
-        .first()
-        .is_some_and(|first| first.starts_with("TZ=") || first.starts_with("CRON_TZ="))
-    {
-        fields.remove(0);
-    }
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '?' | ',' | '-' | '/');
-    if fields.len() != 5 || !fields.iter().all(|field| field.chars().all(fits)) {
-        report.error_hint(
-            at,
-            format!("invalid schedule {written:?}"),
-            "five fields are needed: minute, hour, day of month, month, day of week",
-        );
+    let expression = shown(written);
+    match Cron::parse(written) {
+        Ok(cron) if cron.never_matches() => {
+            report.warn(
+                at,
+                format!("the schedule {expression} never comes: none of its months has such a day"),
+            );
+        }
+        Ok(_) => {}
+        Err(errors) => {
+            for error in errors {
+                let message = format!("invalid schedule {expression}: {}", error.message);
+                report.error_hint(at, message, error.hint);
+            }
+        }
     }
 }
 

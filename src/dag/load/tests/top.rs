@@ -165,12 +165,31 @@ fn the_schedule_is_kept_and_a_warning_says_that_it_rests() {
 }
 
 #[test]
+fn a_schedule_that_never_comes_is_warned_of() {
+    let found = warnings("schedule: [0 0 30 2 *, 0 0 29 2 *]\nsteps: [x]\n");
+    assert!(
+        found.iter().any(|text| text.contains("`0 0 30 2 *` never comes")),
+        "{found:?}"
+    );
+    assert_eq!(found.len(), 2, "{found:?}");
+    let errors = errors("schedule: 60 24 * * *\nsteps: [x]\n");
+    assert_eq!(errors.len(), 2, "each field is told: {errors:?}");
+}
+
+#[test]
 fn what_the_scheduler_could_not_use_is_refused() {
     for (line, column, words) in [
         ("schedule: 5", 11, "a text, a list or a map"),
-        ("schedule: 1 2 3", 11, "invalid schedule"),
-        ("schedule: \"@daily\"", 11, "invalid schedule"),
-        ("schedule: 0 * * * * *", 11, "invalid schedule"),
+        (
+            "schedule: 1 2 3",
+            11,
+            "invalid schedule `1 2 3`: expected exactly 5",
+        ),
+        ("schedule: \"@daily\"", 11, "invalid schedule `@daily`"),
+        ("schedule: 0 * * * * *", 11, "found 6 fields"),
+        ("schedule: 0 25 * * *", 11, "hour 25 is above the maximum 23"),
+        ("schedule: {stop: [0 0 * * 7]}", 19, "day of week 7 is above"),
+        ("schedule: TZ=Mars 0 0 * * *", 11, "there is no time zone `Mars`"),
         ("schedule: {strat: x}", 12, "unknown key `strat`"),
         ("schedule: {start: [5]}", 20, "must be a text"),
         ("catchup_window: soon", 17, "a length of time"),
