@@ -98,6 +98,7 @@ impl FileArgs {
             name: self.name.as_deref(),
             base,
             default_working_dir: self.default_working_dir.as_deref(),
+            sub_dag: false,
         };
         let Loaded { dag, warnings } = load(&source, &options)?;
         let input = ParamInput {

@@ -220,6 +220,7 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
             file: "base configuration",
         }),
         default_working_dir: submit.default_working_dir.as_deref(),
+        sub_dag: false,
     };
     let loaded = load(&source, &options)
         .map_err(|errors| problems("the DAG has errors; nothing was started", errors))?;

@@ -104,6 +104,7 @@ fn external(caller: &Dag, source: &str, file: &str, stem: &str) -> Result<Dag, S
             text: text.as_bytes(),
             file: "base configuration",
         }),
+        sub_dag: true,
         ..LoadOptions::default()
     };
     let loaded = load(&source, &options).map_err(|errors| {

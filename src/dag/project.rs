@@ -2,11 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::params::text::quote;
 use super::params::{self, ResolvedParams, typed};
 use super::types::{
-    Action, Command, Condition, Dag, DagKind, EnvVar, LogOutput, Number, OverlapPolicy, ParamDef,
+    Action, Call, Command, Condition, Dag, DagKind, EnvVar, Item, Items, LogOutput, Number, OverlapPolicy,
+    ParamDef,
 };
-use super::types::{ParamKind, RepeatMode, RepeatPolicy, RetryPolicy, Shell, Step};
+use super::types::{Parallel, ParamKind, RepeatMode, RepeatPolicy, RetryPolicy, Secret, Shell, Step};
 use crate::model::outcome::signal_name;
 
 /// The DAG as one JSON object. `resolved` are the parameters of the load; without them the defaults are shown.
@@ -98,7 +100,7 @@ pub fn project(dag: &Dag, resolved: Option<&ResolvedParams>, base_dir: &str) -> 
         },
         "retry_policy": retry,
         "mail_on": null,
-        "secrets": [],
+        "secrets": dag.secrets.iter().map(secret).collect::<Vec<_>>(),
         "handlers": handlers,
         "local_dags": local_dags,
         "steps": steps,
@@ -126,6 +128,14 @@ fn step(step: &Step, all: &[Step]) -> Value {
         } => (interpreter.iter().map(command).collect::<Vec<_>>(), Some(text)),
         Action::Nothing | Action::Call(_) | Action::Route(_) => (Vec::new(), None),
     };
+    let call = match &step.action {
+        Action::Call(call) => Some(call.as_ref()),
+        _ => None,
+    };
+    let router = match &step.action {
+        Action::Route(router) => Some(router),
+        _ => None,
+    };
     let depends: Vec<&str> = step
         .depends
         .iter()
@@ -136,7 +146,7 @@ fn step(step: &Step, all: &[Step]) -> Value {
         "id": step.id,
         "name": step.name,
         "description": step.description,
-        "type": step.type_name,
+        "type": type_name(step),
         "config": {},
         "commands": commands,
         "script": script,
@@ -159,12 +169,63 @@ fn step(step: &Step, all: &[Step]) -> Value {
         "timeout_sec": step.timeout_sec,
         "mail_on_error": false,
         "worker_selector": {},
-        "call": null,
-        "parallel": null,
+        "call": call.map(self::call),
+        "parallel": call.and_then(|call| call.parallel.as_ref()).map(parallel),
         "params": null,
-        "approval": null,
-        "router": null,
+        "approval": step.approval,
+        "router": router,
     })
+}
+
+/// The type of a step; that of a call without one is what it would be.
+fn type_name(step: &Step) -> &str {
+    match &step.action {
+        Action::Call(call) if step.type_name.is_empty() => match call.parallel {
+            Some(_) => "parallel",
+            None => "dag",
+        },
+        _ => &step.type_name,
+    }
+}
+
+/// The target, and the parameters as one text in which values are in quotes.
+fn call(call: &Call) -> Value {
+    let params = call.params.iter().map(|arg| match &arg.name {
+        Some(name) => format!("{name}={}", quote(&arg.value)),
+        None => arg.value.clone(),
+    });
+    json!({ "name": call.target, "params": params.collect::<Vec<_>>().join(" ") })
+}
+
+fn parallel(parallel: &Parallel) -> Value {
+    let (variable, items) = match &parallel.items {
+        Items::Expr(text) => (Some(text), Vec::new()),
+        Items::List(list) => (None, list.iter().map(item).collect()),
+    };
+    json!({ "variable": variable, "items": items, "max_concurrent": parallel.max_concurrent })
+}
+
+fn item(item: &Item) -> Value {
+    match item {
+        Item::Value(text) => json!({ "value": text }),
+        Item::Params(pairs) => json!({ "params": object(pairs) }),
+    }
+}
+
+fn secret(secret: &Secret) -> Value {
+    json!({
+        "name": secret.name,
+        "provider": secret.provider,
+        "key": secret.key,
+        "options": object(&secret.options),
+    })
+}
+
+fn object(pairs: &[(String, String)]) -> Map<String, Value> {
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone().into()));
+    pairs.collect()
 }
 
 fn command(command: &Command) -> Value {

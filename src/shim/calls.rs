@@ -196,6 +196,7 @@ impl Finder<'_, '_> {
                 text: text.as_bytes(),
                 file: "base configuration",
             }),
+            sub_dag: true,
             ..LoadOptions::default()
         };
         let text = Source {

@@ -261,10 +261,10 @@ impl Output {
 }
 
 /// Position of the `$` of each closed `${`, and that of its `}`.
-type Braces = HashMap<usize, usize>;
+pub(in crate::dag) type Braces = HashMap<usize, usize>;
 
 /// Finds all pairs in one pass, so that many unclosed ones cost no more than closed ones.
-fn matching_braces(text: &str) -> Braces {
+pub(in crate::dag) fn matching_braces(text: &str) -> Braces {
     let mut open = Vec::new();
     let mut pairs = Braces::new();
     let mut bytes = text.bytes().enumerate().peekable();

@@ -36,6 +36,7 @@ use crate::model::limits::PARALLEL_MAX;
 pub use calls::{CallPlan, call_plan, items};
 pub use condition::{OTHER_UNMET, OutputMatcher, Verdict, command_met, value_met};
 pub use expand::expand;
+pub(in crate::dag) use expand::{Braces, matching_braces};
 pub use invocation::{Arg, Plan, PlanContext, Script, condition_plan, direct_argv, plan, shell_command};
 pub use layers::{Identity, RunPieces, StepPieces, params_json, run_scope, step_scope};
 pub use numbers::{seconds, whole};

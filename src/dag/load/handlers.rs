@@ -3,7 +3,7 @@
 use super::fields::wrong;
 use super::steps::{Context, step_body};
 use crate::dag::diag::{Report, closest};
-use crate::dag::types::Step;
+use crate::dag::types::{Action, Step};
 use crate::dag::yaml::Node;
 use crate::model::Handler;
 
@@ -36,6 +36,19 @@ pub(super) fn handlers(report: &mut Report, node: &Node, context: &Context) -> V
         };
         if let Some((_, at)) = draft.depends.as_ref().and_then(|names| names.first()) {
             report.error(*at, "a handler cannot depend on steps");
+        }
+        let refused = match draft.step.action {
+            Action::Call(_) => Some("cannot call another DAG"),
+            Action::Route(_) => Some("cannot be a router"),
+            _ if draft.step.approval.is_some() => Some("cannot need approval"),
+            _ => None,
+        };
+        if let Some(refused) = refused {
+            report.error_hint(
+                draft.at,
+                format!("a handler {refused}"),
+                "make it a step of the DAG; a handler runs a command or a script",
+            );
         }
         let mut step = draft.step;
         step.name = match draft.name {

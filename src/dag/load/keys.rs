@@ -41,11 +41,7 @@ pub(super) fn check<'e>(report: &mut Report, entries: impl IntoIterator<Item = &
         }
         if let Some((_, cure)) = keys.refused.iter().find(|(name, _)| *name == key) {
             let message = format!("`{key}`{scope} is not supported by this version");
-            if cure.is_empty() {
-                report.error(entry.key_at, message);
-            } else {
-                report.error_hint(entry.key_at, message, *cure);
-            }
+            report.error_hint(entry.key_at, message, *cure);
             continue;
         }
         let message = format!("unknown key `{key}`{scope}");
@@ -70,8 +66,7 @@ const MAIL: &str =
 const LLM: &str = "call the service's own command-line client in a command";
 const S3: &str = "run `aws s3 ...` in a command";
 const REDIS: &str = "run `redis-cli ...` in a command";
-const LOCAL: &str = "steps always run on this machine";
-const SUB_DAG: &str = "run the other DAG's commands as steps of this one";
+pub(super) const LOCAL: &str = "steps always run on this machine";
 
 /// Keys of a DAG document.
 pub(super) const TOP: Keys<'_> = Keys {
@@ -109,12 +104,9 @@ pub(super) const TOP: Keys<'_> = Keys {
         "retry_policy",
         "run_config",
         "worker_selector",
+        "secrets",
     ],
     refused: &[
-        (
-            "secrets",
-            "put the secret into a file that only the job's user can read and load it with `dotenv`",
-        ),
         ("mail_on", MAIL),
         ("error_mail", MAIL),
         ("info_mail", MAIL),
@@ -170,27 +162,21 @@ pub(super) const STEP: Keys<'_> = Keys {
         "timeout_sec",
         "signal_on_stop",
         "preconditions",
+        "call",
+        "params",
+        "parallel",
+        "worker_selector",
+        "value",
+        "routes",
+        "approval",
     ],
     refused: &[
-        ("call", SUB_DAG),
-        (
-            "params",
-            "`params` of a step belongs to `call`; give values to a command through `env`",
-        ),
-        (
-            "parallel",
-            "write one step for each item; a nested list of steps runs them at the same time",
-        ),
-        ("value", "give each step a condition under `preconditions`"),
-        ("routes", "give each step a condition under `preconditions`"),
-        ("approval", ""),
         (
             "shell_packages",
             "name them in the shell: `shell: nix-shell -p PACKAGE`",
         ),
         ("mail_on_error", MAIL),
         ("config", "put the options into the command"),
-        ("worker_selector", LOCAL),
         ("container", DOCKER),
         ("llm", LLM),
         ("messages", LLM),
@@ -231,18 +217,11 @@ pub(super) const DEFAULTS: Keys<'_> = Keys {
     ],
 };
 
-/// Step types that stand for a plain command, or for something that a command can do.
-pub(super) const STEP_TYPES: [&str; 2] = ["command", "shell"];
+/// Step types that stand for a plain command, for calls, and for routers.
+pub(super) const STEP_TYPES: [&str; 6] = ["command", "shell", "dag", "subworkflow", "parallel", "router"];
 
 /// Step types the format knows and this version has not, with the cure.
-pub(super) const STEP_TYPES_REFUSED: [(&str, &str); 22] = [
-    ("dag", SUB_DAG),
-    ("subworkflow", SUB_DAG),
-    (
-        "parallel",
-        "write one step for each item; a nested list of steps runs them at the same time",
-    ),
-    ("router", "give each step a condition under `preconditions`"),
+pub(super) const STEP_TYPES_REFUSED: [(&str, &str); 18] = [
     ("docker", DOCKER),
     ("container", DOCKER),
     ("ssh", SSH),

@@ -8,8 +8,9 @@ const JOINED: [&str; 2] = ["env", "dotenv"];
 /// Maps that are merged key by key.
 const NESTED: [&str; 2] = ["handler_on", "defaults"];
 
-/// The document with the base under it. A document that is no map stays as it is; the loader refuses it.
-pub(super) fn under(mut document: Node, base: Option<&Node>) -> Node {
+/// The document with the base under it, with or without the base's handlers. A document that is no map stays as it is;
+/// the loader refuses it.
+pub(super) fn under(mut document: Node, base: Option<&Node>, handlers: bool) -> Node {
     let Some(base) = base.and_then(Node::as_map) else {
         return document;
     };
@@ -17,6 +18,7 @@ pub(super) fn under(mut document: Node, base: Option<&Node>) -> Node {
         for entry in base
             .iter()
             .filter(|entry| entry.key != "name" && !entry.value.is_null())
+            .filter(|entry| handlers || entry.key != "handler_on")
         {
             under_entry(entries, entry);
         }

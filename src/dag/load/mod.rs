@@ -4,7 +4,9 @@
 //! documents together.
 
 mod actions;
+mod approvals;
 mod basics;
+mod calls;
 mod conditions;
 mod fields;
 mod handlers;
@@ -13,17 +15,22 @@ mod merge;
 mod names;
 mod param_defs;
 mod policies;
+mod routers;
 mod scheduling;
+mod secrets;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod top;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::diag::{Diagnostic, Pos, Report};
-use super::types::Dag;
+use super::types::{Action, Dag};
 use super::yaml::{self, Node};
+
+/// Most bytes that copies of the base configuration under further documents may come to.
+const BASE_COPIES_MAX: usize = 64 * 1024 * 1024;
 
 /// A DAG's text and what it is called.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +61,9 @@ pub struct LoadOptions<'a> {
     pub base: Option<BaseConfig<'a>>,
     /// Working directory of a DAG that names none, nor does the base configuration.
     pub default_working_dir: Option<&'a str>,
+    /// Whether the DAG is loaded because another one calls it: handlers of the base configuration are for the run that
+    /// somebody started, not for those it calls. Further documents never get them.
+    pub sub_dag: bool,
 }
 
 /// A DAG that can be used.
@@ -97,7 +107,23 @@ fn build(source: &Source<'_>, options: &LoadOptions<'_>, report: &mut Report) ->
         );
         return None;
     };
-    let first = merge::under(first, base.as_ref());
+    // Each document gets a copy of what is in the base.
+    let copies = options
+        .base
+        .map_or(0, |base| base.text.len().saturating_mul(documents.len()));
+    if copies > BASE_COPIES_MAX {
+        let message = format!(
+            "the base configuration is too large for {} further documents",
+            documents.len()
+        );
+        report.error_hint(
+            first.at,
+            message,
+            "put the further documents into files of their own",
+        );
+        return None;
+    }
+    let first = merge::under(first, base.as_ref(), !options.sub_dag);
     let mut dag = top::dag(
         &first,
         &top::Naming::Main {
@@ -112,7 +138,7 @@ fn build(source: &Source<'_>, options: &LoadOptions<'_>, report: &mut Report) ->
     }
     for document in documents {
         let at = document.at;
-        let document = merge::under(document, base.as_ref());
+        let document = merge::under(document, base.as_ref(), false);
         let Some(local) = top::dag(&document, &top::Naming::Local { options }, report) else {
             continue;
         };
@@ -127,7 +153,21 @@ fn build(source: &Source<'_>, options: &LoadOptions<'_>, report: &mut Report) ->
             dag.local_dags.push(local);
         }
     }
+    if let (Some(dag), Some(base)) = (&mut dag, options.base)
+        && calls_files(dag)
+    {
+        dag.base_config = std::str::from_utf8(base.text).ok().map(str::to_owned);
+    }
     dag
+}
+
+/// Whether a step of any document calls a DAG that is not in the file, or may do so.
+fn calls_files(dag: &Dag) -> bool {
+    let local: HashSet<&str> = dag.local_dags.iter().map(|local| local.name.as_str()).collect();
+    std::iter::once(dag)
+        .chain(&dag.local_dags)
+        .flat_map(|dag| &dag.steps)
+        .any(|step| matches!(&step.action, Action::Call(call) if !local.contains(call.target.as_str())))
 }
 
 fn base_document(base: &BaseConfig<'_>, report: &mut Report) -> Option<Node> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::routers;
 use super::steps::Draft;
 use crate::dag::diag::{Pos, Report, closest};
 use crate::dag::graph;
@@ -182,6 +183,8 @@ fn resolve(report: &mut Report, drafts: &mut [Draft]) {
     for (position, draft) in positions() {
         lookup.insert(draft.step.name.clone(), position);
     }
+    let routed = routers::connect(report, drafts, &lookup);
+    let positions = || (0u32..).zip(drafts.iter());
     let mut all_depends = Vec::with_capacity(drafts.len());
     for (position, draft) in positions() {
         let mut depends: Vec<u32> = Vec::new();
@@ -191,19 +194,16 @@ fn resolve(report: &mut Report, drafts: &mut [Draft]) {
                     report.error(*at, format!("the step {:?} depends on itself", draft.step.name));
                 }
                 Some(other) => depends.push(*other),
-                None if report.is_full() => {}
                 None => {
                     let message = format!(
                         "the step {:?} depends on non-existent step {name:?}",
                         draft.step.name
                     );
-                    match closest(name, drafts.iter().map(|draft| draft.step.name.as_str())) {
-                        Some(guess) => report.error_hint(*at, message, format!("did you mean `{guess}`?")),
-                        None => report.error(*at, message),
-                    }
+                    unknown_step(report, *at, message, name, drafts);
                 }
             }
         }
+        depends.extend(routed.get(&position).into_iter().flatten());
         let mut seen = std::collections::HashSet::with_capacity(depends.len());
         depends.retain(|other| seen.insert(*other));
         all_depends.push(depends);
@@ -214,6 +214,17 @@ fn resolve(report: &mut Report, drafts: &mut [Draft]) {
     let adjacency: Vec<&[u32]> = drafts.iter().map(|draft| draft.step.depends.as_slice()).collect();
     if let Some(cycle) = graph::find_cycle(&adjacency) {
         report_cycle(report, drafts, &cycle);
+    }
+}
+
+/// Reports a name that no step has, with the one that is nearest.
+pub(super) fn unknown_step(report: &mut Report, at: Pos, message: String, name: &str, drafts: &[Draft]) {
+    if report.is_full() {
+        return;
+    }
+    match closest(name, drafts.iter().map(|draft| draft.step.name.as_str())) {
+        Some(guess) => report.error_hint(at, message, format!("did you mean `{guess}`?")),
+        None => report.error(at, message),
     }
 }
 

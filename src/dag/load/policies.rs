@@ -55,7 +55,7 @@ pub(super) fn continue_on(report: &mut Report, node: &Node) -> Option<ContinueOn
 }
 
 /// A pattern that is complete as written must compile; one with a variable in it is known only later.
-fn check_pattern(report: &mut Report, pattern: &str, at: Pos) {
+pub(super) fn check_pattern(report: &mut Report, pattern: &str, at: Pos) {
     if let Some(pattern) = pattern.strip_prefix("re:")
         && !pattern.contains("${")
         && report.may_compile()

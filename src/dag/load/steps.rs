@@ -1,13 +1,15 @@
 //! `steps`: the list, its shorthands and parallel groups, and the map form (seed-spec 9.3).
 
 use super::actions::{action, command};
+use super::approvals::approval;
 use super::basics::{env, log_output, shell};
 use super::conditions::conditions;
 use super::fields::{boolean, get, is_variable, natural, text, texts, wrong};
-use super::keys::{self, STEP_TYPES, STEP_TYPES_REFUSED};
+use super::keys;
 use super::names::{check_id, check_name};
 use super::policies::{continue_on, repeat, retry};
-use crate::dag::diag::{Pos, Report, closest};
+use super::routers::{DraftRoute, routes};
+use crate::dag::diag::{Pos, Report};
 use crate::dag::types::{Action, Condition, ContinueOn, EnvVar, LogOutput, Output, RepeatPolicy};
 use crate::dag::types::{RetryPolicy, Step};
 use crate::dag::yaml::{Entry, Node, Value};
@@ -46,6 +48,8 @@ pub(super) struct Draft {
     pub depends: Option<Vec<(String, Pos)>>,
     /// First part of a made name.
     pub kind: String,
+    /// Routes of a router.
+    pub routes: Vec<DraftRoute>,
     pub step: Step,
 }
 
@@ -191,7 +195,7 @@ pub(super) fn step_body(report: &mut Report, node: &Node, context: &Context) -> 
         Value::Map(entries) => entries.as_slice(),
         Value::Scalar(_) if node.as_str().is_some() => {
             let action = command(report, node)?;
-            return Some(draft(report, node.at, &[], action, context));
+            return Some(draft(report, node.at, &[], (String::new(), action), context));
         }
         Value::Scalar(_) => {
             let message = format!("a step must be a command or a map, not {}", node.describe());
@@ -209,17 +213,30 @@ pub(super) fn step_body(report: &mut Report, node: &Node, context: &Context) -> 
         }
     };
     keys::check(report, entries, &keys::STEP);
-    let action = action(report, entries);
-    let draft = draft(report, node.at, entries, action, context);
+    let typed = action(report, node.at, entries);
+    let draft = draft(report, node.at, entries, typed, context);
     if draft.step.action == Action::Nothing {
         report.warn(node.at, "the step has no command and no script: it does nothing");
     }
     Some(draft)
 }
 
-fn draft(report: &mut Report, at: Pos, entries: &[Entry], action: Action, context: &Context) -> Draft {
-    let type_name = type_name(report, entries);
+/// Reads what all kinds of steps have; `typed` is the type as written, and what the step runs.
+fn draft(
+    report: &mut Report,
+    at: Pos,
+    entries: &[Entry],
+    typed: (String, Action),
+    context: &Context,
+) -> Draft {
+    let (type_name, action) = typed;
+    let routes = match &action {
+        Action::Route(_) => routes(report, at, entries),
+        _ => Vec::new(),
+    };
     let kind = match (&action, type_name.as_str()) {
+        (Action::Call(call), "") if call.parallel.is_some() => "parallel",
+        (Action::Call(_), "") => "dag",
         (Action::Script { .. }, "") => "script",
         (Action::Commands(_), "") => "cmd",
         (Action::Nothing, "") => "step",
@@ -295,7 +312,7 @@ fn draft(report: &mut Report, at: Pos, entries: &[Entry], action: Action, contex
             .and_then(|node| signal(report, node))
             .or(defaults.signal_on_stop.filter(|_| absent("signal_on_stop"))),
         preconditions,
-        approval: None,
+        approval: value("approval").and_then(|node| approval(report, node)),
     };
     Draft {
         at,
@@ -303,36 +320,9 @@ fn draft(report: &mut Report, at: Pos, entries: &[Entry], action: Action, contex
         id,
         depends,
         kind,
+        routes,
         step,
     }
-}
-
-fn type_name(report: &mut Report, entries: &[Entry]) -> String {
-    let Some(entry) = get(entries, "type") else {
-        return String::new();
-    };
-    let name = text(report, "type", &entry.value).unwrap_or_default().trim();
-    if name.is_empty() || STEP_TYPES.contains(&name) {
-        return name.to_owned();
-    }
-    let at = entry.value.at;
-    if let Some((_, cure)) = STEP_TYPES_REFUSED.iter().find(|(known, _)| *known == name) {
-        report.error_hint(
-            at,
-            format!("steps of type `{name}` are not supported by this version"),
-            *cure,
-        );
-        return String::new();
-    }
-    let message = format!("unknown step type {name:?}");
-    let known = STEP_TYPES
-        .into_iter()
-        .chain(STEP_TYPES_REFUSED.iter().map(|(known, _)| *known));
-    match closest(name, known) {
-        Some(guess) => report.error_hint(at, message, format!("did you mean `{guess}`?")),
-        None => report.error_hint(at, message, "leave `type` out to run a command"),
-    }
-    String::new()
 }
 
 fn signal(report: &mut Report, node: &Node) -> Option<i32> {

@@ -5,10 +5,11 @@ use super::conditions::conditions;
 use super::fields::{get, integer, natural, natural32, text, wrong};
 use super::handlers::handlers;
 use super::scheduling::scheduling;
+use super::secrets::secrets;
 use super::steps::{Context, defaults, steps};
 use super::{LoadOptions, keys, names, param_defs};
 use crate::dag::diag::{Pos, Report};
-use crate::dag::types::{Dag, DagKind};
+use crate::dag::types::{Action, Dag, DagKind};
 use crate::dag::yaml::{Entry, Node};
 use crate::model::{DagName, GroupName};
 
@@ -132,7 +133,9 @@ pub(super) fn dag(document: &Node, naming: &Naming<'_>, report: &mut Report) -> 
         hist_retention_days: value("hist_retention_days")
             .and_then(|node| integer(report, "hist_retention_days", node))
             .filter(|days| *days != 0),
-        secrets: Vec::new(),
+        secrets: value("secrets")
+            .map(|node| secrets(report, node))
+            .unwrap_or_default(),
         local_dags: Vec::new(),
         base_config: None,
         name: name?,
@@ -157,6 +160,10 @@ fn built_steps(
             if let Some((_, at)) = draft.depends.as_ref().and_then(|names| names.first()) {
                 let message = "depends field is not allowed for DAGs with type 'chain'";
                 report.error_hint(*at, message, "write `type: graph` at the top of the DAG");
+            }
+            if matches!(draft.step.action, Action::Route(_)) {
+                let message = "router steps require type 'graph'";
+                report.error_hint(draft.at, message, "write `type: graph` at the top of the DAG");
             }
         }
     }

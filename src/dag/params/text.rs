@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::dag::eval::{Braces, matching_braces};
+
 /// A parameter as it was written: name if it has one, and value.
 pub(in crate::dag) type Pair = (Option<String>, String);
 
@@ -18,10 +20,41 @@ pub(in crate::dag) fn parse(text: &str) -> Result<Parsed, String> {
     match parse_json(text) {
         Some(pairs) => Ok(Parsed { pairs, json: true }),
         None => Ok(Parsed {
-            pairs: words(text)?,
+            pairs: words(text, false)?
+                .into_iter()
+                .map(|word| (word.name, word.value))
+                .collect(),
             json: false,
         }),
     }
+}
+
+/// Parses the parameters of a call, whose values are evaluated later: `${...}` is not taken apart, and a value without
+/// a name keeps its double quotes, since it stays one value then ([`quoted`]). A text that only evaluation makes JSON
+/// is kept whole.
+pub(in crate::dag) fn parse_call(text: &str) -> Result<Vec<Pair>, String> {
+    if let Some(pairs) = parse_json(text) {
+        let kept = pairs.into_iter().map(|(name, value)| match name {
+            None => (None, quote(&value)),
+            name => (name, value),
+        });
+        return Ok(kept.collect());
+    }
+    let text = text.trim();
+    if text.starts_with(['{', '[']) {
+        return Ok(vec![(None, text.to_owned())]);
+    }
+    let pair = |word: Word| match word.name {
+        None if word.quoted => (None, quote(&word.value)),
+        name => (name, word.value),
+    };
+    Ok(words(text, true)?.into_iter().map(pair).collect())
+}
+
+/// The inside of a text that is one value in double quotes; none if it is not.
+pub(in crate::dag) fn quoted(text: &str) -> Option<String> {
+    let (value, rest) = unquote(text.strip_prefix('"')?).ok()?;
+    rest.is_empty().then_some(value)
 }
 
 /// The pairs of a JSON object, or of an array of objects and values; none if the text is neither.
@@ -73,7 +106,21 @@ pub(in crate::dag) fn is_name(name: &str) -> bool {
         && !name.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '=' | '"' | '`'))
 }
 
-fn words(text: &str) -> Result<Vec<Pair>, String> {
+/// A word of a text.
+struct Word {
+    name: Option<String>,
+    value: String,
+    /// Whether the value was in double quotes.
+    quoted: bool,
+}
+
+/// Splits a text into words; `references` says whether `${...}` belongs to one word, whatever is in it.
+fn words(text: &str, references: bool) -> Result<Vec<Word>, String> {
+    let references = if references {
+        matching_braces(text)
+    } else {
+        Braces::new()
+    };
     let mut pairs = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
@@ -88,21 +135,36 @@ fn words(text: &str) -> Result<Vec<Pair>, String> {
             }
             _ => None,
         };
-        let (value, after) = if let Some(quoted) = rest.strip_prefix('"') {
-            unquote(quoted)?
+        let quoted = rest.starts_with('"');
+        let (value, after) = if let Some(inner) = rest.strip_prefix('"') {
+            unquote(inner)?
         } else if let Some(inner) = rest.strip_prefix('`') {
             let close = inner.find('`').ok_or("a backtick is not closed")?;
             let (command, after) = inner.split_at_checked(close).unwrap_or((inner, ""));
             (format!("`{command}`"), after.get(1..).unwrap_or_default())
         } else {
-            let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+            let from = text.len() - rest.len();
+            let end = word_end(text, from, &references) - from;
             let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
             (word.to_owned(), after)
         };
-        pairs.push((name, value));
+        pairs.push(Word { name, value, quoted });
         rest = after.trim_start();
     }
     Ok(pairs)
+}
+
+/// Position after the word that begins at `from`; the whitespace in a reference does not end it.
+fn word_end(text: &str, from: usize, references: &Braces) -> usize {
+    let mut at = from;
+    while let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) {
+        match references.get(&at) {
+            Some(close) => at = close + 1,
+            None if c.is_whitespace() => break,
+            None => at += c.len_utf8(),
+        }
+    }
+    at
 }
 
 /// The text up to the closing quote with its escapes resolved, and what follows. An unknown escape stays as it is.
@@ -124,12 +186,6 @@ pub(in crate::dag) fn unquote(text: &str) -> Result<(String, &str), String> {
         }
     }
     Err("a double quote is not closed".to_owned())
-}
-
-/// The inside of a text that is one value in double quotes; none if it is not.
-pub(in crate::dag) fn quoted(text: &str) -> Option<String> {
-    let (value, rest) = unquote(text.strip_prefix('"')?).ok()?;
-    rest.is_empty().then_some(value)
 }
 
 /// A value in double quotes that [`parse`] reads back.

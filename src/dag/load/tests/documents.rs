@@ -156,7 +156,7 @@ fn the_working_directory_has_three_sources() {
             text: b"group: g\n",
             file: "base.yaml",
         }),
-        name: None,
+        ..LoadOptions::default()
     };
     let of =
         |text: &str, options: &LoadOptions<'_>| load(&source(text), options).expect("valid").dag.working_dir;

@@ -132,6 +132,141 @@ fn long_nonsense_takes_no_time_that_hurts() {
     }
 }
 
+/// A router, and so many steps that are its targets.
+fn routed(count: usize) -> String {
+    let mut text = "type: graph\nsteps:\n- {name: r, type: router, value: $X, routes: {a: [".to_owned();
+    for i in 0..count {
+        write!(text, "s{i},").expect("writes");
+    }
+    text += "]}}\n";
+    for i in 0..count {
+        writeln!(text, "- {{id: s{i}, command: x}}").expect("writes");
+    }
+    text
+}
+
+#[test]
+fn a_router_to_every_step_stays_linear() {
+    let text = routed(STEPS_MAX - 1);
+    let begin = Instant::now();
+    let dag = dag(&text);
+    // So many steps alone take seconds in a debug build; a quadratic pass over them takes many minutes.
+    assert!(begin.elapsed() < 6 * LONG, "a router took {:?}", begin.elapsed());
+    let targets = &dag.steps[1..];
+    assert!(
+        targets
+            .iter()
+            .all(|step| step.depends == [0] && step.preconditions.len() == 1)
+    );
+
+    let text = routed(10_000);
+    let unknown = text.replace("{id: s", "{id: t");
+    assert_eq!(quick("unknown targets", || errors(&unknown)).len(), 101);
+    let circle = text.replacen("{name: r,", "{name: r, depends: s9999,", 1);
+    let found = quick("a cycle", || errors(&circle));
+    assert!(found[0].message.contains("in a cycle"));
+}
+
+#[test]
+fn many_routers_to_the_same_steps_stay_linear() {
+    let mut text = "type: graph\nsteps:\n".to_owned();
+    let targets: String = (0..300).map(|i| format!("s{i},")).collect();
+    for i in 0..300 {
+        writeln!(
+            text,
+            "- {{name: r{i}, type: router, value: $X, routes: {{a: [{targets}]}}}}"
+        )
+        .expect("writes");
+    }
+    for i in 0..300 {
+        writeln!(text, "- {{name: s{i}, command: x}}").expect("writes");
+    }
+    let dag = quick("routers", || dag(&text));
+    assert_eq!(
+        (dag.steps[599].depends.len(), dag.steps[599].preconditions.len()),
+        (300, 300)
+    );
+}
+
+#[test]
+fn the_value_of_a_router_cannot_be_multiplied_without_bound() {
+    let mut text = "type: graph\nsteps:\n".to_owned();
+    let targets: String = (0..1_000).map(|i| format!("s{i},")).collect();
+    let value = "x".repeat(100_000);
+    writeln!(
+        text,
+        "- {{name: r, type: router, value: {value}, routes: {{a: [{targets}]}}}}"
+    )
+    .expect("writes");
+    for i in 0..1_000 {
+        writeln!(text, "- {{name: s{i}, command: x}}").expect("writes");
+    }
+    error(&text, 3, 3, "too long for so many targets");
+}
+
+#[test]
+fn a_thousand_documents_are_nothing_and_a_large_base_under_them_is_refused() {
+    let mut text = "steps:\n".to_owned();
+    for i in 0..1_000 {
+        writeln!(text, "- call: sub{i}\n  parallel: [[]]").expect("writes");
+    }
+    assert_eq!(errors(&text).len(), 101);
+    let mut text = text.replace("\n  parallel: [[]]", "");
+    for i in 0..1_000 {
+        writeln!(text, "---\nname: sub{i}\nsteps: [call: sub{}]", (i + 1) % 1_000).expect("writes");
+    }
+    assert_eq!(quick("documents", || dag(&text)).local_dags.len(), 1_000);
+    let base = format!("env: {{A: {}}}\n", "x".repeat(100_000));
+    let options = LoadOptions {
+        base: Some(BaseConfig {
+            text: base.as_bytes(),
+            file: "base.yaml",
+        }),
+        ..LoadOptions::default()
+    };
+    let errors = load(&source(&text), &options).expect_err("refused");
+    assert!(
+        errors[0].message.contains("too large for 1000 further documents"),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn parameters_and_names_made_to_hurt_take_no_time_that_hurts() {
+    for piece in [
+        "${",
+        "${ ",
+        "$ {",
+        "}",
+        "\\\"",
+        "`` ",
+        "A= ",
+        "{",
+        "${${ }} ",
+        "a=\\\"b\\\" ",
+    ] {
+        let text = format!(
+            "steps: [{{call: x, params: \"{}\"}}]\n",
+            piece.repeat(1_000_000 / piece.len())
+        );
+        quick(piece, || try_load(&text).is_ok());
+    }
+    let inputs = "a, ".repeat(100_000) + "b";
+    let text = format!("steps: [{{command: x, approval: {{input: [{inputs}], required: [{inputs}, c]}}}}]\n");
+    assert_eq!(quick("an approval", || errors(&text)).len(), 1);
+    let deep = format!(
+        "steps: [{{call: x, parallel: {}{}}}]\n",
+        "[".repeat(1_000),
+        "]".repeat(1_000)
+    );
+    assert!(!quick("deep items", || errors(&deep)).is_empty());
+    let items = "- {call: x, parallel: [".to_owned() + &"a, ".repeat(300_000) + "]}\n";
+    assert!(
+        quick("items", || try_load(&format!("steps:\n{items}"))).is_ok(),
+        "the run refuses them"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
@@ -207,6 +342,13 @@ fn value() -> impl Strategy<Value = &'static str> {
         "{condition: x, expected: y}",
         "graph",
         "{s: {command: x}}",
+        "router",
+        "parallel",
+        "{items: [a, {b: 1}], max_concurrent: 2}",
+        "{x: [s, '']}",
+        "'A=${X} \"${Y} `'",
+        "{input: [A], required: [A]}",
+        "[{name: A, provider: env, key: B}]",
         "'\u{feff}ü\u{2028}'",
         "{<<: {a: 1}, b: 2}",
     ])

@@ -1,9 +1,12 @@
 //! Tests of the loader, by part of the document; here is what they share.
 
+mod calls;
 mod documents;
 mod hostile;
 mod params;
 mod policies;
+mod routers;
+mod secrets;
 mod steps;
 mod top;
 
@@ -56,6 +59,17 @@ fn error(text: &str, line: u32, column: u32, words: &str) {
         errors[0].message
     );
     assert_eq!(errors[0].file.as_deref(), Some("d.yaml"));
+}
+
+/// The one error of a text is where these words begin in it.
+fn error_at(text: &str, place: &str, words: &str) {
+    let (before, _) = text
+        .split_once(place)
+        .unwrap_or_else(|| panic!("{place:?} is not in {text}"));
+    let line = before.matches('\n').count() + 1;
+    let column = before.len() - before.rfind('\n').map_or(0, |newline| newline + 1) + 1;
+    let number = |n: usize| u32::try_from(n).expect("a small text");
+    error(text, number(line), number(column), words);
 }
 
 /// The hint of the one error of a text.

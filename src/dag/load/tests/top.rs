@@ -126,10 +126,10 @@ fn unknown_and_unsupported_keys_say_what_to_do() {
     assert!(of("ssh: {host: x}").contains("`ssh HOST"));
     assert!(of("smtp: {}").contains("mail"));
     error(
-        "secrets: []\nsteps: [x]\n",
+        "otel: {}\nsteps: [x]\n",
         1,
         1,
-        "`secrets` is not supported by this version",
+        "`otel` is not supported by this version",
     );
 }
 
