@@ -301,14 +301,14 @@ fn files_and_installed_dags_can_be_called_and_what_is_nowhere_is_named() {
         "steps: [{command: echo shared, output: OUT}]\n",
     )
     .unwrap();
-    let text = "type: graph\nsteps:\n  - {name: a, call: beside, params: \"X='a b'\", output: A}\n  \
+    let text = "type: graph\nsteps:\n  - {name: a, call: beside, params: 'X=\"a b\"', output: A}\n  \
                 - {name: b, call: beside.yaml, output: B}\n  - {name: c, call: shared, output: C}\n  \
                 - {name: d, call: nowhere}\n  - {name: e, call: ../nowhere/x.yaml}\n  - {name: f, call: broken}\n";
     daemon.dag("broken", "steps: [{command: a, command: b}]\n");
     let result = daemon.wait_end(&daemon.submit("parent", text));
     assert_eq!(result["status"], "failed", "{result:#}");
     let step = |at: usize| &result["steps"][at];
-    for (at, said) in [(0, "beside 'a b'"), (1, "beside"), (2, "shared")] {
+    for (at, said) in [(0, "beside a b"), (1, "beside"), (2, "shared")] {
         assert_eq!(step(at)["status"], "succeeded", "{result:#}");
         let outputs = step(at)["variables"]
             .as_object()
