@@ -25,6 +25,12 @@ pub(crate) struct Params {
     pub(crate) idle: usize,
     /// Live attempts at the daemon's restart.
     pub(crate) adopt: usize,
+    /// Steps of the DAG that is loaded.
+    pub(crate) steps: usize,
+    /// Times it is loaded.
+    pub(crate) loads: usize,
+    /// Sub-runs of one parallel step.
+    pub(crate) calls: usize,
     /// How long the idle daemon is watched.
     pub(crate) watch: Duration,
     /// When the whole program gives up.
@@ -48,6 +54,9 @@ impl Params {
             status: size("STATUS", 100, 5)?,
             idle: size("IDLE", 50, 5)?,
             adopt: size("ADOPT", 1000, 10)?,
+            steps: size("STEPS", 10_000, 500)?,
+            loads: size("LOADS", 10, 2)?,
+            calls: size("CALLS", 1000, 20)?,
             watch: seconds("WATCH_SEC", 2, 1)?,
             limit: seconds("LIMIT_SEC", 600, 120)?,
         })

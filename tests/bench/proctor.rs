@@ -7,6 +7,7 @@
 
 mod client;
 mod floor;
+mod language;
 mod params;
 mod report;
 mod rest;
@@ -21,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use floor::Floors;
+use language::{Calls, Loading};
 use params::Params;
 use report::{Figure, Unit};
 use rest::{Adoption, Journal, Memory, Status};
@@ -51,10 +53,15 @@ fn bench(root: PathBuf, params: Params) -> Res<()> {
     let before = Floors::measure(world.root(), params.floor)?;
     let journal = Journal::measure(world.root(), params)?;
 
+    say("a large DAG");
+    let loading = Loading::measure(params)?;
+
     world.start()?;
     runs::warm_up(&world)?;
     say("one-step runs");
     let throughput = Throughput::measure(&world, params)?;
+    say("sub-runs");
+    let calls = Calls::measure(&world, params)?;
     say("submit -> started");
     let starts = Starts::measure(&world, params)?;
     say("kill of a shim -> failed");
@@ -96,6 +103,8 @@ fn bench(root: PathBuf, params: Params) -> Res<()> {
         Unit::Micros,
     ));
     figures.push(throughput.figure(floors, params));
+    figures.push(calls.figure(floors, params));
+    figures.extend(loading.figures(params));
     figures.extend(starts.figures(floors));
     figures.extend(deaths.figures(floors));
     figures.extend(status.figures(floors));
