@@ -89,6 +89,7 @@ fn accepts(view: RunView) -> impl Fn(Request) -> Vec<Response> + Send + Sync + '
             let update = Update {
                 summary: view.summary(),
                 stop: None,
+                children: Vec::new(),
                 nodes: view.nodes().map(|(node, step)| (node, step.clone())).collect(),
                 params: Some(view.params.clone()),
                 outputs: view.outputs.clone(),

@@ -263,8 +263,9 @@ impl Dispatcher {
             }
             self.followers.end(run, &live.view);
         } else {
+            let none = std::collections::BTreeSet::new();
             self.followers
-                .update(run, &live.view, &std::collections::BTreeSet::new());
+                .update(run, &live.view, &none, &std::collections::BTreeSet::new());
         }
         // A run that ended in the queue has no attempt to clean up after.
         let in_queue = live

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::channel::{ATTACH_PATIENCE, attach, listen, watch_adopted, watch_child};
 use super::dispatcher::{Attempt, Dispatcher, Msg};
+use super::follow::changed_children;
 use super::launch::Launched;
 use super::tree;
 use crate::engine::scheduler::Event;
@@ -146,8 +147,10 @@ impl Dispatcher {
         let mut started_params = None;
         if let Some(live) = self.runs.get_mut(&run) {
             let mut changed = std::collections::BTreeSet::new();
+            let mut children = std::collections::BTreeSet::new();
             for record in records {
                 changed.extend(live.view.apply(record));
+                changed_children(record, &mut children);
                 match &record.fact {
                     Fact::Started { .. } => {
                         events::attempt_started(&run, attempt, live.view.pid.unwrap_or(0));
@@ -189,7 +192,7 @@ impl Dispatcher {
                 }
             }
             live.unsaved.extend(changed.iter().copied());
-            self.followers.update(&run, &live.view, &changed);
+            self.followers.update(&run, &live.view, &changed, &children);
         }
         for event in news {
             self.tell(event);

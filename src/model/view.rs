@@ -307,6 +307,20 @@ impl RunView {
 }
 
 impl StepView {
+    /// The same without its sub-runs, of which there may be a thousand.
+    #[must_use]
+    pub fn without_children(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            error: self.error.clone(),
+            stdout: self.stdout.clone(),
+            stderr: self.stderr.clone(),
+            variables: self.variables.clone(),
+            children: Vec::new(),
+            ..*self
+        }
+    }
+
     fn apply(&mut self, log_dir: &str, at: Time, fact: &Fact) {
         match fact {
             Fact::NodeStarted { stdout, stderr, .. } => {

@@ -1,11 +1,12 @@
 //! The bytes of messages as they are. A difference here is a new protocol version, never a cosmetic change.
 
 use super::*;
-use crate::model::view::{RunView, StepView};
+use crate::model::view::{ChildView, RunView, StepView};
 use crate::model::{AttemptId, DagName, Exit, GroupName, Handler, LostCause, RunId, RunRef, RunStatus};
 use crate::model::{Node, StepStatus, StopReason, Time, Trigger};
 use crate::wire::control::{
-    AttemptSummary, DoctorReport, ErrorKind, Finding, HistoryFilter, Problem, Selector, Submit, Update, Why,
+    AttemptSummary, ChildUpdate, DoctorReport, ErrorKind, Finding, HistoryFilter, Problem, Selector, Submit,
+    Update, Why,
 };
 
 fn run_ref() -> RunRef {
@@ -144,6 +145,18 @@ fn responses() {
             (Node::Step(1), StepView::new("s")),
             (Node::Handler(Handler::Init), StepView::new("i")),
         ],
+        children: vec![ChildUpdate {
+            node: Node::Step(1),
+            count: 3,
+            changed: vec![(
+                2,
+                ChildView {
+                    run: run_ref(),
+                    params: "p".to_owned(),
+                    status: RunStatus::Failed,
+                },
+            )],
+        }],
         params: None,
         outputs: vec![("k".to_owned(), "v".to_owned())],
         lost: Some(LostCause::Reboot),
@@ -202,7 +215,7 @@ fn responses() {
         ),
         (
             Response::Update(Box::new(update)),
-            "04016401720101610102010165000167fbe8030000010001fb580200010101031e02000101730000000000000000000000000000000001000169000000000000000000000000000000000001016b0176010400",
+            "04016401720101610102010165000167fbe8030000010001fb580200010101031e0200010173000000000000000000000000000000000100016900000000000000000000000000000000010001030102016401720170020001016b0176010400",
         ),
         (Response::Done, "05"),
         (Response::Attempts(vec![attempt]), "06010101610400000000"),
