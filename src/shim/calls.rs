@@ -3,7 +3,6 @@
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -11,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::context::{Cx, Flow, Halt};
 use super::files;
+use super::mask::Masker;
 use super::task::Try;
 use crate::dag::eval::{self, Scope};
 use crate::dag::params::pairs_text;
@@ -87,7 +87,7 @@ pub(super) fn execute(
         error: error(&planned.calls, ends),
         ..TryEnd::default()
     };
-    if let Err(error) = writeln!(&tried.streams.stdout, "{text}") {
+    if let Err(error) = tried.say(&text) {
         end.error
             .get_or_insert(format!("cannot write the step's log: {error}"));
     }
@@ -112,6 +112,7 @@ fn plan(cx: &Cx<'_>, (node, step): (Node, &Step), call: &Call, scope: &Scope, cw
     for item in &items {
         let planned = eval::call_plan(call, item.as_deref(), scope, &cx.cursor);
         let planned = cx.settle(planned, cwd)?;
+        check_secrets(cx.facts.masker().map(Rc::as_ref), &planned.params).map_err(Halt::Fail)?;
         let parent = &cx.facts.spec.run;
         let id = RunId::derive(parent, &step.name, &planned.target, &planned.params, round);
         if !seen.insert(id.clone()) {
@@ -133,6 +134,19 @@ fn plan(cx: &Cx<'_>, (node, step): (Node, &Step), call: &Call, scope: &Scope, cw
         calls,
         max_concurrent: usize::try_from(most.max(1)).unwrap_or(usize::MAX),
     })
+}
+
+/// Refuses parameters with secrets in them: they would be recorded with the sub-run.
+fn check_secrets(masker: Option<&Masker>, params: &[(Option<String>, String)]) -> Result<(), String> {
+    let Some(masker) = masker else { return Ok(()) };
+    match params.iter().find(|(_, value)| masker.finds(value)) {
+        None => Ok(()),
+        Some((name, _)) => Err(format!(
+            "the parameter {} has the value of a secret in it, and would be recorded with the sub-run; name the secret \
+             under `secrets` of the called DAG",
+            name.as_deref().unwrap_or("without a name")
+        )),
+    }
 }
 
 /// Finds what is called, each file once.

@@ -1,7 +1,7 @@
 //! Child processes of the shim: how they are started, and what is kept of them until they end.
 //!
-//! Every child leads its own session and process group, has descriptors 0 to 2 and no other, and writes to
-//! files, never to a pipe that a grandchild could hold open (W32).
+//! Every child leads its own session and process group and has descriptors 0 to 2 and no other. It writes to files;
+//! where secrets have to be hidden, to pipes whose end nobody waits for (W32).
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::mask::Masker;
 use super::task::TaskKey;
 use crate::model::Exit;
 use crate::sys::cgroup::Cgroup;
@@ -88,7 +89,9 @@ pub(super) struct Place<'a> {
     pub(super) steps: Option<&'a Cgroup>,
     pub(super) log_dir: &'a Dir,
     pub(super) log_path: &'a str,
+    /// Where the commands of a step write to, and the log that has their errors in the end.
     pub(super) streams: Option<&'a Streams>,
+    pub(super) errors: Option<&'a File>,
     /// Makes the names of script files unique inside the attempt.
     pub(super) serial: u64,
 }
@@ -125,12 +128,9 @@ impl Child {
             error
         };
         let scratch = |what: &str| scratch_file(what).map_err(|error| format!("{what}: {error}"));
-        let (output, errors) = match (purpose, place.streams) {
-            (Purpose::Main, Some(streams)) => {
-                let tail = streams
-                    .stderr
-                    .try_clone()
-                    .map_err(|error| format!("the log: {error}"))?;
+        let (output, errors) = match (purpose, place.errors) {
+            (Purpose::Main, Some(log)) => {
+                let tail = log.try_clone().map_err(|error| format!("the log: {error}"))?;
                 let length = tail.metadata().map(|data| data.len()).unwrap_or(0);
                 (None, Some((tail, length)))
             }
@@ -182,13 +182,20 @@ impl Child {
         })
     }
 
-    /// What is left of it once it has exited. `limit` bounds a substitution's output.
-    pub(super) fn finish(self, status: WaitStatus, log_dir: &Dir, limit: u64) -> ChildEnd {
+    /// What is left of it once it has exited. `limit` bounds a substitution's output, `masker` hides secrets in the end
+    /// of standard error before that is cut.
+    pub(super) fn finish(
+        self,
+        status: WaitStatus,
+        log_dir: &Dir,
+        limit: u64,
+        masker: Option<&Masker>,
+    ) -> ChildEnd {
         if let Some(name) = &self.script {
             drop(log_dir.remove_file(name));
         }
         let mut error = match &self.errors {
-            Some((file, from)) => tail(file, *from),
+            Some((file, from)) => tail(file, *from, masker),
             None => String::new(),
         };
         let mut exit = exit_of(status);
@@ -243,12 +250,19 @@ fn read_limited(file: &File, limit: u64) -> Result<String, String> {
 }
 
 /// The end of what was written to a file behind `from`.
-fn tail(file: &File, from: u64) -> String {
+fn tail(file: &File, from: u64, masker: Option<&Masker>) -> String {
     let length = file.metadata().map(|data| data.len()).unwrap_or(0);
-    let start = length.saturating_sub(STDERR_TAIL).max(from);
-    let mut bytes = vec![0; usize::try_from(length.saturating_sub(start)).unwrap_or(0)];
-    match file.read_exact_at(&mut bytes, start) {
-        Ok(()) => String::from_utf8_lossy(&bytes).trim().to_owned(),
+    // A secret that begins before the cut must be found as well.
+    let before = masker.map_or(0, |masker| u64::try_from(masker.longest()).unwrap_or(u64::MAX));
+    let start = |most: u64| length.saturating_sub(most).max(from);
+    let size = |start: u64| usize::try_from(length.saturating_sub(start)).unwrap_or(0);
+    let read_from = start(STDERR_TAIL.saturating_add(before));
+    let mut bytes = vec![0; size(read_from)];
+    match file.read_exact_at(&mut bytes, read_from) {
+        Ok(()) => {
+            let shown = masker.map(|masker| masker.end_of(&bytes, size(start(STDERR_TAIL))));
+            String::from_utf8_lossy(&shown.unwrap_or(bytes)).trim().to_owned()
+        }
         // The log was opened for appending only, or cut meanwhile: the error does without its text.
         Err(_) => String::new(),
     }

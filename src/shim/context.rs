@@ -231,10 +231,17 @@ impl<'a> Cx<'a> {
                 }
             }
         }
-        let visible = self.view.steps.iter().zip(seen).filter(|(_, seen)| *seen);
+        let visible = (0..).zip(self.view.steps.iter().zip(seen));
+        let visible = visible.filter(|(_, (_, seen))| *seen);
         visible
-            .flat_map(|(step, _)| &step.variables)
-            .map(|(name, value)| (Arc::from(name.as_str()), Arc::from(value.as_str())))
+            .flat_map(|(at, (step, _))| step.variables.iter().map(move |variable| (at, variable)))
+            .map(|(at, (name, value))| {
+                // The view says what may be told; later steps get what was captured.
+                let secrets = self.facts.secrets.get();
+                let raw = secrets.and_then(|secrets| secrets.output(Node::Step(at)));
+                let value = raw.unwrap_or_else(|| Arc::from(value.as_str()));
+                (Arc::from(name.as_str()), value)
+            })
             .collect()
     }
 

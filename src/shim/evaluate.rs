@@ -7,6 +7,8 @@ use std::path::Path;
 use super::children::Purpose;
 use super::context::{Cx, Flow, Halt};
 use super::files;
+use super::secrets;
+use super::taps::Taps;
 use super::task::{Base, Facts, Try};
 use crate::dag::eval::{self, Identity, Mode, OutputMatcher, RunPieces, Scope, dotenv};
 use crate::dag::types::{Action, Step};
@@ -60,6 +62,11 @@ fn make_base(cx: &Cx<'_>) -> Flow<Base> {
     }
     pieces.dotenv = &entries;
     // The same texts are evaluated once more with the same results, so nothing is run twice.
+    let scope = cx.settle(eval::run_scope(&pieces, &cx.memo.cursor()), cx.base_dir())?;
+    if dag.secrets.is_empty() {
+        return Ok(Base { scope, params });
+    }
+    pieces.secrets = secrets::resolve(cx, &scope, &cwd)?.values();
     let scope = cx.settle(eval::run_scope(&pieces, &cx.memo.cursor()), cx.base_dir())?;
     Ok(Base { scope, params })
 }
@@ -222,6 +229,9 @@ fn numbered(step: &Step, index: usize, text: String) -> String {
 pub(super) fn finish(facts: &Facts, node: Node, tried: &Try, end: &mut TryEnd) {
     let Some(step) = facts.step(node) else { return };
     let log = &tried.streams.stdout;
+    if let Some(Err(error)) = tried.taps.as_ref().map(Taps::close) {
+        end.error.get_or_insert(error);
+    }
     for copy in tried.copies.get().into_iter().flatten() {
         if let Err(error) = copy.catch_up() {
             end.error.get_or_insert(error);
@@ -231,7 +241,11 @@ pub(super) fn finish(facts: &Facts, node: Node, tried: &Try, end: &mut TryEnd) {
         end.output_matched = matches(&step.continue_on.output, tried);
     }
     if step.output.is_some() {
-        match files::captured(log, tried.from.0, facts.dag.max_output_size) {
+        let captured = match &tried.taps {
+            Some(taps) => taps.captured(),
+            None => files::captured(log, tried.from.0, facts.dag.max_output_size),
+        };
+        match captured {
             Ok(value) => end.output = Some(value),
             Err(error) => {
                 end.error.get_or_insert(error);

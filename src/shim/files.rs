@@ -87,15 +87,26 @@ pub(super) fn length(file: &File) -> u64 {
 /// In words, when it is larger than `limit`.
 pub(super) fn captured(file: &File, from: u64, limit: u64) -> Result<String, String> {
     let size = length(file).saturating_sub(from);
+    check_captured(size, limit)?;
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, from)
+        .map_err(|error| format!("reading the captured output: {error}"))?;
+    Ok(trimmed(&bytes))
+}
+
+/// Whether a captured output is small enough.
+pub(super) fn check_captured(size: u64, limit: u64) -> Result<(), String> {
     if size > limit {
         return Err(format!(
             "the captured output has {size} bytes; at most {limit} are allowed (max_output_size)"
         ));
     }
-    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-    file.read_exact_at(&mut bytes, from)
-        .map_err(|error| format!("reading the captured output: {error}"))?;
-    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+    Ok(())
+}
+
+/// Captured bytes as a value.
+pub(super) fn trimmed(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_owned()
 }
 
 /// A file of the user's choice that gets a copy of a log while it is written.
@@ -197,7 +208,7 @@ pub(super) fn read_pieces(log: &File, from: u64, mut reader: impl FnMut(&[u8]) -
     }
 }
 
-/// Reads a small text file of the user's (a dotenv file). `None` if there is no regular file of that name; a
+/// Reads a small text file of the user's (a dotenv file, a secret). `None` if there is no regular file of that name; a
 /// FIFO or device does not hold the shim up.
 pub(super) fn read_small(path: &Path, limit: u64) -> io::Result<Option<String>> {
     let opened = OpenOptions::new()

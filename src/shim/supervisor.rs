@@ -1,6 +1,7 @@
 //! The shim's one loop: it waits for the kernel, tells the engine, and performs what the engine wants.
 
 mod calls;
+mod output;
 mod peers;
 mod work;
 
@@ -16,6 +17,7 @@ use super::children::Child;
 use super::conn::Conn;
 use super::journalled::Journalled;
 use super::status::Client;
+use super::taps::Tap;
 use super::task::{Task, TaskKey, Work};
 use super::timers::{Alarm, Timers};
 use super::tree;
@@ -36,7 +38,8 @@ const LISTENER: u64 = 1;
 const SIGNALS: u64 = 2;
 const TIMER: u64 = 3;
 const COPIES: u64 = 4;
-const FIRST_CLIENT: u64 = 16;
+/// Clients and pipes have tokens from here on.
+const FIRST_TOKEN: u64 = 16;
 
 /// Everything of one attempt.
 struct Supervisor {
@@ -52,8 +55,10 @@ struct Supervisor {
     log_dir: crate::sys::files::Dir,
     /// Watches logs of which the DAG wants copies; made when the first step has one.
     copies: Option<Inotify>,
+    /// Pipes that steps write to, or what they left in the background.
+    taps: BTreeMap<u64, Rc<Tap>>,
     clients: BTreeMap<u64, Client>,
-    next_client: u64,
+    next_token: u64,
     max_clients: usize,
     epoll: Epoll,
     timers: Timers,
@@ -163,8 +168,9 @@ impl Supervisor {
             steps,
             log_dir,
             copies: None,
+            taps: BTreeMap::new(),
             clients: BTreeMap::new(),
-            next_client: FIRST_CLIENT,
+            next_token: FIRST_TOKEN,
             max_clients,
             epoll,
             timers,
@@ -192,6 +198,7 @@ impl Supervisor {
                 SIGNALS => self.on_signals(),
                 TIMER => self.timers.fired(),
                 COPIES => self.copy_logs(),
+                token if self.taps.contains_key(&token) => self.serve_tap(token),
                 client => self.serve_client(client),
             }
         }
@@ -241,7 +248,10 @@ impl Supervisor {
         }
     }
 
-    fn record(&mut self, fact: Fact) {
+    fn record(&mut self, mut fact: Fact) {
+        if let Some(secrets) = self.boot.secrets.get() {
+            fact = secrets.cover_fact(fact);
+        }
         self.truth.record(now().wall, fact);
         if self.truth.is_behind() {
             self.timers

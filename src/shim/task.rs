@@ -12,6 +12,9 @@ use super::children::{ChildEnd, Purpose, Request, Streams};
 use super::context;
 use super::evaluate;
 use super::files::{self, LogNames};
+use super::mask::Masker;
+use super::secrets::Secrets;
+use super::taps::Taps;
 use crate::dag::eval::{Memo, Scope};
 use crate::dag::types::{Dag, LogOutput, Shell, Step as DagStep};
 use crate::engine::attempt::{Event, NodeKey, TryEnd};
@@ -28,12 +31,13 @@ pub(super) enum TaskKey {
     Node(NodeKey),
 }
 
-/// What does not change during the attempt, and the run's scope once it is known.
+/// What does not change during the attempt, and the run's secrets and scope once they are known.
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) spec: ShimSpec,
     pub(super) dag: Dag,
     pub(super) default_shell: Shell,
+    pub(super) secrets: OnceCell<Secrets>,
     pub(super) base: OnceCell<Base>,
 }
 
@@ -54,8 +58,14 @@ impl Facts {
             spec,
             dag,
             default_shell,
+            secrets: OnceCell::new(),
             base: OnceCell::new(),
         }
+    }
+
+    /// What hides the secrets; none if there are none.
+    pub(super) fn masker(&self) -> Option<&Rc<Masker>> {
+        self.secrets.get().and_then(Secrets::masker)
     }
 
     /// The definition of a node.
@@ -95,6 +105,8 @@ pub(super) enum Work {
 #[derive(Debug)]
 pub(super) struct Try {
     pub(super) streams: Streams,
+    /// Pipes in front of the two files, if secrets have to be hidden.
+    pub(super) taps: Option<Taps>,
     /// Lengths of the two logs when the try began.
     pub(super) from: (u64, u64),
     /// The merged log, when standard output is captured and so goes to a file of its own first.
@@ -106,19 +118,36 @@ pub(super) struct Try {
 }
 
 impl Work {
-    pub(super) fn execute(mut streams: Streams, capture_apart: bool) -> Self {
+    pub(super) fn execute(mut streams: Streams, taps: Option<Taps>, capture_apart: bool) -> Self {
         let mut merged = None;
-        if capture_apart && let Ok(scratch) = super::children::scratch_file("output") {
+        if capture_apart
+            && taps.is_none()
+            && let Ok(scratch) = super::children::scratch_file("output")
+        {
             merged = Some(std::mem::replace(&mut streams.stdout, scratch));
         }
         let from = (files::length(&streams.stdout), files::length(&streams.stderr));
         Self::Execute(Box::new(Try {
             streams,
+            taps,
             from,
             merged,
             copies: OnceCell::new(),
             called: calls::Called::default(),
         }))
+    }
+}
+
+impl Try {
+    /// Writes a line of the shim's own to the step's standard output.
+    pub(super) fn say(&self, line: &str) -> std::io::Result<()> {
+        match &self.taps {
+            Some(taps) => {
+                taps.say(line);
+                Ok(())
+            }
+            None => std::io::Write::write_all(&mut &self.streams.stdout, format!("{line}\n").as_bytes()),
+        }
     }
 }
 
@@ -161,6 +190,14 @@ impl Task {
     pub(super) fn streams(&self) -> Option<&Streams> {
         match &self.work {
             Work::Execute(tried) => Some(&tried.streams),
+            Work::Initialise | Work::Prepare | Work::CheckRepeat => None,
+        }
+    }
+
+    /// Pipes in front of those files.
+    pub(super) fn taps(&self) -> Option<&Taps> {
+        match &self.work {
+            Work::Execute(tried) => tried.taps.as_ref(),
             Work::Initialise | Work::Prepare | Work::CheckRepeat => None,
         }
     }

@@ -14,6 +14,7 @@ pub mod identity;
 pub mod inotify;
 pub mod lock;
 pub mod pidfd;
+pub mod pipe;
 mod raw;
 pub mod reactor;
 pub mod reap;

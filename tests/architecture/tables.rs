@@ -149,6 +149,7 @@ pub(crate) const FEWER_PLEASE: &[(&str, &str, &str)] = &[
     ),
     ("nix", "src/ctl/tail.rs", "inotify(7), to follow a log"),
     // Tests that make odd files.
+    ("nix", "src/shim/secrets/tests.rs", "mkfifo(3)"),
     ("libc", "src/proc/tests/defects.rs", "makedev(3)"),
     ("nix", "src/proc/tests/defects.rs", "mkfifo(3), mknod(2)"),
     ("libc", "src/proc/tests/questions.rs", "a shared lock"),

@@ -24,6 +24,8 @@ mod lost;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod stop;

@@ -123,3 +123,18 @@ fn a_file_is_looked_for_with_the_endings_of_dag_files() {
     assert_eq!(of("w/sub.yaml"), ["/d/w/sub.yaml"]);
     assert_eq!(of("/x/sub.yml"), ["/x/sub.yml"]);
 }
+
+#[test]
+fn a_secret_is_no_parameter_of_a_sub_run() {
+    let masker = Masker::new(["hunter2"]);
+    let params = [
+        (None, String::from("a")),
+        (Some(String::from("B")), String::from("-phunter2")),
+    ];
+    assert_eq!(check_secrets(None, &params), Ok(()));
+    let error = check_secrets(masker.as_ref(), &params).unwrap_err();
+    assert!(error.starts_with("the parameter B has"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    let params = [(Some(String::from("hunter2")), String::from("hunter"))];
+    assert_eq!(check_secrets(masker.as_ref(), &params), Ok(()));
+}

@@ -106,8 +106,7 @@ impl Supervisor {
                 // The peer sees end-of-file and tries again; waiting clients cost nothing here.
                 continue;
             }
-            let token = self.next_client;
-            self.next_client += 1;
+            let token = self.new_token();
             if let Ok(conn) = Conn::new(fd, FRAME_MAX)
                 && self.epoll.add(conn.fd(), token, Ready::READ).is_ok()
             {

@@ -1,14 +1,13 @@
 //! The work of the nodes: tasks go on, their children are started, signalled and collected.
 
 use super::super::children::{Child, Place, Purpose, exit_of};
+use super::super::taps::Taps;
 use super::super::task::{Step, Task, TaskKey, Work};
 use super::super::timers::Alarm;
 use super::super::tree;
-use super::{COPIES, SUBSTITUTION_SECS, Supervisor, now};
+use super::{SUBSTITUTION_SECS, Supervisor, now};
 use crate::engine::attempt::{Event, NodeKey};
 use crate::model::{Fact, Node, RunStatus};
-use crate::sys::epoll::Ready;
-use crate::sys::inotify::Inotify;
 use crate::sys::reap;
 
 impl Supervisor {
@@ -20,16 +19,20 @@ impl Supervisor {
     /// Opens the logs of a node and begins its try.
     pub(super) fn execute(&mut self, key: NodeKey) {
         let names = self.boot.log_names(key.node);
-        match names.open(&self.log_dir) {
-            Ok(streams) => {
+        let merged = names.stdout == names.stderr;
+        let captured = self.boot.step(key.node).is_some_and(|step| step.output.is_some());
+        let opened = names
+            .open(&self.log_dir)
+            .and_then(|streams| Ok((self.tap(&streams, merged, captured)?, streams)));
+        match opened {
+            Ok((taps, streams)) => {
                 self.record(Fact::NodeStarted {
                     node: key.node,
                     stdout: names.stdout.clone(),
                     stderr: names.stderr.clone(),
                 });
-                let apart = names.stdout == names.stderr
-                    && self.boot.step(key.node).is_some_and(|step| step.output.is_some());
-                self.begin(TaskKey::Node(key), Work::execute(streams, apart));
+                let work = Work::execute(streams, taps, merged && captured);
+                self.begin(TaskKey::Node(key), work);
             }
             Err(error) => {
                 let error = format!("cannot open the log {}: {error}", names.stdout);
@@ -61,11 +64,13 @@ impl Supervisor {
                     let purpose = request.purpose;
                     self.serial += 1;
                     self.watch_copies(&task);
+                    let writers = task.taps().and_then(Taps::writers);
                     let place = Place {
                         steps: self.steps.as_ref(),
                         log_dir: &self.log_dir,
                         log_path: &self.boot.spec.view.log_dir,
-                        streams: task.streams(),
+                        streams: writers.as_deref().or(task.streams()),
+                        errors: task.streams().map(|streams| &streams.stderr),
                         serial: self.serial,
                     };
                     match Child::start(key, *request, place) {
@@ -91,7 +96,10 @@ impl Supervisor {
                     for fact in facts {
                         self.record(fact);
                     }
-                    self.events.push_back(event);
+                    self.events.push_back(match self.boot.secrets.get() {
+                        Some(secrets) => secrets.cover_event(event),
+                        None => event,
+                    });
                     return;
                 }
             }
@@ -115,37 +123,6 @@ impl Supervisor {
     pub(super) fn bound_substitution(&mut self, key: TaskKey) {
         self.timers
             .arm(Alarm::Substitution(key), now().boot.after_secs(SUBSTITUTION_SECS));
-    }
-
-    /// Has the copies of a task's logs kept up to date. Without a watch they are made when the try ends.
-    fn watch_copies(&mut self, task: &Task) {
-        if task.copies().is_empty() {
-            return;
-        }
-        if self.copies.is_none()
-            && let Ok(watch) = Inotify::new()
-            && self.epoll.add(&watch, COPIES, Ready::READ).is_ok()
-        {
-            self.copies = Some(watch);
-        }
-        if let Some(watch) = &self.copies {
-            for copy in task.copies() {
-                // Adding a watch that is there already changes nothing.
-                drop(watch.add_file_watch(copy.log()));
-            }
-        }
-    }
-
-    /// Some log has grown: what is copied catches up. A copy that cannot be written fails its try at the end.
-    pub(super) fn copy_logs(&mut self) {
-        if let Some(watch) = &self.copies {
-            drop(watch.read());
-        }
-        for task in self.tasks.values() {
-            for copy in task.copies() {
-                drop(copy.follow());
-            }
-        }
     }
 
     /// Sends a signal to the process group of a node's running child; nothing further of it is started.
@@ -191,6 +168,7 @@ impl Supervisor {
                 tree::kill_all(self.steps.as_ref());
             } else if self.calls.is_empty() {
                 self.killing_tree = false;
+                self.finish_taps();
                 self.events.push_back(Event::TreeEmpty);
             }
         }
@@ -201,8 +179,13 @@ impl Supervisor {
         if child.purpose == Purpose::Substitution {
             self.timers.disarm(Alarm::Substitution(key));
         }
-        let end = child.finish(status, &self.log_dir, self.boot.dag.max_output_size);
-        if let Some(task) = self.tasks.get_mut(&key) {
+        let mut task = self.tasks.get_mut(&key);
+        if let Some(taps) = task.as_ref().and_then(|task| task.taps()) {
+            taps.drain();
+        }
+        let masker = self.boot.masker().map(std::rc::Rc::as_ref);
+        let end = child.finish(status, &self.log_dir, self.boot.dag.max_output_size, masker);
+        if let Some(task) = &mut task {
             task.running = None;
             task.answer(end);
             self.drive(key);

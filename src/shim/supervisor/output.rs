@@ -1,0 +1,82 @@
+//! What steps write: copies of logs that the DAG wants, and pipes in which secrets are hidden.
+
+use std::io;
+use std::rc::Rc;
+
+use super::super::children::Streams;
+use super::super::taps::{Flow, Taps};
+use super::super::task::Task;
+use super::{COPIES, Supervisor};
+use crate::sys::epoll::Ready;
+use crate::sys::inotify::Inotify;
+
+impl Supervisor {
+    /// Has the copies of a task's logs kept up to date. Without a watch they are made when the try ends.
+    pub(super) fn watch_copies(&mut self, task: &Task) {
+        if task.copies().is_empty() {
+            return;
+        }
+        if self.copies.is_none()
+            && let Ok(watch) = Inotify::new()
+            && self.epoll.add(&watch, COPIES, Ready::READ).is_ok()
+        {
+            self.copies = Some(watch);
+        }
+        if let Some(watch) = &self.copies {
+            for copy in task.copies() {
+                // Adding a watch that is there already changes nothing.
+                drop(watch.add_file_watch(copy.log()));
+            }
+        }
+    }
+
+    /// Some log has grown: what is copied catches up. A copy that cannot be written fails its try at the end.
+    pub(super) fn copy_logs(&mut self) {
+        if let Some(watch) = &self.copies {
+            drop(watch.read());
+        }
+        for task in self.tasks.values() {
+            for copy in task.copies() {
+                drop(copy.follow());
+            }
+        }
+    }
+
+    /// A token that nothing had before.
+    pub(super) fn new_token(&mut self) -> u64 {
+        let token = self.next_token;
+        self.next_token += 1;
+        token
+    }
+
+    /// Puts pipes in front of a node's logs if there are secrets to hide.
+    pub(super) fn tap(&mut self, logs: &Streams, merged: bool, captured: bool) -> io::Result<Option<Taps>> {
+        let Some(masker) = self.boot.masker().map(Rc::clone) else {
+            return Ok(None);
+        };
+        let limit = captured.then_some(self.boot.dag.max_output_size);
+        let taps = Taps::open(&masker, logs, merged, limit)?;
+        for tap in taps.each() {
+            let token = self.new_token();
+            self.epoll.add(tap.as_ref(), token, Ready::READ)?;
+            self.taps.insert(token, Rc::clone(tap));
+        }
+        Ok(Some(taps))
+    }
+
+    /// Something is in a pipe, or nobody holds its other end any more.
+    pub(super) fn serve_tap(&mut self, token: u64) {
+        let over = self.taps.get(&token).is_some_and(|tap| tap.pump() == Flow::Over);
+        if over && let Some(tap) = self.taps.remove(&token) {
+            drop(self.epoll.delete(tap.as_ref()));
+        }
+    }
+
+    /// No process is left that could write: empties all pipes.
+    pub(super) fn finish_taps(&mut self) {
+        for tap in std::mem::take(&mut self.taps).into_values() {
+            tap.finish();
+            drop(self.epoll.delete(tap.as_ref()));
+        }
+    }
+}
