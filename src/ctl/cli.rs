@@ -64,12 +64,16 @@ pub(super) enum Verb {
     History(verbs::history::Args),
     /// Wait for the end of a run; the exit status tells its outcome
     Wait(verbs::wait::Args),
-    /// Check a DAG file, here and without running anything
+    /// Check DAG files, here and without running anything
     Validate(verbs::validate::Args),
     /// Show what a run of a DAG file would do, without running anything
     DryRun(verbs::dry_run::Args),
     /// Tell when a cron expression is due
     Cron(verbs::cron::Args),
+    /// Draw the steps of a DAG and what they wait for
+    Graph(verbs::graph::Args),
+    /// Print the JSON schema of DAG files, for editors
+    Schema(verbs::schema::Args),
     /// Tell in plain words why a run is in its state
     Why(verbs::why::Args),
     /// Check the daemon and the machine

@@ -10,12 +10,19 @@ use crate::dag::{BaseConfig, Dag, Diagnostic, LoadOptions, Loaded, Source, load,
 use crate::wire::control::Problem;
 
 /// A DAG file and what it is to be loaded with.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct FileArgs {
     /// The DAG file
     #[arg(value_name = "FILE")]
-    file: PathBuf,
+    pub(super) file: PathBuf,
 
+    #[command(flatten)]
+    pub(super) with: LoadArgs,
+}
+
+/// What a DAG file is to be loaded with.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct LoadArgs {
     /// Parameters as one text: `a b`, `K=V`, or a JSON object
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     params: Option<String>,
@@ -55,6 +62,16 @@ pub(super) struct Ready {
     pub(super) warnings: Vec<Diagnostic>,
 }
 
+impl LoadArgs {
+    /// Nothing but a base configuration.
+    pub(super) fn base(base_config: Option<PathBuf>) -> Self {
+        Self {
+            base_config,
+            ..Self::default()
+        }
+    }
+}
+
 impl FileArgs {
     /// How messages call the file.
     pub(super) fn file(&self) -> String {
@@ -69,14 +86,14 @@ impl FileArgs {
         let base_dir = absolute.parent().map(|dir| dir.to_string_lossy().into_owned());
         Ok(Texts {
             file: named(&self.file)?,
-            base: self.base_config.as_deref().map(named).transpose()?,
+            base: self.with.base_config.as_deref().map(named).transpose()?,
             base_dir: base_dir.unwrap_or_default(),
         })
     }
 
     /// Whether parameters are given.
     pub(super) fn has_params(&self) -> bool {
-        self.params.is_some() || !self.args.is_empty()
+        self.with.params.is_some() || !self.with.args.is_empty()
     }
 
     /// Loads the DAG; with `resolve`, checks the parameters against it.
@@ -95,15 +112,15 @@ impl FileArgs {
             file,
         });
         let options = LoadOptions {
-            name: self.name.as_deref(),
+            name: self.with.name.as_deref(),
             base,
-            default_working_dir: self.default_working_dir.as_deref(),
+            default_working_dir: self.with.default_working_dir.as_deref(),
             sub_dag: false,
         };
         let Loaded { dag, warnings } = load(&source, &options)?;
         let input = ParamInput {
-            text: self.params.clone(),
-            args: self.args.clone(),
+            text: self.with.params.clone(),
+            args: self.with.args.clone(),
             pairs: Vec::new(),
         };
         let params = resolve
@@ -113,6 +130,30 @@ impl FileArgs {
             dag,
             params,
             warnings,
+        })
+    }
+}
+
+impl FileArgs {
+    /// The same for verbs that cannot go on with errors: they are shown, and the failure says what was wanted.
+    pub(super) fn load_or_fail(
+        &self,
+        texts: &Texts,
+        resolve: bool,
+        what: &str,
+        out: &mut Out,
+    ) -> Result<Ready, Failure> {
+        self.load(texts, resolve).map_err(|errors| {
+            let message = format!("{} {what}", self.file());
+            if !out.json {
+                show(&errors, texts, out);
+                return Failure::usage(message);
+            }
+            let first = errors.first().map(Diagnostic::to_string).unwrap_or_default();
+            Failure {
+                problems: problems(&errors),
+                ..Failure::usage(format!("{message}: {first}"))
+            }
         })
     }
 }

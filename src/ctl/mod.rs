@@ -95,6 +95,8 @@ fn dispatch(verb: Verb, call: &mut Call) -> Result<Exit, Failure> {
         Verb::Validate(args) => verbs::validate::run(&args, call),
         Verb::DryRun(args) => verbs::dry_run::run(&args, call),
         Verb::Cron(args) => verbs::cron::run(&args, call),
+        Verb::Graph(args) => verbs::graph::run(&args, call),
+        Verb::Schema(args) => verbs::schema::run(&args, call),
         Verb::Why(args) => verbs::why::run(&args, call),
         Verb::Doctor(args) => verbs::doctor::run(&args, call),
         Verb::Reload(args) => verbs::reload::run(&args, call),

@@ -23,6 +23,8 @@ pub(super) struct Out {
     pub(super) json: bool,
     /// Size of the terminal at standard output, in columns and rows; none if it is no terminal.
     pub(super) terminal: Option<(u16, u16)>,
+    /// Whether characters beyond ASCII can be shown.
+    pub(super) utf8: bool,
     /// Whether that terminal can move its cursor.
     pub(super) can_draw: bool,
     /// Whether standard input is a terminal too, so that a question can be put and answered.
@@ -40,6 +42,17 @@ impl std::fmt::Debug for Out {
 /// Size that is assumed of a terminal that does not tell it.
 const USUAL_SIZE: (u16, u16) = (80, 24);
 
+/// Whether the locale has UTF-8: the first of these variables that is not empty decides (POSIX).
+fn utf8_locale(get: impl Fn(&str) -> Option<String>) -> bool {
+    let decides = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| get(name).filter(|value| !value.is_empty()));
+    decides.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
 impl Out {
     /// The process's own outputs.
     pub(super) fn standard(json: bool) -> Self {
@@ -55,6 +68,7 @@ impl Out {
             broken: None,
             json,
             terminal,
+            utf8: utf8_locale(|name| std::env::var(name).ok()),
             can_draw: terminal.is_some() && std::env::var_os("TERM").is_some_and(|term| term != "dumb"),
             can_ask: !json && terminal.is_some() && io::stdin().is_terminal(),
         }
@@ -71,6 +85,7 @@ impl Out {
             broken: None,
             json,
             terminal: None,
+            utf8: true,
             can_draw: false,
             can_ask: false,
         }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 
 mod asking;
 mod cron;
+mod dags;
 pub(super) mod server;
 use server::Server;
 

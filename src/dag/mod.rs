@@ -12,6 +12,7 @@ pub mod params;
 pub mod pattern;
 pub mod project;
 pub mod scheduling;
+pub mod schema;
 pub mod types;
 pub mod words;
 mod yaml;

@@ -108,7 +108,8 @@ pub(crate) const CONFINED: &[(&str, &[&str])] = &[
     ("tracing", &["src/daemon", "src/telemetry", "src/store"]),
     ("tracing_journald", &["src/telemetry"]),
     ("tracing_subscriber", &["src/telemetry"]),
-    ("unicode_width", &["src/ctl"]),
+    // How far in a caret stands, and how wide answers are.
+    ("unicode_width", &["src/ctl", "src/dag/diag"]),
     ("uuid", &["src/daemon/admission.rs"]),
 ];
 

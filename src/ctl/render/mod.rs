@@ -3,11 +3,14 @@
 //! Every text that came from a run passes through [`escape()`] on its way, except into JSON.
 
 pub(crate) mod escape;
+pub(crate) mod graph;
 pub(crate) mod json;
+pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod tree;
 pub(crate) mod version;
+pub(crate) mod words;
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};

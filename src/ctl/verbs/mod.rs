@@ -3,6 +3,7 @@
 pub(super) mod cron;
 pub(super) mod doctor;
 pub(super) mod dry_run;
+pub(super) mod graph;
 pub(super) mod history;
 pub(super) mod logs;
 pub(super) mod ps;
@@ -10,6 +11,7 @@ pub(super) mod reload;
 pub(super) mod restart;
 pub(super) mod retry;
 pub(super) mod run;
+pub(super) mod schema;
 pub(super) mod status;
 pub(super) mod stop;
 pub(super) mod validate;

@@ -78,7 +78,7 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
 }
 
 /// Whether the argument names a file and not an installed DAG.
-fn is_file(dag: &str) -> bool {
+pub(super) fn is_file(dag: &str) -> bool {
     dag.contains('/') || [".yaml", ".yml"].iter().any(|ending| dag.ends_with(ending))
 }
 

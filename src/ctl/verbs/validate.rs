@@ -1,20 +1,28 @@
-//! `validate`: load a DAG file here, without running anything, and say what is wrong with it.
+//! `validate`: load DAG files here, without running anything, and say what is wrong with them.
 
-use serde_json::json;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
 
 use crate::ctl::Call;
 use crate::ctl::exit::Exit;
 use crate::ctl::failure::Failure;
-use crate::ctl::local::{FileArgs, problems, show};
+use crate::ctl::local::{FileArgs, LoadArgs, Ready, Texts, problems, show};
+use crate::ctl::out::Out;
 use crate::ctl::render::escape::escape;
 use crate::ctl::render::json as as_json;
+use crate::ctl::render::words::count;
 use crate::dag::{Diagnostic, project};
 
 /// Arguments of `validate`.
 #[derive(Debug, clap::Args)]
 pub(in crate::ctl) struct Args {
+    /// The DAG files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
     #[command(flatten)]
-    file: FileArgs,
+    with: LoadArgs,
 
     /// Leave `$VAR` and command substitution as they are written (they always are: nothing is evaluated here)
     #[arg(long)]
@@ -25,36 +33,129 @@ pub(in crate::ctl) struct Args {
     skip_schema_validation: bool,
 }
 
+/// What was found in one file.
+enum Found {
+    Valid(Texts, Box<Ready>),
+    Invalid(Texts, Vec<Diagnostic>),
+    /// It could not be read.
+    Unread(Failure),
+}
+
 pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure> {
-    let texts = args.file.read()?;
-    let ready = match args.file.load(&texts, args.file.has_params()) {
-        Ok(ready) => ready,
-        Err(errors) => {
-            if call.out.json {
-                let errors = as_json::problems(&problems(&errors));
-                call.out.object(&json!({ "valid": false, "errors": errors }));
-            } else {
-                show(&errors, &texts, &mut call.out);
-                call.out.note(&format!("{} is not valid", args.file.file()));
-            }
-            return Ok(Exit::Negative);
+    let mut files = args.files.iter().map(|file| FileArgs {
+        file: file.clone(),
+        with: args.with.clone(),
+    });
+    if args.files.len() == 1
+        && let Some(file) = files.next()
+    {
+        let found = look(&file);
+        if let Found::Unread(failure) = found {
+            return Err(failure);
         }
-    };
-    if call.out.json {
-        let warnings: Vec<String> = ready.warnings.iter().map(Diagnostic::to_string).collect();
-        let dag = project(&ready.dag, ready.params.as_ref(), &texts.base_dir);
-        call.out
-            .object(&json!({ "valid": true, "warnings": warnings, "dag": dag }));
-        return Ok(Exit::Ok);
+        if call.out.json {
+            call.out.object(&object(&found));
+        } else {
+            tell(&file, &found, &mut call.out);
+        }
+        return Ok(exit(matches!(found, Found::Valid(..))));
     }
-    show(&ready.warnings, &texts, &mut call.out);
-    let steps = ready.dag.steps.len();
-    let plural = if steps == 1 { "" } else { "s" };
-    let line = format!(
-        "{}: valid, {} with {steps} step{plural}",
-        args.file.file(),
-        ready.dag.name
-    );
-    call.out.line(&escape(&line));
-    Ok(Exit::Ok)
+    let mut answers = Vec::new();
+    let (mut invalid, mut errors, mut warnings) = (0, 0, 0);
+    for file in files {
+        let found = look(&file);
+        match &found {
+            Found::Valid(_, ready) => warnings += ready.warnings.len(),
+            Found::Invalid(_, found) => {
+                errors += found.len();
+                invalid += 1;
+            }
+            Found::Unread(_) => {
+                errors += 1;
+                invalid += 1;
+            }
+        }
+        if call.out.json {
+            let mut answer = json!({ "file": file.file() });
+            if let (Value::Object(all), Value::Object(found)) = (&mut answer, object(&found)) {
+                all.extend(found);
+            }
+            answers.push(answer);
+        } else {
+            tell(&file, &found, &mut call.out);
+        }
+    }
+    if call.out.json {
+        call.out.object(&json!({ "files": answers }));
+    } else {
+        let sum = format!(
+            "{}, {} not valid: {}, {}",
+            count(args.files.len(), "file"),
+            if invalid == 0 {
+                "none".to_owned()
+            } else {
+                invalid.to_string()
+            },
+            count(errors, "error"),
+            count(warnings, "warning")
+        );
+        call.out.line(&sum);
+    }
+    Ok(exit(invalid == 0))
+}
+
+const fn exit(valid: bool) -> Exit {
+    if valid { Exit::Ok } else { Exit::Negative }
+}
+
+fn look(args: &FileArgs) -> Found {
+    let texts = match args.read() {
+        Ok(texts) => texts,
+        Err(failure) => return Found::Unread(failure),
+    };
+    match args.load(&texts, args.has_params()) {
+        Ok(ready) => Found::Valid(texts, Box::new(ready)),
+        Err(errors) => Found::Invalid(texts, errors),
+    }
+}
+
+/// The answer for one file.
+fn object(found: &Found) -> Value {
+    let errors = match found {
+        Found::Valid(texts, ready) => {
+            let warnings: Vec<String> = ready.warnings.iter().map(Diagnostic::to_string).collect();
+            let dag = project(&ready.dag, ready.params.as_ref(), &texts.base_dir);
+            return json!({ "valid": true, "warnings": warnings, "dag": dag });
+        }
+        Found::Invalid(_, errors) => problems(errors),
+        Found::Unread(failure) => problems(&[Diagnostic::nowhere(failure.message.clone())]),
+    };
+    json!({ "valid": false, "errors": as_json::problems(&errors) })
+}
+
+fn tell(args: &FileArgs, found: &Found, out: &mut Out) {
+    match found {
+        Found::Valid(texts, ready) => {
+            show(&ready.warnings, texts, out);
+            let mut line = format!(
+                "{}: valid, {} with {}",
+                args.file(),
+                ready.dag.name,
+                count(ready.dag.steps.len(), "step")
+            );
+            if !ready.warnings.is_empty() {
+                line += &format!(", {}", count(ready.warnings.len(), "warning"));
+            }
+            out.line(&escape(&line));
+        }
+        Found::Invalid(texts, errors) => {
+            show(errors, texts, out);
+            out.note(&format!(
+                "{} is not valid: {}",
+                args.file(),
+                count(errors.len(), "error")
+            ));
+        }
+        Found::Unread(failure) => out.note(&failure.message),
+    }
 }

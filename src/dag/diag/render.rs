@@ -1,9 +1,13 @@
 //! Diagnostics for people: message, place, the source line with a caret, hint.
 
+use unicode_width::UnicodeWidthChar;
+
 use super::{Diagnostic, Severity};
 
-/// Widest part of a source line that is shown, in characters.
+/// Widest part of a source line that is shown, in columns of a terminal.
 const WIDTH: usize = 100;
+/// Columns from one tab stop to the next.
+const TAB: usize = 4;
 
 /// Shows diagnostics for people, each with its source line and a caret below the place.
 ///
@@ -64,27 +68,65 @@ fn source_line(text: &[u8], line: u32) -> Option<String> {
     Some(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// The part of a line around a column, from 1, and how far the caret is in.
+/// The part of a line around a column, from 1, and how many terminal columns the caret is in. Tabs reach to the next
+/// stop, and characters that take two columns count as two.
 fn window(line: &str, column: u32) -> (String, usize) {
     let at = usize::try_from(column).unwrap_or(usize::MAX).saturating_sub(1);
-    let start = if at < WIDTH { 0 } else { at - WIDTH / 2 };
-    let mut shown: String = line.chars().skip(start).take(WIDTH).map(visible).collect();
-    if line.chars().nth(start + WIDTH).is_some() {
+    let mut cells = Vec::new();
+    let mut reached = 0;
+    let mut caret = None;
+    for (index, c) in line.chars().enumerate() {
+        if index == at {
+            caret = Some(reached);
+        }
+        let width = if c == '\t' {
+            TAB - reached % TAB
+        } else {
+            visible(c).width().unwrap_or(0)
+        };
+        cells.push((reached, c, width));
+        reached += width;
+    }
+    let caret = caret.unwrap_or(reached);
+    let first = if caret < WIDTH { 0 } else { caret - WIDTH / 2 };
+    let inside = |at: usize, width: usize| at >= first && at + width <= first + WIDTH;
+    let mut shown = String::new();
+    let mut start = None;
+    for (at, c, width) in &cells {
+        if !inside(*at, *width) {
+            continue;
+        }
+        start.get_or_insert(*at);
+        match c {
+            '\t' => shown.push_str(&" ".repeat(*width)),
+            c => shown.push(visible(*c)),
+        }
+    }
+    if reached > first + WIDTH {
         shown.push('…');
     }
-    let lead = if start > 0 {
+    let start = start.unwrap_or(first);
+    let lead = usize::from(start > 0);
+    if lead > 0 {
         shown.insert(0, '…');
-        1
-    } else {
-        0
-    };
-    (shown, at - start + lead)
+    }
+    (shown, caret.saturating_sub(start) + lead)
 }
 
-fn visible(c: char) -> char {
+/// The character, or a sign for one that can do more than be shown: controls, line and paragraph separators,
+/// zero-width characters, and what changes the direction of writing.
+const fn visible(c: char) -> char {
     match c {
         '\t' => ' ',
-        c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => '\u{fffd}',
+        '\0'..='\x1f'
+        | '\x7f'..='\u{9f}'
+        | '\u{061c}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
         c => c,
     }
 }

@@ -49,6 +49,42 @@ fn a_long_line_is_cut_around_the_place() {
     assert_eq!(lines[3].chars().nth(caret), Some('H'));
 }
 
+/// The source line and the line below it, as a terminal shows them: one entry a column.
+fn columns(line: &str, column: u32) -> (Vec<char>, usize) {
+    use unicode_width::UnicodeWidthChar;
+    let text = render(&[at(1, column)], &[("d.yaml", line.as_bytes())], false);
+    let lines: Vec<&str> = text.lines().collect();
+    let wide = |c: char| std::iter::repeat_n(c, c.width().unwrap_or(0));
+    let caret = lines[4].chars().position(|c| c == '^').expect("a caret");
+    (lines[3].chars().flat_map(wide).collect(), caret)
+}
+
+#[test]
+fn the_caret_is_below_its_place_behind_tabs_and_wide_characters() {
+    for line in [
+        "\tX",
+        "a\t\tX",
+        "日本 X",
+        "👩\t日\tX",
+        "e\u{301}\u{301}X",
+        "\u{200b}\x07X",
+    ] {
+        let column = line.chars().position(|c| c == 'X').expect("a place");
+        let (shown, caret) = columns(line, u32::try_from(column).expect("short") + 1);
+        assert_eq!(shown.get(caret), Some(&'X'), "{line:?}");
+    }
+    let (shown, caret) = columns("ab", 3);
+    assert_eq!(caret, shown.len(), "just behind the end");
+}
+
+#[test]
+fn a_long_line_of_wide_characters_is_cut_around_the_place() {
+    let line = format!("{}X{}", "本".repeat(2_001), "本".repeat(2_000));
+    let (shown, caret) = columns(&line, 2_002);
+    assert!(shown.len() <= 106, "{}", shown.len());
+    assert_eq!(shown.get(caret), Some(&'X'));
+}
+
 #[test]
 fn a_place_outside_the_text_and_no_place_are_shown_without_a_line() {
     let text = render(

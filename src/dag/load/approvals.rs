@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 
 use super::fields::{get, is_variable, map, text, texts};
+use super::keys;
 use crate::dag::diag::{Pos, Report, closest};
 use crate::dag::types::Approval;
 use crate::dag::yaml::{Entry, Node};
 
 /// Reads `approval`. An empty map asks for nothing but the approval itself.
 pub(super) fn approval(report: &mut Report, node: &Node) -> Option<Approval> {
-    let entries = map(report, "approval", node, &["prompt", "input", "required"])?;
+    let entries = map(report, node, &keys::APPROVAL)?;
     let prompt = get(entries, "prompt").and_then(|entry| text(report, "approval.prompt", &entry.value));
     let input = names(report, entries, "input");
     let required = names(report, entries, "required");

@@ -122,7 +122,7 @@ fn parallel(report: &mut Report, node: &Node) -> Option<Parallel> {
             max_concurrent: CONCURRENT,
         });
     }
-    let entries = map(report, "parallel", node, &["items", "max_concurrent"])?;
+    let entries = map(report, node, &keys::PARALLEL)?;
     let max_concurrent = match get(entries, "max_concurrent") {
         Some(entry) => max_concurrent(report, &entry.value),
         None => Some(CONCURRENT),

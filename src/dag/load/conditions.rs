@@ -1,6 +1,7 @@
 //! Preconditions (seed-spec 9.5).
 
 use super::fields::{boolean, text, wrong};
+use super::keys::CONDITION;
 use crate::dag::diag::{Report, closest};
 use crate::dag::types::Condition;
 use crate::dag::yaml::{Node, Value};
@@ -47,7 +48,7 @@ fn condition(report: &mut Report, node: &Node) -> Option<Condition> {
             "negate" => negate = boolean(report, "negate", value).unwrap_or(false),
             key => {
                 let message = format!("unknown key `{}` in a precondition", entry.key);
-                match closest(key, ["condition", "command", "expected", "negate"]) {
+                match closest(key, CONDITION) {
                     Some(guess) => {
                         report.error_hint(entry.key_at, message, format!("did you mean `{guess}`?"));
                     }

@@ -1,5 +1,6 @@
 //! Typed values out of nodes. Each says what it wants, what it found, and where.
 
+use super::keys::{self, Keys};
 use crate::dag::diag::{Pos, Report};
 use crate::dag::yaml::{Entry, Kind, Node, Value};
 
@@ -141,17 +142,12 @@ pub(super) fn integers(report: &mut Report, what: &str, node: &Node) -> Vec<i32>
 }
 
 /// The entries of a map, each with a known key.
-pub(super) fn map<'n>(
-    report: &mut Report,
-    what: &str,
-    node: &'n Node,
-    known: &[&str],
-) -> Option<&'n [Entry]> {
+pub(super) fn map<'n>(report: &mut Report, node: &'n Node, keys: &Keys<'_>) -> Option<&'n [Entry]> {
     let Some(entries) = node.as_map() else {
-        wrong(report, what, "a map", node);
+        wrong(report, keys.what, "a map", node);
         return None;
     };
-    super::keys::check(report, entries, &super::keys::Keys::plain(what, known));
+    keys::check(report, entries, keys);
     Some(entries)
 }
 

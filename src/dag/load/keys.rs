@@ -217,6 +217,71 @@ pub(super) const DEFAULTS: Keys<'_> = Keys {
     ],
 };
 
+/// Keys of `continue_on`.
+pub(super) const CONTINUE_ON: Keys<'_> = Keys::plain(
+    "continue_on",
+    &[
+        "skipped",
+        "failed",
+        "failure",
+        "exit_code",
+        "output",
+        "mark_success",
+    ],
+);
+
+/// Keys of a step's `retry_policy`.
+pub(super) const RETRY: Keys<'_> = Keys::plain(
+    "retry_policy",
+    &[
+        "limit",
+        "interval_sec",
+        "exit_code",
+        "backoff",
+        "max_interval_sec",
+    ],
+);
+
+/// Keys of a step's `repeat_policy`.
+pub(super) const REPEAT: Keys<'_> = Keys::plain(
+    "repeat_policy",
+    &[
+        "repeat",
+        "interval_sec",
+        "limit",
+        "condition",
+        "expected",
+        "exit_code",
+        "backoff",
+        "max_interval_sec",
+    ],
+);
+
+/// Keys of a DAG's `retry_policy`.
+pub(super) const DAG_RETRY: Keys<'_> = Keys::plain(
+    "retry_policy",
+    &["limit", "interval_sec", "backoff", "max_interval_sec"],
+);
+
+/// Keys of `run_config`.
+pub(super) const RUN_CONFIG: Keys<'_> =
+    Keys::plain("run_config", &["disable_param_edit", "disable_run_id_edit"]);
+
+/// Keys of `output`.
+pub(super) const OUTPUT: Keys<'_> = Keys::plain("output", &["name", "key", "omit"]);
+
+/// Keys of a condition, in any case.
+pub(super) const CONDITION: [&str; 4] = ["condition", "command", "expected", "negate"];
+
+/// Keys of `parallel`.
+pub(super) const PARALLEL: Keys<'_> = Keys::plain("parallel", &["items", "max_concurrent"]);
+
+/// Keys of `approval`.
+pub(super) const APPROVAL: Keys<'_> = Keys::plain("approval", &["prompt", "input", "required"]);
+
+/// Keys of an item of `secrets`.
+pub(super) const SECRET: Keys<'_> = Keys::plain("secrets", &["name", "provider", "key", "options"]);
+
 /// Step types that stand for a plain command, for calls, and for routers.
 pub(super) const STEP_TYPES: [&str; 6] = ["command", "shell", "dag", "subworkflow", "parallel", "router"];
 

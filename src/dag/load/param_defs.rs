@@ -14,7 +14,8 @@ use crate::dag::yaml::{Entry, Kind, Node, Value};
 /// Most declared parameters.
 const PARAMS_MAX: usize = 1_000;
 
-const RICH: Keys<'_> = Keys {
+/// Keys of a typed parameter.
+pub(super) const RICH: Keys<'_> = Keys {
     what: "params",
     known: &[
         "name",

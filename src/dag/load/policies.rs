@@ -1,6 +1,7 @@
 //! What happens after a step ended: `continue_on`, `retry_policy`, `repeat_policy` (seed-spec 9.3, 9.7, 9.8).
 
 use super::fields::{boolean, get, integers, map, natural, text, texts, wrong};
+use super::keys;
 use crate::dag::diag::{Pos, Report};
 use crate::dag::pattern;
 use crate::dag::types::{Condition, ContinueOn, Number, RepeatMode, RepeatPolicy, RetryPolicy};
@@ -23,15 +24,7 @@ pub(super) fn continue_on(report: &mut Report, node: &Node) -> Option<ContinueOn
             return None;
         }
         Value::Map(_) => {
-            let known = [
-                "skipped",
-                "failed",
-                "failure",
-                "exit_code",
-                "output",
-                "mark_success",
-            ];
-            let entries = map(report, "continue_on", node, &known)?;
+            let entries = map(report, node, &keys::CONTINUE_ON)?;
             let mut flag = |key: &str| {
                 let entry = get(entries, key)?;
                 boolean(report, &format!("continue_on.{key}"), &entry.value)
@@ -153,14 +146,7 @@ fn growth(report: &mut Report, what: &str, entries: &[Entry]) -> (f64, f64) {
 
 /// Reads a step's `retry_policy`.
 pub(super) fn retry(report: &mut Report, node: &Node) -> Option<RetryPolicy> {
-    let known = [
-        "limit",
-        "interval_sec",
-        "exit_code",
-        "backoff",
-        "max_interval_sec",
-    ];
-    let entries = map(report, "retry_policy", node, &known)?;
+    let entries = map(report, node, &keys::RETRY)?;
     let mut required = |key: &str| match get(entries, key) {
         Some(entry) => number(report, &format!("retry_policy.{key}"), &entry.value),
         None => {
@@ -196,17 +182,7 @@ enum Asked {
 
 /// Reads a step's `repeat_policy`; none if it does not make the step repeat.
 pub(super) fn repeat(report: &mut Report, node: &Node) -> Option<RepeatPolicy> {
-    const KNOWN: [&str; 8] = [
-        "repeat",
-        "interval_sec",
-        "limit",
-        "condition",
-        "expected",
-        "exit_code",
-        "backoff",
-        "max_interval_sec",
-    ];
-    let entries = map(report, "repeat_policy", node, &KNOWN)?;
+    let entries = map(report, node, &keys::REPEAT)?;
     let asked = get(entries, "repeat").map_or(Some(Asked::No), |entry| asked(report, &entry.value));
     let mut optional = |key: &str| match get(entries, key) {
         Some(entry) => number(report, &format!("repeat_policy.{key}"), &entry.value),

@@ -2,6 +2,7 @@
 //! nothing acts on it yet.
 
 use super::fields::{boolean, get, map, natural, text, wrong};
+use super::keys;
 use super::policies::backoff;
 use crate::dag::cron::{Cron, shown};
 use crate::dag::diag::{Pos, Report};
@@ -46,8 +47,7 @@ pub(super) fn scheduling(report: &mut Report, entries: &[Entry]) -> (Schedules, 
         kept.retry = dag_retry(report, &entry.value);
     }
     if let Some(entry) = get(entries, "run_config") {
-        let known = ["disable_param_edit", "disable_run_id_edit"];
-        for entry in map(report, "run_config", &entry.value, &known).unwrap_or_default() {
+        for entry in map(report, &entry.value, &keys::RUN_CONFIG).unwrap_or_default() {
             boolean(report, &format!("run_config.{}", entry.key), &entry.value);
         }
     }
@@ -163,8 +163,7 @@ fn duration(text: &str) -> Option<u64> {
 }
 
 fn dag_retry(report: &mut Report, node: &Node) -> Option<DagRetry> {
-    let known = ["limit", "interval_sec", "backoff", "max_interval_sec"];
-    let entries = map(report, "retry_policy", node, &known)?;
+    let entries = map(report, node, &keys::DAG_RETRY)?;
     let mut whole = |key: &str, default: u64| match get(entries, key) {
         Some(entry) => whole(report, &format!("retry_policy.{key}"), &entry.value),
         None => Some(default),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::fields::{get, is_variable, map, scalar, text, wrong};
+use super::keys;
 use crate::dag::diag::{Pos, Report};
 use crate::dag::types::Secret;
 use crate::dag::yaml::{Entry, Node};
@@ -37,7 +38,7 @@ pub(super) fn secrets(report: &mut Report, node: &Node) -> Vec<Secret> {
 }
 
 fn secret(report: &mut Report, node: &Node) -> Option<Secret> {
-    let entries = map(report, "secrets", node, &["name", "provider", "key", "options"])?;
+    let entries = map(report, node, &keys::SECRET)?;
     // All three are read before giving up, so that all that lack are reported.
     let name = required(report, node, entries, "name");
     let provider = required(report, node, entries, "provider");

@@ -342,7 +342,7 @@ fn signal(report: &mut Report, node: &Node) -> Option<i32> {
 fn output(report: &mut Report, node: &Node) -> Option<Output> {
     let (named, key, omit) = match &node.value {
         Value::Map(_) => {
-            let entries = super::fields::map(report, "output", node, &["name", "key", "omit"])?;
+            let entries = super::fields::map(report, node, &keys::OUTPUT)?;
             let Some(name) = get(entries, "name") else {
                 report.error(node.at, "`output` needs a `name`");
                 return None;

@@ -6,6 +6,7 @@ mod hostile;
 mod params;
 mod policies;
 mod routers;
+mod schema;
 mod secrets;
 mod steps;
 mod top;

@@ -1,0 +1,99 @@
+//! `graph`: draw the steps of a DAG and what they wait for.
+
+use std::path::PathBuf;
+
+use super::run::is_file;
+use crate::config::Config;
+use crate::ctl::Call;
+use crate::ctl::exit::Exit;
+use crate::ctl::failure::Failure;
+use crate::ctl::local::{FileArgs, LoadArgs};
+use crate::ctl::place::Place;
+use crate::ctl::render::graph::text::{Look, lines};
+use crate::ctl::render::graph::{Chart, dot, json, mermaid};
+use crate::model::DagName;
+
+const EXAMPLES: &str = "\
+Examples:
+  proctorctl graph nightly.yaml                     draw it here
+  proctorctl graph --dot backup | dot -Tsvg -o backup.svg
+  proctorctl graph --mermaid nightly.yaml           for a document that shows Mermaid
+
+Signs: ● command, ■ script, ◆ call of another DAG, ◇ router, ○ nothing to do; in ASCII * # @ ? o. In front stands
+the layer: steps with the same number can run at the same time.";
+
+/// Arguments of `graph`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::ctl) struct Args {
+    /// A DAG file (a path with a `/` or ending in .yaml or .yml), or the name of an installed DAG
+    #[arg(value_name = "FILE|NAME")]
+    dag: String,
+
+    /// File with settings that hold where the DAG says nothing
+    #[arg(long, value_name = "FILE")]
+    base_config: Option<PathBuf>,
+
+    /// Write it in the language of Graphviz
+    #[arg(long, conflicts_with_all = ["mermaid", "ascii"])]
+    dot: bool,
+
+    /// Write it as a flow chart for Mermaid
+    #[arg(long, conflicts_with = "ascii")]
+    mermaid: bool,
+
+    /// Draw with ASCII characters only; so it is where the locale has no UTF-8
+    #[arg(long)]
+    ascii: bool,
+}
+
+pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure> {
+    if call.out.json && (args.dot || args.mermaid) {
+        return Err(Failure::usage(
+            "--json, --dot and --mermaid are three answers; choose one",
+        ));
+    }
+    let file = if is_file(&args.dag) {
+        PathBuf::from(&args.dag)
+    } else {
+        installed(&args.dag, &call.place)?
+    };
+    let file = FileArgs {
+        file,
+        with: LoadArgs::base(args.base_config.clone()),
+    };
+    let texts = file.read()?;
+    let ready = file.load_or_fail(&texts, false, "cannot be drawn", &mut call.out)?;
+    let chart = Chart::new(&ready.dag);
+    if args.dot {
+        call.out.raw(dot::dot(&chart).as_bytes());
+    } else if args.mermaid {
+        call.out.raw(mermaid::mermaid(&chart).as_bytes());
+    } else if call.out.json {
+        call.out.object(&json::json(&chart));
+    } else {
+        let look = Look {
+            width: call.out.width(),
+            ascii: args.ascii || !call.out.utf8,
+        };
+        call.out.lines(lines(&chart, look));
+    }
+    Ok(Exit::Ok)
+}
+
+/// The file of an installed DAG, in the directory that the daemon's configuration names.
+fn installed(name: &str, place: &Place) -> Result<PathBuf, Failure> {
+    let name = DagName::new(name)?;
+    let root = place.root.clone().unwrap_or_else(|| PathBuf::from("/"));
+    let config = Config::load(None, &root).map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
+    let dir = config.paths.dags;
+    ["yaml", "yml"]
+        .into_iter()
+        .map(|ending| dir.join(format!("{name}.{ending}")))
+        .find(|file| file.is_file())
+        .ok_or_else(|| {
+            let message = format!("there is no DAG {name} in {}", dir.display());
+            Failure::new(Exit::Negative, message)
+                .with_hint("give a file: a path with a `/` or ending in .yaml")
+        })
+}
