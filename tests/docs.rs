@@ -193,7 +193,7 @@ fn keys_in(source: &str, begin: &str, end: &str) -> BTreeSet<String> {
                     .map(str::to_owned),
             );
         }
-        if line.starts_with(end) {
+        if line.starts_with(end) || line.ends_with(end) {
             inside = false;
         }
     }

@@ -300,7 +300,7 @@ fn build(
         by_pid: std::collections::HashMap::new(),
         asked: std::collections::HashMap::new(),
         followers: Followers::default(),
-        calls: super::calls::Calls::default(),
+        calls: super::questions::Calls::default(),
         next_token: 0,
         next_batch: 0,
         saving: std::collections::BTreeMap::new(),

@@ -11,9 +11,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::admission::{About, Snapshot, new_run};
-use super::callee::{self, Callees};
+use super::callee;
 use super::dispatcher::{Asked, Asking, Dispatcher, LiveRun, now};
 use super::effects::fresh_view;
+use super::questions::{Progress, Question};
 use crate::dag::ParamInput;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::RetryFacts;
@@ -24,34 +25,6 @@ use crate::model::{AttemptId, RunRef, RunStatus, StopReason};
 use crate::wire::codec;
 use crate::wire::control::Response;
 use crate::wire::shim::{CallEnd, CallNews, CallRequest, ToShim};
-
-/// Who asks: the attempt, and its number for the sub-run.
-type Question = (AttemptId, u64);
-
-/// How far a question is.
-#[derive(Debug)]
-enum Progress {
-    /// The DAG is being loaded, or the run recorded. Counts the stops that came meanwhile.
-    Preparing { stops: u32 },
-    /// This is the run.
-    Run(RunRef),
-}
-
-/// What live attempts asked for.
-#[derive(Debug, Default)]
-pub(super) struct Calls {
-    questions: HashMap<Question, Progress>,
-    by_run: HashMap<RunRef, Question>,
-    callees: Arc<Callees>,
-}
-
-impl Calls {
-    /// The attempt is over: nobody is to be told any more.
-    pub(super) fn forget(&mut self, attempt: &AttemptId) {
-        self.questions.retain(|(asking, _), _| asking != attempt);
-        self.by_run.retain(|_, (asking, _)| asking != attempt);
-    }
-}
 
 /// A sub-run that could be started, and what the store holds of it.
 #[derive(Debug)]
@@ -239,6 +212,7 @@ impl Dispatcher {
         self.calls.questions.insert(question.clone(), progress);
         self.calls.by_run.insert(run.clone(), question.clone());
         self.tell_call(question, CallNews::Accepted);
+        self.tell_slot(run);
         for _ in 0..stops {
             self.stop_called(run);
         }
@@ -278,6 +252,7 @@ impl Dispatcher {
 
     /// A run is over, and the store has its end: if a step waits for it, it is told.
     pub(super) fn call_over(&mut self, run: &RunRef) {
+        self.calls.slots.remove(run);
         let Some(question) = self.calls.by_run.get(run).cloned() else {
             return;
         };

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::calls::Calls;
 use super::follow::Followers;
 use super::launch::{Launched, Launcher, Workshop};
 use super::outbox::Outbox;
+use super::questions::Calls;
 use crate::config::Config;
 use crate::engine::scheduler::{Effect, Event, Scheduler, Token};
 use crate::journal::Reader as JournalReader;

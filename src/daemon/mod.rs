@@ -24,11 +24,13 @@ mod launch;
 mod liveness;
 mod orders;
 mod outbox;
+mod questions;
 mod recovery;
 mod reload;
 mod requests;
 mod saving;
 mod shims;
+mod slots;
 mod tree;
 mod why;
 

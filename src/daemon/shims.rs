@@ -104,6 +104,8 @@ impl Dispatcher {
             FromShim::EntryReplaced => self.publish_healed(attempt),
             FromShim::Call(request) => self.call(attempt, *request),
             FromShim::StopCall(call) => self.stop_call(attempt, call),
+            FromShim::GrantSlot(call) => self.grant_slot(attempt, call),
+            FromShim::Slot(slot) => self.slot_used(attempt, slot),
         }
     }
 

@@ -3,6 +3,7 @@
 mod calls;
 mod output;
 mod peers;
+mod rest;
 mod work;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -66,6 +67,7 @@ struct Supervisor {
     tasks: BTreeMap<TaskKey, Task>,
     children: BTreeMap<u32, Child>,
     calls: calls::Calls,
+    rest: rest::Rest,
     events: VecDeque<Event>,
     serial: u64,
     killing_tree: bool,
@@ -178,6 +180,7 @@ impl Supervisor {
             tasks: BTreeMap::new(),
             children: BTreeMap::new(),
             calls: calls::Calls::default(),
+            rest: rest::Rest::new(),
             events: VecDeque::from([Event::Begin]),
             serial: 0,
             killing_tree: false,
@@ -216,6 +219,7 @@ impl Supervisor {
                 self.perform(effect);
             }
         }
+        self.tell_rest();
         if grown {
             self.poke();
         }
@@ -283,7 +287,7 @@ impl Supervisor {
         let at = now();
         while let Some(alarm) = self.timers.pop_due(at.boot) {
             match alarm {
-                Alarm::Engine(timer) => self.events.push_back(Event::Timer(timer)),
+                Alarm::Engine(timer) => self.engine_timer(timer),
                 Alarm::Beat => {
                     // A beat that cannot be written makes the attempt look stalled, which is the truth then.
                     drop(self.entry.beat(at.wall));

@@ -107,6 +107,8 @@ pub enum ToShim {
         /// What is new.
         news: CallNews,
     },
+    /// The calling step has a free slot: go on with the retry that waits for one.
+    Slot,
 }
 
 /// A sub-run that a step asks for. Asking again for the same run, after a restart of the daemon or in a further try,
@@ -157,6 +159,19 @@ pub enum CallNews {
     Accepted,
     /// It has ended, and the store has its end.
     Ended(Box<CallEnd>),
+    /// How it uses its slot of `max_concurrent` now.
+    Slot(SlotUse),
+}
+
+/// How a sub-run uses its slot among those of the calling step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SlotUse {
+    /// Something of it is executed.
+    Working,
+    /// All it does is wait for a retry: somebody else may have the slot.
+    Resting,
+    /// The time of the retry has come: it wants a slot again.
+    Wanted,
 }
 
 /// The end of a sub-run.
@@ -189,6 +204,10 @@ pub enum FromShim {
     Call(Box<CallRequest>),
     /// The sub-run of this number is to stop; a second time, at once.
     StopCall(u64),
+    /// The sub-run of this number has a slot again.
+    GrantSlot(u64),
+    /// How this run, which is a sub-run, uses its slot.
+    Slot(SlotUse),
 }
 
 /// A request on the status socket. The shim answers it itself, also when the daemon is down (P23).

@@ -372,3 +372,47 @@ fn a_stop_while_the_daemon_is_away_ends_the_tree_when_it_is_back() {
     assert_eq!(view["status"], "aborted", "{view:#}");
     daemon.expect_clean();
 }
+
+#[test]
+fn a_sub_run_that_waits_for_its_retry_holds_no_slot_and_takes_none_that_is_not_free() {
+    let daemon = Daemon::start("");
+    let (out, lock) = (daemon.path("out"), daemon.path("lock"));
+    // The first one fails once and waits; the others run meanwhile, one at a time. The retry, when it is due, waits for
+    // the slot: no two steps ever hold the lock.
+    let text = format!(
+        "steps:\n  - call: child\n    parallel: {{items: [1, 2, 3], max_concurrent: 1}}\n---\nname: child\nsteps:\n  - script: |\n      \
+         mkdir {lock} || {{ echo twice >> {out}; exit 9; }}\n      sleep 0.4\n      rmdir {lock}\n      \
+         echo $1 >> {out}\n      test $1 != 1 -o $(grep -c '^1$' {out}) -ge 2\n    \
+         retry_policy: {{limit: 1, interval_sec: 1, exit_code: [1]}}\n",
+        lock = lock.display(),
+        out = out.display()
+    );
+    daemon.wait_success(&daemon.submit("parent", &text));
+    let order = read(&out);
+    assert!(
+        order.starts_with("1\n2\n"),
+        "the second one did not wait for the retry: {order:?}"
+    );
+    let mut all: Vec<&str> = order.lines().collect();
+    all.sort_unstable();
+    assert_eq!(all, ["1", "1", "2", "3"]);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_retry_that_is_due_while_there_is_no_daemon_does_not_wait_for_one() {
+    let mut daemon = Daemon::start("");
+    let out = daemon.path("out");
+    let text = format!(
+        "steps:\n  - call: child\n---\nname: child\nsteps:\n  - command: echo x >> {out}; test $(grep -c x {out}) -ge 2\n    \
+         retry_policy: {{limit: 1, interval_sec: 1}}\n",
+        out = out.display()
+    );
+    let run = daemon.submit("parent", &text);
+    until("the first try", || (lines(&out) == 1).then_some(()));
+    daemon.kill9();
+    until("the second try", || (lines(&out) == 2).then_some(()));
+    daemon.restart();
+    daemon.wait_success(&run);
+    daemon.expect_clean();
+}

@@ -96,6 +96,8 @@ pub struct Attempt {
     settled: VecDeque<usize>,
     /// Steps that began and have not ended.
     active: usize,
+    /// Those of them that wait for their next try after a failure.
+    retrying: usize,
     /// Steps that have not ended.
     open: usize,
     /// The handler that runs or ran last.
@@ -158,6 +160,7 @@ impl Attempt {
             ready: BinaryHeap::new(),
             settled: VecDeque::new(),
             active: 0,
+            retrying: 0,
             open,
             handler: None,
             delaying: false,
@@ -235,6 +238,13 @@ impl Attempt {
             Stage::RetryWait => StepStatus::Retrying,
             _ => node.status(),
         })
+    }
+
+    /// Whether every step that began and has not ended waits for its next try: nothing is executed, and nothing will be
+    /// before the first of them is due.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        matches!(self.phase, Phase::Steps) && self.active > 0 && self.active == self.retrying
     }
 
     /// Whether `Ended` is recorded: no event has an effect any more.
@@ -341,6 +351,7 @@ impl Attempt {
         };
         if is_step {
             self.active -= usize::from(node.stage.is_active());
+            self.retrying -= usize::from(node.stage == Stage::RetryWait);
             self.open -= 1;
             self.settled.push_back(slot);
         }

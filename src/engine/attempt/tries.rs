@@ -26,13 +26,19 @@ impl Attempt {
 
     /// Brings the node to a stage, under a new serial number.
     fn turn(&mut self, slot: usize, stage: Stage) -> Option<NodeKey> {
+        let is_step = slot < self.plan.steps;
         let (key, node, _) = self.node(slot)?;
         node.serial = node.serial.wrapping_add(1);
-        node.stage = stage;
-        Some(NodeKey {
+        let before = std::mem::replace(&mut node.stage, stage);
+        let key = NodeKey {
             serial: node.serial,
             ..key
-        })
+        };
+        if is_step {
+            self.retrying -= usize::from(before == Stage::RetryWait);
+            self.retrying += usize::from(stage == Stage::RetryWait);
+        }
+        Some(key)
     }
 
     /// Begins the node.

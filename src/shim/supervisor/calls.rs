@@ -11,7 +11,7 @@ use super::super::task::TaskKey;
 use super::Supervisor;
 use crate::model::fact::Call;
 use crate::model::{Fact, Node, RunRef, RunStatus};
-use crate::wire::shim::{CallNews, CallRequest, CallTarget, FromShim};
+use crate::wire::shim::{CallNews, CallRequest, CallTarget, FromShim, SlotUse};
 
 /// Stops that a sub-run is sent before it is killed.
 const STOP: u32 = 1;
@@ -47,6 +47,10 @@ struct Set {
     next: usize,
     /// Those that were asked for and have not ended.
     live: usize,
+    /// Those of them that take a slot: the others wait for a retry.
+    working: usize,
+    /// Those that want a slot for a retry, in order. They come before what was not asked for yet.
+    wanting: VecDeque<usize>,
     /// How often it was told to stop.
     stops: u32,
 }
@@ -55,6 +59,8 @@ struct Set {
 struct Child {
     /// Set when it is asked for.
     number: Option<u64>,
+    /// Whether it has given its slot back.
+    rests: bool,
     after: Option<u32>,
     /// Stops sent.
     stops: u32,
@@ -83,6 +89,8 @@ impl Supervisor {
             planned,
             next: 0,
             live: 0,
+            working: 0,
+            wanting: VecDeque::new(),
             stops: 0,
         };
         self.calls.sets.insert(key, set);
@@ -91,17 +99,19 @@ impl Supervisor {
 
     /// Asks for as many further sub-runs as there are free slots. When all have ended, the task goes on.
     fn go_on_calling(&mut self, key: TaskKey) {
+        self.grant_slots(key);
         loop {
             let Some(set) = self.calls.sets.get_mut(&key) else {
                 return;
             };
-            let free = set.stops == 0 && set.live < set.planned.max_concurrent;
+            let free = set.stops == 0 && set.working < set.planned.max_concurrent;
             let (node, at) = (set.node, set.next);
             let Some(child) = set.children.get_mut(at).filter(|_| free) else {
                 break;
             };
             set.next += 1;
             set.live += 1;
+            set.working += 1;
             self.calls.last += 1;
             child.number = Some(self.calls.last);
             child.after = set
@@ -137,6 +147,49 @@ impl Supervisor {
                 self.reap();
             }
         }
+    }
+
+    /// Gives free slots to sub-runs whose retries are due.
+    fn grant_slots(&mut self, key: TaskKey) {
+        let Some(set) = self.calls.sets.get_mut(&key) else {
+            return;
+        };
+        let mut granted = Vec::new();
+        while set.working < set.planned.max_concurrent
+            && let Some(at) = set.wanting.pop_front()
+        {
+            if let Some(child) = set.children.get_mut(at).filter(|child| child.end.is_none()) {
+                child.rests = false;
+                set.working += 1;
+                granted.extend(child.number);
+            }
+        }
+        for number in granted {
+            self.tell_daemon(&FromShim::GrantSlot(number));
+        }
+    }
+
+    /// A sub-run tells how it uses its slot.
+    fn slot_changed(&mut self, key: TaskKey, at: usize, slot: SlotUse) {
+        let Some(set) = self.calls.sets.get_mut(&key) else {
+            return;
+        };
+        let Some(child) = set.children.get_mut(at) else {
+            return;
+        };
+        set.wanting.retain(|waiting| *waiting != at);
+        let rests = slot != SlotUse::Working;
+        // One that never rested as far as is known here, and wants a slot, gives back the one it has.
+        if rests && !child.rests {
+            set.working = set.working.saturating_sub(1);
+        } else if !rests && child.rests {
+            set.working += 1;
+        }
+        child.rests = rests;
+        if slot == SlotUse::Wanted {
+            set.wanting.push_back(at);
+        }
+        self.go_on_calling(key);
     }
 
     fn child_changed(&mut self, node: Node, at: usize, status: RunStatus) {
@@ -213,7 +266,12 @@ impl Supervisor {
         let Some(child) = set.children.get_mut(at).filter(|child| child.end.is_none()) else {
             return;
         };
+        if let CallNews::Slot(slot) = news {
+            return self.slot_changed(key, at, slot);
+        }
+        let rested = child.rests;
         let status = match news {
+            CallNews::Slot(_) => return,
             // It may be told again, after a restart of the daemon.
             CallNews::Accepted => {
                 if answered {
@@ -235,6 +293,7 @@ impl Supervisor {
             }
         };
         set.live = set.live.saturating_sub(1);
+        set.working = set.working.saturating_sub(usize::from(!rested));
         self.child_changed(node, at, status);
         self.go_on_calling(key);
     }
@@ -285,6 +344,7 @@ impl Supervisor {
             }
         }
         set.live = 0;
+        set.working = 0;
         self.go_on_calling(key);
     }
 }

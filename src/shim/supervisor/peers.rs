@@ -55,6 +55,7 @@ impl Supervisor {
             if self.killing_tree {
                 self.kill_calls();
             }
+            self.take_slot();
         }
     }
 
@@ -76,6 +77,7 @@ impl Supervisor {
                 // Both come once, during boot.
                 ToShim::Spec(_) | ToShim::Go => {}
                 ToShim::Called { call, news } => self.called(call, news),
+                ToShim::Slot => self.take_slot(),
             }
         }
         if broken {
@@ -183,6 +185,7 @@ impl Supervisor {
             self.channel = Some(client.conn);
             self.poke();
             self.ask_again();
+            self.tell_rest_again();
         }
     }
 
