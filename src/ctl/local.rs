@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use super::out::Out;
+use super::schemas::{self, Referring};
 use super::verbs::run::read_text;
 use crate::dag::params::{self, ParamInput, ResolvedParams};
 use crate::dag::{BaseConfig, Dag, Diagnostic, LoadOptions, Loaded, Source, load, render};
+use crate::model::SchemaFile;
 use crate::wire::control::Problem;
 
 /// A DAG file and what it is to be loaded with.
@@ -49,8 +51,19 @@ pub(super) struct LoadArgs {
 pub(super) struct Texts {
     file: (String, String),
     base: Option<(String, String)>,
+    /// None if they are not wanted.
+    schemas: Option<Vec<SchemaFile>>,
     /// Absolute directory of the DAG file.
     pub(super) base_dir: String,
+}
+
+/// What is to be done with a file beside loading it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// Check the parameters against it.
+    pub(super) resolve: bool,
+    /// Evaluate what follows from parameters alone.
+    pub(super) evaluate: bool,
 }
 
 /// A DAG with the parameters of the command line.
@@ -78,17 +91,27 @@ impl FileArgs {
         self.file.to_string_lossy().into_owned()
     }
 
-    /// Reads the files.
-    pub(super) fn read(&self) -> Result<Texts, Failure> {
+    /// Reads the files; with `schemas`, also the JSON schemas they refer to, without which they are loaded else.
+    pub(super) fn read(&self, schemas: bool) -> Result<Texts, Failure> {
         let named = |path: &Path| Ok::<_, Failure>((path.to_string_lossy().into_owned(), read_text(path)?));
         let absolute =
             std::path::absolute(&self.file).map_err(|error| Failure::file("find", &self.file, &error))?;
         let base_dir = absolute.parent().map(|dir| dir.to_string_lossy().into_owned());
-        Ok(Texts {
+        let mut texts = Texts {
             file: named(&self.file)?,
             base: self.with.base_config.as_deref().map(named).transpose()?,
+            schemas: None,
             base_dir: base_dir.unwrap_or_default(),
-        })
+        };
+        if schemas {
+            texts.schemas = Some(schemas::read(&Referring {
+                source: &texts.file.1,
+                base: texts.base.as_ref().map(|(_, text)| text.as_str()),
+                base_dir: &texts.base_dir,
+                default_working_dir: self.with.default_working_dir.as_deref(),
+            }));
+        }
+        Ok(texts)
     }
 
     /// Whether parameters are given.
@@ -96,8 +119,8 @@ impl FileArgs {
         self.with.params.is_some() || !self.with.args.is_empty()
     }
 
-    /// Loads the DAG; with `resolve`, checks the parameters against it.
-    pub(super) fn load(&self, texts: &Texts, resolve: bool) -> Result<Ready, Vec<Diagnostic>> {
+    /// Loads the DAG.
+    pub(super) fn load(&self, texts: &Texts, wanted: Wanted) -> Result<Ready, Vec<Diagnostic>> {
         let stem = self
             .file
             .file_stem()
@@ -116,6 +139,8 @@ impl FileArgs {
             base,
             default_working_dir: self.with.default_working_dir.as_deref(),
             sub_dag: false,
+            schemas: texts.schemas.as_deref().unwrap_or_default(),
+            skip_schemas: texts.schemas.is_none(),
         };
         let Loaded { dag, warnings } = load(&source, &options)?;
         let input = ParamInput {
@@ -123,9 +148,13 @@ impl FileArgs {
             args: self.with.args.clone(),
             pairs: Vec::new(),
         };
-        let params = resolve
+        let mut params = wanted
+            .resolve
             .then(|| params::resolve(&dag.params, &input))
             .transpose()?;
+        if let Some(params) = params.as_mut().filter(|_| wanted.evaluate) {
+            params.settle_known(&dag.params)?;
+        }
         Ok(Ready {
             dag,
             params,
@@ -139,11 +168,11 @@ impl FileArgs {
     pub(super) fn load_or_fail(
         &self,
         texts: &Texts,
-        resolve: bool,
+        wanted: Wanted,
         what: &str,
         out: &mut Out,
     ) -> Result<Ready, Failure> {
-        self.load(texts, resolve).map_err(|errors| {
+        self.load(texts, wanted).map_err(|errors| {
             let message = format!("{} {what}", self.file());
             if !out.json {
                 show(&errors, texts, out);

@@ -20,6 +20,7 @@ mod local;
 mod out;
 mod place;
 mod render;
+mod schemas;
 mod session;
 mod signals;
 mod tail;

@@ -2,7 +2,6 @@
 //!
 //! What is refused here leaves no trace; what is accepted is in the store before the client hears of it.
 
-use std::io::Read;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -11,16 +10,15 @@ use tokio::sync::mpsc::Sender;
 use super::control::refusal;
 use super::dispatcher::{Asked, Asking, Dispatcher, LiveRun, now};
 use super::effects::fresh_view;
+use super::installed;
 use crate::config::Config;
 use crate::dag::params::resolve;
 use crate::dag::{BaseConfig, Dag, Diagnostic, LoadOptions, ParamInput, Source, load};
 use crate::engine::scheduler::Event;
 use crate::model::access::Peer;
 use crate::model::change::{Caller, NewRun};
-use crate::model::limits::DAG_SOURCE_MAX;
 use crate::model::{DagName, GroupName, RunId, RunRef, Time, Trigger};
 use crate::sys::creds::{self, User};
-use crate::sys::files::Dir;
 use crate::wire::control::{ErrorKind, Problem, Response, Submit};
 
 /// Most runs of one user that are queued or live. All of them are in the daemon's memory.
@@ -163,44 +161,31 @@ fn known_user(uid: u32) -> Result<(), Box<Response>> {
         .map_err(|error| invalid(&error.to_string()))
 }
 
-/// Reads an installed DAG: a file in a directory that the daemon's user owns. It runs as the one who asks, so it
-/// must be one that they could read.
-pub(super) fn read_installed(config: &Config, uid: u32, name: &DagName) -> Result<String, Box<Response>> {
-    use std::os::unix::fs::PermissionsExt;
-    let dir = &config.paths.dags;
-    let absent = || {
-        let text = format!(
-            "there is no DAG {name} in {}; give a file, or install it there",
-            dir.display()
-        );
-        Box::new(refusal(ErrorKind::NotFound, &text))
-    };
-    let opened = Dir::open(dir).and_then(|dir| {
-        dir.open_regular(format!("{name}.yaml"))
-            .or_else(|_| dir.open_regular(format!("{name}.yml")))
-    });
-    let file = opened.map_err(|_| absent())?;
-    let mode = file.metadata().map_err(|_| absent())?.permissions().mode();
-    if mode & 0o004 == 0 && uid != 0 && uid != creds::effective_uid() {
-        return Err(absent());
-    }
-    let mut source = String::new();
-    let limit = DAG_SOURCE_MAX as u64 + 1;
-    file.take(limit)
-        .read_to_string(&mut source)
-        .map_err(|error| invalid(&format!("the DAG {name} cannot be read: {error}")))?;
-    Ok(source)
-}
-
-/// Takes the text of the installed DAG that is named.
+/// Takes the installed DAG that is named, with the JSON schemas it refers to.
 fn take_installed(config: &Config, peer: Peer, submit: &mut Submit) -> Result<(), Box<Response>> {
     let name = submit.name.take().unwrap_or_default();
     let name = DagName::new(name).map_err(|error| invalid(&error.to_string()))?;
-    submit.source = read_installed(config, peer.uid, &name)?;
+    submit.source = installed::read(config, peer.uid, &name)?;
     submit.file = format!("{name}.yaml");
     submit.stem = name.to_string();
     submit.base_dir = config.paths.dags.display().to_string();
+    submit.schemas = installed::read_schemas(config, peer.uid, &source_of(submit), base_of(submit).as_ref());
     Ok(())
+}
+
+fn source_of(submit: &Submit) -> Source<'_> {
+    Source {
+        text: submit.source.as_bytes(),
+        file: &submit.file,
+        stem: &submit.stem,
+    }
+}
+
+fn base_of(submit: &Submit) -> Option<BaseConfig<'_>> {
+    submit.base.as_ref().map(|text| BaseConfig {
+        text: text.as_bytes(),
+        file: "base configuration",
+    })
 }
 
 /// Loads the DAG and makes a run of it.
@@ -208,21 +193,15 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
     if !submit.base_dir.starts_with('/') {
         return Err(invalid("the directory of the DAG file must be an absolute path"));
     }
-    let source = Source {
-        text: submit.source.as_bytes(),
-        file: &submit.file,
-        stem: &submit.stem,
-    };
     let options = LoadOptions {
         name: submit.name.as_deref(),
-        base: submit.base.as_ref().map(|text| BaseConfig {
-            text: text.as_bytes(),
-            file: "base configuration",
-        }),
+        base: base_of(submit),
         default_working_dir: submit.default_working_dir.as_deref(),
         sub_dag: false,
+        schemas: &submit.schemas,
+        skip_schemas: false,
     };
-    let loaded = load(&source, &options)
+    let loaded = load(&source_of(submit), &options)
         .map_err(|errors| problems("the DAG has errors; nothing was started", errors))?;
     let dag = Snapshot::of(loaded.dag)?;
     let input = ParamInput {
@@ -300,6 +279,7 @@ pub(super) fn new_run(
 ) -> Result<Box<NewRun>, Box<Response>> {
     let dag = &snapshot.dag;
     let params = resolve(&dag.params, input)
+        .and_then(|mut params| params.settle_known(&dag.params).map(|()| params))
         .map_err(|errors| problems("the parameters are wrong; nothing was started", errors))?;
     let (group, capacity) = about.group;
     Ok(Box::new(NewRun {
@@ -321,7 +301,7 @@ pub(super) fn new_run(
             .map(|(handler, step)| (*handler, step.name.clone()))
             .collect(),
         params_json: params.json.clone(),
-        params: params.known(&dag.params),
+        params: params.settled(),
         base_dir: about.base_dir,
         parent: about.parent,
     }))

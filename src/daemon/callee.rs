@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use super::admission::{About, Snapshot, read_installed};
+use super::admission::{About, Snapshot};
+use super::installed;
 use crate::config::Config;
 use crate::dag::{BaseConfig, Dag, LoadOptions, ParamInput, Source, load};
 use crate::model::change::{Caller, NewRun};
-use crate::model::{DagName, Time, Trigger};
+use crate::model::{DagName, SchemaFile, Time, Trigger};
 use crate::wire::control::Response;
 use crate::wire::shim::{CallRequest, CallTarget};
 
@@ -35,19 +36,28 @@ impl Callees {
     ) -> Result<Arc<Snapshot>, String> {
         // An installed DAG is read each time: its file may have changed.
         let text;
+        let read;
         let (key, source) = match target {
             CallTarget::Local(name) => (format!("{}:{name}", parent.dag_hash), None),
             CallTarget::File {
-                source, file, stem, ..
-            } => (
-                hash(&[&parent.dag_hash, file, stem, source]),
-                Some((source, file, stem)),
-            ),
+                source,
+                file,
+                stem,
+                schemas,
+                ..
+            } => {
+                let source = source_of(source, file, stem);
+                (key(&parent.dag_hash, &source, schemas), Some((source, schemas)))
+            }
             CallTarget::Installed(name) => {
-                let source = read_installed(config, parent.owner, name).map_err(|refused| words(*refused))?;
+                let source =
+                    installed::read(config, parent.owner, name).map_err(|refused| words(*refused))?;
                 text = (source, format!("{name}.yaml"), name.to_string());
-                let key = hash(&[&parent.dag_hash, &text.1, &text.2, &text.0]);
-                (key, Some((&text.0, &text.1, &text.2)))
+                let source = source_of(&text.0, &text.1, &text.2);
+                let base = base_with_schema(parent)?;
+                let base = base.as_deref().map(base_of);
+                read = installed::read_schemas(config, parent.owner, &source, base.as_ref());
+                (key(&parent.dag_hash, &source, &read), Some((source, &read)))
             }
         };
         if let Some(kept) = self.kept().get(&key) {
@@ -57,7 +67,7 @@ impl Callees {
             serde_json::from_str(&parent.dag).map_err(|error| format!("the calling DAG: {error}"))?;
         let dag = match (target, source) {
             (CallTarget::Local(name), _) => local(caller, name)?,
-            (_, Some((source, file, stem))) => external(&caller, source, file, stem)?,
+            (_, Some((source, schemas))) => external(&caller, &source, schemas)?,
             (_, None) => return Err(String::from("there is nothing to call")),
         };
         let snapshot = Arc::new(Snapshot::of(dag).map_err(|refused| words(*refused))?);
@@ -72,6 +82,44 @@ impl Callees {
     fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Snapshot>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn source_of<'a>(text: &'a str, file: &'a str, stem: &'a str) -> Source<'a> {
+    Source {
+        text: text.as_bytes(),
+        file,
+        stem,
+    }
+}
+
+fn base_of(text: &str) -> BaseConfig<'_> {
+    BaseConfig {
+        text: text.as_bytes(),
+        file: "base configuration",
+    }
+}
+
+/// The base configuration of the calling DAG, if it may refer to a schema: reading the DAG for it is costly.
+fn base_with_schema(parent: &NewRun) -> Result<Option<String>, String> {
+    if !parent.dag.contains("schema") {
+        return Ok(None);
+    }
+    let caller: Dag =
+        serde_json::from_str(&parent.dag).map_err(|error| format!("the calling DAG: {error}"))?;
+    Ok(caller.base_config)
+}
+
+/// What a called DAG is made from; `caller` is the hash of the calling one.
+fn key(caller: &str, source: &Source<'_>, schemas: &[SchemaFile]) -> String {
+    let text = String::from_utf8_lossy(source.text);
+    let mut parts = vec![caller, source.file, source.stem, &text];
+    for schema in schemas {
+        parts.push(&schema.wanted.path);
+        parts.push(schema.wanted.working_dir.as_deref().unwrap_or_default());
+        parts.push(schema.text.as_deref().unwrap_or_default());
+        parts.push(schema.error.as_deref().unwrap_or_default());
+    }
+    hash(&parts)
 }
 
 fn hash(parts: &[&str]) -> String {
@@ -93,21 +141,14 @@ fn local(mut caller: Dag, name: &DagName) -> Result<Dag, String> {
 }
 
 /// A DAG with a file of its own. The base configuration of the calling one holds for it, but for its handlers.
-fn external(caller: &Dag, source: &str, file: &str, stem: &str) -> Result<Dag, String> {
-    let source = Source {
-        text: source.as_bytes(),
-        file,
-        stem,
-    };
+fn external(caller: &Dag, source: &Source<'_>, schemas: &[SchemaFile]) -> Result<Dag, String> {
     let options = LoadOptions {
-        base: caller.base_config.as_ref().map(|text| BaseConfig {
-            text: text.as_bytes(),
-            file: "base configuration",
-        }),
+        base: caller.base_config.as_deref().map(base_of),
+        schemas,
         sub_dag: true,
         ..LoadOptions::default()
     };
-    let loaded = load(&source, &options).map_err(|errors| {
+    let loaded = load(source, &options).map_err(|errors| {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         format!("the called DAG has errors:\n{}", errors.join("\n"))
     })?;
@@ -157,5 +198,46 @@ pub(super) fn words(refused: Response) -> String {
             words
         }
         _ => String::from("refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SchemaRef;
+
+    fn schema(text: Result<&str, &str>) -> [SchemaFile; 1] {
+        let wanted = SchemaRef {
+            path: "s.json".to_owned(),
+            working_dir: None,
+        };
+        [SchemaFile::new(
+            wanted,
+            text.map(str::to_owned).map_err(str::to_owned),
+        )]
+    }
+
+    #[test]
+    fn a_called_dag_has_the_schema_that_came_with_it() {
+        let caller = load(&source_of("steps: [x]\n", "c.yaml", "c"), &LoadOptions::default());
+        let caller = caller.unwrap().dag;
+        let source = source_of("params: {schema: s.json}\nsteps: [x]\n", "d.yaml", "d");
+        let text = r#"{"properties": {"count": {"type": "integer"}}}"#;
+        let dag = external(&caller, &source, &schema(Ok(text))).unwrap();
+        assert_eq!(dag.params.schema.unwrap().text, text);
+        let error = external(&caller, &source, &schema(Err("there is no such file"))).unwrap_err();
+        assert!(
+            error.contains("d.yaml:1:18") && error.contains("no such file"),
+            "{error}"
+        );
+        // One that changed is another DAG, not the one that is kept.
+        let keys = [
+            key("h", &source, &schema(Ok(text))),
+            key("h", &source, &schema(Ok("{}"))),
+            key("h", &source, &schema(Err("{}"))),
+            key("g", &source, &schema(Ok(text))),
+        ];
+        let distinct: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
     }
 }

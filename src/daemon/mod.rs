@@ -19,6 +19,7 @@ mod effects;
 mod evidence;
 mod follow;
 mod host;
+mod installed;
 mod job_env;
 mod launch;
 mod liveness;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::eval::{Scope, known};
 use super::params::text::quote;
 use super::params::{self, ResolvedParams, typed};
 use super::types::{
@@ -13,14 +14,15 @@ use crate::model::outcome::signal_name;
 
 /// The DAG as one JSON object. `resolved` are the parameters of the load; without them the defaults are shown.
 /// `base_dir` is the directory of the DAG file, which relative working directories are relative to; empty leaves
-/// them as they are written. What can only be known when a run begins is shown as written.
+/// them as they are written. With `evaluate`, `eval` and `env` are shown as values where these follow from parameters
+/// alone. What can only be known when a run begins is shown as written.
 #[must_use]
-pub fn project(dag: &Dag, resolved: Option<&ResolvedParams>, base_dir: &str) -> Value {
+pub fn project(dag: &Dag, resolved: Option<&ResolvedParams>, base_dir: &str, evaluate: bool) -> Value {
     let defaults;
     let resolved = if let Some(resolved) = resolved {
         resolved
     } else {
-        defaults = params::defaults(&dag.params);
+        defaults = params::defaults(&dag.params, evaluate);
         &defaults
     };
     let known = resolved.known(&dag.params);
@@ -60,7 +62,7 @@ pub fn project(dag: &Dag, resolved: Option<&ResolvedParams>, base_dir: &str) -> 
     let local_dags: Map<String, Value> = dag
         .local_dags
         .iter()
-        .map(|local| (local.name.to_string(), project(local, None, base_dir)))
+        .map(|local| (local.name.to_string(), project(local, None, base_dir, evaluate)))
         .collect();
     json!({
         "name": dag.name.as_str(),
@@ -74,9 +76,9 @@ pub fn project(dag: &Dag, resolved: Option<&ResolvedParams>, base_dir: &str) -> 
         "working_dir": working_dir(dag.working_dir.as_deref(), base_dir),
         "log_dir": dag.log_dir,
         "log_output": log_output(dag.log_output),
-        "env": env(&dag.env),
+        "env": if evaluate { known_env(&dag.env, &known) } else { env(&dag.env) },
         "params": known.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
-        "default_params": params::default_text(&dag.params),
+        "default_params": params::default_text(&dag.params, resolved),
         "params_json": params_json,
         "param_defs": dag.params.defs.iter().map(param_def).collect::<Vec<_>>(),
         "schedule": dag.schedule,
@@ -242,6 +244,39 @@ fn env(vars: &[EnvVar]) -> Vec<String> {
         .collect()
 }
 
+/// Most bytes of values that are evaluated to be shown.
+const SHOWN_MAX: usize = 1024 * 1024;
+
+/// `env` of the DAG with its references to parameters, and to entries before, replaced. An entry that depends on
+/// something else stays as it is written, and so does what refers to it.
+fn known_env(vars: &[EnvVar], params: &[(String, String)]) -> Vec<String> {
+    let mut scope = Scope::new();
+    for (at, (_, value)) in params.iter().enumerate() {
+        scope.set((at + 1).to_string(), value.as_str());
+    }
+    for (name, value) in params {
+        scope.set(name.as_str(), value.as_str());
+    }
+    let mut room = SHOWN_MAX;
+    let mut shown = Vec::with_capacity(vars.len());
+    for (at, var) in vars.iter().enumerate() {
+        let value = known(&var.value, &scope).filter(|value| value.len() <= room);
+        let Some(value) = value else {
+            shown.push(format!("{}={}", var.name, var.value));
+            if scope.get(&var.name, false).is_some() {
+                // From here on the name means something that is not known, and a scope forgets nothing.
+                shown.extend(env(vars.get(at + 1..).unwrap_or_default()));
+                break;
+            }
+            continue;
+        };
+        room -= value.len();
+        shown.push(format!("{}={value}", var.name));
+        scope.set(var.name.as_str(), value);
+    }
+    shown
+}
+
 const fn log_output(output: LogOutput) -> &'static str {
     match output {
         LogOutput::Separate => "separate",
@@ -300,6 +335,7 @@ fn param_def(def: &ParamDef) -> Value {
         ParamKind::Integer => "integer",
         ParamKind::Number => "number",
         ParamKind::Boolean => "boolean",
+        ParamKind::Json => "json",
     };
     json!({
         "name": def.name,

@@ -143,6 +143,19 @@ pub struct Params {
     /// The defaults' JSON text, if `params` was given as a JSON text.
     #[serde(default)]
     pub json: Option<String>,
+    /// The JSON schema that values have to satisfy, if there is one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub schema: Option<ParamSchema>,
+}
+
+/// An external JSON schema of parameters. Its text is kept, so that a run is checked against the schema that its DAG
+/// was loaded with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParamSchema {
+    /// Its path as written.
+    pub path: String,
+    /// Its text, at most [`crate::model::limits::SCHEMA_MAX`] bytes; it was valid when the DAG was loaded.
+    pub text: String,
 }
 
 /// One declared parameter.
@@ -189,6 +202,8 @@ pub enum ParamKind {
     Number,
     /// `true` or `false`.
     Boolean,
+    /// A list, an object, or one of several types: only an external JSON schema declares it.
+    Json,
 }
 
 /// A shell: program and arguments before `-c`. The program `direct` means none.

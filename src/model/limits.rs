@@ -14,6 +14,10 @@ pub const STEP_NAME_MAX: usize = 255;
 pub const STEP_ID_MAX: usize = 40;
 /// Largest DAG file, in bytes.
 pub const DAG_SOURCE_MAX: usize = 4 * 1024 * 1024;
+/// Largest JSON schema of parameters, in bytes.
+pub const SCHEMA_MAX: usize = 256 * 1024;
+/// Most bytes of the JSON schemas of one DAG file together, counted once for each document that refers to one.
+pub const SCHEMAS_MAX: usize = 1024 * 1024;
 /// Most steps of one DAG.
 pub const STEPS_MAX: usize = 100_000;
 /// Largest frame of the control and status protocols unless configured otherwise, in bytes.

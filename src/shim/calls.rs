@@ -15,9 +15,9 @@ use super::task::Try;
 use crate::dag::eval::{self, Scope};
 use crate::dag::params::pairs_text;
 use crate::dag::types::{Call, Step};
-use crate::dag::{BaseConfig, LoadOptions, Source, load};
+use crate::dag::{BaseConfig, LoadOptions, Source, load, schema_files, schema_places};
 use crate::engine::attempt::TryEnd;
-use crate::model::limits::DAG_SOURCE_MAX;
+use crate::model::limits::{DAG_SOURCE_MAX, SCHEMA_MAX};
 use crate::model::{DagName, Node, RunId, RunRef, RunStatus, StepStatus};
 use crate::wire::shim::{CallEnd, CallTarget};
 
@@ -205,30 +205,48 @@ impl Finder<'_, '_> {
         let base_dir =
             base_dir.ok_or_else(|| format!("the directory of {file} has a name that is not UTF-8"))?;
         let base = self.cx.facts.dag.base_config.as_ref();
-        let options = LoadOptions {
-            base: base.map(|text| BaseConfig {
-                text: text.as_bytes(),
-                file: "base configuration",
-            }),
-            sub_dag: true,
-            ..LoadOptions::default()
-        };
+        let base = base.map(|text| BaseConfig {
+            text: text.as_bytes(),
+            file: "base configuration",
+        });
         let text = Source {
             text: source.as_bytes(),
             file: &file,
             stem,
         };
+        let options = LoadOptions {
+            base,
+            // The daemon applies them, when it makes the sub-run.
+            skip_schemas: true,
+            sub_dag: true,
+            ..LoadOptions::default()
+        };
         let loaded = load(&text, &options).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
             format!("the called DAG has errors:\n{}", errors.join("\n"))
         })?;
+        let schemas = schema_files(&text, base.as_ref(), |wanted| {
+            read_schema(&schema_places(wanted, Path::new(base_dir), None))
+        });
         let target = CallTarget::File {
             stem: stem.to_owned(),
             base_dir: base_dir.to_owned(),
             source,
             file,
+            schemas,
         };
         Ok((loaded.dag.name, target))
+    }
+}
+
+/// Reads a JSON schema that a called DAG refers to, with the rights of the job's user.
+fn read_schema(places: &[PathBuf]) -> Result<String, String> {
+    let limit = u64::try_from(SCHEMA_MAX).unwrap_or(u64::MAX);
+    let mut places = places.iter();
+    let found = places.find_map(|path| files::read_small(path, limit).transpose());
+    match found {
+        Some(text) => text.map_err(|error| error.to_string()),
+        None => Err("there is no such file".to_owned()),
     }
 }
 

@@ -11,6 +11,7 @@ use super::secrets;
 use super::taps::Taps;
 use super::task::{Base, Facts, Try};
 use crate::dag::eval::{self, Identity, Mode, OutputMatcher, RunPieces, Scope, dotenv};
+use crate::dag::params::check;
 use crate::dag::types::{Action, Step};
 use crate::engine::attempt::{Prepared, TryEnd};
 use crate::model::outcome::signal_name;
@@ -95,14 +96,15 @@ fn effective_params(cx: &Cx<'_>) -> Flow<Vec<(String, String)>> {
     scope.push(eval::Origin::User);
     let given = &cx.facts.spec.params;
     for def in &cx.facts.dag.params.defs {
-        if given.iter().any(|(name, _)| *name == def.name) {
+        if let Some((name, value)) = given.iter().find(|(name, _)| *name == def.name) {
+            scope.set(name.as_str(), value.as_str());
             continue;
         }
         if let Some(text) = &def.eval {
             let value = cx.settle(eval::expand(text, &scope, Mode::FULL, &cx.cursor), cx.base_dir());
             let value = match (value, &def.default) {
                 (Err(Halt::Fail(_)), Some(default)) => default.clone(),
-                (value, _) => value?,
+                (value, _) => check(def, &value?).map_err(Halt::Fail)?,
             };
             scope.set(def.name.as_str(), value.as_str());
             params.push((def.name.clone(), value));

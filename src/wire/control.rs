@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::view::{ChildView, RunSummary, RunView, StepView};
 use crate::model::{AttemptId, DagName, LostCause, Node, RunId, RunRef, RunStatus};
-use crate::model::{StopReason, Time, Trigger};
+use crate::model::{SchemaFile, StopReason, Time, Trigger};
 
 /// Which run a request is about: the one named, or else the newest of the DAG.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub struct Submit {
     pub stem: String,
     /// Text of the base configuration, merged under the DAG.
     pub base: Option<String>,
+    /// The JSON schemas that the two texts refer to, as the client found them.
+    pub schemas: Vec<SchemaFile>,
     /// Absolute directory of the DAG file; relative paths start there.
     pub base_dir: String,
     /// Working directory if the DAG names none.

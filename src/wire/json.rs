@@ -54,8 +54,10 @@ pub enum JsonError {
 #[must_use]
 pub fn defaults(verb: &str) -> Value {
     match verb {
-        "submit" => json!({"source": "", "file": "<json>", "stem": "", "base_dir": "/", "args": [],
-            "trigger": "manual"}),
+        "submit" => {
+            json!({"source": "", "file": "<json>", "stem": "", "base_dir": "/", "args": [], "schemas": [],
+            "trigger": "manual"})
+        }
         "history" => json!({"statuses": [], "limit": 100}),
         "stop" => json!({"interrupted": false}),
         "doctor" => json!({"repair": false}),

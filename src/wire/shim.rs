@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::view::{RunView, StepView};
-use crate::model::{AttemptId, DagName, RunId, RunRef, RunStatus, StopReason};
+use crate::model::{AttemptId, DagName, RunId, RunRef, RunStatus, SchemaFile, StopReason};
 
 /// Everything a shim must know to run one attempt. It travels sealed over the socket pair, never in argv, the
 /// environment or a file.
@@ -145,6 +145,8 @@ pub enum CallTarget {
         stem: String,
         /// Its directory, absolute.
         base_dir: String,
+        /// The JSON schemas that it refers to, as the shim found them.
+        schemas: Vec<SchemaFile>,
     },
     /// An installed DAG.
     Installed(DagName),

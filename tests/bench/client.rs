@@ -79,6 +79,7 @@ impl Client {
             file: "bench.yaml".to_owned(),
             stem: "bench".to_owned(),
             base: None,
+            schemas: Vec::new(),
             base_dir: "/".to_owned(),
             default_working_dir: Some("/".to_owned()),
             run_id: None,

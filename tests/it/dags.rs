@@ -145,3 +145,96 @@ fn a_file_that_is_not_there_is_told_by_name() {
     assert!(!out.status.success(), "{out:?}");
     daemon.expect_clean();
 }
+
+#[test]
+fn a_json_schema_travels_with_its_dag_and_rules_at_the_daemon() {
+    let daemon = Daemon::start("");
+    let schema = r#"{"properties": {"count": {"type": "integer", "maximum": 10, "default": 3}}}"#;
+    std::fs::write(daemon.path("src/s.json"), schema).unwrap();
+    let text = "params: {schema: s.json}\nsteps:\n  - command: echo got $count\n    output: GOT\n";
+    let file = daemon.dag("ruled", text);
+    let result = daemon.json(&["run", &file, "--", "count=+7"]);
+    assert_eq!(result["params"], serde_json::json!(["count=7"]), "{result:#}");
+    assert_eq!(result["steps"][0]["variables"]["GOT"], "got 7", "{result:#}");
+    let out = daemon.ctl(&["run", &file, "--", "count=11"]).expect_code(2);
+    assert!(
+        out.stderr.contains("11 is greater than the maximum of 10"),
+        "{out:?}"
+    );
+    std::fs::remove_file(daemon.path("src/s.json")).unwrap();
+    let out = refused(&daemon, "ruled", text.as_bytes());
+    assert!(
+        out.stderr.contains("ruled.yaml:1:18") && out.stderr.contains("no such file"),
+        "{out:?}"
+    );
+    // That of an installed DAG is beside it; nothing else is read for it.
+    let installed = daemon.path("etc/proctor/dags");
+    std::fs::create_dir_all(&installed).unwrap();
+    std::fs::write(installed.join("kept.yaml"), text).unwrap();
+    std::fs::write(installed.join("s.json"), schema).unwrap();
+    let result = daemon.json(&["run", "kept"]);
+    assert_eq!(result["params"], serde_json::json!(["count=3"]), "{result:#}");
+    let outside = text.replace("s.json", "../dags/s.json");
+    std::fs::write(installed.join("kept.yaml"), outside).unwrap();
+    let out = daemon.ctl(&["run", "kept"]).expect_code(2);
+    assert!(out.stderr.contains("named without a directory"), "{out:?}");
+    let history = daemon.json(&["history"]);
+    assert_eq!(history["runs"].as_array().unwrap().len(), 2, "{history:#}");
+    daemon.expect_unharmed();
+    daemon.expect_clean();
+}
+
+#[test]
+fn an_eval_counts_before_a_default_and_sees_what_is_given() {
+    let daemon = Daemon::start("");
+    let file = daemon.dag(
+        "evals",
+        "params:\n  - {name: a, default: fallback, eval: \"`echo evaluated`\"}\n  - {name: b, default: x}\n  \
+         - {name: c, eval: \"`echo $b`-$a\"}\n  - {name: d, eval: $b/d}\n  - {name: e, default: '5', type: integer, eval: \
+         \"`false`\"}\nsteps:\n  - \"true\"\n",
+    );
+    let result = daemon.json(&["run", &file, "--", "b=y"]);
+    let expected = ["a=evaluated", "b=y", "c=y-evaluated", "d=y/d", "e=5"];
+    assert_eq!(result["params"], serde_json::json!(expected), "{result:#}");
+    let wrong = daemon.dag(
+        "wrong",
+        "params:\n  - {name: n, type: integer, eval: \"`echo many`\"}\nsteps:\n  - \"true\"\n",
+    );
+    let result = daemon.ctl(&["--json", "run", &wrong]).json();
+    assert_eq!(result["status"], "failed", "{result:#}");
+    assert!(
+        result["error"].as_str().unwrap().contains("whole number"),
+        "{result:#}"
+    );
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_called_dag_has_the_schema_beside_it() {
+    let daemon = Daemon::start("");
+    let schema = r#"{"properties": {"count": {"type": "integer", "maximum": 10}}}"#;
+    std::fs::write(daemon.path("src/s.json"), schema).unwrap();
+    daemon.dag(
+        "callee",
+        "params: {schema: s.json}\nsteps:\n  - command: '[ \"$count\" = 7 ]'\n",
+    );
+    let caller = |count: &str| {
+        let text = format!("steps:\n  - {{name: c, call: callee, params: count={count}}}\n");
+        daemon.dag("caller", &text)
+    };
+    let result = daemon.json(&["run", &caller("+7")]);
+    assert_eq!(result["status"], "succeeded", "{result:#}");
+    let failed = |count: &str, words: [&str; 2]| {
+        let result = daemon.ctl(&["--json", "run", &caller(count)]).json();
+        let error = result["steps"][0]["error"].to_string();
+        assert_eq!(result["status"], "failed", "{result:#}");
+        assert!(words.iter().all(|words| error.contains(words)), "{result:#}");
+    };
+    failed("11", ["count", "greater than the maximum of 10"]);
+    // The schema is read anew for each run, and a lost one is told by name.
+    std::fs::write(daemon.path("src/s.json"), "{").unwrap();
+    failed("7", ["s.json", "not JSON"]);
+    std::fs::remove_file(daemon.path("src/s.json")).unwrap();
+    failed("7", ["s.json", "no such file"]);
+    daemon.expect_clean();
+}

@@ -106,6 +106,55 @@ fn an_answer_that_breaks_off_is_no_answer() {
 }
 
 #[test]
+fn validate_and_dry_run_apply_a_json_schema() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let file = path("d.yaml");
+    std::fs::write(
+        &file,
+        "params: {schema: s.json}\nenv: {OUT: /data/$region}\nsteps: [\"true\"]\n",
+    )
+    .unwrap();
+    let schema = r#"{"properties": {"region": {"enum": ["eu", "us"]}}, "required": ["region"]}"#;
+    std::fs::write(path("s.json"), schema).unwrap();
+    let answer = call(dir.path(), &["validate", "--json", &file]);
+    assert_eq!(answer.exit, Exit::Ok, "a DAG alone is valid: {}", answer.stdout);
+    let answer = call(dir.path(), &["validate", "--json", &file, "--", "region=eu"]).json();
+    assert_eq!(
+        (&answer["dag"]["params"][0], &answer["dag"]["env"][0]),
+        (&json!("region=eu"), &json!("OUT=/data/eu"))
+    );
+    let answer = call(
+        dir.path(),
+        &["validate", "--json", "--no-eval", &file, "--", "region=eu"],
+    )
+    .json();
+    assert_eq!(answer["dag"]["env"][0], "OUT=/data/$region");
+    let answer = call(dir.path(), &["validate", "--json", &file, "--", "region=xx"]);
+    assert_eq!(answer.exit, Exit::Negative);
+    let message = answer.json()["errors"][0]["message"].to_string();
+    assert!(
+        message.contains("region") && message.contains("validation failed"),
+        "{message}"
+    );
+    let answer = call(dir.path(), &["dry-run", &file]);
+    assert_eq!(answer.exit, Exit::Usage);
+    assert!(answer.stderr.contains("is required"), "{}", answer.stderr);
+    std::fs::remove_file(path("s.json")).unwrap();
+    let error = call(dir.path(), &["validate", "--json", &file]).json()["errors"][0].clone();
+    assert_eq!((&error["line"], &error["column"]), (&json!(1), &json!(18)));
+    assert!(
+        error["message"].as_str().unwrap().contains("no such file"),
+        "{error}"
+    );
+    let skipped = call(
+        dir.path(),
+        &["validate", "--skip-schema-validation", &file, "--", "region=xx"],
+    );
+    assert_eq!(skipped.exit, Exit::Ok, "{}", skipped.stderr);
+}
+
+#[test]
 fn validate_and_dry_run_need_no_daemon() {
     let dir = tempfile::tempdir().unwrap();
     let file = dag_file(dir.path());

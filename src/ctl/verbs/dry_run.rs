@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::ctl::Call;
 use crate::ctl::exit::Exit;
 use crate::ctl::failure::Failure;
-use crate::ctl::local::{FileArgs, show};
+use crate::ctl::local::{FileArgs, Wanted, show};
 use crate::ctl::render::plan::Plan;
 use crate::dag::Diagnostic;
 
@@ -18,10 +18,14 @@ pub(in crate::ctl) struct Args {
 }
 
 pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure> {
-    let texts = args.file.read()?;
+    let texts = args.file.read(true)?;
+    let wanted = Wanted {
+        resolve: true,
+        evaluate: true,
+    };
     let ready = args
         .file
-        .load_or_fail(&texts, true, "cannot be run", &mut call.out)?;
+        .load_or_fail(&texts, wanted, "cannot be run", &mut call.out)?;
     let plan = Plan::new(&ready.dag, &ready.params.unwrap_or_default(), &texts.base_dir);
     if call.out.json {
         let warnings: Vec<String> = ready.warnings.iter().map(Diagnostic::to_string).collect();

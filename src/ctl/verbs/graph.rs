@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::ctl::Call;
 use crate::ctl::exit::Exit;
 use crate::ctl::failure::Failure;
-use crate::ctl::local::{FileArgs, LoadArgs};
+use crate::ctl::local::{FileArgs, LoadArgs, Wanted};
 use crate::ctl::place::Place;
 use crate::ctl::render::graph::text::{Look, lines};
 use crate::ctl::render::graph::{Chart, dot, json, mermaid};
@@ -62,8 +62,12 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         file,
         with: LoadArgs::base(args.base_config.clone()),
     };
-    let texts = file.read()?;
-    let ready = file.load_or_fail(&texts, false, "cannot be drawn", &mut call.out)?;
+    let texts = file.read(false)?;
+    let wanted = Wanted {
+        resolve: false,
+        evaluate: false,
+    };
+    let ready = file.load_or_fail(&texts, wanted, "cannot be drawn", &mut call.out)?;
     let chart = Chart::new(&ready.dag);
     if args.dot {
         call.out.raw(dot::dot(&chart).as_bytes());

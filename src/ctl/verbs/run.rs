@@ -8,6 +8,7 @@ use crate::ctl::Call;
 use crate::ctl::exit::Exit;
 use crate::ctl::failure::Failure;
 use crate::ctl::follow;
+use crate::ctl::schemas::{self, Referring};
 use crate::ctl::session::Session;
 use crate::ctl::signals::Signals;
 use crate::model::Trigger;
@@ -90,6 +91,7 @@ fn submission(args: &Args) -> Result<Submit, Failure> {
         file: args.dag.clone(),
         stem: args.dag.clone(),
         base,
+        schemas: Vec::new(),
         base_dir: String::new(),
         default_working_dir: args.default_working_dir.clone(),
         run_id: args.run_id.clone(),
@@ -124,6 +126,12 @@ fn submission(args: &Args) -> Result<Submit, Failure> {
             ))
         })?
         .to_owned();
+    submit.schemas = schemas::read(&Referring {
+        source: &submit.source,
+        base: submit.base.as_deref(),
+        base_dir: &submit.base_dir,
+        default_working_dir: submit.default_working_dir.as_deref(),
+    });
     Ok(submit)
 }
 

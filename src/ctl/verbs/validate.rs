@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::ctl::Call;
 use crate::ctl::exit::Exit;
 use crate::ctl::failure::Failure;
-use crate::ctl::local::{FileArgs, LoadArgs, Ready, Texts, problems, show};
+use crate::ctl::local::{FileArgs, LoadArgs, Ready, Texts, Wanted, problems, show};
 use crate::ctl::out::Out;
 use crate::ctl::render::escape::escape;
 use crate::ctl::render::json as as_json;
@@ -24,11 +24,11 @@ pub(in crate::ctl) struct Args {
     #[command(flatten)]
     with: LoadArgs,
 
-    /// Leave `$VAR` and command substitution as they are written (they always are: nothing is evaluated here)
+    /// Show references to parameters in `env` and `eval` as they are written (other variables and commands always are)
     #[arg(long)]
     no_eval: bool,
 
-    /// Do not apply a JSON schema that `params` refers to (never done here: it is a file of the run's machine)
+    /// Neither read nor apply a JSON schema that `params` refers to
     #[arg(long)]
     skip_schema_validation: bool,
 }
@@ -49,12 +49,12 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     if args.files.len() == 1
         && let Some(file) = files.next()
     {
-        let found = look(&file);
+        let found = look(&file, args);
         if let Found::Unread(failure) = found {
             return Err(failure);
         }
         if call.out.json {
-            call.out.object(&object(&found));
+            call.out.object(&object(&found, args));
         } else {
             tell(&file, &found, &mut call.out);
         }
@@ -63,7 +63,7 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     let mut answers = Vec::new();
     let (mut invalid, mut errors, mut warnings) = (0, 0, 0);
     for file in files {
-        let found = look(&file);
+        let found = look(&file, args);
         match &found {
             Found::Valid(_, ready) => warnings += ready.warnings.len(),
             Found::Invalid(_, found) => {
@@ -77,7 +77,7 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         }
         if call.out.json {
             let mut answer = json!({ "file": file.file() });
-            if let (Value::Object(all), Value::Object(found)) = (&mut answer, object(&found)) {
+            if let (Value::Object(all), Value::Object(found)) = (&mut answer, object(&found, args)) {
                 all.extend(found);
             }
             answers.push(answer);
@@ -108,23 +108,27 @@ const fn exit(valid: bool) -> Exit {
     if valid { Exit::Ok } else { Exit::Negative }
 }
 
-fn look(args: &FileArgs) -> Found {
-    let texts = match args.read() {
+fn look(file: &FileArgs, args: &Args) -> Found {
+    let texts = match file.read(!args.skip_schema_validation) {
         Ok(texts) => texts,
         Err(failure) => return Found::Unread(failure),
     };
-    match args.load(&texts, args.has_params()) {
+    let wanted = Wanted {
+        resolve: file.has_params(),
+        evaluate: !args.no_eval,
+    };
+    match file.load(&texts, wanted) {
         Ok(ready) => Found::Valid(texts, Box::new(ready)),
         Err(errors) => Found::Invalid(texts, errors),
     }
 }
 
 /// The answer for one file.
-fn object(found: &Found) -> Value {
+fn object(found: &Found, args: &Args) -> Value {
     let errors = match found {
         Found::Valid(texts, ready) => {
             let warnings: Vec<String> = ready.warnings.iter().map(Diagnostic::to_string).collect();
-            let dag = project(&ready.dag, ready.params.as_ref(), &texts.base_dir);
+            let dag = project(&ready.dag, ready.params.as_ref(), &texts.base_dir, !args.no_eval);
             return json!({ "valid": true, "warnings": warnings, "dag": dag });
         }
         Found::Invalid(_, errors) => problems(errors),

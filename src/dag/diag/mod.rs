@@ -10,11 +10,16 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+use crate::model::limits::SCHEMAS_MAX;
+
 pub use render::render;
 pub(in crate::dag) use suggest::closest;
 
 /// Most diagnostics of one load; a file that is wrong everywhere need not say so a million times.
 pub const DIAGNOSTICS_MAX: usize = 100;
+
+/// Most regular expressions in the JSON schemas of one load: compiling is their one costly part.
+const SCHEMA_PATTERNS_MAX: u32 = 100;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -102,6 +107,8 @@ pub(in crate::dag) struct Report {
     warnings: Vec<Diagnostic>,
     dropped: bool,
     patterns: u32,
+    schema_bytes: usize,
+    schema_patterns: u32,
 }
 
 impl Report {
@@ -170,6 +177,27 @@ impl Report {
     pub(in crate::dag) fn may_compile(&mut self) -> bool {
         self.patterns += 1;
         self.patterns <= 50
+    }
+
+    /// Takes a JSON schema into account. Each document keeps the text of its own, and all of their patterns are
+    /// compiled, so there is a limit on all schemas of one file together.
+    ///
+    /// # Errors
+    /// It is one too many; the words follow "the schema".
+    pub(in crate::dag) fn may_keep_schema(&mut self, bytes: usize, patterns: u32) -> Result<(), String> {
+        self.schema_bytes = self.schema_bytes.saturating_add(bytes);
+        if self.schema_bytes > SCHEMAS_MAX {
+            return Err(format!(
+                "is too much: the schemas of all documents may have {SCHEMAS_MAX} bytes together"
+            ));
+        }
+        self.schema_patterns = self.schema_patterns.saturating_add(patterns);
+        if self.schema_patterns > SCHEMA_PATTERNS_MAX {
+            return Err(format!(
+                "is too much: the schemas of all documents may have {SCHEMA_PATTERNS_MAX} patterns together"
+            ));
+        }
+        Ok(())
     }
 
     /// How many errors there are.

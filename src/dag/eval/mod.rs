@@ -15,6 +15,7 @@ mod condition;
 pub mod dotenv;
 mod expand;
 mod invocation;
+mod known;
 mod layers;
 mod numbers;
 mod operators;
@@ -38,6 +39,7 @@ pub use condition::{OTHER_UNMET, OutputMatcher, Verdict, command_met, value_met}
 pub use expand::expand;
 pub(in crate::dag) use expand::{Braces, matching_braces};
 pub use invocation::{Arg, Plan, PlanContext, Script, condition_plan, direct_argv, plan, shell_command};
+pub use known::known;
 pub use layers::{Identity, RunPieces, StepPieces, params_json, run_scope, step_scope};
 pub use numbers::{seconds, whole};
 pub use outputs::{camel_case, collect};

@@ -17,6 +17,7 @@ mod param_defs;
 mod policies;
 mod routers;
 mod scheduling;
+mod schema;
 mod secrets;
 mod steps;
 #[cfg(test)]
@@ -28,6 +29,8 @@ use std::collections::{HashMap, HashSet};
 use super::diag::{Diagnostic, Pos, Report};
 use super::types::{Action, Dag};
 use super::yaml::{self, Node};
+use crate::model::SchemaFile;
+pub use schema::{schema_files, schema_places};
 
 /// Most bytes that copies of the base configuration under further documents may come to.
 const BASE_COPIES_MAX: usize = 64 * 1024 * 1024;
@@ -64,6 +67,10 @@ pub struct LoadOptions<'a> {
     /// Whether the DAG is loaded because another one calls it: handlers of the base configuration are for the run that
     /// somebody started, not for those it calls. Further documents never get them.
     pub sub_dag: bool,
+    /// The JSON schemas that the text refers to, as [`schema_files`] finds them.
+    pub schemas: &'a [SchemaFile],
+    /// Whether JSON schemas are left alone: parameters are then what their `values` say, unchecked.
+    pub skip_schemas: bool,
 }
 
 /// A DAG that can be used.

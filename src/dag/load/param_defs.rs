@@ -6,13 +6,14 @@ use serde_json::Value as Json;
 
 use super::fields::{boolean, get, natural, scalar, text, wrong};
 use super::keys::{self, Keys};
+use super::{LoadOptions, schema};
 use crate::dag::diag::{Pos, Report};
 use crate::dag::params::{check, text as syntax, typed};
 use crate::dag::types::{ParamDef, ParamKind, Params};
 use crate::dag::yaml::{Entry, Kind, Node, Value};
 
 /// Most declared parameters.
-const PARAMS_MAX: usize = 1_000;
+pub(super) const PARAMS_MAX: usize = 1_000;
 
 /// Keys of a typed parameter.
 pub(super) const RICH: Keys<'_> = Keys {
@@ -41,8 +42,13 @@ pub(super) const RICH: Keys<'_> = Keys {
     ],
 };
 
-/// Reads `params`.
-pub(super) fn params(report: &mut Report, node: &Node) -> Params {
+/// Reads `params`, the node of a document.
+pub(super) fn params(
+    report: &mut Report,
+    document: &[Entry],
+    node: &Node,
+    options: &LoadOptions<'_>,
+) -> Params {
     let mut reader = Reader::default();
     match &node.value {
         Value::Scalar(_) => {
@@ -56,16 +62,10 @@ pub(super) fn params(report: &mut Report, node: &Node) -> Params {
             }
         }
         Value::Map(entries) => {
-            if let Some(entry) = get(entries, "schema") {
-                report.error_hint(
-                    entry.key_at,
-                    "parameters with an external JSON schema are not supported by this version",
-                    "declare them here, each with `name`, `type` and its rules; write a parameter that is called \
-                     schema as a list item",
-                );
-            } else {
-                reader.map(report, entries);
+            if get(entries, "schema").is_some() {
+                return schema::params(report, document, entries, options);
             }
+            reader.map(report, entries);
         }
     }
     reader.finish(report, node.at)

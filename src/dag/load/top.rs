@@ -100,7 +100,7 @@ pub(super) fn dag(document: &Node, naming: &Naming<'_>, report: &mut Report) -> 
         kind,
         tags: value("tags").map(|node| tags(report, node)).unwrap_or_default(),
         params: value("params")
-            .map(|node| param_defs::params(report, node))
+            .map(|node| param_defs::params(report, entries, node, naming.options()))
             .unwrap_or_default(),
         env: value("env").map(|node| env(report, node)).unwrap_or_default(),
         dotenv,

@@ -17,6 +17,7 @@ pub fn check(def: &ParamDef, value: &str) -> Result<String, String> {
             ParamKind::Integer => "a whole number",
             ParamKind::Number => "a number",
             ParamKind::Boolean => "`true` or `false`",
+            ParamKind::Json => "a JSON value",
         };
         format!("parameter {name:?} must be {wanted}, not {value:?}")
     })?;
@@ -88,6 +89,7 @@ pub(in crate::dag) fn typed(kind: ParamKind, text: &str) -> Option<Value> {
             "false" => Some(Value::Bool(false)),
             _ => None,
         },
+        ParamKind::Json => Some(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))),
     }
 }
 
@@ -98,7 +100,8 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-fn shown(value: &Value) -> String {
+/// A value as the text of a parameter.
+pub(in crate::dag) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         value => value.to_string(),

@@ -3,6 +3,8 @@
 //! Owns their syntax and their rules. Values are literal: no variable and no backtick is expanded here.
 
 mod check;
+mod known;
+pub(in crate::dag) mod schema;
 #[cfg(test)]
 mod tests;
 pub(in crate::dag) mod text;
@@ -12,7 +14,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 pub use check::check;
-pub(in crate::dag) use check::typed;
+pub(in crate::dag) use check::{shown, typed};
 
 use super::diag::{DIAGNOSTICS_MAX, Diagnostic, closest};
 use super::types::{ParamDef, Params};
@@ -40,7 +42,7 @@ pub struct ResolvedParams {
     /// Whether `json` is the original text.
     pub json_given: bool,
     /// Positions in `list` of parameters whose declaration has an `eval` that is to be evaluated now, in this
-    /// order: none of them was given. Until then they have their default, or an empty value.
+    /// ascending order: none of them was given. Until then they have their default, or an empty value.
     pub pending_eval: Vec<usize>,
 }
 
@@ -91,20 +93,29 @@ impl ResolvedParams {
 }
 
 /// The declared parameters with their defaults, as a DAG is shown when nothing is given: what is required and has
-/// no default is left out rather than an error.
+/// no default is left out rather than an error. With `evaluate`, an `eval` that follows from other parameters counts.
 #[must_use]
-pub fn defaults(params: &Params) -> ResolvedParams {
+pub fn defaults(params: &Params, evaluate: bool) -> ResolvedParams {
     let mut resolved = ResolvedParams::default();
     for def in &params.defs {
         fall_back(def, &mut resolved);
     }
-    finish(resolved, params.json.clone())
+    let mut resolved = finish(resolved, params.json.clone());
+    if evaluate {
+        let written = resolved.clone();
+        if resolved.settle_known(params).is_err() {
+            // It is an error of a run, and this is none.
+            return written;
+        }
+    }
+    resolved
 }
 
 /// The parameters of a run: what is declared, overridden by what is given.
 ///
 /// Without types, a positional value replaces the one at its place, a named one the one of its name or is added.
-/// With types, values are coerced and checked, and undeclared names are refused.
+/// With types, values are coerced and checked, and undeclared names are refused. With an external JSON schema, it
+/// says what is valid, also which names.
 ///
 /// # Errors
 /// Everything that is wrong with what is given; never empty.
@@ -113,7 +124,8 @@ pub fn resolve(params: &Params, input: &ParamInput) -> Result<ResolvedParams, Ve
     let declared = params.defs.len();
     let mut errors = Vec::new();
     let positional = pairs.iter().filter(|(name, _)| name.is_none()).count();
-    if positional > declared && declared > 0 && (params.typed || original.is_none()) {
+    let counted = declared > 0 || params.schema.is_some();
+    if positional > declared && counted && (params.typed || original.is_none()) {
         let message = format!("too many positional parameters: {positional} given, {declared} declared");
         return Err(vec![Diagnostic::nowhere(message)]);
     }
@@ -142,7 +154,7 @@ pub fn resolve(params: &Params, input: &ParamInput) -> Result<ResolvedParams, Ve
                     *slot = value;
                 }
             }
-            None if params.typed => errors.push(unknown(params, &name)),
+            None if params.typed && params.schema.is_none() => errors.push(unknown(params, &name)),
             None => {
                 by_name.insert(name.clone(), declared + extra.len());
                 extra.push((name, value));
@@ -155,9 +167,9 @@ pub fn resolve(params: &Params, input: &ParamInput) -> Result<ResolvedParams, Ve
     let mut resolved = ResolvedParams::default();
     for (def, value) in params.defs.iter().zip(values) {
         let value = match value {
-            Some(value) if params.typed => check(def, &value),
+            Some(value) if params.typed && params.schema.is_none() => check(def, &value),
             Some(value) => Ok(value),
-            None if fall_back(def, &mut resolved) || !def.required => continue,
+            None if fall_back(def, &mut resolved) || !def.required || params.schema.is_some() => continue,
             None => Err(format!("parameter {:?} is required", def.name)),
         };
         match value {
@@ -169,6 +181,9 @@ pub fn resolve(params: &Params, input: &ParamInput) -> Result<ResolvedParams, Ve
         return Err(errors);
     }
     resolved.list.extend(extra);
+    if let Some(schema) = &params.schema {
+        schema::apply(&schema.text, params, &mut resolved.list)?;
+    }
     let declared_json = params.json.clone().filter(|_| nothing_given);
     Ok(finish(resolved, original.or(declared_json)))
 }
@@ -233,13 +248,26 @@ fn object(list: &[(String, String)]) -> String {
     serde_json::Value::Object(map).to_string()
 }
 
-/// Defaults as one text that can be parsed again: values in quotes.
+/// Defaults as one text that can be parsed again: values in quotes. A parameter with an `eval` that is settled has the
+/// value it came to.
 #[must_use]
-pub fn default_text(params: &Params) -> String {
-    let given = params
-        .defs
+pub fn default_text(params: &Params, resolved: &ResolvedParams) -> String {
+    let settled: HashMap<&str, &String> = resolved
+        .list
         .iter()
-        .filter_map(|def| def.default.as_ref().map(|value| (def, value)));
+        .enumerate()
+        .filter(|(at, _)| resolved.pending_eval.binary_search(at).is_err())
+        .map(|(_, (name, value))| (name.as_str(), value))
+        .collect();
+    let given = params.defs.iter().filter_map(|def| {
+        let settled = || settled.get(def.name.as_str()).copied();
+        let value = def
+            .eval
+            .as_ref()
+            .and_then(|_| settled())
+            .or(def.default.as_ref())?;
+        Some((def, value))
+    });
     let words = given.map(|(def, value)| match def.positional {
         true => text::quote(value),
         false => format!("{}={}", def.name, text::quote(value)),

@@ -29,7 +29,7 @@ fn rich(defs: Vec<ParamDef>) -> Params {
     Params {
         defs,
         typed: true,
-        json: None,
+        ..Params::default()
     }
 }
 
@@ -220,10 +220,92 @@ fn an_eval_waits_unless_its_value_is_given() {
 }
 
 #[test]
+fn an_eval_of_other_parameters_needs_no_run() {
+    let eval = |name: &str, text: &str| ParamDef {
+        eval: Some(text.to_owned()),
+        ..def(name, ParamKind::String)
+    };
+    let params = rich(vec![
+        eval("base", "/default"),
+        eval("out", "$base/${out2:-x}"),
+        eval("out2", "${base}/o-${#base}"),
+        eval("home", "$HOME/x"),
+        eval("command", "`date` $base"),
+        eval("after", "$command"),
+    ]);
+    let settled = |given: &str| {
+        let mut resolved = resolve(&params, &text(given)).expect("accepted");
+        resolved.settle_known(&params).expect("fits");
+        assert_eq!(
+            resolved.pending_eval,
+            [1, 3, 4, 5],
+            "a later name and the environment's are not known"
+        );
+        let json: serde_json::Value = serde_json::from_str(&resolved.json).unwrap();
+        assert_eq!(json["out2"], resolved.list[2].1.as_str());
+        let shown = resolved
+            .settled()
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        shown.collect::<Vec<_>>()
+    };
+    assert_eq!(settled(""), ["base=/default", "out2=/default/o-8"]);
+    assert_eq!(
+        settled("base=\"\""),
+        ["base=", "out2=/o-0"],
+        "an empty value is a value"
+    );
+    assert_eq!(
+        settled("base=`$HOME`"),
+        ["base=`$HOME`", "out2=`$HOME`/o-7"],
+        "a value is not code"
+    );
+    let shown = defaults(&params, true);
+    assert_eq!(
+        default_text(&params, &shown),
+        "base=\"/default\" out2=\"/default/o-8\""
+    );
+    assert_eq!(default_text(&params, &defaults(&params, false)), "");
+}
+
+#[test]
+fn an_eval_that_violates_its_declaration_is_refused() {
+    let mut count = def("count", ParamKind::Integer);
+    count.eval = Some("x${1}".to_owned());
+    count.default = Some("3".to_owned());
+    let params = rich(vec![def("1", ParamKind::String), count]);
+    let mut resolved = resolve(&params, &text("1=2")).expect("accepted");
+    assert!(resolved.settle_known(&params).is_err());
+    assert_eq!(
+        defaults(&params, true).list,
+        [("count".to_owned(), "3".to_owned())]
+    );
+}
+
+#[test]
+fn what_evals_come_to_is_bounded() {
+    let mut defs = vec![ParamDef {
+        default: Some("x".repeat(1000)),
+        ..def("p0", ParamKind::String)
+    }];
+    for number in 1..100 {
+        let before = format!("$p{}", number - 1);
+        defs.push(ParamDef {
+            eval: Some(before.repeat(2)),
+            ..def(&format!("p{number}"), ParamKind::String)
+        });
+    }
+    let resolved = defaults(&rich(defs), true);
+    let bytes: usize = resolved.list.iter().map(|(_, value)| value.len()).sum();
+    assert!(bytes < 2 * 1024 * 1024, "{bytes}");
+    assert!(resolved.pending_eval.len() > 80, "the run does the others");
+}
+
+#[test]
 fn the_defaults_of_a_dag_can_be_shown_without_values() {
     let mut required = def("r", ParamKind::String);
     required.required = true;
-    let resolved = defaults(&rich(vec![required]));
+    let resolved = defaults(&rich(vec![required]), true);
     assert_eq!((resolved.list.len(), resolved.json.as_str()), (0, "{}"));
 }
 

@@ -208,7 +208,10 @@ impl Supervisor {
                 continue;
             };
             let text = match &request.target {
-                CallTarget::File { source, .. } => source.len(),
+                CallTarget::File { source, schemas, .. } => {
+                    let schemas = schemas.iter().filter_map(|schema| schema.text.as_ref());
+                    source.len() + schemas.map(String::len).sum::<usize>()
+                }
                 CallTarget::Local(_) | CallTarget::Installed(_) => 0,
             };
             let under_way: usize = self.calls.unanswered.values().sum();

@@ -74,6 +74,7 @@ fn every_request_has_its_verb() {
         file: String::new(),
         stem: String::new(),
         base: None,
+        schemas: Vec::new(),
         base_dir: String::new(),
         default_working_dir: None,
         run_id: None,

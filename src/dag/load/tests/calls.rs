@@ -65,7 +65,7 @@ fn calls_are_called_dag_and_parallel() {
         "steps:\n  - call: x\n  - {call: x, parallel: [a]}\n  - {type: subworkflow, call: x}\n  - {id: own, call: x}\n",
     );
     assert_eq!(names(&dag), ["dag_1", "parallel_2", "subworkflow_3", "own"]);
-    let json = project(&dag, None, "");
+    let json = project(&dag, None, "", true);
     let types: Vec<_> = (0..4).map(|i| json["steps"][i]["type"].clone()).collect();
     assert_eq!(types, ["dag", "parallel", "subworkflow", "dag"]);
 }
@@ -297,7 +297,7 @@ fn the_projection_shows_calls_and_items() {
         "call: sub\nparams: 'A=1 b \"c d\" E=\"f g\"'\nparallel: {items: [x, {R: eu}], max_concurrent: 2}\n\
          approval: {prompt: ok?, input: [WHY], required: WHY}",
     );
-    let step = project(&dag(&text), None, "")["steps"][0].clone();
+    let step = project(&dag(&text), None, "", true)["steps"][0].clone();
     assert_eq!(
         step["call"],
         serde_json::json!({"name": "sub", "params": "A=\"1\" b \"c d\" E=\"f g\""})
@@ -311,6 +311,6 @@ fn the_projection_shows_calls_and_items() {
         step["approval"],
         serde_json::json!({"prompt": "ok?", "input": ["WHY"], "required": ["WHY"]})
     );
-    let variable = project(&dag(&calling("call: sub\nparallel: ${L}")), None, "");
+    let variable = project(&dag(&calling("call: sub\nparallel: ${L}")), None, "", true);
     assert_eq!(variable["steps"][0]["parallel"]["variable"], "${L}");
 }

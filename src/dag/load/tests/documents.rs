@@ -189,10 +189,36 @@ fn a_stored_dag_is_read_back_and_older_ones_too() {
 }
 
 #[test]
+fn the_projection_shows_env_as_far_as_parameters_tell() {
+    let text = "params: {dir: /data, n: '2'}\nenv:\n  - OUT: ${dir}/out\n  - LOG: $OUT/log\n  - FIRST: $1\n  - HOME2: $HOME/$dir\n  \
+                - CMD: \"`echo $dir`\"\n  - AFTER: $CMD\n  - JSON: ${CONF.key}\n  - n: $UNKNOWN\n  - LAST: $n\nsteps: [x]\n";
+    let dag = dag(text);
+    let json = crate::dag::project(&dag, None, "/base", true);
+    let expected = [
+        "OUT=/data/out",
+        "LOG=/data/out/log",
+        "FIRST=/data",
+        "HOME2=$HOME/$dir",
+        "CMD=`echo $dir`",
+        "AFTER=$CMD",
+        "JSON=${CONF.key}",
+        "n=$UNKNOWN",
+        "LAST=$n",
+    ];
+    assert_eq!(json["env"], serde_json::json!(expected));
+    let json = crate::dag::project(&dag, None, "/base", false);
+    assert_eq!(json["env"][0], "OUT=${dir}/out");
+    assert_eq!(
+        dag.env[0].value, "${dir}/out",
+        "the DAG itself keeps what is written"
+    );
+}
+
+#[test]
 fn the_projection_is_flat_and_complete() {
     let text = "type: graph\ndotenv: x\nworking_dir: sub\nparams: 'a=1 b'\nsteps:\n  - {name: a, command: echo \"q r\"}\n  \
                 - {name: b, script: s, depends: a, signal_on_stop: INT, retry_policy: {limit: $L, interval_sec: 2}}\n";
-    let json = crate::dag::project(&dag(text), None, "/base");
+    let json = crate::dag::project(&dag(text), None, "/base", true);
     assert_eq!(
         json["dotenv"],
         serde_json::json!(["x"]),

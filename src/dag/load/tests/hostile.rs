@@ -293,7 +293,7 @@ proptest! {
         let text = format!("type: graph\nsteps: [{{{body}}}, [{{{body}}}, x]]\nhandler_on: {{exit: {{{body}}}}}\n");
         if let Ok(loaded) = try_load(&text) {
             prop_assert_eq!(loaded.dag.steps.len(), 3);
-            let json = crate::dag::project(&loaded.dag, None, "/b");
+            let json = crate::dag::project(&loaded.dag, None, "/b", true);
             prop_assert!(json["steps"][2]["name"].is_string());
         }
     }

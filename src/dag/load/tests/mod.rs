@@ -7,6 +7,7 @@ mod params;
 mod policies;
 mod routers;
 mod schema;
+mod schemas;
 mod secrets;
 mod steps;
 mod top;

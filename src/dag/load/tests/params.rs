@@ -1,7 +1,7 @@
 //! Tests of declared parameters.
 
 use super::*;
-use crate::dag::params::default_text;
+use crate::dag::params::{default_text, defaults};
 
 fn declared(text: &str) -> Vec<(String, String)> {
     let defs = dag(&format!("params: {text}\nsteps: [x]\n")).params.defs;
@@ -58,12 +58,6 @@ fn parameters_can_be_maps() {
         5,
         "duplicate parameter name \"a\"",
     );
-    error(
-        "params: {schema: x.json}\nsteps: [x]\n",
-        1,
-        10,
-        "not supported by this version",
-    );
 }
 
 #[test]
@@ -82,7 +76,7 @@ fn rich_parameters_carry_their_rules() {
     assert_eq!(n.choices, [serde_json::json!(1), serde_json::json!(3)]);
     assert_eq!((s.required, s.min_length, s.max_length), (true, Some(1), Some(2)));
     assert_eq!((s.pattern.as_deref(), s.description.as_str()), (Some("^a"), "d"));
-    assert_eq!(default_text(&params), "n=\"3\"");
+    assert_eq!(default_text(&params, &defaults(&params, false)), "n=\"3\"");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn targets_get_a_condition_a_dependency_and_tolerance() {
     let skipped: Vec<_> = dag.steps.iter().map(|step| step.continue_on.skipped).collect();
     assert_eq!(skipped, [true, false, true, true, false]);
     assert!(dag.steps[2].continue_on.failure, "what was written stays");
-    let router = project(&dag, None, "")["steps"][1]["router"].clone();
+    let router = project(&dag, None, "", true)["steps"][1]["router"].clone();
     let routes = serde_json::json!([
         {"pattern": "a", "targets": ["s", "t"]},
         {"pattern": "re:^b", "targets": ["u"]},

@@ -31,7 +31,7 @@ fn a_secret_is_a_variable_a_provider_and_a_key() {
     let dag = dag(&text);
     assert_eq!(dag.secrets, expected);
     assert!(warnings(&text).is_empty());
-    let json = crate::dag::project(&dag, None, "");
+    let json = crate::dag::project(&dag, None, "", true);
     let shown =
         serde_json::json!({"name": "A", "provider": "file", "key": "/k", "options": {"n": "1", "t": "30s"}});
     assert_eq!(json["secrets"][0], shown);

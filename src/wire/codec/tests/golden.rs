@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::view::{ChildView, RunView, StepView};
 use crate::model::{AttemptId, DagName, Exit, GroupName, Handler, LostCause, RunId, RunRef, RunStatus};
-use crate::model::{Node, StepStatus, StopReason, Time, Trigger};
+use crate::model::{Node, SchemaFile, SchemaRef, StepStatus, StopReason, Time, Trigger};
 use crate::wire::control::{
     AttemptSummary, ChildUpdate, DoctorReport, ErrorKind, Finding, HistoryFilter, Problem, Selector, Submit,
     Update, Why,
@@ -95,6 +95,14 @@ fn requests() {
         file: "f".to_owned(),
         stem: "t".to_owned(),
         base: Some("b".to_owned()),
+        schemas: vec![SchemaFile {
+            wanted: SchemaRef {
+                path: "p".to_owned(),
+                working_dir: None,
+            },
+            text: Some("{}".to_owned()),
+            error: None,
+        }],
         base_dir: "/".to_owned(),
         default_working_dir: None,
         run_id: Some("r".to_owned()),
@@ -117,7 +125,7 @@ fn requests() {
         (Request::Ping, "00"),
         (
             Request::Submit(Box::new(submit)),
-            "0101730001660174010162012f000101720001016100",
+            "01017300016601740101620101700001027b7d00012f000101720001016100",
         ),
         (Request::Follow(selector()), "020164010172"),
         (Request::Status(selector()), "030164010172"),
