@@ -2,6 +2,8 @@
 //!
 //! The rules are [`crate::dag::eval`]'s; here they get their input, and their wishes become children.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use super::children::Purpose;
@@ -14,7 +16,7 @@ use crate::dag::eval::{self, Identity, Mode, OutputMatcher, RunPieces, Scope, do
 use crate::dag::types::{Action, Step};
 use crate::engine::attempt::{Prepared, TryEnd};
 use crate::model::outcome::signal_name;
-use crate::model::{Exit, Node};
+use crate::model::{Exit, Node, StepStatus};
 
 /// Largest dotenv file, in bytes.
 const DOTENV_MAX: u64 = 1024 * 1024;
@@ -196,6 +198,15 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
         return Ok(end);
     }
     let mut end = TryEnd::default();
+    if let Action::Route(router) = &step.action {
+        let value = cx.settle(eval::expand(&router.value, &scope, Mode::USER, &cx.cursor), &cwd)?;
+        match show(&value, &tried.streams.stdout) {
+            Ok(()) => end.verdict = Some(StepStatus::Succeeded),
+            Err(error) => end.error = Some(format!("the log: {error}")),
+        }
+        finish(cx.facts, node, tried, &mut end);
+        return Ok(end);
+    }
     for index in 0.. {
         let plan = eval::plan(step, index, &cx.context(&scope), &cx.cursor);
         let Some(plan) = cx.settle(plan, &cwd)? else { break };
@@ -212,6 +223,11 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
     }
     finish(cx.facts, node, tried, &mut end);
     Ok(end)
+}
+
+/// Writes the value of a router to its log: its targets look at the value themselves, in their conditions.
+fn show(value: &str, mut log: &File) -> std::io::Result<()> {
+    log.write_all(format!("{value}\n").as_bytes())
 }
 
 /// Which of several commands it was.

@@ -1,10 +1,13 @@
 //! What happens in the world by itself: requests, the store's work, the shims' lives, and faults.
 
 use crate::world::{Ask, Gate, Task, World, end};
-use proctor::engine::scheduler::api::{CommitError, RetryFacts};
+use proctor::engine::scheduler::api::{CommitError, Decision, RetryFacts};
 use proctor::engine::scheduler::{Event, Token};
-use proctor::model::change::{AttemptIdentity, Caller, NewRun};
-use proctor::model::{AttemptId, Boot, GroupName, LostCause, RunRef, RunStatus, StopReason, Trigger};
+use proctor::model::change::{AttemptIdentity, Caller, Change, NewRun};
+use proctor::model::view::StepView;
+use proctor::model::{
+    AttemptId, Boot, GroupName, LostCause, Node, RunRef, RunStatus, StopReason, Trigger,
+};
 
 /// Something that can happen next.
 #[derive(Debug, Clone)]
@@ -13,6 +16,7 @@ enum Action {
     Retry,
     Call,
     Stop,
+    Decide,
     Drain,
     Crash,
     DiskFull,
@@ -43,6 +47,7 @@ impl World<'_> {
                 Action::Retry,
                 Action::Call,
                 Action::Call,
+                Action::Decide,
             ];
             let list: &[Action] = match self.rng.below(20) {
                 0 | 1 if !faults.is_empty() => &faults,
@@ -145,6 +150,7 @@ impl World<'_> {
                 let token = self.ask(Ask::Stop(run.clone()));
                 self.tell(Event::Stop(token, run, StopReason::User { uid: 1000 }));
             }
+            Action::Decide => self.decide(),
             Action::Drain => {
                 self.draining = true;
                 self.tell(Event::Drain);
@@ -316,6 +322,51 @@ impl World<'_> {
         }
     }
 
+    /// Somebody approves or rejects a step of a run that waits, or stops the run; now and then the run does not wait.
+    fn decide(&mut self) {
+        let waiting: Vec<_> = self
+            .store
+            .rows
+            .iter()
+            // What is decided about a run that was called queues the root of its tree.
+            .filter(|(_, row)| row.parent.is_none())
+            .filter(|(_, row)| row.status == Some(RunStatus::Waiting) || self.rng.clone().percent(10))
+            .map(|(run, _)| run.clone())
+            .collect();
+        if waiting.is_empty() {
+            return;
+        }
+        let run = waiting[self.rng.below(waiting.len())].clone();
+        let row = &self.store.rows[&run];
+        let number = u32::try_from(row.attempts.len()).unwrap();
+        let facts = RetryFacts {
+            group: row.group.clone(),
+            capacity: row.capacity,
+            attempts: number,
+            // What the shell read may be out of date.
+            status: row
+                .status
+                .filter(|_| self.rng.percent(95))
+                .unwrap_or(RunStatus::Waiting),
+            caller: None,
+        };
+        let decision = if self.rng.percent(70) {
+            Decision::Resume(vec![Change::Decide {
+                run: run.clone(),
+                attempt: AttemptId::derive(&run, number),
+                node: Node::Step(0),
+                view: Box::new(StepView::new("s")),
+            }])
+        } else {
+            Decision::Stop(StopReason::User { uid: 1000 })
+        };
+        let token = self.ask(match decision {
+            Decision::Resume(_) => Ask::Decide(run.clone()),
+            Decision::Stop(_) => Ask::EndWaiting(run.clone()),
+        });
+        self.tell(Event::Decide(token, run, facts, decision));
+    }
+
     /// The store commits its first batch, or fails to. The answer comes later.
     fn store_works(&mut self) {
         let Some((number, batch)) = self.pending.pop_front() else {
@@ -357,6 +408,8 @@ impl World<'_> {
             RunStatus::Succeeded,
             RunStatus::Failed,
             RunStatus::PartiallySucceeded,
+            RunStatus::Waiting,
+            RunStatus::Waiting,
         ];
         let status = done[self.rng.below(done.len())];
         let Some(shim) = self.shims.get_mut(id) else {
