@@ -48,7 +48,7 @@ pub(super) struct Cli {
 pub(super) enum Verb {
     /// Start a run and follow it to its end
     Run(verbs::run::Args),
-    /// List the runs that are live or queued
+    /// List the runs that are live, queued or wait for approval
     Ps(verbs::ps::Args),
     /// Show how a run stands, or the daemon and its runs
     Status(verbs::status::Args),
@@ -58,6 +58,10 @@ pub(super) enum Verb {
     Restart(verbs::restart::Args),
     /// Run an ended run again from its failed steps
     Retry(verbs::retry::Args),
+    /// Approve a step of a run that waits for it
+    Approve(verbs::decide::Approve),
+    /// Reject a step of a run that waits for approval
+    Reject(verbs::decide::Reject),
     /// Show what the steps of a run wrote
     Logs(verbs::logs::Args),
     /// List runs of the past, or the attempts of one run

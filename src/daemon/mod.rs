@@ -12,6 +12,7 @@ mod channel;
 mod cleanup;
 mod clients;
 mod control;
+mod decisions;
 mod detach;
 mod dispatcher;
 mod doctor;
@@ -30,6 +31,7 @@ mod requests;
 mod saving;
 mod shims;
 mod tree;
+mod verdicts;
 mod why;
 
 use std::process::ExitCode;

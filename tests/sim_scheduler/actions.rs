@@ -5,9 +5,7 @@ use proctor::engine::scheduler::api::{CommitError, Decision, RetryFacts};
 use proctor::engine::scheduler::{Event, Token};
 use proctor::model::change::{AttemptIdentity, Caller, Change, NewRun};
 use proctor::model::view::StepView;
-use proctor::model::{
-    AttemptId, Boot, GroupName, LostCause, Node, RunRef, RunStatus, StopReason, Trigger,
-};
+use proctor::model::{AttemptId, Boot, GroupName, LostCause, Node, RunRef, RunStatus, StopReason, Trigger};
 
 /// Something that can happen next.
 #[derive(Debug, Clone)]

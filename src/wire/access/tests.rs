@@ -11,7 +11,7 @@ fn every_cell_of_the_table() {
     let everybody = ["ping", "submit"];
     let lists = ["ps", "history"];
     let reading = ["status", "follow", "why", "attempts"];
-    let changing = ["stop", "retry", "rerun"];
+    let changing = ["stop", "retry", "rerun", "approve", "reject"];
     let checking = ["doctor"];
     let operating = ["repair", "reload"];
     let mut cells = 0;

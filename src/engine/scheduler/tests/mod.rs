@@ -4,8 +4,8 @@
 //! rest name an attempt: `ready a1` is the first attempt of run `a`. Runs named with a capital belong to the
 //! group of that name and a capacity of 2; the others to `g`, with a capacity of 1.
 
-mod family;
 mod decide;
+mod family;
 mod queue;
 mod recover;
 mod start;

@@ -113,6 +113,16 @@ fn requests() {
         run: selector(),
         interrupted: true,
     };
+    let approve = Request::Approve {
+        run: selector(),
+        step: Some("s".to_owned()),
+        inputs: vec![("V".to_owned(), "v".to_owned())],
+    };
+    let reject = Request::Reject {
+        run: selector(),
+        step: None,
+        reason: Some("w".to_owned()),
+    };
     let all = [
         (Request::Ping, "00"),
         (
@@ -130,6 +140,8 @@ fn requests() {
         (Request::Why(selector()), "0a0164010172"),
         (Request::Doctor { repair: false }, "0b00"),
         (Request::Reload, "0c"),
+        (approve, "0d01640101720101730101560176"),
+        (reject, "0e016401017200010177"),
     ];
     for (index, (request, bytes)) in all.iter().enumerate() {
         assert_eq!(hex(request), *bytes, "request {index}");
