@@ -96,6 +96,16 @@ fn every_request_has_its_verb() {
         },
         Request::Retry(selector()),
         Request::Rerun(selector()),
+        Request::Approve {
+            run: selector(),
+            step: None,
+            inputs: Vec::new(),
+        },
+        Request::Reject {
+            run: selector(),
+            step: None,
+            reason: None,
+        },
         Request::Doctor { repair: false },
         Request::Doctor { repair: true },
         Request::Reload,
