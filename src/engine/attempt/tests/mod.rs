@@ -1,6 +1,7 @@
 //! Tests of the engine: a bench that performs effects by a script, and tables for each rule.
 
 mod approval;
+mod calls;
 mod ends;
 mod handlers;
 mod ready;
