@@ -54,14 +54,14 @@ pub(super) enum Verb {
     Status(verbs::status::Args),
     /// Stop a run
     Stop(verbs::stop::Args),
-    /// Stop a run, wait for its end, and start a new one like it
-    Restart(verbs::restart::Args),
-    /// Run an ended run again from its failed steps
-    Retry(verbs::retry::Args),
     /// Approve a step of a run that waits for it
     Approve(verbs::decide::Approve),
     /// Reject a step of a run that waits for approval
     Reject(verbs::decide::Reject),
+    /// Stop a run, wait for its end, and start a new one like it
+    Restart(verbs::restart::Args),
+    /// Run an ended run again from its failed steps
+    Retry(verbs::retry::Args),
     /// Show what the steps of a run wrote
     Logs(verbs::logs::Args),
     /// List runs of the past, or the attempts of one run

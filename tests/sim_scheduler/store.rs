@@ -35,6 +35,21 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// It ends in the queue, or while it waits.
+    fn end_without_attempt(&mut self, status: RunStatus) {
+        assert!(status.is_terminal());
+        match self.status {
+            Some(RunStatus::Waiting) => {
+                let last = self.attempts.last_mut().expect("it waits without an attempt");
+                assert_eq!(last.end, Some((RunStatus::Waiting, None)));
+                last.end = Some((status, None));
+            }
+            Some(_) => return,
+            None => assert!(self.queued.take().is_some()),
+        }
+        self.status = Some(status);
+    }
+
     /// The attempt that is not marked clean.
     pub(crate) fn live(&self) -> Option<&Attempt> {
         self.attempts.last().filter(|attempt| !attempt.clean)
@@ -164,17 +179,7 @@ impl Store {
             }
             Change::EndQueued { run, status, .. } => {
                 let row = self.rows.get_mut(run).expect("ended before it was accepted");
-                assert!(status.is_terminal());
-                match row.status {
-                    Some(RunStatus::Waiting) => {
-                        let last = row.attempts.last_mut().expect("it waits without an attempt");
-                        assert_eq!(last.end, Some((RunStatus::Waiting, None)));
-                        last.end = Some((*status, None));
-                    }
-                    Some(_) => return Ok(()),
-                    None => assert!(row.queued.take().is_some()),
-                }
-                row.status = Some(*status);
+                row.end_without_attempt(*status);
             }
             Change::Identify { attempt, .. }
             | Change::Unlaunch { attempt }
