@@ -2,8 +2,6 @@
 //!
 //! The rules are [`crate::dag::eval`]'s; here they get their input, and their wishes become children.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use super::children::Purpose;
@@ -200,9 +198,10 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
     let mut end = TryEnd::default();
     if let Action::Route(router) = &step.action {
         let value = cx.settle(eval::expand(&router.value, &scope, Mode::USER, &cx.cursor), &cwd)?;
-        match show(&value, &tried.streams.stdout) {
+        // Its targets look at the value themselves, in their conditions.
+        match tried.say(&value) {
             Ok(()) => end.verdict = Some(StepStatus::Succeeded),
-            Err(error) => end.error = Some(format!("the log: {error}")),
+            Err(error) => end.error = Some(format!("cannot write the step's log: {error}")),
         }
         finish(cx.facts, node, tried, &mut end);
         return Ok(end);
@@ -223,11 +222,6 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
     }
     finish(cx.facts, node, tried, &mut end);
     Ok(end)
-}
-
-/// Writes the value of a router to its log: its targets look at the value themselves, in their conditions.
-fn show(value: &str, mut log: &File) -> std::io::Result<()> {
-    log.write_all(format!("{value}\n").as_bytes())
 }
 
 /// Which of several commands it was.

@@ -43,3 +43,28 @@ steps:
     assert_eq!(read(&daemon.path("src/copy")), "apple pie today\n");
     daemon.expect_clean();
 }
+
+#[test]
+fn a_router_does_not_show_a_secret() {
+    let daemon = Daemon::start("");
+    std::fs::write(daemon.path("src/key"), "horse battery staple").unwrap();
+    let text = "\
+type: graph
+secrets:
+  - {name: KEY, provider: file, key: key}
+steps:
+  - name: which
+    type: router
+    value: key ${KEY}
+    routes: {\"re:staple$\": [yes]}
+  - {name: yes, command: echo yes}
+";
+    let run = daemon.submit("hidden", text);
+    let result = daemon.wait_success(&run);
+    assert_eq!(result["steps"][1]["status"], "succeeded", "{result:#}");
+    assert_eq!(
+        read(text_of(&result["steps"][0]["stdout"]).as_ref()),
+        "key *******\n"
+    );
+    daemon.expect_clean();
+}
