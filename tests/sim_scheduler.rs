@@ -21,6 +21,8 @@ mod effects;
 mod recovery;
 #[path = "sim_scheduler/report.rs"]
 mod report;
+#[path = "sim_scheduler/requests.rs"]
+mod requests;
 #[path = "sim_scheduler/rng.rs"]
 mod rng;
 #[path = "sim_scheduler/store.rs"]

@@ -48,12 +48,16 @@ pub(super) struct Cli {
 pub(super) enum Verb {
     /// Start a run and follow it to its end
     Run(verbs::run::Args),
-    /// List the runs that are live or queued
+    /// List the runs that are live, queued or wait for approval
     Ps(verbs::ps::Args),
     /// Show how a run stands, or the daemon and its runs
     Status(verbs::status::Args),
     /// Stop a run
     Stop(verbs::stop::Args),
+    /// Approve a step of a run that waits for it
+    Approve(verbs::decide::Approve),
+    /// Reject a step of a run that waits for approval
+    Reject(verbs::decide::Reject),
     /// Stop a run, wait for its end, and start a new one like it
     Restart(verbs::restart::Args),
     /// Run an ended run again from its failed steps

@@ -88,6 +88,8 @@ fn dispatch(verb: Verb, call: &mut Call) -> Result<Exit, Failure> {
         Verb::Ps(args) => verbs::ps::run(&args, call),
         Verb::Status(args) => verbs::status::run(&args, call),
         Verb::Stop(args) => verbs::stop::run(&args, call),
+        Verb::Approve(args) => verbs::decide::approve(&args, call),
+        Verb::Reject(args) => verbs::decide::reject(&args, call),
         Verb::Restart(args) => verbs::restart::run(&args, call),
         Verb::Retry(args) => verbs::retry::run(&args, call),
         Verb::Logs(args) => verbs::logs::run(&args, call),

@@ -108,7 +108,7 @@ impl Session {
         let others = match self.client.call(&Request::Ps) {
             Ok(Response::Runs(runs)) => runs
                 .iter()
-                .any(|run| !run.status.is_terminal() && Some(&run.run) != ours),
+                .any(|run| !run.status.ends_attempt() && Some(&run.run) != ours),
             // It does not answer: it may be at its end already, and is waited for.
             _ => false,
         };

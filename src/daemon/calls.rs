@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::admission::{About, Snapshot, new_run};
 use super::callee;
+use super::decisions::resume_steps;
 use super::dispatcher::{Asked, Asking, Dispatcher, LiveRun, now};
 use super::effects::fresh_view;
 use super::questions::{Progress, Question};
@@ -170,12 +171,12 @@ impl Dispatcher {
         new.parent = Some(caller);
         let run = new.run.clone();
         let mut queued = fresh_view(&new);
-        queued.attempt = view.attempt;
+        queued.attempt.clone_from(&view.attempt);
         queued.number = view.number;
         let live = LiveRun {
             new: Arc::new(new),
             view: queued,
-            resume: Some(view.steps),
+            resume: Some(resume_steps(view)),
             unsaved: std::collections::BTreeSet::new(),
         };
         let token = self.enter_call(question, live);

@@ -153,6 +153,8 @@ pub(super) enum Asking {
     Client(mpsc::Sender<Response>),
     /// The attempt that wants a sub-run, and its number for it.
     Call(AttemptId, u64),
+    /// Somebody who decided about a step.
+    Decision(Box<super::decisions::Decided>),
     /// Nobody: the daemon wants it.
     Nobody,
 }

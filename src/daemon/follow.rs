@@ -31,7 +31,7 @@ pub(super) struct Followers {
 
 /// Whether nothing more will happen to a run without somebody's asking.
 pub(super) fn is_over(view: &RunView) -> bool {
-    view.status.is_terminal()
+    view.status.ends_attempt()
 }
 
 fn update(view: &RunView, nodes: &BTreeSet<Node>, children: &BTreeSet<(Node, u32)>, anew: bool) -> Update {

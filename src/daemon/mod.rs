@@ -12,6 +12,7 @@ mod channel;
 mod cleanup;
 mod clients;
 mod control;
+mod decisions;
 mod detach;
 mod dispatcher;
 mod doctor;
@@ -33,6 +34,7 @@ mod saving;
 mod shims;
 mod slots;
 mod tree;
+mod verdicts;
 mod why;
 
 use std::process::ExitCode;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::admission::{again, exists};
 use super::control::refusal;
+use super::decisions::resume_steps;
 use super::dispatcher::{Asked, Asking, Dispatcher, LiveRun, now};
 use super::requests::Asker;
 use crate::engine::scheduler::api::RetryFacts;
 use crate::engine::scheduler::{Event, Refusal, Token};
-use crate::model::StopReason;
 use crate::model::change::NewRun;
 use crate::model::view::RunView;
+use crate::model::{RunStatus, StopReason};
 use crate::telemetry::events;
 use crate::wire::control::{ErrorKind, Response};
 
@@ -23,6 +24,9 @@ impl Dispatcher {
             StopReason::User { uid }
         };
         let run = view.run.clone();
+        if view.status == RunStatus::Waiting {
+            return self.stop_waiting(asker, run, reason);
+        }
         if view.status.is_terminal() {
             let text = format!("run {run} has ended already: {}", view.status);
             self.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
@@ -40,8 +44,13 @@ impl Dispatcher {
 
     pub(super) fn retry(&mut self, asker: Asker, view: RunView) {
         if !view.status.is_terminal() {
+            let hint = if view.status == RunStatus::Waiting {
+                "; approve or reject the step that waits"
+            } else {
+                ""
+            };
             let text = format!(
-                "run {} is {}; only an ended run can be retried",
+                "run {} is {}; only an ended run can be retried{hint}",
                 view.run, view.status
             );
             self.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
@@ -99,7 +108,7 @@ impl Dispatcher {
                 let live = LiveRun {
                     new: Arc::new(new),
                     view: queued,
-                    resume: Some(view.steps),
+                    resume: Some(resume_steps(view)),
                     unsaved: std::collections::BTreeSet::new(),
                 };
                 dispatcher.runs.insert(run.clone(), live);
@@ -152,7 +161,9 @@ impl Dispatcher {
     /// The engine accepted a request.
     pub(super) fn accepted(&mut self, token: Token) {
         if let Some(asked) = self.asked.remove(&token) {
+            let decides = matches!(asked.asking, Asking::Decision(_));
             if asked.created
+                && !decides
                 && let Some(live) = self.runs.get(&asked.run)
             {
                 events::run_accepted(&asked.run, live.new.trigger);
@@ -163,6 +174,7 @@ impl Dispatcher {
                     self.answer(&answers, Response::Accepted { run, warnings });
                 }
                 Asking::Call(attempt, call) => self.call_accepted(&attempt, call, &asked.run),
+                Asking::Decision(decided) => self.decision_stored(*decided),
                 Asking::Nobody => {}
             }
         }
@@ -199,6 +211,7 @@ impl Dispatcher {
         }
         match (asked.asking, answer) {
             (Asking::Client(answers), answer) => self.answer(&answers, answer),
+            (Asking::Decision(decided), answer) => self.decision_refused(&decided, answer),
             (Asking::Call(attempt, call), Response::Error { message, .. }) => {
                 self.call_refused(&attempt, call, message);
             }

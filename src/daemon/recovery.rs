@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::decisions::resume_steps;
 use super::dispatcher::{Attempt, Dispatcher, LiveRun, now};
 use super::effects::{carried_over, fresh_view};
 use super::shims::identity;
@@ -80,7 +81,7 @@ impl Dispatcher {
         {
             view.attempt.clone_from(&last.attempt);
             view.number = last.number;
-            resume = Some(last.steps);
+            resume = Some(resume_steps(last));
         }
         view.stop.clone_from(&queued.stop);
         self.runs.insert(
@@ -205,7 +206,7 @@ impl Dispatcher {
     /// The steps of the attempt before, for a retry.
     fn steps_before(&self, stored: &LiveAttempt) -> Option<Vec<crate::model::view::StepView>> {
         let number = stored.number.checked_sub(1).filter(|number| *number > 0)?;
-        Some(self.reader.attempt_view(&stored.run, number).ok()??.steps)
+        Some(resume_steps(self.reader.attempt_view(&stored.run, number).ok()??))
     }
 
     /// An attempt whose end is in the store, and whose clean-up is not.

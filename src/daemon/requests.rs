@@ -4,9 +4,10 @@ use tokio::sync::mpsc::Sender;
 
 use super::control::refusal;
 use super::dispatcher::{Dispatcher, LiveRun};
-use crate::model::RunRef;
+use super::verdicts::{Wish, Word};
 use crate::model::access::Peer;
-use crate::model::view::RunView;
+use crate::model::view::{RunSummary, RunView};
+use crate::model::{RunRef, RunStatus};
 use crate::store::{Filter, Reader};
 use crate::sys::creds;
 use crate::telemetry::events;
@@ -69,7 +70,7 @@ impl Dispatcher {
                 self.answer(&asker.answers, pong);
             }
             Request::Submit(submit) => self.submit_request(peer, *submit, asker.answers),
-            Request::Ps => self.list_live(owner, &asker),
+            Request::Ps => self.list_live(owner, asker),
             Request::History(filter) => self.history(filter, owner, asker),
             Request::Doctor { repair } => self.doctor(repair, asker),
             Request::Reload => {
@@ -96,6 +97,18 @@ impl Dispatcher {
             }),
             Request::Retry(run) => self.find(run, asker, Self::retry),
             Request::Rerun(run) => self.find(run, asker, Self::rerun),
+            Request::Approve { run, step, inputs } => {
+                let word = Word::Approve(inputs);
+                self.find(run, asker, |dispatcher, asker, view| {
+                    dispatcher.decide(asker, &view, Wish { step, word });
+                });
+            }
+            Request::Reject { run, step, reason } => {
+                let word = Word::Reject(reason);
+                self.find(run, asker, |dispatcher, asker, view| {
+                    dispatcher.decide(asker, &view, Wish { step, word });
+                });
+            }
         }
     }
 
@@ -169,16 +182,37 @@ impl Dispatcher {
         }
     }
 
-    fn list_live(&mut self, owner: Option<u32>, asker: &Asker) {
+    /// What is in memory and not over, and what waits for a person: that is only in the store.
+    fn list_live(&self, owner: Option<u32>, asker: Asker) {
+        let reader = self.reader.clone();
+        let filter = Filter {
+            statuses: vec![RunStatus::Waiting],
+            owner,
+            ..Filter::default()
+        };
+        self.elsewhere(
+            move || reader.history(&filter),
+            move |dispatcher, page| {
+                let answer = match page {
+                    Ok(page) => Response::Runs(dispatcher.live_runs(owner, page.runs)),
+                    Err(error) => refusal(
+                        ErrorKind::Unavailable,
+                        &format!("the store cannot be read: {error}"),
+                    ),
+                };
+                dispatcher.answer(&asker.answers, answer);
+            },
+        );
+    }
+
+    fn live_runs(&self, owner: Option<u32>, waiting: Vec<RunSummary>) -> Vec<RunSummary> {
         let mine = |live: &&LiveRun| owner.is_none_or(|owner| live.new.owner == owner);
-        let over = |live: &&LiveRun| !live.view.status.is_terminal();
-        let mut runs: Vec<_> = self
-            .runs
-            .values()
-            .filter(mine)
-            .filter(over)
-            .map(|live| live.view.summary())
-            .collect();
+        let open = |live: &&LiveRun| !live.view.status.is_terminal();
+        let mut runs: Vec<RunSummary> = waiting;
+        // What is in memory is newer than what is in the store.
+        runs.retain(|run| !self.runs.contains_key(&run.run));
+        let live = self.runs.values().filter(mine).filter(open);
+        runs.extend(live.map(|live| live.view.summary()));
         for summary in &mut runs {
             summary.stalled = summary
                 .attempt
@@ -186,7 +220,7 @@ impl Dispatcher {
                 .is_some_and(|attempt| self.is_stalled(attempt));
         }
         runs.sort_by(|a, b| (a.created_at, &a.run).cmp(&(b.created_at, &b.run)));
-        self.answer(&asker.answers, Response::Runs(runs));
+        runs
     }
 
     fn history(&self, filter: HistoryFilter, owner: Option<u32>, asker: Asker) {
@@ -256,7 +290,7 @@ impl Dispatcher {
     /// A run changed in a way that its followers want to know.
     pub(super) fn changed(&mut self, run: &RunRef) {
         let Some(live) = self.runs.get(run) else { return };
-        if live.view.status.is_terminal() {
+        if live.view.status.ends_attempt() {
             self.counters.ended += 1;
             if let Some(attempt) = live.view.attempt.as_ref().filter(|_| live.view.lost.is_none()) {
                 events::attempt_ended(run, attempt, live.view.status);
@@ -273,7 +307,7 @@ impl Dispatcher {
             .attempt
             .as_ref()
             .is_none_or(|attempt| !self.attempts.contains_key(attempt));
-        if live.view.status.is_terminal() {
+        if live.view.status.ends_attempt() {
             self.call_over(run);
             if in_queue {
                 self.drop_run(run);

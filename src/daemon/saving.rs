@@ -147,7 +147,7 @@ impl Dispatcher {
         };
         self.calls.forget(attempt);
         let ended = self.runs.get(&held.run).is_some_and(|live| {
-            live.view.attempt.as_ref() == Some(attempt) && live.view.status.is_terminal()
+            live.view.attempt.as_ref() == Some(attempt) && live.view.status.ends_attempt()
         });
         if ended {
             self.drop_run(&held.run);

@@ -265,7 +265,7 @@ impl Dispatcher {
         let lost = self
             .runs
             .get(&held.run)
-            .is_some_and(|live| !live.view.status.is_terminal() && live.view.started_at.is_some());
+            .is_some_and(|live| !live.view.status.ends_attempt() && live.view.started_at.is_some());
         if lost {
             self.counters.lost += 1;
             events::attempt_lost(&held.run, attempt, &cause);

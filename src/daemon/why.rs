@@ -16,7 +16,8 @@ impl Dispatcher {
         let answer = match view.status {
             RunStatus::Queued => self.why_queued(view, &mut evidence),
             RunStatus::Running => self.why_running(view, &mut evidence),
-            RunStatus::NotStarted | RunStatus::Waiting => String::from("it has not begun"),
+            RunStatus::NotStarted => String::from("it has not begun"),
+            RunStatus::Waiting => why_waiting(view, &mut evidence),
             RunStatus::Succeeded => String::from("every step that ran ended well"),
             RunStatus::PartiallySucceeded => {
                 explain_steps(view, &mut evidence);
@@ -24,8 +25,15 @@ impl Dispatcher {
             }
             RunStatus::Failed => why_failed(view, &mut evidence),
             RunStatus::Aborted => why_aborted(view, &mut evidence),
-            RunStatus::Rejected => String::from("approval was refused"),
+            RunStatus::Rejected => {
+                explain_steps(view, &mut evidence);
+                let rejected = view.steps.iter().find(|step| step.status == StepStatus::Rejected);
+                let reason = rejected
+                    .and_then(|step| Some(format!("step {} was {}", step.name, step.error.as_ref()?)));
+                reason.unwrap_or_else(|| String::from("approval was refused"))
+            }
         };
+        explain_decisions(view, &mut evidence);
         if let Some(trouble) = &self.store_trouble {
             evidence.push(format!("the store cannot be written at the moment: {trouble}"));
         }
@@ -148,6 +156,32 @@ fn why_failed(view: &RunView, evidence: &mut Vec<String>) -> String {
     }
 }
 
+fn why_waiting(view: &RunView, evidence: &mut Vec<String>) -> String {
+    let mut names = Vec::new();
+    let mut runs = Vec::new();
+    for step in view
+        .steps
+        .iter()
+        .filter(|step| step.status == StepStatus::Waiting)
+    {
+        if step.waits_for_sub_runs() {
+            for run in step.waiting_sub_runs() {
+                evidence.push(format!("step {} waits for sub-run {run}", step.name));
+                runs.push(run.to_string());
+            }
+        } else {
+            let text = step.error.as_deref().unwrap_or("waits for approval");
+            evidence.push(format!("step {} {text}", step.name));
+            names.push(step.name.clone());
+        }
+    }
+    explain_steps(view, evidence);
+    if names.is_empty() && !runs.is_empty() {
+        return format!("a person has to decide in {}", runs.join(", "));
+    }
+    format!("a person has to approve or reject {}", names.join(", "))
+}
+
 fn why_aborted(view: &RunView, evidence: &mut Vec<String>) -> String {
     explain_steps(view, evidence);
     if view.kill_escalated {
@@ -184,6 +218,19 @@ fn explain_steps(view: &RunView, evidence: &mut Vec<String>) {
             _ => continue,
         };
         evidence.push(told);
+    }
+}
+
+/// One line for each step that a person decided about.
+fn explain_decisions(view: &RunView, evidence: &mut Vec<String>) {
+    for step in &view.steps {
+        if let Some(decision) = &step.decision {
+            evidence.push(format!(
+                "step {}: {decision} at {}",
+                step.name,
+                decision.at.rfc3339()
+            ));
+        }
     }
 }
 

@@ -76,7 +76,8 @@ pub struct AttemptIdentity {
 pub enum Change {
     /// A run is accepted and put at the end of its group's queue. Fails the batch if the run exists.
     Accept(Box<NewRun>),
-    /// An ended run is put into the queue again for a new attempt; its old attempts keep their history (W31).
+    /// A run that has ended or waits is put into the queue again for a new attempt; its old attempts keep their
+    /// history (W31).
     Requeue {
         /// Which run.
         run: RunRef,
@@ -84,6 +85,18 @@ pub enum Change {
         caller: Option<u32>,
         /// When.
         at: Time,
+    },
+    /// Somebody decided about a step that waits: its row in the newest attempt is now like this. Fails the batch if
+    /// the run or the step does not wait any more, so that nothing is decided twice.
+    Decide {
+        /// Which run.
+        run: RunRef,
+        /// Its newest attempt.
+        attempt: AttemptId,
+        /// The step.
+        node: Node,
+        /// As it stands after the decision.
+        view: Box<StepView>,
     },
     /// A launch is decided: the attempt exists and its run has left the queue. Committed before anything is made.
     Intend {
@@ -135,11 +148,11 @@ pub enum Change {
         /// When.
         at: Time,
     },
-    /// The attempt ended, and its run with it.
+    /// The attempt ended, and its run with it, unless it waits.
     End {
         /// The attempt.
         attempt: AttemptId,
-        /// Final status.
+        /// Final status, or `waiting`.
         status: RunStatus,
         /// The error in words.
         error: Option<String>,
@@ -154,7 +167,8 @@ pub enum Change {
         /// When.
         at: Time,
     },
-    /// A run that has no live attempt ends without one, for example when it is stopped in the queue.
+    /// A run that has no live attempt ends without one: it is stopped in the queue, or while it waits. The last attempt
+    /// of one that waits takes this end over and keeps its steps; the sub-runs in its tree that wait end with it.
     EndQueued {
         /// Which run.
         run: RunRef,

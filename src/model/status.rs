@@ -62,13 +62,19 @@ words!(
 );
 
 impl RunStatus {
-    /// Whether the status is final for the attempt.
+    /// Whether the run is over: nothing more happens to it unless somebody asks for a new attempt.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         matches!(
             self,
             Self::Failed | Self::Aborted | Self::Succeeded | Self::PartiallySucceeded | Self::Rejected
         )
+    }
+
+    /// Whether an attempt ends with it. A run that waits is not over, but nothing of it lives until somebody decides.
+    #[must_use]
+    pub const fn ends_attempt(self) -> bool {
+        self.is_terminal() || matches!(self, Self::Waiting)
     }
 
     /// Whether it counts as a success.
@@ -105,7 +111,7 @@ words!(
 );
 
 impl StepStatus {
-    /// Whether nothing more happens to the step in this attempt.
+    /// Whether the step is over. One that waits is not, although it does nothing more in this attempt.
     #[must_use]
     pub const fn is_done(self) -> bool {
         matches!(

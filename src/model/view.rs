@@ -2,12 +2,12 @@
 //! daemon one of each live attempt, and the store gives them back for ended ones. All apply facts with the one
 //! function here, so all tell the same.
 
+mod step;
 mod summary;
 
 use serde::{Deserialize, Serialize};
 
 use super::change::Caller;
-use super::fact::Call;
 use super::{AttemptId, Exit, Fact, GroupName, Handler, LostCause, Node, Record, RunRef, RunStatus};
 use super::{StepStatus, StopReason, Time, Trigger};
 
@@ -51,6 +51,22 @@ pub struct StepView {
     /// The sub-runs of its last execution, in the order of the items.
     #[serde(default)]
     pub children: Vec<ChildView>,
+    /// What somebody decided about it while it waited.
+    #[serde(default)]
+    pub decision: Option<Decision>,
+}
+
+/// What a person decided about a step that waited for approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Whether it was approved; else it was rejected.
+    pub approved: bool,
+    /// User id of who decided.
+    pub uid: u32,
+    /// When.
+    pub at: Time,
+    /// Why, if that was said.
+    pub reason: Option<String>,
 }
 
 /// A sub-run of a step as the calling attempt knows it.
@@ -86,6 +102,7 @@ impl StepView {
             next_try_at: None,
             tolerated: false,
             children: Vec::new(),
+            decision: None,
         }
     }
 }
@@ -248,107 +265,5 @@ impl RunView {
         self.pid = None;
         self.stalled = false;
         nodes
-    }
-}
-
-impl StepView {
-    /// The same without its sub-runs, of which there may be a thousand.
-    #[must_use]
-    pub fn without_children(&self) -> Self {
-        Self {
-            name: self.name.clone(),
-            error: self.error.clone(),
-            stdout: self.stdout.clone(),
-            stderr: self.stderr.clone(),
-            variables: self.variables.clone(),
-            children: Vec::new(),
-            ..*self
-        }
-    }
-
-    fn apply(&mut self, log_dir: &str, at: Time, fact: &Fact) {
-        match fact {
-            Fact::NodeStarted { stdout, stderr, .. } => {
-                self.status = StepStatus::Running;
-                self.started_at = self.started_at.or(Some(at));
-                self.finished_at = None;
-                self.next_try_at = None;
-                self.error = None;
-                self.stdout = Some(format!("{log_dir}/{stdout}"));
-                self.stderr = Some(format!("{log_dir}/{stderr}"));
-            }
-            Fact::NodeSpawned { pid, .. } => self.pid = Some(*pid),
-            Fact::NodeExited { exit, .. } => {
-                self.exit = Some(*exit);
-                self.exit_code = Some(exit.code());
-                self.pid = None;
-            }
-            Fact::NodeRetrying {
-                retry_count,
-                until,
-                error,
-                exit_code,
-                ..
-            } => {
-                self.status = StepStatus::Retrying;
-                self.retry_count = *retry_count;
-                self.next_try_at = Some(*until);
-                self.error = Some(error.clone());
-                self.exit_code = exit_code.or(self.exit_code);
-                self.pid = None;
-            }
-            Fact::NodeRepeating {
-                done_count, until, ..
-            } => {
-                self.repeated = true;
-                self.done_count = *done_count;
-                self.next_try_at = Some(*until);
-                self.pid = None;
-            }
-            Fact::NodeOutput { name, value, .. } => {
-                match self.variables.iter_mut().find(|(known, _)| known == name) {
-                    Some((_, old)) => old.clone_from(value),
-                    None => self.variables.push((name.clone(), value.clone())),
-                }
-            }
-            Fact::NodeEnded {
-                status,
-                exit_code,
-                error,
-                done_count,
-                tolerated,
-                ..
-            } => {
-                self.status = *status;
-                self.exit_code = *exit_code;
-                self.error.clone_from(error);
-                self.done_count = *done_count;
-                self.tolerated = *tolerated;
-                self.finished_at = Some(at);
-                self.next_try_at = None;
-                self.pid = None;
-            }
-            Fact::NodeCalls { children, .. } => {
-                let planned = |call: &Call| ChildView {
-                    run: call.run.clone(),
-                    params: call.params.clone(),
-                    status: RunStatus::NotStarted,
-                };
-                self.children = children.iter().map(planned).collect();
-            }
-            Fact::ChildChanged { child, status, .. } => {
-                let at = usize::try_from(*child).unwrap_or(usize::MAX);
-                if let Some(view) = self.children.get_mut(at) {
-                    view.status = *status;
-                }
-            }
-            Fact::Started { .. }
-            | Fact::Params { .. }
-            | Fact::PreconditionsUnmet { .. }
-            | Fact::StopRequested { .. }
-            | Fact::KillEscalated {}
-            | Fact::TimedOut {}
-            | Fact::Ended { .. } => {}
-        }
     }
 }

@@ -330,7 +330,10 @@ fn aggregate(calls: &[PlannedCall], ends: &[Ended]) -> String {
 /// What the step came to.
 fn verdict(ends: &[Ended]) -> StepStatus {
     let any = |wanted: RunStatus| ends.iter().any(|end| status(end) == wanted);
-    if any(RunStatus::Waiting) {
+    if any(RunStatus::Rejected) {
+        // Whatever else waits: what a person refused is not asked for again.
+        StepStatus::Rejected
+    } else if any(RunStatus::Waiting) {
         StepStatus::Waiting
     } else if !ends.iter().all(|end| status(end).is_success()) {
         StepStatus::Failed
@@ -343,13 +346,16 @@ fn verdict(ends: &[Ended]) -> StepStatus {
 
 /// What went wrong, if something did and nothing waits.
 fn error(calls: &[PlannedCall], ends: &[Ended]) -> Option<String> {
-    if verdict(ends) != StepStatus::Failed {
-        return None;
-    }
+    let rejected = match verdict(ends) {
+        StepStatus::Failed => false,
+        StepStatus::Rejected => true,
+        _ => return None,
+    };
     let mut bad = calls
         .iter()
         .zip(ends)
-        .filter(|(_, end)| !status(end).is_success() && **end != Ended::Not);
+        .filter(|(_, end)| !status(end).is_success() && **end != Ended::Not)
+        .filter(|(_, end)| !rejected || status(end) == RunStatus::Rejected);
     let Some((call, end)) = bad.next() else {
         return Some(String::from("stopped before every sub-run was started"));
     };

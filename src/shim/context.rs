@@ -12,7 +12,7 @@ use crate::dag::eval::{
 };
 use crate::dag::types::{Condition, Number, Step};
 use crate::model::view::RunView;
-use crate::model::{Exit, Node, RunStatus};
+use crate::model::{Exit, Handler, Node, RunStatus, StepStatus};
 
 /// Why a task stops here.
 #[derive(Debug)]
@@ -190,11 +190,12 @@ impl<'a> Cx<'a> {
             format!("{}/{}", self.view.log_dir, names.stderr),
         );
         let handler = matches!(node, Node::Handler(_));
+        let waiting = (node == Node::Handler(Handler::Wait)).then(|| waiting_steps(self.view));
         let pieces = StepPieces {
             name: &step.name,
             working_dir: &cwd_text,
             status: handler.then_some(self.status.as_str()),
-            waiting_steps: None,
+            waiting_steps: waiting.as_deref(),
             outputs: &self.outputs_before(node, own),
             env: &step.env,
             logs: (!handler).then_some((logs.0.as_str(), logs.1.as_str())),
@@ -207,7 +208,8 @@ impl<'a> Cx<'a> {
     /// The captured outputs that a node sees: those of the steps it comes after; a handler's are all.
     fn outputs_before(&self, node: Node, own: bool) -> Vec<(Arc<str>, Arc<str>)> {
         let steps = &self.facts.dag.steps;
-        if steps.iter().all(|step| step.output.is_none()) {
+        // A step has variables if it captures its output, or if values came with its approval.
+        if self.view.steps.iter().all(|step| step.variables.is_empty()) {
             return Vec::new();
         }
         let mut seen = vec![!matches!(node, Node::Step(_)); steps.len()];
@@ -283,6 +285,16 @@ impl<'a> Cx<'a> {
             None => Ok(0.0),
         }
     }
+}
+
+/// Names of the steps that wait, for the wait handler.
+fn waiting_steps(view: &RunView) -> String {
+    let waiting = view
+        .steps
+        .iter()
+        .filter(|step| step.status == StepStatus::Waiting);
+    let names: Vec<&str> = waiting.map(|step| step.name.as_str()).collect();
+    names.join(",")
 }
 
 fn request(purpose: Purpose, plan: Plan, scope: &Scope, cwd: &Path) -> Request {

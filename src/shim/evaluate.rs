@@ -15,7 +15,7 @@ use crate::dag::params::check;
 use crate::dag::types::{Action, Step};
 use crate::engine::attempt::{Prepared, TryEnd};
 use crate::model::outcome::signal_name;
-use crate::model::{Exit, Node};
+use crate::model::{Exit, Node, StepStatus};
 
 /// Largest dotenv file, in bytes.
 const DOTENV_MAX: u64 = 1024 * 1024;
@@ -198,6 +198,16 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
         return Ok(end);
     }
     let mut end = TryEnd::default();
+    if let Action::Route(router) = &step.action {
+        let value = cx.settle(eval::expand(&router.value, &scope, Mode::USER, &cx.cursor), &cwd)?;
+        // Its targets look at the value themselves, in their conditions.
+        match tried.say(&value) {
+            Ok(()) => end.verdict = Some(StepStatus::Succeeded),
+            Err(error) => end.error = Some(format!("cannot write the step's log: {error}")),
+        }
+        finish(cx.facts, node, tried, &mut end);
+        return Ok(end);
+    }
     for index in 0.. {
         let plan = eval::plan(step, index, &cx.context(&scope), &cx.cursor);
         let Some(plan) = cx.settle(plan, &cwd)? else { break };

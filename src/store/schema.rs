@@ -8,7 +8,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// The steps in order: the one at position `n` makes version `n + 1` of version `n`; version 0 is an empty file.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("v1.sql"), include_str!("v2.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("v1.sql"),
+    include_str!("v2.sql"),
+    include_str!("v3.sql"),
+];
 
 /// Tables and indexes that the newest version has.
 pub(super) const OBJECTS: [&str; 15] = [

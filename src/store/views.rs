@@ -47,7 +47,7 @@ const ATTEMPT: &str =
 
 const STEPS: &str =
     "SELECT node, status, flags, retries, executions, started_at, finished_at, next_try_at, pid,
-        exit_code, exit, stdout, stderr, error, variables, children
+        exit_code, exit, stdout, stderr, error, variables, children, decision
  FROM steps WHERE attempt = ?1";
 
 pub(super) fn run(db: &Connection, run: &RunRef, log_dir: &LogDir) -> Result<Option<RunView>, Fault> {
@@ -220,6 +220,7 @@ fn step_row(row: &Row<'_>, step: &mut StepView, dir: &str) -> Result<(), Fault> 
     step.error = row.get("error")?;
     step.variables = codes::from_json_list(text(row, "variables")?.as_deref())?;
     step.children = codes::to_children(text(row, "children")?.as_deref())?;
+    step.decision = codes::from_json_option(text(row, "decision")?.as_deref())?;
     Ok(())
 }
 

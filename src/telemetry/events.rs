@@ -123,6 +123,20 @@ events! {
         "step {step} of {run} failed: {why}"
     ];
 
+    /// A person approved a step that waited; its run goes on.
+    info INFO "4b7c1f0d2e9a4c3f8d5566b1a0e37f92"
+    step_approved(run: &RunRef, attempt: &AttemptId, step: &str, uid: u32) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, STEP = step, BY_UID = uid,
+        "step {step} of {run} approved by uid {uid}"
+    ];
+
+    /// A person rejected a step that waited; its run ends.
+    warn WARN "9d0e83a65b2f4871a3c4e7f6180b2d5c"
+    step_rejected(run: &RunRef, attempt: &AttemptId, step: &str, uid: u32, reason: &str) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, STEP = step, BY_UID = uid, REASON = reason,
+        "step {step} of {run} rejected by uid {uid}: {reason}"
+    ];
+
     /// A proc entry is damaged and was set aside; the scan went on.
     error ERROR "1af994f1fcdba7e7c44c2b3a82677f87"
     entry_quarantined(path: &Path, reason: &dyn Display) [

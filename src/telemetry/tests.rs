@@ -63,6 +63,8 @@ fn every_event() {
     events::attempt_lost(&run, &attempt, &LostCause::Reboot);
     events::launch_failed(&run, &attempt, &"d");
     events::step_failed(&run, &attempt, "s\n1", &"e");
+    events::step_approved(&run, &attempt, "s\n1", 1000);
+    events::step_rejected(&run, &attempt, "s\n1", 1000, "e\nf");
     events::entry_quarantined(Path::new("/p/a\nb"), &"f");
     events::entry_healed(Path::new("/p"), &"g");
     events::request_denied(peer, "/bin/x\u{1b}[2J", "stop", "nightly");

@@ -43,6 +43,10 @@ pub enum Verb {
     Retry,
     /// Start a new run from an earlier one.
     Rerun,
+    /// Approve a step of a run.
+    Approve,
+    /// Reject a step of a run.
+    Reject,
     /// Check the daemon and the machine.
     Doctor,
     /// Repair what the check found.
@@ -63,7 +67,7 @@ pub enum Grant {
 }
 
 /// Number of verbs.
-const VERBS: usize = 14;
+const VERBS: usize = 16;
 
 /// The permit table. One row for each verb; columns: root, admin, owner, other.
 const TABLE: [(Verb, [Grant; 4]); VERBS] = {
@@ -80,6 +84,8 @@ const TABLE: [(Verb, [Grant; 4]); VERBS] = {
         (Verb::Stop, [Yes, Yes, Yes, No]),
         (Verb::Retry, [Yes, Yes, Yes, No]),
         (Verb::Rerun, [Yes, Yes, Yes, No]),
+        (Verb::Approve, [Yes, Yes, Yes, No]),
+        (Verb::Reject, [Yes, Yes, Yes, No]),
         (Verb::Doctor, [Yes, Yes, Yes, No]),
         (Verb::Repair, [Yes, No, Yes, No]),
         (Verb::Reload, [Yes, No, Yes, No]),
@@ -141,6 +147,8 @@ impl Verb {
             Request::Doctor { repair: false } => Self::Doctor,
             Request::Doctor { repair: true } => Self::Repair,
             Request::Reload => Self::Reload,
+            Request::Approve { .. } => Self::Approve,
+            Request::Reject { .. } => Self::Reject,
         }
     }
 
@@ -149,7 +157,15 @@ impl Verb {
     pub const fn is_about_a_run(self) -> bool {
         matches!(
             self,
-            Self::Status | Self::Follow | Self::Why | Self::Attempts | Self::Stop | Self::Retry | Self::Rerun
+            Self::Status
+                | Self::Follow
+                | Self::Why
+                | Self::Attempts
+                | Self::Stop
+                | Self::Retry
+                | Self::Rerun
+                | Self::Approve
+                | Self::Reject
         )
     }
 
@@ -168,6 +184,8 @@ impl Verb {
             Self::Stop => "stop",
             Self::Retry => "retry",
             Self::Rerun => "rerun",
+            Self::Approve => "approve",
+            Self::Reject => "reject",
             Self::Doctor => "doctor",
             Self::Repair => "repair",
             Self::Reload => "reload",

@@ -66,12 +66,12 @@ pub enum Request {
     Ping,
     /// Start a run. Answer: [`Response::Accepted`].
     Submit(Box<Submit>),
-    /// Tell how a run stands and every change until it ends. Answers: [`Response::Run`], then
+    /// Tell how a run stands and every change until it ends or waits. Answers: [`Response::Run`], then
     /// [`Response::Update`] any number of times, then [`Response::Done`].
     Follow(Selector),
     /// How a run stands. Answer: [`Response::Run`].
     Status(Selector),
-    /// Runs that are live or queued. Answer: [`Response::Runs`].
+    /// Runs that are live, queued or wait for a person. Of those that wait the newest 1000. Answer: [`Response::Runs`].
     Ps,
     /// Stop a run. Answer: [`Response::Accepted`] as soon as the request is recorded.
     Stop {
@@ -97,6 +97,24 @@ pub enum Request {
     },
     /// Read the configuration again. Answer: [`Response::Reloaded`].
     Reload,
+    /// Approve a step of a run that waits; the run goes on. Answer: [`Response::Accepted`].
+    Approve {
+        /// Which run.
+        run: Selector,
+        /// Name of the step; none if only one waits.
+        step: Option<String>,
+        /// Values that the step asks for, by name. They become variables of it.
+        inputs: Vec<(String, String)>,
+    },
+    /// Reject a step of a run that waits; the run ends. Answer: [`Response::Accepted`].
+    Reject {
+        /// Which run.
+        run: Selector,
+        /// Name of the step; none if only one waits.
+        step: Option<String>,
+        /// Why.
+        reason: Option<String>,
+    },
 }
 
 /// Kind of a refusal; each has an exit status of its own in the client.

@@ -61,6 +61,7 @@ pub fn defaults(verb: &str) -> Value {
         "history" => json!({"statuses": [], "limit": 100}),
         "stop" => json!({"interrupted": false}),
         "doctor" => json!({"repair": false}),
+        "approve" => json!({"inputs": []}),
         _ => json!({}),
     }
 }

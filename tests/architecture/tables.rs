@@ -77,7 +77,10 @@ pub(crate) const CONFINED: &[(&str, &[&str])] = &[
     ("daemonize", &["src/daemon"]),
     ("futures_util", &["src/daemon"]),
     ("interprocess", &["src/daemon"]),
-    ("jsonschema", &["src/dag/params/schema", "src/dag/load/tests/schema.rs"]),
+    (
+        "jsonschema",
+        &["src/dag/params/schema", "src/dag/load/tests/schema.rs"],
+    ),
     ("libc", &["src/sys"]),
     ("nix", &["src/sys"]),
     ("regex", &["src/dag"]),

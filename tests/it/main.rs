@@ -4,6 +4,8 @@
 //! `PROCTOR_IT_SEED=n` replays what is random.
 
 #[cfg(test)]
+mod approval;
+#[cfg(test)]
 mod calls;
 #[cfg(test)]
 mod commands;
@@ -23,6 +25,8 @@ mod hostile;
 mod lost;
 #[cfg(test)]
 mod output;
+#[cfg(test)]
+mod router;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

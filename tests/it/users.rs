@@ -118,6 +118,20 @@ fn a_job_of_another_user_gets_nothing_of_root_and_touches_nothing_of_root() {
         theirs.args([verb, &run]);
         Running::start(theirs).finish().expect_code(77);
     }
+    // Nor decide about what waits.
+    let waits = daemon.submit("waits", "steps: [{name: a, command: 'true', approval: {}}]");
+    daemon.wait_end(&waits);
+    for verb in ["approve", "reject", "stop"] {
+        let mut theirs = ctl_as(&guest, daemon.root());
+        theirs.args([verb, &waits]);
+        Running::start(theirs).finish().expect_code(77);
+    }
+    let mut theirs = ctl_as(&guest, daemon.root());
+    theirs.args(["--json", "ps"]);
+    let listed = Running::start(theirs).finish().expect_code(0).json();
+    assert_eq!(listed["runs"].as_array().unwrap().len(), 0, "{listed:#}");
+    daemon.ctl(&["approve", &waits]).expect_code(0);
+    daemon.wait_success(&waits);
     // Nor over the attempt's own socket.
     let socket = daemon.status_socket(&run);
     let mut theirs = ctl_as(&guest, daemon.root());

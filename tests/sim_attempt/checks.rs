@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proctor::dag::Dag;
+use proctor::dag::types::Action;
 use proctor::engine::attempt::{Effect, Event, NodeKey, Resume, Timer};
 use proctor::model::view::{RunView, StepView};
 use proctor::model::{Boot, Exit, Fact, Node, Record, RunStatus, StepStatus, Time};
@@ -30,6 +31,8 @@ struct Check<'a> {
     ladder: Option<u64>,
     timeout_at: Option<u64>,
     handlers_begun: bool,
+    /// Whether the attempt only carries out a rejection.
+    rejecting: bool,
 }
 
 /// Checks a history.
@@ -56,6 +59,10 @@ pub(crate) fn check(dag: &Dag, resume: Option<&Resume>, plan: &Plan, history: &H
         ladder: None,
         timeout_at: None,
         handlers_begun: false,
+        rejecting: resume.is_some_and(|resume| {
+            let rejected = |step: &StepView| step.status == StepStatus::Rejected;
+            resume.steps.iter().any(rejected)
+        }),
     };
     for (at, line) in &history.effects {
         check.at = *at;
@@ -156,6 +163,11 @@ impl Check<'_> {
             return;
         };
         assert!(!self.handlers_begun, "a step begins after a handler");
+        assert!(
+            !self.rejecting,
+            "{} begins although the run is rejected",
+            key.node
+        );
         let limit = usize::try_from(self.dag.max_active_steps).unwrap();
         assert!(
             limit == 0 || self.active.len() <= limit,
@@ -232,7 +244,7 @@ impl Check<'_> {
     fn node_end(&mut self, node: Node, status: StepStatus, view: &StepView) {
         self.node_ended.insert(node);
         let was_active = self.active.remove(&node);
-        assert!(status.is_done());
+        assert!(status.is_done() || status == StepStatus::Waiting);
         assert!(
             !self.open.iter().any(|open| open.node == node),
             "{node} ends while something of it runs"
@@ -254,6 +266,16 @@ impl Check<'_> {
                 "{node} succeeded and nobody saw it"
             );
         }
+        if let Node::Step(index) = node {
+            let step = &self.dag.steps[usize::try_from(index).unwrap()];
+            let calls = matches!(step.action, Action::Call(_));
+            assert!(
+                step.approval.is_none() || status != StepStatus::Succeeded,
+                "{node} succeeded without approval"
+            );
+            assert!(step.approval.is_some() || calls || status != StepStatus::Waiting);
+            assert!(calls || status != StepStatus::Rejected);
+        }
         if status == StepStatus::Skipped {
             assert!(view.started_at.is_none(), "{node} was executed and skipped");
         }
@@ -266,13 +288,14 @@ impl Check<'_> {
         }
         if let (Some(_), Node::Step(index)) = (&self.view.stop, node) {
             let repeats = self.dag.steps[usize::try_from(index).unwrap()].repeat.is_some();
-            assert!(status == StepStatus::Aborted || (status == StepStatus::Succeeded && repeats));
+            let well = matches!(status, StepStatus::Succeeded | StepStatus::Waiting);
+            assert!(status == StepStatus::Aborted || (well && repeats));
         }
     }
 
     fn run_end(&mut self, status: RunStatus) {
         self.ended = true;
-        assert!(status.is_terminal(), "it ended as {status}");
+        assert!(status.ends_attempt(), "it ended as {status}");
         let all = |wanted: &[StepStatus]| self.view.steps.iter().all(|step| wanted.contains(&step.status));
         let well = all(&[StepStatus::Succeeded, StepStatus::Skipped]);
         assert!(self.active.is_empty() && self.open.is_empty());
@@ -282,15 +305,21 @@ impl Check<'_> {
                 assert!(self.view.steps.iter().any(|step| step.tolerated) && !self.view.timed_out);
             }
             RunStatus::Aborted => assert!(!well),
+            RunStatus::Waiting => assert!(self.view.stop.is_none(), "it waits after a stop"),
             _ => assert!(self.view.error.is_some(), "it failed and says not why"),
         }
-        let busy = self.view.nodes().find(|(_, step)| {
-            matches!(
-                step.status,
-                StepStatus::Running | StepStatus::Retrying | StepStatus::Waiting
-            )
-        });
+        let busy = self
+            .view
+            .nodes()
+            .find(|(_, step)| matches!(step.status, StepStatus::Running | StepStatus::Retrying));
         assert!(busy.is_none(), "{busy:?} at the end");
+        let any = |wanted| self.view.steps.iter().any(|step| step.status == wanted);
+        match status {
+            RunStatus::Waiting => assert!(any(StepStatus::Waiting) && !any(StepStatus::Rejected)),
+            RunStatus::Rejected => assert!(any(StepStatus::Rejected)),
+            RunStatus::Aborted => {}
+            _ => assert!(!any(StepStatus::Waiting) && !any(StepStatus::Rejected)),
+        }
         if self.view.stop.is_none() && !self.view.timed_out && status == RunStatus::PartiallySucceeded {
             assert!(all(&[
                 StepStatus::Succeeded,

@@ -2,7 +2,8 @@
 
 use proctor::dag::Dag;
 use proctor::dag::types::{
-    Action, Condition, ContinueOn, DagKind, Number, Output, RepeatMode, RepeatPolicy, RetryPolicy, Step,
+    Action, Approval, Call, Condition, ContinueOn, DagKind, Number, Output, RepeatMode, RepeatPolicy,
+    RetryPolicy, Step,
 };
 use proctor::model::{DagName, Handler};
 
@@ -34,7 +35,7 @@ pub(crate) fn any(rng: &mut Rng) -> Dag {
     }
     let mut handlers = Vec::new();
     for handler in Handler::ALL {
-        if handler != Handler::Wait && rng.percent(40) {
+        if rng.percent(40) {
             handlers.push((handler, step(handler.as_str(), rng)));
         }
     }
@@ -100,8 +101,21 @@ fn step(name: &str, rng: &mut Rng) -> Step {
         repeat,
         timeout_sec: rng.pick(&[0, 0, 0, 1, 3]),
         signal_on_stop: rng.pick(&[None, None, Some(2)]),
-        ..Step::new(name, Action::Nothing)
+        approval: rng.percent(12).then(Approval::default),
+        ..Step::new(name, action(rng))
     }
+}
+
+/// Some steps call another DAG: those can wait, or be rejected, by what their sub-runs do.
+fn action(rng: &mut Rng) -> Action {
+    if rng.percent(88) {
+        return Action::Nothing;
+    }
+    Action::Call(Box::new(Call {
+        target: "sub".to_owned(),
+        params: Vec::new(),
+        parallel: None,
+    }))
 }
 
 /// What of a DAG decides, for a message.
@@ -109,8 +123,14 @@ pub(crate) fn text(dag: &Dag) -> String {
     let mut text = String::new();
     for (index, step) in dag.steps.iter().enumerate() {
         text.push_str(&format!(
-            "{index} after {:?}: {:?} {:?} {:?} limit {} s\n",
-            step.depends, step.continue_on, step.retry, step.repeat, step.timeout_sec
+            "{index} after {:?}: {:?} {:?} {:?} {:?} limit {} s{}\n",
+            step.depends,
+            step.action,
+            step.continue_on,
+            step.retry,
+            step.repeat,
+            step.timeout_sec,
+            if step.approval.is_some() { ", approval" } else { "" }
         ));
     }
     text

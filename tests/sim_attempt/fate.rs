@@ -1,8 +1,9 @@
 //! Chance: a small generator, and what it has in store for each node of a DAG.
 
 use proctor::dag::Dag;
+use proctor::dag::types::Action;
 use proctor::engine::attempt::Prepared;
-use proctor::model::{Handler, Node};
+use proctor::model::{Handler, Node, StepStatus};
 
 /// splitmix64: small, fast, and every seed is as good as any other.
 #[derive(Debug, Clone)]
@@ -45,6 +46,8 @@ pub(crate) enum Course {
     Crash(i32),
     /// It cannot be started.
     NoStart,
+    /// The sub-runs that it called came to this.
+    Verdict(StepStatus),
 }
 
 /// One try.
@@ -64,6 +67,7 @@ pub(crate) struct Try {
 pub(crate) struct Fate {
     seed: u64,
     repeats: Vec<bool>,
+    calls: Vec<bool>,
 }
 
 impl Fate {
@@ -71,6 +75,11 @@ impl Fate {
         Self {
             seed,
             repeats: dag.steps.iter().map(|step| step.repeat.is_some()).collect(),
+            calls: dag
+                .steps
+                .iter()
+                .map(|step| matches!(step.action, Action::Call(_)))
+                .collect(),
         }
     }
 
@@ -112,7 +121,13 @@ impl Fate {
     pub(crate) fn a_try(&self, node: Node, number: u32) -> Try {
         let mut rng = self.rng(node, 2, number);
         let millis = rng.pick(&[0, 0, 100, 700, 1300, 2500, 4500]) + 50;
+        let calls = match node {
+            Node::Step(index) => self.calls[usize::try_from(index).unwrap()],
+            Node::Handler(_) => false,
+        };
         let course = match rng.below(20) {
+            0..=5 if calls => Course::Verdict(StepStatus::Waiting),
+            6..=7 if calls => Course::Verdict(StepStatus::Rejected),
             0..=11 => Course::Exit(0),
             12..=14 => Course::Exit(1),
             15 | 16 => Course::Exit(2),

@@ -19,8 +19,8 @@ mod seeds;
 mod world;
 
 use proctor::engine::attempt::{Resume, carry_over};
-use proctor::model::view::StepView;
-use proctor::model::{LostCause, RunStatus, StepStatus};
+use proctor::model::view::{Decision, StepView};
+use proctor::model::{LostCause, RunStatus, StepStatus, Time};
 
 use checks::check;
 use fate::{Fate, Rng};
@@ -66,10 +66,14 @@ fn an_attempt_goes_on_from_a_journal_cut_anywhere() {
         for record in first.records.iter().take(cut) {
             view.apply(record);
         }
-        if !view.status.is_terminal() {
+        if !view.status.ends_attempt() {
             view.lose(view.created_at, LostCause::SupervisorGone);
         }
         let resume = Resume { steps: view.steps };
+        let rejected = resume
+            .steps
+            .iter()
+            .any(|step| step.status == StepStatus::Rejected);
         let carried = carry_over(&dag, Some(&resume));
         let kept: Vec<bool> = carried
             .iter()
@@ -86,7 +90,7 @@ fn an_attempt_goes_on_from_a_journal_cut_anywhere() {
                 .iter()
                 .map(|place| usize::try_from(*place).unwrap());
             assert!(
-                !kept[index] || depends.all(|place| kept[place]),
+                rejected || !kept[index] || depends.all(|place| kept[place]),
                 "step {index} is kept behind one that runs"
             );
         }
@@ -95,6 +99,54 @@ fn an_attempt_goes_on_from_a_journal_cut_anywhere() {
         let second = History::run(&dag, Some(&resume), &fate, &calm, seed);
         check(&dag, Some(&resume), &calm, &second);
     });
+}
+
+/// A person decides about one step after the other. What waits is not executed again, and the run comes to an end.
+#[test]
+fn decisions_lead_to_an_end() {
+    let rejections = std::cell::Cell::new(0);
+    let approvals = std::cell::Cell::new(0);
+    histories(10_000, |seed| {
+        let mut rng = Rng::new(seed ^ 0x0A99_0BAD);
+        let dag = dags::any(&mut rng);
+        let calm = Plan::calm();
+        let mut resume: Option<Resume> = None;
+        for round in 0.. {
+            assert!(round < 100, "it waits for ever: {}", dags::text(&dag));
+            let fate = Fate::new(seed + round * 1_000_003, &dag);
+            let history = History::run(&dag, resume.as_ref(), &fate, &calm, seed);
+            check(&dag, resume.as_ref(), &calm, &history);
+            let status = history.summary(&dag).status;
+            let decided = |step: &StepView| step.decision.as_ref().is_some_and(|decision| !decision.approved);
+            if resume.is_some_and(|before| before.steps.iter().any(decided)) {
+                assert_eq!(status, RunStatus::Rejected);
+                rejections.set(rejections.get() + 1);
+            }
+            if status != RunStatus::Waiting {
+                break;
+            }
+            let mut steps = history.steps;
+            let waits = |place: &usize| {
+                dag.steps[*place].approval.is_some() && steps[*place].status == StepStatus::Waiting
+            };
+            let waiting: Vec<usize> = (0..steps.len()).filter(waits).collect();
+            if !waiting.is_empty() {
+                let decision = Decision {
+                    approved: rng.percent(80),
+                    uid: 7,
+                    at: Time(0),
+                    reason: None,
+                };
+                approvals.set(approvals.get() + u64::from(decision.approved));
+                let place = rng.pick(&waiting);
+                steps[place] = steps[place].decided(decision, &[]);
+            }
+            resume = Some(Resume { steps });
+        }
+    });
+    if std::env::var_os("PROCTOR_SIM_SEED").is_none() {
+        assert!(rejections.get() > 0 && approvals.get() > 0);
+    }
 }
 
 /// Without stops and time limits of the run nothing depends on time, so a plain interpreter can tell the end.

@@ -54,6 +54,11 @@ fn play(step: &Step, node: Node, fate: &Fate) -> Played {
             Course::Exit(code) => code,
             Course::Crash(_) => -1,
             Course::NoStart => 1,
+            Course::Verdict(verdict) => {
+                played.status = verdict;
+                played.tolerated = false;
+                return played;
+            }
         };
         if !too_slow && a_try.course != Course::NoStart && step.output.is_some() && is_step {
             played.output = Some(format!("{node} {number}"));
@@ -145,10 +150,11 @@ pub(crate) fn interpret(dag: &Dag, fate: &Fate) -> Summary {
     let chosen = match status {
         RunStatus::Succeeded | RunStatus::PartiallySucceeded => Handler::Success,
         RunStatus::Aborted => Handler::Abort,
+        RunStatus::Waiting => Handler::Wait,
         _ => Handler::Failure,
     };
     play_handler(chosen);
-    if play_handler(Handler::Exit) && status == RunStatus::Succeeded {
+    if status != RunStatus::Waiting && play_handler(Handler::Exit) && status == RunStatus::Succeeded {
         status = RunStatus::Failed;
     }
     let mut outputs: Vec<(String, String)> = Vec::new();
@@ -194,11 +200,16 @@ fn settle(dag: &Dag, fate: &Fate, states: &[Option<Played>], index: usize) -> Op
             StepStatus::Failed if state.tolerated => {}
             StepStatus::Skipped if dag.steps[dependency].continue_on.skipped => {}
             StepStatus::Skipped => return Some(ended(StepStatus::Skipped)),
+            StepStatus::Waiting => return None,
             _ => return Some(ended(StepStatus::Aborted)),
         }
     }
     let node = Node::Step(u32::try_from(index).unwrap());
-    Some(play(&dag.steps[index], node, fate))
+    let mut played = play(&dag.steps[index], node, fate);
+    if played.status == StepStatus::Succeeded && dag.steps[index].approval.is_some() {
+        played.status = StepStatus::Waiting;
+    }
+    Some(played)
 }
 
 fn judge(steps: &[(StepStatus, u32, u32, bool)]) -> RunStatus {
@@ -207,6 +218,13 @@ fn judge(steps: &[(StepStatus, u32, u32, bool)]) -> RunStatus {
             .iter()
             .any(|step| step.0 == StepStatus::Failed && step.3 == tolerated)
     };
+    let any = |status| steps.iter().any(|step| step.0 == status);
+    if any(StepStatus::Rejected) {
+        return RunStatus::Rejected;
+    }
+    if any(StepStatus::Waiting) {
+        return RunStatus::Waiting;
+    }
     let some_success = steps.iter().any(|step| step.0 == StepStatus::Succeeded);
     match (!failure(false), !failure(true), some_success) {
         (true, true, _) => RunStatus::Succeeded,

@@ -297,9 +297,15 @@ impl World<'_> {
         let exit = match a_try.course {
             Course::Exit(code) => Some(Exit::Code(code)),
             Course::Crash(signal) => Some(Exit::Signal { signal, core: true }),
-            Course::NoStart => None,
+            Course::NoStart | Course::Verdict(_) => None,
         };
-        let end = self.end(node, exit, Some(output), a_try.output_matched);
+        let mut end = self.end(node, exit, Some(output), a_try.output_matched);
+        if let Course::Verdict(verdict) = a_try.course {
+            end = TryEnd {
+                verdict: Some(verdict),
+                ..TryEnd::default()
+            };
+        }
         let late = self.soon(60_000);
         self.answer(key, a_try.millis * 1000 + late, Event::TryEnded(key, end));
     }

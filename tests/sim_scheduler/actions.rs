@@ -1,10 +1,10 @@
-//! What happens in the world by itself: requests, the store's work, the shims' lives, and faults.
+//! What happens in the world by itself: the store's work, the shims' lives, and faults.
 
 use crate::world::{Ask, Gate, Task, World, end};
-use proctor::engine::scheduler::api::{CommitError, RetryFacts};
-use proctor::engine::scheduler::{Event, Token};
-use proctor::model::change::{AttemptIdentity, Caller, NewRun};
-use proctor::model::{AttemptId, Boot, GroupName, LostCause, RunRef, RunStatus, StopReason, Trigger};
+use proctor::engine::scheduler::Event;
+use proctor::engine::scheduler::api::CommitError;
+use proctor::model::change::AttemptIdentity;
+use proctor::model::{AttemptId, Boot, LostCause, RunStatus, StopReason};
 
 /// Something that can happen next.
 #[derive(Debug, Clone)]
@@ -13,6 +13,7 @@ enum Action {
     Retry,
     Call,
     Stop,
+    Decide,
     Drain,
     Crash,
     DiskFull,
@@ -43,6 +44,7 @@ impl World<'_> {
                 Action::Retry,
                 Action::Call,
                 Action::Call,
+                Action::Decide,
             ];
             let list: &[Action] = match self.rng.below(20) {
                 0 | 1 if !faults.is_empty() => &faults,
@@ -145,6 +147,7 @@ impl World<'_> {
                 let token = self.ask(Ask::Stop(run.clone()));
                 self.tell(Event::Stop(token, run, StopReason::User { uid: 1000 }));
             }
+            Action::Decide => self.decide(),
             Action::Drain => {
                 self.draining = true;
                 self.tell(Event::Drain);
@@ -195,127 +198,6 @@ impl World<'_> {
         }
     }
 
-    fn ask(&mut self, ask: Ask) -> Token {
-        self.last_token += 1;
-        self.asks.insert(Token(self.last_token), ask);
-        Token(self.last_token)
-    }
-
-    fn submit(&mut self) {
-        let index = self.rng.below(self.names.runs.len());
-        let run = self.names.runs[index].clone();
-        let group = index % self.names.groups.len();
-        let capacity = match self.capacity[group] {
-            Some(capacity) => capacity,
-            None => u32::try_from(self.rng.below(3)).unwrap(),
-        };
-        let new = NewRun {
-            capacity,
-            ..self.new_run(run.clone(), self.names.groups[group].clone())
-        };
-        let token = self.ask(Ask::Submit(run));
-        self.tell(Event::Submit(token, Box::new(new)));
-    }
-
-    fn retry(&mut self) {
-        let ended: Vec<_> = self
-            .store
-            .rows
-            .iter()
-            .filter(|(_, row)| row.parent.is_none())
-            .filter(|(_, row)| row.status.is_some() || self.rng.clone().percent(20))
-            .map(|(run, _)| run.clone())
-            .collect();
-        if ended.is_empty() {
-            return;
-        }
-        let run = ended[self.rng.below(ended.len())].clone();
-        let stale = self.rng.percent(5);
-        let row = self.store.rows.get_mut(&run).unwrap();
-        row.stale |= stale;
-        let attempts = u32::try_from(row.attempts.len()).unwrap();
-        let facts = RetryFacts {
-            group: row.group.clone(),
-            capacity: row.capacity,
-            attempts: attempts.saturating_sub(u32::from(stale)),
-            status: row.status.unwrap_or(RunStatus::Running),
-            caller: None,
-        };
-        let token = self.ask(Ask::Retry(run.clone()));
-        self.tell(Event::Retry(token, run, facts));
-    }
-
-    /// A step of an attempt calls another run, or calls one again that did not succeed. The caller may be over.
-    fn call(&mut self) {
-        let callers: Vec<RunRef> = self
-            .shims
-            .values()
-            .filter(|shim| shim.started)
-            .map(|shim| shim.run.clone())
-            .collect();
-        if callers.is_empty() {
-            return;
-        }
-        let parent = callers[self.rng.below(callers.len())].clone();
-        let run = self.names.called[self.rng.below(self.names.called.len())].clone();
-        if run == parent {
-            return;
-        }
-        let row = &self.store.rows[&parent];
-        let (group, capacity) = (row.group.clone(), row.capacity);
-        match self.store.rows.get(&run) {
-            // The shell sees to it that nobody calls what somebody else has called.
-            Some(known) if known.parent.as_ref() != Some(&parent) => {}
-            Some(known) => {
-                let Some(status) = known.status else { return };
-                let facts = RetryFacts {
-                    group,
-                    capacity,
-                    attempts: u32::try_from(known.attempts.len()).unwrap(),
-                    status,
-                    caller: Some((parent, 1)),
-                };
-                let token = self.ask(Ask::Retry(run.clone()));
-                self.tell(Event::Retry(token, run, facts));
-            }
-            None => {
-                let root = parent.clone();
-                let new = NewRun {
-                    capacity,
-                    parent: Some(Caller {
-                        run: parent,
-                        attempt: 1,
-                        step: "s".into(),
-                        root,
-                        depth: 1,
-                    }),
-                    ..self.new_run(run.clone(), group)
-                };
-                let token = self.ask(Ask::Submit(run));
-                self.tell(Event::Submit(token, Box::new(new)));
-            }
-        }
-    }
-
-    fn new_run(&self, run: RunRef, group: GroupName) -> NewRun {
-        NewRun {
-            run,
-            group,
-            capacity: 0,
-            owner: 1000,
-            trigger: Trigger::Manual,
-            created_at: self.now.wall,
-            dag_hash: String::new(),
-            dag: String::new(),
-            steps: Vec::new(),
-            handlers: Vec::new(),
-            params: Vec::new(),
-            params_json: String::new(),
-            base_dir: String::new(),
-            parent: None,
-        }
-    }
-
     /// The store commits its first batch, or fails to. The answer comes later.
     fn store_works(&mut self) {
         let Some((number, batch)) = self.pending.pop_front() else {
@@ -357,6 +239,8 @@ impl World<'_> {
             RunStatus::Succeeded,
             RunStatus::Failed,
             RunStatus::PartiallySucceeded,
+            RunStatus::Waiting,
+            RunStatus::Waiting,
         ];
         let status = done[self.rng.below(done.len())];
         let Some(shim) = self.shims.get_mut(id) else {

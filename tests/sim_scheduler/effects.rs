@@ -4,7 +4,7 @@ use crate::world::{Ask, Gate, Shim, Task, World};
 use proctor::engine::scheduler::Effect;
 use proctor::engine::scheduler::api::Refusal;
 use proctor::model::change::Change;
-use proctor::model::{AttemptId, RunRef};
+use proctor::model::{AttemptId, RunRef, RunStatus};
 
 impl World<'_> {
     /// Performs one effect.
@@ -165,12 +165,18 @@ impl World<'_> {
     fn accepted(&mut self, ask: &Ask) {
         self.report.accepted += 1;
         match ask {
-            Ask::Submit(run) | Ask::Retry(run) => {
+            Ask::Submit(run) | Ask::Retry(run) | Ask::Decide(run) => {
                 if matches!(ask, Ask::Submit(_)) {
                     assert!(self.admitted.insert(run.clone()), "{run} was accepted twice");
                 }
                 assert!(self.store.rows[run].queued.is_some(), "accepted, not stored");
                 self.report.retries += u64::from(matches!(ask, Ask::Retry(_)));
+                self.report.decisions += u64::from(matches!(ask, Ask::Decide(_)));
+            }
+            Ask::EndWaiting(run) => {
+                self.report.ended_waiting += 1;
+                let over = self.store.rows[run].status.is_some_and(RunStatus::is_terminal);
+                assert!(over, "accepted, and {run} is not over");
             }
             Ask::Stop(run) => {
                 self.report.stops += 1;

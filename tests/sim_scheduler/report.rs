@@ -15,6 +15,9 @@ pub(crate) struct Report {
     pub(crate) lost: u64,
     pub(crate) retries: u64,
     pub(crate) stops: u64,
+    pub(crate) waits: u64,
+    pub(crate) decisions: u64,
+    pub(crate) ended_waiting: u64,
     pub(crate) kills: u64,
     pub(crate) waits_at_capacity: u64,
     /// Launches of runs that others called.
@@ -25,7 +28,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 16] {
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 19] {
         [
             ("effects", self.effects),
             ("crashes", self.crashes),
@@ -39,6 +42,9 @@ impl Report {
             ("lost", self.lost),
             ("retries", self.retries),
             ("stops", self.stops),
+            ("runs that wait for a person", self.waits),
+            ("decisions", self.decisions),
+            ("runs that are stopped while they wait", self.ended_waiting),
             ("kills", self.kills),
             ("waits at capacity", self.waits_at_capacity),
             ("calls", self.calls),
@@ -59,6 +65,9 @@ impl Report {
         self.lost += other.lost;
         self.retries += other.retries;
         self.stops += other.stops;
+        self.waits += other.waits;
+        self.decisions += other.decisions;
+        self.ended_waiting += other.ended_waiting;
         self.kills += other.kills;
         self.waits_at_capacity += other.waits_at_capacity;
         self.calls += other.calls;

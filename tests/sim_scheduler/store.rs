@@ -30,9 +30,26 @@ pub(crate) struct Row {
     pub(crate) stop: Option<StopReason>,
     /// A retry was asked for with facts that were out of date.
     pub(crate) stale: bool,
+    /// Somebody decided about a run that waits; so it may be queued again.
+    pub(crate) decided: bool,
 }
 
 impl Row {
+    /// It ends in the queue, or while it waits.
+    fn end_without_attempt(&mut self, status: RunStatus) {
+        assert!(status.is_terminal());
+        match self.status {
+            Some(RunStatus::Waiting) => {
+                let last = self.attempts.last_mut().expect("it waits without an attempt");
+                assert_eq!(last.end, Some((RunStatus::Waiting, None)));
+                last.end = Some((status, None));
+            }
+            Some(_) => return,
+            None => assert!(self.queued.take().is_some()),
+        }
+        self.status = Some(status);
+    }
+
     /// The attempt that is not marked clean.
     pub(crate) fn live(&self) -> Option<&Attempt> {
         self.attempts.last().filter(|attempt| !attempt.clean)
@@ -92,10 +109,11 @@ impl Store {
                     attempts: Vec::new(),
                     stop: None,
                     stale: false,
+                    decided: false,
                 };
                 self.rows.insert(new.run.clone(), row);
             }
-            Change::Requeue { run, .. } => {
+            Change::Requeue { run, caller, .. } => {
                 self.next += 1;
                 for (child, row) in &self.rows {
                     let mine = row.parent.as_ref() == Some(run);
@@ -108,10 +126,23 @@ impl Store {
                 if row.status.is_none() {
                     return Err(CommitError::Exists);
                 }
+                let decided = std::mem::take(&mut row.decided);
+                assert!(
+                    decided || caller.is_some() || row.status != Some(RunStatus::Waiting),
+                    "requeued, but nobody decided"
+                );
                 assert!(row.live().is_none(), "requeued while an attempt is not clean");
                 row.status = None;
                 row.stop = None;
                 row.queued = Some(self.next);
+            }
+            Change::Decide { run, attempt, .. } => {
+                let row = self.rows.get_mut(run).expect("decided before it was accepted");
+                let newest = row.attempts.last().is_some_and(|newest| newest.id == *attempt);
+                if row.status != Some(RunStatus::Waiting) || !newest {
+                    return Err(CommitError::Exists);
+                }
+                row.decided = true;
             }
             Change::Intend {
                 run, attempt, number, ..
@@ -138,13 +169,17 @@ impl Store {
             }
             Change::Stop { run, reason, .. } => {
                 let row = self.rows.get_mut(run).expect("stopped before it was accepted");
-                assert!(row.status.is_none(), "stopped after its end");
+                if row.status == Some(RunStatus::Waiting) {
+                    assert!(row.live().is_none(), "it waits, and an attempt is not clean");
+                } else if row.status.is_some() {
+                    // A run that waits no more: nothing is changed of it.
+                    return Ok(());
+                }
                 row.stop = Some(reason.clone());
             }
             Change::EndQueued { run, status, .. } => {
                 let row = self.rows.get_mut(run).expect("ended before it was accepted");
-                assert!(row.queued.take().is_some() && row.status.is_none() && status.is_terminal());
-                row.status = Some(*status);
+                row.end_without_attempt(*status);
             }
             Change::Identify { attempt, .. }
             | Change::Unlaunch { attempt }
@@ -188,7 +223,7 @@ impl Store {
             Change::End {
                 status, lost, error, ..
             } => {
-                assert!(status.is_terminal());
+                assert!(status.ends_attempt());
                 assert_eq!(attempt.started, began, "the start is stored before the end");
                 let gave_up = error.as_ref().is_some_and(|text| text.contains("times in a row"));
                 assert!(
@@ -196,6 +231,13 @@ impl Store {
                     "never started, so nothing is lost"
                 );
                 match journal {
+                    Some(RunStatus::Waiting) if stopped => {
+                        assert_eq!(
+                            (*status, lost),
+                            (RunStatus::Aborted, &None),
+                            "the stop is forgotten"
+                        );
+                    }
                     Some(told) => assert_eq!((*status, lost), (told, &None), "not what its journal says"),
                     None if began => assert!(
                         *status == RunStatus::Failed && lost.is_some(),

@@ -127,6 +127,10 @@ pub(crate) enum Ask {
     Submit(RunRef),
     Retry(RunRef),
     Stop(RunRef),
+    /// A step of a run that waits is approved or rejected.
+    Decide(RunRef),
+    /// A run that waits is stopped.
+    EndWaiting(RunRef),
 }
 
 /// The world of one history.
@@ -287,6 +291,8 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn report(mut self) -> Report {
+        let waits = |row: &&crate::store::Row| row.status == Some(RunStatus::Waiting);
+        self.report.waits = self.store.rows.values().filter(waits).count() as u64;
         self.report.lost = self
             .store
             .rows

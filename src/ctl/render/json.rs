@@ -8,7 +8,7 @@ use crate::ctl::failure::Failure;
 use crate::ctl::family::Family;
 use crate::model::change::Caller;
 use crate::model::limits::CALL_DEPTH_MAX;
-use crate::model::view::{ChildView, RunSummary, RunView, StepView};
+use crate::model::view::{ChildView, Decision, RunSummary, RunView, StepView};
 use crate::model::{RunRef, Time};
 use crate::wire::control::{AttemptSummary, DoctorReport, Problem, Why};
 
@@ -122,6 +122,16 @@ fn step_object(step: &StepView, family: &Family, depth: u32) -> Value {
         "started_at": at(step.started_at),
         "finished_at": at(step.finished_at),
         "next_try_at": at(step.next_try_at),
+        "decision": step.decision.as_ref().map(decision),
+    })
+}
+
+fn decision(decision: &Decision) -> Value {
+    json!({
+        "approved": decision.approved,
+        "uid": decision.uid,
+        "at": decision.at.rfc3339(),
+        "reason": decision.reason,
     })
 }
 

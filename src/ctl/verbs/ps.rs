@@ -1,4 +1,4 @@
-//! `ps`: the runs that are live or queued.
+//! `ps`: the runs that are live, queued or wait for approval.
 
 use super::{ask_once, run_table};
 use crate::ctl::Call;
@@ -29,7 +29,7 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     if args.roots {
         runs.retain(|run| run.parent.is_none());
     }
-    show(&runs, "nothing is live or queued", call);
+    show(&runs, "nothing is live, queued or waits for approval", call);
     Ok(Exit::Ok)
 }
 

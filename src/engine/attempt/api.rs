@@ -119,7 +119,8 @@ pub enum Timer {
 /// What a retry of a run takes over from the attempt before (seed-spec 7.13): per step its status and outputs.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Resume {
-    /// The steps in order of definition, as the earlier attempt left them. Those that succeeded or were skipped,
-    /// and do not come after one that runs again, keep their state.
+    /// The steps in order of definition, as the earlier attempt left them. Those that succeeded, were skipped or wait
+    /// for approval, and do not come after one that runs again, keep their state. With a rejected step among them the
+    /// attempt carries out the rejection: no step runs, what depends on it is aborted, and the handlers follow.
     pub steps: Vec<crate::model::view::StepView>,
 }

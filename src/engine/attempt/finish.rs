@@ -31,6 +31,10 @@ impl Attempt {
         if self.cancelled || self.timed_out {
             return self.enter_handlers(cx);
         }
+        if self.rejected && answer.is_ok() {
+            // Preconditions and init handler are about steps that start, and none does.
+            return self.enter_steps(cx);
+        }
         match answer {
             Err(error) => {
                 self.fail(clip(error));

@@ -1,10 +1,11 @@
 //! The step graph in the form the engine walks: who depends on whom, both ways.
 
-use crate::dag::Dag;
+use crate::dag::{Dag, Step};
 use crate::model::StepStatus;
 use crate::model::view::StepView;
 
 use super::Resume;
+use super::approval::{goes_on_waiting, is_rejected};
 
 /// Edges in two flat lists, so that a graph of many steps costs two allocations per direction and the end of a
 /// step costs as much as it has dependants.
@@ -104,16 +105,20 @@ pub fn carry_over(dag: &Dag, resume: Option<&Resume>) -> Vec<StepView> {
 }
 
 /// Which steps keep their state. Each step and each edge is visited once.
+///
+/// A step that waits for approval keeps waiting. A rejection stands, and with it everything else that ended: no step
+/// runs then.
 fn kept(graph: &Graph, dag: &Dag, resume: &Resume) -> Vec<bool> {
-    let settled = |status| {
-        matches!(
-            status,
-            StepStatus::Succeeded | StepStatus::Skipped | StepStatus::PartiallySucceeded
-        )
+    let rejected = is_rejected(&resume.steps);
+    let settled = |step: &Step, old: &StepView| match old.status {
+        StepStatus::Succeeded | StepStatus::Skipped | StepStatus::PartiallySucceeded => true,
+        StepStatus::Waiting => rejected || goes_on_waiting(step, old),
+        StepStatus::Rejected | StepStatus::Failed | StepStatus::Aborted => rejected,
+        StepStatus::NotStarted | StepStatus::Running | StepStatus::Retrying => false,
     };
     let mut kept: Vec<bool> = (0..dag.steps.len())
         .map(|index| match (dag.steps.get(index), resume.steps.get(index)) {
-            (Some(step), Some(old)) => step.name == old.name && settled(old.status),
+            (Some(step), Some(old)) => step.name == old.name && settled(step, old),
             _ => false,
         })
         .collect();

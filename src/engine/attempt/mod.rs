@@ -5,6 +5,7 @@
 //! file. It is told events and answers with effects; the same events at the same times give the same effects.
 
 pub mod api;
+mod approval;
 mod finish;
 mod graph;
 mod node;
@@ -111,6 +112,8 @@ pub struct Attempt {
     /// Whether the answer to `KillTree` is awaited.
     killing: bool,
     cancelled: bool,
+    /// Whether a person rejected a step of the attempt before: no step starts, the run ends for that.
+    rejected: bool,
     timed_out: bool,
     broken: bool,
     unmet: Option<String>,
@@ -128,6 +131,8 @@ impl Attempt {
             .collect();
         let mut nodes = vec![NodeState::default(); policies.len()];
         let mut open = steps;
+        let rejected = resume.is_some_and(|resume| approval::is_rejected(&resume.steps));
+        let mut last_error = None;
         if resume.is_some() {
             for ((view, node), policy) in carry_over(dag, resume).iter().zip(&mut nodes).zip(&policies) {
                 if view.status == StepStatus::NotStarted {
@@ -136,6 +141,11 @@ impl Attempt {
                 open -= 1;
                 node.stage = Stage::Done;
                 node.ended = Some(view.status);
+                node.tolerated = view.tolerated;
+                if view.status == StepStatus::Rejected && last_error.is_none() {
+                    let error = view.error.as_deref().unwrap_or("rejected");
+                    last_error = Some(node::clip(format!("step {}: {error}", view.name)));
+                }
                 let variable = policy.output.as_ref().map(|output| &output.name);
                 let captured = view.variables.iter().find(|(name, _)| Some(name) == variable);
                 node.output = captured.map(|(_, value)| value.clone());
@@ -168,10 +178,11 @@ impl Attempt {
             stopping: false,
             killing: false,
             cancelled: false,
+            rejected,
             timed_out: false,
             broken: false,
             unmet: None,
-            last_error: None,
+            last_error,
         }
     }
 
@@ -314,10 +325,12 @@ impl Attempt {
                     if !self.ready.is_empty() {
                         return false;
                     }
-                    self.fail(format!(
-                        "deadlock: {} steps wait for steps that never end",
-                        self.open
-                    ));
+                    if !self.waits() && !self.rejected {
+                        self.fail(format!(
+                            "deadlock: {} steps wait for steps that never end",
+                            self.open
+                        ));
+                    }
                 }
                 self.enter_handlers(cx);
             }
@@ -344,6 +357,7 @@ impl Attempt {
 
     /// Ends a node for good.
     fn finish(&mut self, slot: usize, outcome: Outcome, cx: &mut Cx) {
+        let outcome = self.gate(slot, outcome);
         let node_id = self.node_of(slot);
         let is_step = slot < self.plan.steps;
         let Some(node) = self.nodes.get_mut(slot) else {
@@ -359,7 +373,9 @@ impl Attempt {
         node.ended = Some(outcome.status);
         node.tolerated = outcome.tolerated;
         let counts = match outcome.status {
-            StepStatus::Failed => true,
+            // A run that waits does so whether its wait handler succeeds or not.
+            _ if node_id == Node::Handler(Handler::Wait) => false,
+            StepStatus::Failed | StepStatus::Rejected => true,
             StepStatus::Aborted => !is_step,
             _ => false,
         };

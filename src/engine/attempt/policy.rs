@@ -1,6 +1,7 @@
 //! What a step's definition says about the end of a try: retry, repeat, continue-on, time limit, signal. Pure
 //! rules, no state (seed-spec 7.6 and 7.8).
 
+use super::approval::waiting_text;
 use crate::dag::Step;
 use crate::dag::types::{ContinueOn, Output, RepeatMode, RepeatPolicy, RetryPolicy};
 
@@ -75,6 +76,8 @@ pub(super) struct Policy {
     pub(super) signal_on_stop: Option<i32>,
     pub(super) continue_on: ContinueOn,
     pub(super) output: Option<Output>,
+    /// What it says while it waits for approval, if it needs one.
+    pub(super) approval: Option<String>,
     retry: Option<RetryRule>,
     repeat: Option<RepeatRule>,
 }
@@ -87,6 +90,7 @@ impl Policy {
             signal_on_stop: step.signal_on_stop,
             continue_on: step.continue_on.clone(),
             output: step.output.clone(),
+            approval: step.approval.as_ref().map(waiting_text),
             retry: step.retry.as_ref().map(RetryRule::new),
             repeat: step.repeat.as_ref().map(RepeatRule::new),
         }
@@ -98,6 +102,7 @@ impl Policy {
             retry: None,
             repeat: None,
             output: None,
+            approval: None,
             ..Self::of_step(step)
         }
     }

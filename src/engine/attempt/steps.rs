@@ -45,6 +45,7 @@ impl Attempt {
         }
         match self.verdict(slot) {
             Verdict::Wait => {}
+            Verdict::Ready if self.rejected => {}
             Verdict::Ready => {
                 if let Some(node) = self.nodes.get_mut(slot) {
                     node.stage = Stage::Ready;

@@ -1,9 +1,10 @@
 //! The stop ladder and the time limit of the run (seed-spec 7.11, W7, W8, W29).
 
-use crate::model::{Fact, StopReason};
+use crate::model::{Fact, RunStatus, StopReason};
 
 use super::node::{Cut, Stage};
 use super::policy::SIGTERM;
+use super::status::handlers_after;
 use super::steps::seconds;
 use super::{Attempt, Cx, Effect, Phase, Timer};
 
@@ -11,6 +12,17 @@ impl Attempt {
     /// Somebody asks to stop. The first time what runs is asked to end, the second time it is killed. A handler at
     /// the end has a ladder of its own.
     pub(super) fn stop(&mut self, reason: StopReason, cx: &mut Cx) {
+        if self.phase_is_last() && self.status() == RunStatus::Waiting {
+            // It was about to wait: it is aborted instead, with the handlers of that as far as there is time.
+            self.cancelled = true;
+            if matches!(self.phase, Phase::Handlers(_)) {
+                self.phase = Phase::Handlers(handlers_after(RunStatus::Aborted));
+            } else if self.stop.is_none() {
+                self.stop = Some(reason.to_string());
+                cx.record(Fact::StopRequested { reason });
+                return;
+            }
+        }
         match &mut self.phase {
             Phase::New(early) => {
                 early.get_or_insert(reason);
@@ -43,6 +55,10 @@ impl Attempt {
             let grace = seconds(self.plan.clean_up_sec);
             cx.push(Effect::Arm(Timer::Grace, cx.now.boot.after_secs(grace)));
         }
+    }
+
+    fn phase_is_last(&self) -> bool {
+        matches!(self.phase, Phase::Handlers(_) | Phase::Finishing)
     }
 
     fn stop_node(&mut self, slot: usize, own_signal: bool, cx: &mut Cx) {

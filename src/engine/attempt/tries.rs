@@ -2,6 +2,7 @@
 
 use crate::model::{Boot, Fact, StepStatus, Time};
 
+use super::approval::undecided;
 use super::node::{Cut, NodeState, Outcome, Stage, clip, join, judge};
 use super::policy::{Policy, Repeat, TIMEOUT_CODE};
 use super::steps::seconds;
@@ -172,14 +173,18 @@ impl Attempt {
         }
         if let Some(cut) = node.cut {
             let counts = cut == Cut::RunTimeout || policy.repeats();
-            node.done += u32::from(counts && !failed);
+            node.done += u32::from(counts && !failed && undecided(end).is_none());
             node.last = Some(Outcome {
                 status: StepStatus::Aborted,
                 exit_code: code,
-                error,
+                // What waits or was rejected did not end well.
+                error: error.or_else(|| undecided(end)?.error),
                 tolerated: false,
             });
             return self.finish_cut(slot, cx);
+        }
+        if let Some(outcome) = undecided(end) {
+            return self.finish(slot, outcome, cx);
         }
         // The exit code of a try whose process could not be started is not known and counts as 1.
         let known_code = code.unwrap_or(1);

@@ -1,7 +1,7 @@
 //! Admission: how a run comes into the queue, by a submission or by a retry, and how it leaves it unstarted.
 
 use super::Scheduler;
-use super::api::{CommitError, Effect, Refusal, RetryFacts, Token};
+use super::api::{CommitError, Decision, Effect, Refusal, RetryFacts, Token};
 use super::run::{Key, Phase, Run};
 use super::save::{accept, refusal};
 use crate::model::change::{Change, NewRun};
@@ -57,18 +57,13 @@ impl Scheduler {
             if run.end_saved && run.retry.is_none() {
                 run.retry = Some((token, facts));
             } else {
-                let status = match run.phase {
-                    _ if run.end_saved => RunStatus::Queued,
-                    Phase::Admitting { .. } | Phase::Queued | Phase::Delayed | Phase::Dropping => {
-                        RunStatus::Queued
-                    }
-                    _ => RunStatus::Running,
-                };
-                out.push(Effect::Refused(token, Refusal::WrongState(status)));
+                out.push(Effect::Refused(token, Refusal::WrongState(run.status())));
             }
             return;
         }
-        if !facts.status.is_terminal() {
+        // What waits goes on by a decision, or because the run that called it asks for it again after one.
+        let asked_again = facts.caller.is_some() && facts.status == RunStatus::Waiting;
+        if !facts.status.is_terminal() && !asked_again {
             out.push(Effect::Refused(token, Refusal::WrongState(facts.status)));
             return;
         }
@@ -92,6 +87,58 @@ impl Scheduler {
             at: now.wall,
         };
         self.save(key, vec![requeue], false, out);
+    }
+
+    /// A decision about a run that waits. Such a run is not in memory: one that is, is on its way into waiting or out
+    /// of it.
+    pub(super) fn decide(
+        &mut self,
+        now: Now,
+        token: Token,
+        name: &RunRef,
+        facts: RetryFacts,
+        decision: Decision,
+        out: &mut Vec<Effect>,
+    ) {
+        let known = self.names.get(name).and_then(|key| self.runs.get(key));
+        let status = known.map_or(facts.status, Run::status);
+        if self.draining || known.is_some() || status != RunStatus::Waiting {
+            let refusal = if self.draining {
+                Refusal::Draining
+            } else {
+                Refusal::WrongState(status)
+            };
+            out.push(Effect::Refused(token, refusal));
+            return;
+        }
+        let (run, at) = (name.clone(), now.wall);
+        match decision {
+            Decision::Resume(mut changes) => {
+                let phase = Phase::Admitting {
+                    token,
+                    rivals: Vec::new(),
+                    capacity: facts.capacity,
+                };
+                let key = self.insert(Run::new(name.clone(), facts.group, facts.attempts, phase));
+                let caller = None;
+                changes.push(Change::Requeue { run, caller, at });
+                self.save(key, changes, false, out);
+            }
+            Decision::Stop(reason) => {
+                let mut ending = Run::new(name.clone(), facts.group, facts.attempts, Phase::Dropping);
+                ending.waits = true;
+                ending.stop = Some(reason.clone());
+                ending.stop_tokens.push(token);
+                let key = self.insert(ending);
+                let end = Change::EndQueued {
+                    run: run.clone(),
+                    status: RunStatus::Aborted,
+                    error: Some(reason.to_string()),
+                    at,
+                };
+                self.save(key, vec![Change::Stop { run, reason, at }, end], true, out);
+            }
+        }
     }
 
     /// The run is in the store and its queue entry with it. A retry (`requeued`) brings the capacity of an older

@@ -101,6 +101,9 @@ pub enum Event {
     /// Somebody asks for a new attempt of an ended run. The facts are what the store holds after every batch the
     /// engine has asked for so far; the store refuses to requeue a run that is not ended ([`CommitError::Exists`]).
     Retry(Token, RunRef, RetryFacts),
+    /// Somebody decides about a run that waits. The facts are what the store holds; the store refuses a decision that
+    /// comes too late ([`CommitError::Exists`]).
+    Decide(Token, RunRef, RetryFacts, Decision),
     /// Somebody asks a run to stop.
     Stop(Token, RunRef, StopReason),
     /// A batch is committed.
@@ -142,10 +145,21 @@ pub struct RetryFacts {
     pub caller: Option<(RunRef, u32)>,
 }
 
+/// What somebody decides about a run that waits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Steps of it, or of a run that it called, are approved or rejected. These changes are committed together with
+    /// the run's return into the queue, so that either all of it happened or nothing.
+    Resume(Vec<Change>),
+    /// It is stopped: it ends without a further attempt.
+    Stop(StopReason),
+}
+
 /// Why a batch was not committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitError {
-    /// The run exists already, the attempt exists already, or the run is not ended and cannot be requeued.
+    /// The run exists already, the attempt exists already, the run is not ended and cannot be requeued, or what was to
+    /// be decided does not wait any more.
     Exists,
     /// The disk is full: running attempts go on, new starts are refused (P21).
     DiskFull(String),

@@ -32,11 +32,14 @@ impl Scheduler {
             return;
         };
         // The journal is written with the job's rights, so its word for the status is checked.
-        let (status, error) = if end.status.is_terminal() {
-            (end.status, end.error)
-        } else {
-            let text = format!("the supervisor gave {} as the final status", end.status);
-            (RunStatus::Failed, Some(text))
+        let (status, error) = match (end.status, &run.stop) {
+            // The stop came when the attempt had ended, and nobody else can end the run for it.
+            (RunStatus::Waiting, Some(reason)) => (RunStatus::Aborted, Some(reason.to_string())),
+            (status, _) if status.ends_attempt() => (status, end.error),
+            (status, _) => {
+                let text = format!("the supervisor gave {status} as the final status");
+                (RunStatus::Failed, Some(text))
+            }
         };
         run.phase = Phase::Ending { gone };
         run.outcome = Some(status);

@@ -111,6 +111,9 @@ impl Scheduler {
             Event::Recover(runs) => self.recover(now, runs, out),
             Event::Submit(token, new) => self.submit(token, new, out),
             Event::Retry(token, run, facts) => self.retry(now, token, &run, facts, out),
+            Event::Decide(token, run, facts, decision) => {
+                self.decide(now, token, &run, facts, decision, out);
+            }
             Event::Stop(token, run, reason) => self.stop(now, token, &run, reason, out),
             Event::Committed(number) => self.committed(now, number, out),
             Event::CommitFailed(number, error) => self.commit_failed(now, number, error, out),

@@ -79,6 +79,8 @@ pub(super) struct Run {
     pub(super) member: bool,
     /// Whether it counts as live in its group.
     pub(super) slot: bool,
+    /// Whether it waits for a person, in the store, and is here only to be stopped.
+    pub(super) waits: bool,
     /// Whether its shim outlived an earlier daemon.
     pub(super) adopted: bool,
     /// A stop that was asked for; the first one counts.
@@ -120,6 +122,7 @@ impl Run {
             phase,
             member: false,
             slot: false,
+            waits: false,
             adopted: false,
             stop: None,
             stop_saved: false,
@@ -144,6 +147,15 @@ impl Run {
     /// Whether steps of it may run, and so call others.
     pub(super) const fn is_under_way(&self) -> bool {
         matches!(self.phase, Phase::Opening | Phase::Running)
+    }
+
+    /// The status that those are told who ask for something that does not fit it.
+    pub(super) const fn status(&self) -> RunStatus {
+        match self.phase {
+            _ if self.end_saved => RunStatus::Queued,
+            Phase::Admitting { .. } | Phase::Queued | Phase::Delayed | Phase::Dropping => RunStatus::Queued,
+            _ => RunStatus::Running,
+        }
     }
 
     /// Whether it rests in the queue: nothing of it is live or being written.

@@ -60,7 +60,7 @@ impl Scheduler {
                 Change::End { .. } => self.end_saved(key, out),
                 Change::EndQueued { .. } => self.dropped(now, key, out),
                 Change::Clean { .. } => self.forget(now, key, out),
-                Change::Start { .. } | Change::Step { .. } => {}
+                Change::Start { .. } | Change::Step { .. } | Change::Decide { .. } => {}
             }
         }
         self.flush(key, out);
@@ -73,7 +73,7 @@ impl Scheduler {
         };
         match batch.first() {
             Some(Change::Accept(_)) => self.not_admitted(key, error, false, out),
-            Some(Change::Requeue { .. }) => self.not_admitted(key, error, true, out),
+            Some(Change::Requeue { .. } | Change::Decide { .. }) => self.not_admitted(key, error, true, out),
             Some(Change::Intend { .. }) => self.not_intended(now, key, &error, out),
             Some(Change::Identify { .. }) => self.not_identified(now, key, &error, out),
             _ => self.keep(now, key, batch, error, out),
@@ -109,6 +109,13 @@ impl Scheduler {
                 run.unsaved
                     .retain(|change| !matches!(change, Change::Stop { .. }));
                 match run.phase {
+                    Phase::Dropping if run.waits => {
+                        // It waits on, in the store.
+                        let name = run.name.clone();
+                        self.runs.remove(&key);
+                        self.names.remove(&name);
+                        return;
+                    }
                     Phase::Dropping => {
                         run.unsaved.clear();
                         self.enqueue(key);

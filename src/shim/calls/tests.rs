@@ -54,7 +54,7 @@ fn the_id_of_a_sub_run_follows_from_who_asks_for_what() {
 
 #[test]
 fn the_verdict_follows_from_all_sub_runs() {
-    use RunStatus::{Aborted, Failed, PartiallySucceeded, Succeeded, Waiting};
+    use RunStatus::{Aborted, Failed, PartiallySucceeded, Rejected, Succeeded, Waiting};
     for (ends, expected) in [
         (vec![Succeeded], StepStatus::Succeeded),
         (
@@ -64,6 +64,7 @@ fn the_verdict_follows_from_all_sub_runs() {
         (vec![Succeeded, Failed], StepStatus::Failed),
         (vec![Succeeded, Aborted], StepStatus::Failed),
         (vec![Failed, Waiting], StepStatus::Waiting),
+        (vec![Failed, Waiting, Rejected], StepStatus::Rejected),
     ] {
         let list: Vec<Ended> = ends.iter().map(|status| ended(*status)).collect();
         assert_eq!(verdict(&list), expected, "{ends:?}");
@@ -107,6 +108,11 @@ fn the_error_names_the_first_and_counts_the_others() {
         "sub-run child:a was not started: there is no DAG child"
     );
     assert_eq!(error(&calls, &[ended(RunStatus::Waiting)]), None);
+    let rejected = [ended(RunStatus::Waiting), ended(RunStatus::Rejected)];
+    assert_eq!(
+        error(&calls, &rejected).unwrap(),
+        "sub-run child:b rejected: exit code 3"
+    );
     assert!(error(&calls, &[Ended::Not]).unwrap().contains("stopped before"));
 }
 

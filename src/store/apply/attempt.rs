@@ -4,10 +4,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::model::change::{AttemptIdentity, Change};
 use crate::model::view::StepView;
-use crate::model::{AttemptId, Node, RunStatus, Time};
+use crate::model::{AttemptId, Node, RunRef, RunStatus, StepStatus, Time};
 
-use super::rows::AttemptRow;
-use super::{check_final, run};
+use super::rows::{AttemptRow, RunRow};
+use super::{not_an_end, run};
 use crate::store::error::Fault;
 use crate::store::{LogDir, codes};
 
@@ -76,18 +76,50 @@ pub(super) fn step(
     if row.ended && is_done(db, row.id, code)? {
         return Ok(());
     }
-    let dir = log_dir(row.intended_at, attempt);
-    let stdout = view.stdout.as_deref().map(|path| codes::shorten(&dir, path));
+    write_step(db, &row, code, view, &log_dir(row.intended_at, attempt))?;
+    if row.ended { count_done(db, row.id) } else { Ok(()) }
+}
+
+/// A step that waits is as somebody decided. What does not wait any more was decided by somebody else.
+pub(super) fn decide(
+    db: &Connection,
+    which: &RunRef,
+    attempt: &AttemptId,
+    node: Node,
+    view: &StepView,
+    log_dir: &LogDir,
+) -> Result<(), Fault> {
+    let (owner, row) = (RunRow::get(db, which)?, AttemptRow::get(db, attempt)?);
+    let code = codes::node(node);
+    let newest: bool = db
+        .prepare_cached(
+            "SELECT attempts = (SELECT number FROM attempts WHERE id = ?2) FROM runs WHERE id = ?1",
+        )?
+        .query_row([owner.id, row.id], |found| found.get::<_, Option<bool>>(0))?
+        .unwrap_or(false);
+    let waits = owner.status == RunStatus::Waiting
+        && row.run == owner.id
+        && newest
+        && step_status(db, row.id, code)? == Some(StepStatus::Waiting);
+    if !waits {
+        return Err(Fault::Exists);
+    }
+    write_step(db, &row, code, view, &log_dir(row.intended_at, attempt))?;
+    count_done(db, row.id)
+}
+
+fn write_step(db: &Connection, row: &AttemptRow, code: i64, view: &StepView, dir: &str) -> Result<(), Fault> {
+    let stdout = view.stdout.as_deref().map(|path| codes::shorten(dir, path));
     let stderr = match (&view.stdout, &view.stderr) {
         (Some(out), Some(err)) if out == err => Some(""),
-        (_, err) => err.as_deref().map(|path| codes::shorten(&dir, path)),
+        (_, err) => err.as_deref().map(|path| codes::shorten(dir, path)),
     };
     let flags = i64::from(view.repeated) * FLAG_REPEATED + i64::from(view.tolerated) * FLAG_TOLERATED;
     run(
         db,
         "INSERT OR REPLACE INTO steps (attempt, node, status, flags, retries, executions, started_at, finished_at,
-             next_try_at, pid, exit_code, exit, stdout, stderr, error, variables, children)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             next_try_at, pid, exit_code, exit, stdout, stderr, error, variables, children, decision)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         params![
             row.id,
             code,
@@ -106,17 +138,21 @@ pub(super) fn step(
             view.error,
             codes::json_list(&view.variables)?,
             codes::children(&view.children)?,
+            codes::json_option(view.decision.as_ref())?,
         ],
-    )?;
-    if row.ended { count_done(db, row.id) } else { Ok(()) }
+    )
 }
 
 fn is_done(db: &Connection, attempt: i64, node: i64) -> Result<bool, Fault> {
-    let status = db
+    Ok(step_status(db, attempt, node)?.is_some_and(StepStatus::is_done))
+}
+
+fn step_status(db: &Connection, attempt: i64, node: i64) -> Result<Option<StepStatus>, Fault> {
+    let status: Option<i64> = db
         .prepare_cached("SELECT status FROM steps WHERE attempt = ?1 AND node = ?2")?
         .query_row([attempt, node], |row| row.get(0))
         .optional()?;
-    status.map_or(Ok(false), |code| Ok(codes::to_step_status(code)?.is_done()))
+    status.map(codes::to_step_status).transpose()
 }
 
 fn count_done(db: &Connection, attempt: i64) -> Result<(), Fault> {
@@ -146,7 +182,9 @@ pub(super) fn end(db: &Connection, change: &Change) -> Result<(), Fault> {
     if row.ended {
         return Ok(());
     }
-    check_final(*status)?;
+    if !status.ends_attempt() {
+        return Err(not_an_end(*status));
+    }
     let flags = i64::from(*timed_out) * FLAG_TIMED_OUT + i64::from(*kill_escalated) * FLAG_KILL_ESCALATED;
     run(
         db,
@@ -174,6 +212,32 @@ pub(super) fn end(db: &Connection, change: &Change) -> Result<(), Fault> {
         "UPDATE held SET ended = 1, pid = NULL, pidfs_inode = NULL, start_ticks = NULL, boot_id = NULL, cgroup_id = NULL
          WHERE attempt = ?1",
         [row.id],
+    )
+}
+
+/// A run that waits ends without a further attempt, and the sub-runs in its tree that wait with it. Their last
+/// attempts, which left them waiting, take the end over: so the steps stay what they were.
+pub(super) fn end_waiting(
+    db: &Connection,
+    which: &RunRow,
+    status: RunStatus,
+    error: Option<&str>,
+    at: Time,
+) -> Result<(), Fault> {
+    let waiting = codes::run_status(RunStatus::Waiting);
+    let status = codes::run_status(status);
+    run(
+        db,
+        "UPDATE attempts SET status = ?2, error = ?3, ended_at = ?4, stop = (SELECT stop FROM runs WHERE id = ?1)
+         WHERE id IN (SELECT a.id FROM runs r CROSS JOIN attempts a ON a.run = r.id AND a.number = r.attempts
+                      WHERE (r.id = ?1 OR r.root = ?1) AND r.status = ?5)",
+        params![which.id, status, error, at.0, waiting],
+    )?;
+    run(
+        db,
+        "UPDATE runs SET status = ?2, stop = (SELECT stop FROM runs WHERE id = ?1)
+         WHERE (id = ?1 OR root = ?1) AND status = ?3",
+        params![which.id, status, waiting],
     )
 }
 

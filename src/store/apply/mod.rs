@@ -11,7 +11,7 @@ use crate::model::{AttemptId, RunRef, RunStatus, Time};
 
 use super::error::Fault;
 use super::{LogDir, codes};
-use attempt::{end, identify, start, step};
+use attempt::{decide, end, end_waiting, identify, start, step};
 use rows::{AttemptRow, RunRow};
 
 pub(super) use attempt::{attempt_flags, step_flags};
@@ -26,6 +26,12 @@ pub(super) fn apply(db: &Connection, change: &Change, log_dir: &LogDir) -> Resul
     match change {
         Change::Accept(new) => accept(db, new),
         Change::Requeue { run, caller, at: _ } => requeue(db, run, *caller),
+        Change::Decide {
+            run,
+            attempt,
+            node,
+            view,
+        } => decide(db, run, attempt, *node, view, log_dir),
         Change::Intend {
             run,
             attempt,
@@ -162,9 +168,9 @@ fn accept(db: &Connection, new: &NewRun) -> Result<(), Fault> {
 
 fn requeue(db: &Connection, which: &RunRef, caller: Option<u32>) -> Result<(), Fault> {
     let row = RunRow::get(db, which)?;
-    if !row.status.is_terminal() {
+    if !row.status.ends_attempt() {
         return Err(Fault::text(format!(
-            "run {which} is {}: only an ended run can be put into the queue again",
+            "run {which} is {}: only a run that has ended or waits can be put into the queue again",
             row.status
         )));
     }
@@ -230,12 +236,17 @@ fn end_queued(
     if row.status.is_terminal() {
         return Ok(());
     }
+    if !status.is_terminal() {
+        return Err(not_an_end(status));
+    }
+    if row.status == RunStatus::Waiting {
+        return end_waiting(db, &row, status, error, at);
+    }
     if row.launched {
         return Err(Fault::text(format!(
             "run {which} has a live attempt: it ends with that"
         )));
     }
-    check_final(status)?;
     run(db, "DELETE FROM queue WHERE run = ?1", [row.id])?;
     run(
         db,
@@ -244,10 +255,6 @@ fn end_queued(
     )
 }
 
-fn check_final(status: RunStatus) -> Result<(), Fault> {
-    if status.is_terminal() {
-        Ok(())
-    } else {
-        Err(Fault::text(format!("`{status}` is not a final status")))
-    }
+fn not_an_end(status: RunStatus) -> Fault {
+    Fault::text(format!("`{status}` is not a final status"))
 }

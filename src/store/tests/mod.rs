@@ -5,6 +5,7 @@ mod lists;
 mod opening;
 mod retries;
 mod scale;
+mod waiting;
 mod writing;
 
 use std::path::PathBuf;

@@ -34,7 +34,7 @@ fn large() -> (Bench, u64) {
          INSERT INTO attempts SELECT a.id + n.i * {SEED_RUNS}, run + n.i * {SEED_RUNS}, number, n.i || '-' || attempt, status,
              intended_at, started_at, ended_at, done, flags, error, lost, stop, params, outputs FROM attempts a, n;
          INSERT INTO steps SELECT attempt + n.i * {SEED_RUNS}, node, status, flags, retries, executions, started_at,
-             finished_at, next_try_at, pid, exit_code, exit, stdout, stderr, error, variables, children FROM steps, n;
+             finished_at, next_try_at, pid, exit_code, exit, stdout, stderr, error, variables, children, decision FROM steps, n;
          COMMIT;"
     ))
     .unwrap();

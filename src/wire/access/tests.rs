@@ -11,7 +11,7 @@ fn every_cell_of_the_table() {
     let everybody = ["ping", "submit"];
     let lists = ["ps", "history"];
     let reading = ["status", "follow", "why", "attempts"];
-    let changing = ["stop", "retry", "rerun"];
+    let changing = ["stop", "retry", "rerun", "approve", "reject"];
     let checking = ["doctor"];
     let operating = ["repair", "reload"];
     let mut cells = 0;
@@ -97,6 +97,16 @@ fn every_request_has_its_verb() {
         },
         Request::Retry(selector()),
         Request::Rerun(selector()),
+        Request::Approve {
+            run: selector(),
+            step: None,
+            inputs: Vec::new(),
+        },
+        Request::Reject {
+            run: selector(),
+            step: None,
+            reason: None,
+        },
         Request::Doctor { repair: false },
         Request::Doctor { repair: true },
         Request::Reload,

@@ -45,6 +45,30 @@ fn requests_with_fields_and_their_defaults() {
         })
     );
     assert_eq!(parse(r#"{"doctor":{}}"#), Request::Doctor { repair: false });
+    assert_eq!(
+        parse(r#"{"approve":{"run":{"dag":"x"}}}"#),
+        Request::Approve {
+            run: selector("x", None),
+            step: None,
+            inputs: Vec::new(),
+        }
+    );
+    assert_eq!(
+        parse(r#"{"approve":{"run":{"dag":"x"},"step":"s","inputs":[["K","v"]]}}"#),
+        Request::Approve {
+            run: selector("x", None),
+            step: Some("s".to_owned()),
+            inputs: vec![("K".to_owned(), "v".to_owned())],
+        }
+    );
+    assert_eq!(
+        parse(r#"{"reject":{"run":{"dag":"x"},"reason":"no"}}"#),
+        Request::Reject {
+            run: selector("x", None),
+            step: None,
+            reason: Some("no".to_owned()),
+        }
+    );
     let Request::Submit(submit) = parse(r#"{"submit":{"source":"steps: []","stem":"x","args":["a"]}}"#)
     else {
         panic!("not a submit");

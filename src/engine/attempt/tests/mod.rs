@@ -1,5 +1,7 @@
 //! Tests of the engine: a bench that performs effects by a script, and tables for each rule.
 
+mod approval;
+mod calls;
 mod ends;
 mod handlers;
 mod ready;
@@ -268,6 +270,9 @@ impl Bench {
             Some(StepStatus::Succeeded) => 'S',
             Some(StepStatus::Skipped) => 'K',
             Some(StepStatus::Retrying) => 't',
+            Some(StepStatus::Waiting) => 'w',
+            Some(StepStatus::Rejected) => 'R',
+            Some(StepStatus::PartiallySucceeded) => 'P',
             other => panic!("status {other:?}"),
         };
         (0..u32::try_from(self.engine.plan.steps).unwrap())

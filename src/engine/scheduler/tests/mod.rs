@@ -4,13 +4,14 @@
 //! rest name an attempt: `ready a1` is the first attempt of run `a`. Runs named with a capital belong to the
 //! group of that name and a capacity of 2; the others to `g`, with a capacity of 1.
 
+mod decide;
 mod family;
 mod queue;
 mod recover;
 mod start;
 mod stop;
 
-use super::api::{AttemptEnd, CommitError, Event, RetryFacts};
+use super::api::{AttemptEnd, CommitError, Decision, Event, RetryFacts};
 use super::{Config, Effect, Refusal, Scheduler, Token};
 use crate::model::change::{AttemptIdentity, Caller, Change, NewRun};
 use crate::model::{
@@ -67,6 +68,27 @@ fn end(status: RunStatus) -> AttemptEnd {
     }
 }
 
+fn decide(token: Token, name: &str, status: RunStatus, decision: Decision) -> Event {
+    let (group, capacity) = group(name);
+    let facts = RetryFacts {
+        group,
+        capacity,
+        attempts: 1,
+        status,
+        caller: None,
+    };
+    Event::Decide(token, run(name), facts, decision)
+}
+
+fn decided(name: &str) -> Change {
+    Change::Decide {
+        run: run(name),
+        attempt: AttemptId::derive(&run(name), 1),
+        node: crate::model::Node::Step(0),
+        view: Box::new(crate::model::view::StepView::new("s")),
+    }
+}
+
 /// An engine and the clock and counters around it.
 struct Bed {
     engine: Scheduler,
@@ -103,6 +125,7 @@ impl Bed {
             "unmade" => Event::LaunchFailed(attempt(rest), "no such user".into()),
             "started" => Event::Started(attempt(rest), Time::default(), None),
             "ended" => Event::Ended(attempt(rest), end(RunStatus::Succeeded)),
+            "waits" => Event::Ended(attempt(rest), end(RunStatus::Waiting)),
             "odd-end" => Event::Ended(attempt(rest), end(RunStatus::Running)),
             "gone" => Event::Gone(attempt(rest), LostCause::SupervisorSignal(9)),
             "damaged" => Event::Gone(attempt(rest), LostCause::JournalDamaged("torn".into())),
@@ -153,6 +176,22 @@ impl Bed {
                         };
                         Event::Retry(token, run(rest), facts)
                     }
+                    "decide" => decide(
+                        token,
+                        rest,
+                        RunStatus::Waiting,
+                        Decision::Resume(vec![decided(rest)]),
+                    ),
+                    "late-decide" => decide(
+                        token,
+                        rest,
+                        RunStatus::Failed,
+                        Decision::Resume(vec![decided(rest)]),
+                    ),
+                    "end-waiting" => {
+                        let stop = Decision::Stop(StopReason::User { uid: 7 });
+                        decide(token, rest, RunStatus::Waiting, stop)
+                    }
                     _ => panic!("no such event: {line}"),
                 }
             }
@@ -202,6 +241,7 @@ fn change(change: &Change) -> String {
     match change {
         Change::Accept(_) => "accept".into(),
         Change::Requeue { .. } => "requeue".into(),
+        Change::Decide { .. } => "decide".into(),
         Change::Intend { run, number, .. } => format!("intend {}{number}", run.id),
         Change::Identify { .. } => "identify".into(),
         Change::Unlaunch { .. } => "unlaunch".into(),
