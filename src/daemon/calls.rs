@@ -297,6 +297,8 @@ impl Dispatcher {
             }
         };
         self.send_frame(&question.0, &frame);
+        // A shim that did not hear it asks again, and finds the run as it ended.
+        self.calls.close(question);
     }
 
     fn tell_call(&mut self, question: &Question, news: CallNews) {

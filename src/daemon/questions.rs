@@ -36,6 +36,13 @@ impl Calls {
         self.by_run.retain(|_, (asking, _)| asking != attempt);
     }
 
+    /// The question is answered for good: a step that repeats for ever asks for ever new runs.
+    pub(super) fn close(&mut self, question: &Question) {
+        if let Some(Progress::Run(run)) = self.questions.remove(question) {
+            self.by_run.remove(&run);
+        }
+    }
+
     /// Who asked for that run.
     pub(super) fn asked_by(&self, run: &RunRef) -> Option<Question> {
         self.by_run.get(run).cloned()

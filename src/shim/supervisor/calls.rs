@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 
-use super::super::calls::{Ended, Planned};
+use super::super::calls::{Ended, Planned, PlannedCall};
 use super::super::task::TaskKey;
 use super::Supervisor;
 use crate::model::fact::Call;
@@ -28,8 +28,8 @@ const QUESTION: usize = 4 * 1024;
 pub(super) struct Calls {
     sets: BTreeMap<TaskKey, Set>,
     by_number: HashMap<u64, (TaskKey, usize)>,
-    /// Numbers of the attempts whose ends were told, to ask for further ones.
-    told: HashMap<RunRef, u32>,
+    /// For each node, numbers of the attempts whose ends were told, to ask for further ones.
+    told: BTreeMap<Node, HashMap<RunRef, u32>>,
     last: u64,
     /// Questions that are to be sent, in order.
     unsent: VecDeque<u64>,
@@ -83,6 +83,11 @@ impl Supervisor {
         });
         let children = children.collect();
         self.record(Fact::NodeCalls { node, children });
+        // Of other runs, which an earlier repeat of the step has called, nothing is asked any more.
+        let told = self.calls.told.remove(&node).unwrap_or_default();
+        let of = |call: &PlannedCall| Some((call.run.clone(), *told.get(&call.run)?));
+        let kept: HashMap<RunRef, u32> = planned.calls.iter().filter_map(of).collect();
+        self.calls.told.insert(node, kept);
         let set = Set {
             node,
             children: planned.calls.iter().map(|_| Child::default()).collect(),
@@ -114,11 +119,12 @@ impl Supervisor {
             set.working += 1;
             self.calls.last += 1;
             child.number = Some(self.calls.last);
+            let told = self.calls.told.get(&node);
             child.after = set
                 .planned
                 .calls
                 .get(at)
-                .and_then(|call| self.calls.told.get(&call.run))
+                .and_then(|call| told?.get(&call.run))
                 .copied();
             self.calls.by_number.insert(self.calls.last, (key, at));
             self.calls.unsent.push_back(self.calls.last);
@@ -290,7 +296,8 @@ impl Supervisor {
             }
             CallNews::Ended(end) => {
                 let status = end.status;
-                self.calls.told.extend(run.map(|run| (run, end.number)));
+                let told = self.calls.told.entry(node).or_default();
+                told.extend(run.map(|run| (run, end.number)));
                 child.end = Some(Ended::Run(*end));
                 status
             }
