@@ -23,12 +23,11 @@ fuzz_target!(|input: &[u8]| {
         stem: "dag",
     };
     let options = LoadOptions {
-        name: None,
         base: base.map(|text| BaseConfig {
             text,
             file: "base.yaml",
         }),
-        default_working_dir: None,
+        ..LoadOptions::default()
     };
     let loaded = load(&source, &options);
     assert_eq!(loaded, load(&source, &options), "loading is not deterministic");
