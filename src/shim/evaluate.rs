@@ -252,7 +252,9 @@ pub(super) fn finish(facts: &Facts, node: Node, tried: &Try, end: &mut TryEnd) {
     if end.error.is_some() && !step.continue_on.output.is_empty() {
         end.output_matched = matches(&step.continue_on.output, tried);
     }
-    if step.output.is_some() {
+    // A try that could not start anything has no output, not an empty one.
+    let ran = end.exit.is_some() || end.error.is_none() || matches!(step.action, Action::Call(_));
+    if step.output.is_some() && ran {
         let captured = match &tried.taps {
             Some(taps) => taps.captured(),
             None => files::captured(log, tried.from.0, facts.dag.max_output_size),

@@ -56,9 +56,11 @@ fn an_interpreter_that_is_missing_is_told() {
     let step = failing_step(
         &daemon,
         "shell",
-        "steps:\n  - name: a\n    shell: /nowhere/sh\n    script: echo x\n",
+        "steps:\n  - name: a\n    shell: /nowhere/sh\n    script: echo x\n    output: SAID\n",
     );
     expect_error(&step, &["/nowhere/sh"]);
+    // It said nothing, which is not the same as an empty output.
+    assert_eq!(step["variables"], serde_json::json!({}), "{step:#}");
     let script = daemon.path("script");
     std::fs::write(&script, "#!/nowhere/interpreter\n").unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -26,6 +26,8 @@ mod lost;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod prop;
+#[cfg(test)]
 mod router;
 #[cfg(test)]
 mod secrets;

@@ -5,6 +5,8 @@ use proctor::dag::types::Action;
 use proctor::engine::attempt::Prepared;
 use proctor::model::{Handler, Node, StepStatus};
 
+use crate::reference::{Course, Fates, Trial};
+
 /// splitmix64: small, fast, and every seed is as good as any other.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
@@ -35,19 +37,6 @@ impl Rng {
     pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
-}
-
-/// What a process does that nobody disturbs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Course {
-    /// It exits with this code.
-    Exit(i32),
-    /// A signal from elsewhere kills it.
-    Crash(i32),
-    /// It cannot be started.
-    NoStart,
-    /// The sub-runs that it called came to this.
-    Verdict(StepStatus),
 }
 
 /// One try.
@@ -93,30 +82,6 @@ impl Fate {
         Rng::new(mixed)
     }
 
-    /// What `Prepare` finds.
-    pub(crate) fn prepare(&self, node: Node) -> Result<Prepared, String> {
-        let mut rng = self.rng(node, 1, 0);
-        if rng.percent(4) {
-            return Err("not a whole number".to_owned());
-        }
-        let repeats = match node {
-            Node::Step(index) => self.repeats[usize::try_from(index).unwrap()],
-            Node::Handler(_) => false,
-        };
-        Ok(Prepared {
-            retry_limit: u32::try_from(rng.below(4)).unwrap(),
-            retry_interval: rng.pick(&[0.0, 1.0, 3.0]),
-            // Without a limit some would never end.
-            repeat_limit: if repeats {
-                1 + u32::try_from(rng.below(4)).unwrap()
-            } else {
-                0
-            },
-            repeat_interval: rng.pick(&[0.0, 1.0, 3.0]),
-            unmet: rng.percent(12).then(|| "condition was not met".to_owned()),
-        })
-    }
-
     /// The try with this number, from 0.
     pub(crate) fn a_try(&self, node: Node, number: u32) -> Try {
         let mut rng = self.rng(node, 2, number);
@@ -148,9 +113,42 @@ impl Fate {
             },
         }
     }
+}
 
-    /// The repeat condition after so many executions.
-    pub(crate) fn repeat_check(&self, node: Node, done: u32) -> Result<bool, String> {
+impl Fates for Fate {
+    fn prepare(&self, node: Node) -> Result<Prepared, String> {
+        let mut rng = self.rng(node, 1, 0);
+        if rng.percent(4) {
+            return Err("not a whole number".to_owned());
+        }
+        let repeats = match node {
+            Node::Step(index) => self.repeats[usize::try_from(index).unwrap()],
+            Node::Handler(_) => false,
+        };
+        Ok(Prepared {
+            retry_limit: u32::try_from(rng.below(4)).unwrap(),
+            retry_interval: rng.pick(&[0.0, 1.0, 3.0]),
+            // Without a limit some would never end.
+            repeat_limit: if repeats {
+                1 + u32::try_from(rng.below(4)).unwrap()
+            } else {
+                0
+            },
+            repeat_interval: rng.pick(&[0.0, 1.0, 3.0]),
+            unmet: rng.percent(12).then(|| "condition was not met".to_owned()),
+        })
+    }
+
+    fn trial(&self, node: Node, number: u32) -> Trial {
+        let a_try = self.a_try(node, number);
+        Trial {
+            millis: a_try.millis,
+            course: a_try.course,
+            output_matched: a_try.output_matched,
+        }
+    }
+
+    fn repeat_check(&self, node: Node, done: u32) -> Result<bool, String> {
         match self.rng(node, 3, done).below(5) {
             0 => Err("no such file".to_owned()),
             1 | 2 => Ok(false),
@@ -158,8 +156,7 @@ impl Fate {
         }
     }
 
-    /// What `Initialise` finds.
-    pub(crate) fn initialise(&self) -> Result<Result<(), String>, String> {
+    fn initialise(&self) -> Result<Result<(), String>, String> {
         match self.rng(Node::Step(0), 4, 0).below(25) {
             0 => Err("no such directory".to_owned()),
             1 => Ok(Err("condition was not met".to_owned())),

@@ -1,11 +1,48 @@
 //! A plain interpreter of the rules, written without a look at the engine's: no events, no time, no queues. It
 //! works where nothing depends on time, that is without stops and without a time limit of the run.
+//!
+//! Also `tests/it/prop.rs` judges by it, with real processes; so it knows nothing of the simulated world.
 
 use proctor::dag::Dag;
 use proctor::dag::types::{RepeatMode, Step};
+use proctor::engine::attempt::Prepared;
 use proctor::model::{Handler, Node, RunStatus, StepStatus};
 
-use crate::fate::{Course, Fate};
+/// What a process does that nobody disturbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// It exits with this code.
+    Exit(i32),
+    /// A signal from elsewhere kills it.
+    Crash(i32),
+    /// It cannot be started.
+    NoStart,
+    /// The sub-runs that it called came to this.
+    #[allow(dead_code, reason = "the random jobs with real processes call nothing")]
+    Verdict(StepStatus),
+}
+
+/// One try, as far as it decides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trial {
+    /// How long it takes, in milliseconds.
+    pub(crate) millis: u64,
+    pub(crate) course: Course,
+    /// Whether it writes what `continue_on.output` looks for.
+    pub(crate) output_matched: bool,
+}
+
+/// What happens to each node, whatever the order.
+pub(crate) trait Fates {
+    /// What the attempt's begin finds: why its conditions are not met, or why it cannot begin.
+    fn initialise(&self) -> Result<Result<(), String>, String>;
+    /// What a node's preparation finds.
+    fn prepare(&self, node: Node) -> Result<Prepared, String>;
+    /// The try with this number, from 0.
+    fn trial(&self, node: Node, number: u32) -> Trial;
+    /// The repeat condition after so many tries.
+    fn repeat_check(&self, node: Node, tries: u32) -> Result<bool, String>;
+}
 
 /// What an attempt came to.
 #[derive(Debug, PartialEq)]
@@ -27,7 +64,7 @@ struct Played {
     output: Option<String>,
 }
 
-fn play(step: &Step, node: Node, fate: &Fate) -> Played {
+fn play(step: &Step, node: Node, fate: &impl Fates) -> Played {
     let mut played = Played {
         status: StepStatus::Failed,
         done: 0,
@@ -46,7 +83,7 @@ fn play(step: &Step, node: Node, fate: &Fate) -> Played {
     let is_step = matches!(node, Node::Step(_));
     let mut number = 0;
     loop {
-        let a_try = fate.a_try(node, number);
+        let a_try = fate.trial(node, number);
         number += 1;
         let too_slow = step.timeout_sec > 0 && a_try.millis > step.timeout_sec * 1000;
         let code = match a_try.course {
@@ -72,7 +109,7 @@ fn play(step: &Step, node: Node, fate: &Fate) -> Played {
             }
             forgivable = false;
         }
-        let matched = !too_slow && is_step && !step.continue_on.output.is_empty() && a_try.output_matched;
+        let matched = !too_slow && !step.continue_on.output.is_empty() && a_try.output_matched;
         let tolerated = step.continue_on.failure || step.continue_on.exit_code.contains(&code) || matched;
         let forgiven = tolerated && step.continue_on.mark_success && forgivable;
         played.status = if code == 0 || forgiven {
@@ -88,7 +125,15 @@ fn play(step: &Step, node: Node, fate: &Fate) -> Played {
     }
 }
 
-fn again(step: &Step, fate: &Fate, node: Node, played: &Played, limit: u32, code: i32, tries: u32) -> bool {
+fn again(
+    step: &Step,
+    fate: &impl Fates,
+    node: Node,
+    played: &Played,
+    limit: u32,
+    code: i32,
+    tries: u32,
+) -> bool {
     let Some(policy) = &step.repeat else {
         return false;
     };
@@ -105,7 +150,7 @@ fn again(step: &Step, fate: &Fate, node: Node, played: &Played, limit: u32, code
 }
 
 /// What becomes of an attempt.
-pub(crate) fn interpret(dag: &Dag, fate: &Fate) -> Summary {
+pub(crate) fn interpret(dag: &Dag, fate: &impl Fates) -> Summary {
     let count = dag.steps.len();
     let mut states: Vec<Option<Played>> = (0..count).map(|_| None).collect();
     let mut handlers = Vec::new();
@@ -181,7 +226,7 @@ pub(crate) fn interpret(dag: &Dag, fate: &Fate) -> Summary {
 }
 
 /// What becomes of a step, if it is not known yet and its dependencies tell.
-fn settle(dag: &Dag, fate: &Fate, states: &[Option<Played>], index: usize) -> Option<Played> {
+fn settle(dag: &Dag, fate: &impl Fates, states: &[Option<Played>], index: usize) -> Option<Played> {
     if states[index].is_some() {
         return None;
     }

@@ -6,8 +6,9 @@ use proctor::dag::Dag;
 use proctor::engine::attempt::{Attempt, Effect, Event, NodeKey, Resume, Timer, TryEnd};
 use proctor::model::{Boot, Exit, Fact, Node, Now, Record, Time};
 
-use crate::fate::{Course, Fate, Rng};
+use crate::fate::{Fate, Rng};
 use crate::history::{History, Line, Plan, view};
+use crate::reference::{Course, Fates};
 
 /// Longest from a kill to the report of the end, in microseconds.
 pub(crate) const KILL_LATENCY: u64 = 250_000;
@@ -211,7 +212,10 @@ impl World<'_> {
     fn step(&self, node: Node) -> Option<&proctor::dag::Step> {
         match node {
             Node::Step(index) => self.dag.steps.get(usize::try_from(index).unwrap()),
-            Node::Handler(_) => None,
+            Node::Handler(wanted) => {
+                let found = self.dag.handlers.iter().find(|(handler, _)| *handler == wanted);
+                found.map(|(_, step)| step)
+            }
         }
     }
 

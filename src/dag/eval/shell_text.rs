@@ -58,6 +58,8 @@ pub struct ShellText {
 /// Untouched are escaped references (`\${...}`), comments, here-documents with a quoted
 /// delimiter, and what leads nowhere.
 ///
+/// NUL bytes are left out, as shells do: an argument cannot hold them.
+///
 /// In text for another program ([`Dialect::Other`]) nothing is replaced but `${id.stdout}`, `${id.stderr}` and
 /// `${id.exit_code}`: Proctor makes these values itself, and they are inserted if they consist of harmless characters only.
 ///
@@ -213,7 +215,7 @@ fn other_text(text: &str, scope: &Scope) -> Result<ShellText, EvalError> {
         return Err(EvalError::TooLong);
     }
     Ok(ShellText {
-        text: out,
+        text: without_nul(&out),
         ..ShellText::default()
     })
 }

@@ -143,6 +143,8 @@ proptest! {
     fn without_references_a_shell_text_is_what_was_written(text in texts()) {
         let none = super::super::Scope::new();
         let expected = text.replace('\0', "");
-        prop_assert_eq!(shell_text(&text, &none, Dialect::Posix).unwrap().text, expected);
+        for dialect in [Dialect::Posix, Dialect::Extended, Dialect::Other] {
+            prop_assert_eq!(shell_text(&text, &none, dialect).unwrap().text, expected.as_str());
+        }
     }
 }
