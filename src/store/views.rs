@@ -192,6 +192,7 @@ fn steps(db: &Connection, attempt: i64, view: &mut RunView) -> Result<(), Fault>
         let node: Node = codes::to_node(row.get("node")?)?;
         if let Some(step) = view.node_mut(node) {
             step_row(row, step, &dir)?;
+            settle_children(db, step)?;
         }
     }
     Ok(())
@@ -221,6 +222,25 @@ fn step_row(row: &Row<'_>, step: &mut StepView, dir: &str) -> Result<(), Fault> 
     step.variables = codes::from_json_list(text(row, "variables")?.as_deref())?;
     step.children = codes::to_children(text(row, "children")?.as_deref())?;
     step.decision = codes::from_json_option(text(row, "decision")?.as_deref())?;
+    Ok(())
+}
+
+/// How the sub-runs stand now. What the calling attempt knew of them may be older: it may have died before they ended,
+/// and they may have been decided on, or stopped, since.
+fn settle_children(db: &Connection, step: &mut StepView) -> Result<(), Fault> {
+    for child in &mut step.children {
+        let status = db
+            .prepare_cached(
+                "SELECT status FROM runs WHERE dag = (SELECT id FROM words WHERE word = ?1) AND run_id = ?2",
+            )?
+            .query_row([child.run.dag.as_str(), child.run.id.as_str()], |row| row.get(0))
+            .optional()?;
+        child.status = match status {
+            Some(code) => codes::to_run_status(code)?,
+            // It was asked for and never recorded.
+            None => RunStatus::NotStarted,
+        };
+    }
     Ok(())
 }
 

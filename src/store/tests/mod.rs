@@ -1,5 +1,6 @@
 //! Tests of the store, and what they share.
 
+mod calls;
 mod changes;
 mod lists;
 mod opening;
