@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::children::{ChildEnd, Purpose, Request};
 use super::task::{Base, Facts};
 use crate::dag::eval::{
-    self, Arg, Cursor, EvalError, Memo, Mode, Outcome, Plan, PlanContext, Scope, StepPieces, StepRef,
+    self, Arg, Cursor, EvalError, Memo, Mode, Outcome, Plan, PlanContext, Scope, StepPieces,
 };
 use crate::dag::types::{Condition, Number, Step};
 use crate::model::view::RunView;
@@ -199,7 +199,7 @@ impl<'a> Cx<'a> {
             outputs: &self.outputs_before(node, own),
             env: &step.env,
             logs: (!handler).then_some((logs.0.as_str(), logs.1.as_str())),
-            steps: &self.step_refs(),
+            steps: &self.facts.references.ready(step, &self.view.steps),
         };
         let scope = self.settle(eval::step_scope(run, &pieces, &self.cursor), &cwd)?;
         Ok((scope, cwd))
@@ -245,19 +245,6 @@ impl<'a> Cx<'a> {
                 (Arc::from(name.as_str()), value)
             })
             .collect()
-    }
-
-    fn step_refs(&self) -> Arc<BTreeMap<String, StepRef>> {
-        let known = self.facts.dag.steps.iter().zip(&self.view.steps);
-        let refs = known.filter_map(|(step, view)| {
-            let reference = StepRef {
-                stdout: view.stdout.clone()?,
-                stderr: view.stderr.clone()?,
-                exit_code: view.exit_code,
-            };
-            Some((step.id.clone()?, reference))
-        });
-        Arc::new(refs.collect())
     }
 
     pub(super) fn whole(

@@ -15,6 +15,7 @@ mod evaluate;
 mod files;
 mod journalled;
 mod mask;
+mod references;
 mod secrets;
 mod status;
 mod supervisor;

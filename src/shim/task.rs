@@ -13,6 +13,7 @@ use super::context;
 use super::evaluate;
 use super::files::{self, LogNames};
 use super::mask::Masker;
+use super::references::References;
 use super::secrets::Secrets;
 use super::taps::Taps;
 use crate::dag::eval::{Memo, Scope};
@@ -37,6 +38,7 @@ pub(super) struct Facts {
     pub(super) spec: ShimSpec,
     pub(super) dag: Dag,
     pub(super) default_shell: Shell,
+    pub(super) references: References,
     pub(super) secrets: OnceCell<Secrets>,
     pub(super) base: OnceCell<Base>,
 }
@@ -55,6 +57,7 @@ impl Facts {
             args: Vec::new(),
         };
         Self {
+            references: References::of(&dag),
             spec,
             dag,
             default_shell,
