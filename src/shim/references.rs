@@ -117,7 +117,12 @@ mod tests {
         );
         assert_eq!(ready["one"].stdout, "/l/a.out");
         assert_eq!(ready["two"].exit_code, Some(3));
-        assert!(references.ready(&dag.steps[0], &views).is_empty());
+        let own = references.ready(&dag.steps[0], &views);
+        assert_eq!(
+            own.keys().collect::<Vec<_>>(),
+            ["one"],
+            "a step can refer to itself"
+        );
         dag.shell = Some(Shell {
             program: "sh".to_owned(),
             args: vec!["${unnamed.stdout}".to_owned()],
