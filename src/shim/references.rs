@@ -130,7 +130,7 @@ mod tests {
         let ready = References::of(&dag).ready(&dag.steps[0], &views);
         assert_eq!(
             ready.keys().collect::<Vec<_>>(),
-            ["unnamed"],
+            ["one", "unnamed"],
             "the shell is every step's"
         );
     }
