@@ -18,6 +18,8 @@ mod disk;
 #[cfg(test)]
 mod entries;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod helper;
 #[cfg(test)]
 mod hostile;
@@ -25,6 +27,9 @@ mod hostile;
 mod lost;
 #[cfg(test)]
 mod output;
+#[cfg(test)]
+#[path = "../docs/examples.rs"]
+mod page;
 #[cfg(test)]
 mod prop;
 #[cfg(test)]
