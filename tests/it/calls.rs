@@ -77,6 +77,11 @@ fn a_called_dag_is_a_run_of_its_own_with_its_own_supervisor_and_entry() {
     // A sub-run is not started again on its own.
     let refused = daemon.ctl(&["retry", &child]);
     assert!(refused.code() != 0, "{refused:?}");
+    let refused = daemon.ctl(&["restart", &child]);
+    assert!(
+        refused.stderr.contains("cannot be restarted alone"),
+        "{refused:?}"
+    );
     daemon.expect_clean();
 }
 

@@ -1,5 +1,7 @@
 //! A followed run while it goes on: a tree that is drawn again and again on a terminal, else a line for each change.
 
+use std::collections::HashMap;
+
 use anstyle::Style;
 
 use super::tree::{Room, headline, tree};
@@ -37,7 +39,7 @@ impl From<String> for Picture {
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     run: Option<(u32, RunStatus, bool)>,
-    nodes: Vec<(Node, StepStatus, u32, u32)>,
+    nodes: HashMap<Node, (StepStatus, u32, u32)>,
 }
 
 /// What stands on the terminal.
@@ -120,17 +122,17 @@ impl Changes {
             self.tell_run(view, now, &mut out);
         }
         for (node, step) in view.nodes() {
-            let state = (node, step.status, step.retry_count, step.done_count);
-            let known = self.nodes.iter_mut().find(|known| known.0 == node);
-            let changed = match known {
-                Some(known) => std::mem::replace(known, state) != state,
-                None => {
-                    self.nodes.push(state);
-                    step.status != StepStatus::NotStarted
-                }
+            let state = (step.status, step.retry_count, step.done_count);
+            let changed = match self.nodes.insert(node, state) {
+                Some(known) => known != state,
+                None => step.status != StepStatus::NotStarted,
             };
             if changed {
-                let at = step.finished_at.or(step.started_at).unwrap_or(now);
+                let begun = step
+                    .started_at
+                    .filter(|_| step.retry_count == 0 && step.done_count == 0);
+                // Of a further try only the first one's begin is known.
+                let at = step.finished_at.or(begun).unwrap_or(now);
                 let mut line = Line::default();
                 line.text(Style::new().dimmed(), &time(at)).plain("  ");
                 let name = match node {

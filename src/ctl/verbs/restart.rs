@@ -25,6 +25,23 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     let selector = args.target.selector()?;
     let signals = Signals::catch().map_err(|error| Failure::system("cannot catch signals", &error))?;
     let mut session = Session::open(&call.place)?;
+    if let Response::Run(view) = session.call(&Request::Status(selector.clone()))?
+        && let Some(caller) = &view.parent
+    {
+        return Err(Failure {
+            hint: Some(format!(
+                "stop or retry {}, the run at the root of the tree",
+                caller.root
+            )),
+            ..Failure::new(
+                Exit::Negative,
+                format!(
+                    "run {} was called by step {} of {}: it cannot be restarted alone",
+                    view.run, caller.step, caller.run
+                ),
+            )
+        });
+    }
     let stop = Request::Stop {
         run: selector,
         interrupted: false,
