@@ -3,7 +3,7 @@
 //! What is asked for is recorded first. The daemon may be gone at any moment: when it is back, everything that was
 //! asked for and has not ended is asked for again, which starts nothing twice.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
 use super::super::calls::{Ended, Planned};
@@ -28,8 +28,8 @@ const QUESTION: usize = 4 * 1024;
 pub(super) struct Calls {
     sets: BTreeMap<TaskKey, Set>,
     by_number: HashMap<u64, (TaskKey, usize)>,
-    /// Numbers of the attempts whose ends were told, to ask for further ones.
-    told: HashMap<RunRef, u32>,
+    /// Numbers of the attempts whose ends were told, to ask for further ones; of each node those it called last.
+    told: BTreeMap<Node, HashMap<RunRef, u32>>,
     last: u64,
     /// Questions that are to be sent, in order.
     unsent: VecDeque<u64>,
@@ -82,6 +82,11 @@ impl Supervisor {
             params: call.text.clone(),
         });
         let children = children.collect();
+        if let Some(told) = self.calls.told.get_mut(&node) {
+            // A step that repeats calls other runs each time: what it is not asking for now it never asks for again.
+            let wanted: HashSet<&RunRef> = planned.calls.iter().map(|call| &call.run).collect();
+            told.retain(|run, _| wanted.contains(run));
+        }
         self.record(Fact::NodeCalls { node, children });
         let set = Set {
             node,
@@ -118,7 +123,7 @@ impl Supervisor {
                 .planned
                 .calls
                 .get(at)
-                .and_then(|call| self.calls.told.get(&call.run))
+                .and_then(|call| self.calls.told.get(&node)?.get(&call.run))
                 .copied();
             self.calls.by_number.insert(self.calls.last, (key, at));
             self.calls.unsent.push_back(self.calls.last);
@@ -240,7 +245,7 @@ impl Supervisor {
             step: self.boot.step(set.node)?.name.clone(),
             after: child.after,
             run: call.run.id.clone(),
-            target: call.target.clone(),
+            target: (*call.target).clone(),
             params: call.params.clone(),
         };
         Some((request, child.stops))
@@ -290,7 +295,8 @@ impl Supervisor {
             }
             CallNews::Ended(end) => {
                 let status = end.status;
-                self.calls.told.extend(run.map(|run| (run, end.number)));
+                let told = self.calls.told.entry(node).or_default();
+                told.extend(run.map(|run| (run, end.number)));
                 child.end = Some(Ended::Run(*end));
                 status
             }
