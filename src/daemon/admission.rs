@@ -307,11 +307,13 @@ pub(super) fn new_run(
     }))
 }
 
-/// A new run from an earlier one's snapshot and parameters.
+/// A new run from an earlier one's snapshot and parameters. Somebody asks for it, so it is nobody's sub-run: it waits for
+/// a slot of its group like any other, and no run of a tree answers for it.
 pub(super) fn again(mut new: NewRun, at: Time) -> Result<Box<NewRun>, Box<Response>> {
     new.run.id = RunId::new(uuid::Uuid::now_v7().to_string()).map_err(|error| invalid(&error.to_string()))?;
     new.created_at = at;
     new.trigger = Trigger::Manual;
+    new.parent = None;
     Ok(Box::new(new))
 }
 

@@ -127,6 +127,7 @@ impl Dispatcher {
         } else if is_answer(&view, asked_by, &caller, after) {
             self.follow_call(question, &run, 0);
             self.tell_end(question, &view);
+            self.calls.answered(question);
         } else if stops > 0 {
             let (attempt, call) = question;
             self.call_refused(attempt, *call, String::from("stopped before it began"));
@@ -260,6 +261,7 @@ impl Dispatcher {
         if let Some(view) = self.runs.get(run).map(|live| live.view.clone()) {
             self.tell_end(&question, &view);
         }
+        self.calls.answered(&question);
     }
 
     /// The shim asks once more for what it was answered already.
@@ -297,8 +299,6 @@ impl Dispatcher {
             }
         };
         self.send_frame(&question.0, &frame);
-        // A shim that did not hear it asks again, and finds the run as it ended.
-        self.calls.close(question);
     }
 
     fn tell_call(&mut self, question: &Question, news: CallNews) {

@@ -53,7 +53,7 @@ pub(super) fn resume_steps(last: RunView) -> Vec<StepView> {
     steps
 }
 
-fn read(reader: &Reader, run: &RunRef) -> Result<Stored, Refused> {
+pub(super) fn read(reader: &Reader, run: &RunRef) -> Result<Stored, Refused> {
     let failed = |error: crate::store::Error| {
         Refused::new(
             ErrorKind::Unavailable,
@@ -262,7 +262,7 @@ impl Dispatcher {
         );
     }
 
-    fn refuse(&self, answers: &Sender<Response>, refused: Refused) {
+    pub(super) fn refuse(&self, answers: &Sender<Response>, refused: Refused) {
         self.answer(answers, refused.into());
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::admission::{again, exists};
 use super::control::refusal;
-use super::decisions::resume_steps;
+use super::decisions::{self, resume_steps};
 use super::dispatcher::{Asked, Asking, Dispatcher, LiveRun, now};
 use super::requests::Asker;
 use crate::engine::scheduler::api::RetryFacts;
 use crate::engine::scheduler::{Event, Refusal, Token};
 use crate::model::change::NewRun;
 use crate::model::view::RunView;
-use crate::model::{RunStatus, StopReason};
+use crate::model::{RunRef, RunStatus, StopReason};
 use crate::telemetry::events;
 use crate::wire::control::{ErrorKind, Response};
 
@@ -76,20 +76,29 @@ impl Dispatcher {
         if self.runs.contains_key(&view.run) {
             // It has ended a moment ago and is being cleaned up: the retry waits for that.
             let waiting = self.waiting.entry(view.run.clone()).or_default();
-            waiting.push(Box::new(move |dispatcher| dispatcher.retry(asker, view)));
+            waiting.push(Box::new(move |dispatcher| {
+                dispatcher.retry_stored(asker, view.run)
+            }));
             return;
         }
+        self.retry_stored(asker, view.run);
+    }
+
+    /// A retry of a run that is not in memory. Its last attempt is read anew: while the retry waited, somebody else's may
+    /// have brought a further one.
+    fn retry_stored(&mut self, asker: Asker, run: RunRef) {
         let reader = self.reader.clone();
         self.elsewhere(
-            move || (reader.launch_data(&view.run), view),
-            move |dispatcher, (new, view)| {
-                let Some(new) = dispatcher.launch_data(&asker, new, &view) else {
-                    return;
+            move || decisions::read(&reader, &run),
+            move |dispatcher, read| {
+                let (view, new) = match read {
+                    Ok(stored) => stored,
+                    Err(refused) => return dispatcher.refuse(&asker.answers, refused),
                 };
                 let run = view.run.clone();
-                if dispatcher.runs.contains_key(&run) {
-                    dispatcher.retry(asker, view);
-                    return;
+                let live = dispatcher.runs.get(&run).map(|live| live.view.clone());
+                if live.is_some() || !view.status.is_terminal() {
+                    return dispatcher.retry(asker, live.unwrap_or(view));
                 }
                 if let Some(refused) = dispatcher.over_quota(&new) {
                     dispatcher.answer(&asker.answers, refused);
@@ -207,7 +216,7 @@ impl Dispatcher {
             ),
         };
         if asked.created {
-            self.runs.remove(&asked.run);
+            self.drop_run(&asked.run);
         }
         match (asked.asking, answer) {
             (Asking::Client(answers), answer) => self.answer(&answers, answer),

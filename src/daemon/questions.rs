@@ -1,6 +1,6 @@
 //! What live attempts asked for: which run answers which question, and who is to be told of which run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::callee::Callees;
@@ -22,7 +22,7 @@ pub(super) enum Progress {
 /// What live attempts asked for.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    pub(super) questions: HashMap<Question, Progress>,
+    pub(super) questions: BTreeMap<Question, Progress>,
     pub(super) by_run: HashMap<RunRef, Question>,
     /// What sub-runs have said of their slots before the step that called them has asked again.
     pub(super) slots: HashMap<RunRef, SlotUse>,
@@ -32,13 +32,22 @@ pub(super) struct Calls {
 impl Calls {
     /// The attempt is over: nobody is to be told any more.
     pub(super) fn forget(&mut self, attempt: &AttemptId) {
-        self.questions.retain(|(asking, _), _| asking != attempt);
-        self.by_run.retain(|_, (asking, _)| asking != attempt);
+        let from = (attempt.clone(), 0);
+        let asked = self
+            .questions
+            .range(from..)
+            .take_while(|((asking, _), _)| asking == attempt);
+        let asked: Vec<Question> = asked.map(|(question, _)| question.clone()).collect();
+        for question in asked {
+            self.answered(&question);
+        }
     }
 
-    /// The question is answered for good: a step that repeats for ever asks for ever new runs.
-    pub(super) fn close(&mut self, question: &Question) {
-        if let Some(Progress::Run(run)) = self.questions.remove(question) {
+    /// The question has its answer. If it is asked again all the same, the store answers it.
+    pub(super) fn answered(&mut self, question: &Question) {
+        if let Some(Progress::Run(run)) = self.questions.remove(question)
+            && self.by_run.get(&run) == Some(question)
+        {
             self.by_run.remove(&run);
         }
     }
@@ -63,5 +72,40 @@ impl Calls {
 
     pub(super) fn take_slot(&mut self, run: &RunRef) -> Option<SlotUse> {
         self.slots.remove(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DagName, RunId};
+
+    fn run(id: &str) -> RunRef {
+        RunRef {
+            dag: DagName::new("child").unwrap(),
+            id: RunId::new(id).unwrap(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_of_what_was_answered_or_whose_asker_is_over() {
+        let attempt = |number| AttemptId::derive(&run("caller"), number);
+        let mut calls = Calls::default();
+        for (attempt, call, id) in [(attempt(1), 1, "a"), (attempt(1), 2, "b"), (attempt(2), 1, "c")] {
+            let question = (attempt, call);
+            calls.by_run.insert(run(id), question.clone());
+            calls.questions.insert(question, Progress::Run(run(id)));
+        }
+        // Asked for once more by a later attempt: the older question's answer leaves that alone.
+        calls.by_run.insert(run("a"), (attempt(2), 2));
+        calls.questions.insert((attempt(2), 2), Progress::Run(run("a")));
+        calls.answered(&(attempt(1), 1));
+        assert_eq!(calls.asked_by(&run("a")), Some((attempt(2), 2)));
+        assert_eq!(calls.run_of(&(attempt(1), 1)), None);
+        calls.forget(&attempt(2));
+        assert_eq!(calls.asked_by(&run("a")), None);
+        assert_eq!(calls.run_of(&(attempt(1), 2)), Some(run("b")));
+        calls.forget(&attempt(1));
+        assert!(calls.questions.is_empty() && calls.by_run.is_empty());
     }
 }

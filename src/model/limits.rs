@@ -26,6 +26,8 @@ pub const FRAME_MAX: usize = 8 * 1024 * 1024;
 pub const SPEC_MAX: usize = 64 * 1024 * 1024;
 /// Most sub-runs of one parallel step.
 pub const PARALLEL_MAX: usize = 1000;
+/// Most bytes of the parameters of one sub-run, names and values together: with the text of its DAG they are one message.
+pub const CALL_PARAMS_MAX: usize = 2 * 1024 * 1024;
 /// Most calls between the root of a tree of runs and a run in it: a DAG that calls itself ends here.
 pub const CALL_DEPTH_MAX: u32 = 16;
 /// Longest text of an error, a reason or a condition in a fact, in bytes; longer ones are cut.

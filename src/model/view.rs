@@ -196,8 +196,12 @@ impl RunView {
     }
 
     /// Applies one record and says which node it changed. A record about a node the DAG does not have changes
-    /// nothing: a journal is written with the user's rights and is not trusted to be well-formed.
+    /// nothing: a journal is written with the user's rights and is not trusted to be well-formed. For the same reason
+    /// nothing changes an attempt that has ended.
     pub fn apply(&mut self, record: &Record) -> Option<Node> {
+        if self.status.ends_attempt() {
+            return None;
+        }
         let at = record.at;
         match &record.fact {
             Fact::Started { pid } => {

@@ -17,7 +17,7 @@ use crate::dag::params::pairs_text;
 use crate::dag::types::{Call, Step};
 use crate::dag::{BaseConfig, LoadOptions, Source, load, schema_files, schema_places};
 use crate::engine::attempt::TryEnd;
-use crate::model::limits::{DAG_SOURCE_MAX, SCHEMA_MAX};
+use crate::model::limits::{CALL_PARAMS_MAX, DAG_SOURCE_MAX, SCHEMA_MAX};
 use crate::model::{DagName, Node, RunId, RunRef, RunStatus, StepStatus};
 use crate::wire::shim::{CallEnd, CallTarget};
 
@@ -34,7 +34,8 @@ pub(super) struct Planned {
 #[derive(Debug)]
 pub(super) struct PlannedCall {
     pub(super) run: RunRef,
-    pub(super) target: CallTarget,
+    /// Shared by all that call the same: it may hold the text of a large DAG.
+    pub(super) target: Rc<CallTarget>,
     pub(super) params: Vec<(Option<String>, String)>,
     /// The parameters for people.
     pub(super) text: String,
@@ -112,6 +113,7 @@ fn plan(cx: &Cx<'_>, (node, step): (Node, &Step), call: &Call, scope: &Scope, cw
     for item in &items {
         let planned = eval::call_plan(call, item.as_deref(), scope, &cx.cursor);
         let planned = cx.settle(planned, cwd)?;
+        check_size(&planned.params).map_err(Halt::Fail)?;
         check_secrets(cx.facts.masker().map(Rc::as_ref), &planned.params).map_err(Halt::Fail)?;
         let parent = &cx.facts.spec.run;
         let id = RunId::derive(parent, &step.name, &planned.target, &planned.params, round);
@@ -136,6 +138,19 @@ fn plan(cx: &Cx<'_>, (node, step): (Node, &Step), call: &Call, scope: &Scope, cw
     })
 }
 
+/// Refuses parameters that no message to the daemon could hold: the step would wait for an answer for ever.
+fn check_size(params: &[(Option<String>, String)]) -> Result<(), String> {
+    let size = |(name, value): &(Option<String>, String)| name.as_ref().map_or(0, String::len) + value.len();
+    let bytes: usize = params.iter().map(size).sum();
+    if bytes <= CALL_PARAMS_MAX {
+        return Ok(());
+    }
+    Err(format!(
+        "the parameters of a sub-run have {bytes} bytes; at most {CALL_PARAMS_MAX} are allowed; pass the name of a file \
+         that holds them"
+    ))
+}
+
 /// Refuses parameters with secrets in them: they would be recorded with the sub-run.
 fn check_secrets(masker: Option<&Masker>, params: &[(Option<String>, String)]) -> Result<(), String> {
     let Some(masker) = masker else { return Ok(()) };
@@ -152,16 +167,17 @@ fn check_secrets(masker: Option<&Masker>, params: &[(Option<String>, String)]) -
 /// Finds what is called, each file once.
 struct Finder<'a, 'b> {
     cx: &'a Cx<'b>,
-    found: HashMap<String, (DagName, CallTarget)>,
+    found: HashMap<String, (DagName, Rc<CallTarget>)>,
 }
 
 impl Finder<'_, '_> {
     /// A further document of the file, a file, or an installed DAG, in this order.
-    fn find(&mut self, target: &str) -> Flow<(DagName, CallTarget)> {
+    fn find(&mut self, target: &str) -> Flow<(DagName, Rc<CallTarget>)> {
         if let Some(found) = self.found.get(target) {
             return Ok(found.clone());
         }
-        let found = self.look(target).map_err(Halt::Fail)?;
+        let (name, found) = self.look(target).map_err(Halt::Fail)?;
+        let found = (name, Rc::new(found));
         self.found.insert(target.to_owned(), found.clone());
         Ok(found)
     }

@@ -212,16 +212,19 @@ impl Supervisor {
 
     /// Tells the engine what happened and performs what it wants, until nothing is left to tell.
     fn drain_events(&mut self) {
-        let mut grown = false;
-        while let Some(event) = self.events.pop_front() {
-            for effect in self.engine.handle(now(), event) {
-                grown |= matches!(effect, Effect::Record(_));
-                self.perform(effect);
+        // Telling the daemon may bring news, too: that it is gone, for one.
+        while !self.events.is_empty() {
+            let mut grown = false;
+            while let Some(event) = self.events.pop_front() {
+                for effect in self.engine.handle(now(), event) {
+                    grown |= matches!(effect, Effect::Record(_));
+                    self.perform(effect);
+                }
             }
-        }
-        self.tell_rest();
-        if grown {
-            self.poke();
+            self.tell_rest();
+            if grown {
+                self.poke();
+            }
         }
     }
 

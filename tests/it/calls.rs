@@ -421,3 +421,84 @@ fn a_retry_that_is_due_while_there_is_no_daemon_does_not_wait_for_one() {
     daemon.wait_success(&run);
     daemon.expect_clean();
 }
+
+#[test]
+fn a_sub_run_that_is_run_again_belongs_to_nobody_and_waits_for_a_slot_of_its_own() {
+    let daemon = Daemon::start("[queue]\nmax_active_runs = 1\n");
+    let text = format!(
+        "type: graph\nsteps:\n  - {{name: ask, call: child}}\n  - {{name: hold, command: '{hold}'}}\n---\n\
+         name: child\nsteps:\n  - command: {child}\n",
+        hold = gated(&daemon, "held", "go"),
+        child = gated(&daemon, "begun", "go")
+    );
+    let run = daemon.submit("parent", &text);
+    daemon.wait_file("begun");
+    daemon.wait_file("held");
+    let child = wait_children(&daemon, &run, "running", 1).remove(0);
+    let again = name(&daemon.json(&["restart", "--detach", &child]));
+    let view = daemon.status(&again);
+    assert_eq!(view["parent"], Value::Null, "{view:#}");
+    assert_eq!(
+        view["status"], "queued",
+        "its group has one slot, and the caller holds it: {view:#}"
+    );
+    std::fs::write(daemon.path("go"), "").unwrap();
+    daemon.wait_end(&run);
+    daemon.wait_success(&again);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_retry_that_is_due_is_not_forgotten_when_a_delayed_step_begins_meanwhile() {
+    let daemon = Daemon::start("");
+    let out = daemon.path("out");
+    // The first sub-run rests and its retry is due while the second one holds the only slot. Then the start of its other
+    // step, which was delayed, is due, too.
+    let text = format!(
+        "steps:\n  - call: child\n    parallel: {{items: [1, 2], max_concurrent: 1}}\n---\nname: child\ntype: graph\n\
+         delay_sec: 3\nsteps:\n  - name: a\n    command: echo $1 >> {out}; test $1 = 2 -o $(grep -c '^1$' {out}) -ge 2\n    \
+         retry_policy: {{limit: 1, interval_sec: 1}}\n  - {{name: b, command: \"true\"}}\n",
+        out = out.display()
+    );
+    daemon.wait_success(&daemon.submit("parent", &text));
+    assert_eq!(lines(&out), 3);
+    daemon.expect_clean();
+}
+
+#[test]
+fn two_retries_at_once_make_one_further_attempt() {
+    let daemon = Daemon::start("");
+    let out = daemon.path("out");
+    let text = format!(
+        "steps:\n  - command: echo x >> {out}; test $(grep -c x {out}) -ge 2\n",
+        out = out.display()
+    );
+    let run = daemon.submit("twice", &text);
+    daemon.wait_end(&run);
+    let asked: Vec<_> = (0..4)
+        .map(|_| daemon.begin(&["retry", "--detach", &run]))
+        .collect();
+    let accepted = asked
+        .into_iter()
+        .map(crate::helper::Running::finish)
+        .filter(|out| out.code() == 0)
+        .count();
+    assert_eq!(accepted, 1);
+    let result = daemon.wait_success(&run);
+    assert_eq!(result["attempt"], 2, "{result:#}");
+    assert_eq!(lines(&out), 2);
+    daemon.expect_clean();
+}
+
+#[test]
+fn parameters_that_are_too_large_fail_the_step_and_hold_nobody_up() {
+    let daemon = Daemon::start("");
+    let text = "max_output_size: 1048576\nsteps:\n  - command: head -c 1000000 /dev/zero | tr '\\0' x\n    output: X\n  \
+                - call: child\n    params: {A: '${X}', B: '${X}', C: '${X}', D: '${X}', E: '${X}', F: '${X}', G: '${X}', \
+                H: '${X}', I: '${X}'}\n---\nname: child\nsteps: [\"true\"]\n";
+    let result = daemon.wait_end(&daemon.submit("large", text));
+    assert_eq!(result["status"], "failed", "{result:#}");
+    let error = result["steps"][1]["error"].as_str().unwrap();
+    assert!(error.contains("at most 2097152"), "{error}");
+    daemon.expect_clean();
+}

@@ -85,6 +85,8 @@ pub(super) struct Run {
     pub(super) adopted: bool,
     /// A stop that was asked for; the first one counts.
     pub(super) stop: Option<StopReason>,
+    /// Whether the run that called it wants it stopped, or is over: such a stop is never withdrawn.
+    pub(super) bound: bool,
     /// Whether the store holds that stop.
     pub(super) stop_saved: bool,
     /// Who waits for the answer to a stop.
@@ -125,6 +127,7 @@ impl Run {
             waits: false,
             adopted: false,
             stop: None,
+            bound: false,
             stop_saved: false,
             stop_tokens: Vec::new(),
             outcome: None,

@@ -88,14 +88,15 @@ impl Scheduler {
     }
 
     /// Keeps what is true and tries again later. A stop that cannot be recorded is refused and withdrawn, unless
-    /// the attempt may be running: then it has been passed on, and the shim records it.
+    /// the attempt may be running: then it has been passed on, and the shim records it; or the caller wants it: nobody
+    /// would ask again.
     fn keep(&mut self, now: Now, key: Key, batch: Vec<Change>, error: CommitError, out: &mut Vec<Effect>) {
         let Some(run) = self.runs.get_mut(&key) else {
             return;
         };
         let later = std::mem::replace(&mut run.unsaved, batch);
         run.unsaved.extend(later);
-        let stop_lost = run.stop.is_some() && !run.stop_saved && !run.stop_tokens.is_empty();
+        let stop_lost = run.stop.is_some() && !run.bound && !run.stop_saved && !run.stop_tokens.is_empty();
         match run.phase {
             Phase::Opening | Phase::Running | Phase::Ending { .. } | Phase::Cleaning => {
                 accept(&mut run.stop_tokens, out);

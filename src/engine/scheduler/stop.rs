@@ -34,6 +34,7 @@ impl Scheduler {
         let Some(run) = self.runs.get_mut(&key) else {
             return;
         };
+        run.bound |= reason == StopReason::Caller;
         let too_late = |outcome: Option<RunStatus>| {
             let status = outcome.unwrap_or(RunStatus::Failed);
             token.map(|token| Effect::Refused(token, Refusal::WrongState(status)))

@@ -12,7 +12,7 @@ fn run_ref(id: &str) -> RunRef {
 fn call(id: &str) -> PlannedCall {
     PlannedCall {
         run: run_ref(id),
-        target: CallTarget::Local(DagName::new("child").unwrap()),
+        target: Rc::new(CallTarget::Local(DagName::new("child").unwrap())),
         params: Vec::new(),
         text: format!("ITEM=\"{id}\""),
     }
@@ -143,4 +143,12 @@ fn a_secret_is_no_parameter_of_a_sub_run() {
     assert!(!error.contains("hunter2"), "{error}");
     let params = [(Some(String::from("hunter2")), String::from("hunter"))];
     assert_eq!(check_secrets(masker.as_ref(), &params), Ok(()));
+}
+
+#[test]
+fn parameters_that_no_message_could_hold_are_refused_before_anybody_is_asked() {
+    let params = |bytes: usize| vec![(Some("A".to_owned()), "x".repeat(bytes)), (None, "y".to_owned())];
+    assert_eq!(check_size(&params(CALL_PARAMS_MAX - 2)), Ok(()));
+    let error = check_size(&params(CALL_PARAMS_MAX - 1)).unwrap_err();
+    assert!(error.contains(&CALL_PARAMS_MAX.to_string()), "{error}");
 }

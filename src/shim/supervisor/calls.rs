@@ -3,10 +3,10 @@
 //! What is asked for is recorded first. The daemon may be gone at any moment: when it is back, everything that was
 //! asked for and has not ended is asked for again, which starts nothing twice.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
-use super::super::calls::{Ended, Planned, PlannedCall};
+use super::super::calls::{Ended, Planned};
 use super::super::task::TaskKey;
 use super::Supervisor;
 use crate::model::fact::Call;
@@ -28,7 +28,7 @@ const QUESTION: usize = 4 * 1024;
 pub(super) struct Calls {
     sets: BTreeMap<TaskKey, Set>,
     by_number: HashMap<u64, (TaskKey, usize)>,
-    /// For each node, numbers of the attempts whose ends were told, to ask for further ones.
+    /// Numbers of the attempts whose ends were told, to ask for further ones; of each node those it called last.
     told: BTreeMap<Node, HashMap<RunRef, u32>>,
     last: u64,
     /// Questions that are to be sent, in order.
@@ -82,12 +82,12 @@ impl Supervisor {
             params: call.text.clone(),
         });
         let children = children.collect();
+        if let Some(told) = self.calls.told.get_mut(&node) {
+            // A step that repeats calls other runs each time: what it is not asking for now it never asks for again.
+            let wanted: HashSet<&RunRef> = planned.calls.iter().map(|call| &call.run).collect();
+            told.retain(|run, _| wanted.contains(run));
+        }
         self.record(Fact::NodeCalls { node, children });
-        // Of other runs, which an earlier repeat of the step has called, nothing is asked any more.
-        let told = self.calls.told.remove(&node).unwrap_or_default();
-        let of = |call: &PlannedCall| Some((call.run.clone(), *told.get(&call.run)?));
-        let kept: HashMap<RunRef, u32> = planned.calls.iter().filter_map(of).collect();
-        self.calls.told.insert(node, kept);
         let set = Set {
             node,
             children: planned.calls.iter().map(|_| Child::default()).collect(),
@@ -119,12 +119,11 @@ impl Supervisor {
             set.working += 1;
             self.calls.last += 1;
             child.number = Some(self.calls.last);
-            let told = self.calls.told.get(&node);
             child.after = set
                 .planned
                 .calls
                 .get(at)
-                .and_then(|call| told?.get(&call.run))
+                .and_then(|call| self.calls.told.get(&node)?.get(&call.run))
                 .copied();
             self.calls.by_number.insert(self.calls.last, (key, at));
             self.calls.unsent.push_back(self.calls.last);
@@ -246,7 +245,7 @@ impl Supervisor {
             step: self.boot.step(set.node)?.name.clone(),
             after: child.after,
             run: call.run.id.clone(),
-            target: call.target.clone(),
+            target: (*call.target).clone(),
             params: call.params.clone(),
         };
         Some((request, child.stops))

@@ -33,9 +33,11 @@ impl Supervisor {
         let resting = self.engine.is_resting();
         match (self.rest.slot, resting) {
             (SlotUse::Working, true) => self.use_slot(SlotUse::Resting),
-            // A stop or a time limit ended the waiting.
+            // A stop or a time limit ended the waiting, or a step began whose start was delayed. Retries that are due go
+            // on with it; the engine knows which of them still count.
             (SlotUse::Resting | SlotUse::Wanted, false) => {
-                self.rest.due.clear();
+                let due = std::mem::take(&mut self.rest.due);
+                self.events.extend(due.into_iter().map(Event::Timer));
                 self.use_slot(SlotUse::Working);
             }
             _ => {}

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::model::change::{AttemptIdentity, Change};
 use crate::model::view::StepView;
-use crate::model::{AttemptId, Node, RunRef, RunStatus, StepStatus, Time};
+use crate::model::{AttemptId, Node, RunRef, RunStatus, StepStatus, StopReason, Time};
 
 use super::rows::{AttemptRow, RunRow};
 use super::{not_an_end, run};
@@ -212,33 +212,49 @@ pub(super) fn end(db: &Connection, change: &Change) -> Result<(), Fault> {
         "UPDATE held SET ended = 1, pid = NULL, pidfs_inode = NULL, start_ticks = NULL, boot_id = NULL, cgroup_id = NULL
          WHERE attempt = ?1",
         [row.id],
-    )
+    )?;
+    if status.is_terminal() && !is_called(db, row.run)? {
+        let text = StopReason::Caller.to_string();
+        return end_waiting(db, row.run, RunStatus::Aborted, Some(&text), *at);
+    }
+    Ok(())
 }
 
-/// A run that waits ends without a further attempt, and the sub-runs in its tree that wait with it. Their last
-/// attempts, which left them waiting, take the end over: so the steps stay what they were.
+fn is_called(db: &Connection, run: i64) -> Result<bool, Fault> {
+    let sql = "SELECT parent IS NOT NULL FROM runs WHERE id = ?1";
+    Ok(db.prepare_cached(sql)?.query_row([run], |row| row.get(0))?)
+}
+
+/// The runs of a tree from its root on, found call by call: what it costs depends on the tree, not on the history.
+const TREE: &str = "WITH RECURSIVE tree (id) AS (
+        SELECT ?1 UNION ALL SELECT r.id FROM tree CROSS JOIN runs r INDEXED BY runs_by_parent ON r.parent = tree.id)
+     SELECT id FROM tree";
+
+/// What waits in the tree of a root that is over ends without a further attempt, the root itself included: nobody could
+/// decide about it any more. Their last attempts, which left them waiting, take the end over: so the steps stay what they
+/// were.
 pub(super) fn end_waiting(
     db: &Connection,
-    which: &RunRow,
+    root: i64,
     status: RunStatus,
     error: Option<&str>,
     at: Time,
 ) -> Result<(), Fault> {
     let waiting = codes::run_status(RunStatus::Waiting);
     let status = codes::run_status(status);
-    run(
-        db,
-        "UPDATE attempts SET status = ?2, error = ?3, ended_at = ?4, stop = (SELECT stop FROM runs WHERE id = ?1)
+    let caller = codes::json(&StopReason::Caller)?;
+    let sql = format!(
+        "UPDATE attempts SET status = ?2, error = ?3, ended_at = ?4,
+                             stop = COALESCE((SELECT stop FROM runs WHERE id = ?1), ?6)
          WHERE id IN (SELECT a.id FROM runs r CROSS JOIN attempts a ON a.run = r.id AND a.number = r.attempts
-                      WHERE (r.id = ?1 OR r.root = ?1) AND r.status = ?5)",
-        params![which.id, status, error, at.0, waiting],
-    )?;
-    run(
-        db,
-        "UPDATE runs SET status = ?2, stop = (SELECT stop FROM runs WHERE id = ?1)
-         WHERE (id = ?1 OR root = ?1) AND status = ?3",
-        params![which.id, status, waiting],
-    )
+                      WHERE r.id IN ({TREE}) AND r.status = ?5)"
+    );
+    run(db, &sql, params![root, status, error, at.0, waiting, caller])?;
+    let sql = format!(
+        "UPDATE runs SET status = ?2, stop = COALESCE((SELECT stop FROM runs WHERE id = ?1), ?4)
+         WHERE id IN ({TREE}) AND status = ?3"
+    );
+    run(db, &sql, params![root, status, waiting, caller])
 }
 
 /// Whether the time limit was over, and whether SIGKILL ended the grace period.

@@ -240,7 +240,7 @@ fn end_queued(
         return Err(not_an_end(status));
     }
     if row.status == RunStatus::Waiting {
-        return end_waiting(db, &row, status, error, at);
+        return end_waiting(db, row.id, status, error, at);
     }
     if row.launched {
         return Err(Fault::text(format!(

@@ -54,6 +54,20 @@ fn until_waiting(run: &RunRef) -> Vec<Change> {
     ]
 }
 
+/// A run that another one calls.
+fn called_by(parent: &RunRef, root: &RunRef, id: &str) -> Change {
+    Change::Accept(Box::new(NewRun {
+        parent: Some(Caller {
+            run: parent.clone(),
+            attempt: 1,
+            step: "build".to_owned(),
+            root: root.clone(),
+            depth: 1,
+        }),
+        ..new_run("sub", id, 2)
+    }))
+}
+
 fn bench_with_waiting(run: &RunRef) -> Bench {
     let mut bench = Bench::new();
     bench.ok(vec![accept(run.dag.as_str(), run.id.as_str(), 1)]);
@@ -137,16 +151,7 @@ fn a_run_that_is_stopped_while_it_waits_keeps_its_steps_and_takes_its_waiting_su
     let mut bench = bench_with_waiting(&run);
     for (id, waits) in [("c1", true), ("c2", false)] {
         let child = run_ref("sub", id);
-        bench.ok(vec![Change::Accept(Box::new(NewRun {
-            parent: Some(Caller {
-                run: run.clone(),
-                attempt: 1,
-                step: "build".to_owned(),
-                root: run.clone(),
-                depth: 1,
-            }),
-            ..new_run("sub", id, 2)
-        }))]);
+        bench.ok(vec![called_by(&run, &run, id)]);
         bench.ok(if waits {
             until_waiting(&child)
         } else {
@@ -206,4 +211,36 @@ fn only_an_end_or_waiting_ends_an_attempt() {
         refused.contains("only a run that has ended or waits"),
         "{refused}"
     );
+}
+
+#[test]
+fn what_waits_below_a_root_that_is_over_waits_no_longer() {
+    let (root, middle, leaf) = (run_ref("etl", "r1"), run_ref("sub", "c1"), run_ref("sub", "c2"));
+    let mut bench = Bench::new();
+    bench.ok(vec![
+        accept("etl", "r1", 1),
+        intend(&root, 1, 2),
+        start(&root, 1, 3),
+    ]);
+    bench.ok(vec![
+        called_by(&root, &root, "c1"),
+        intend(&middle, 1, 2),
+        start(&middle, 1, 3),
+    ]);
+    bench.ok(vec![called_by(&middle, &root, "c2")]);
+    bench.ok(until_waiting(&leaf));
+    let status = |bench: &Bench, run: &RunRef| bench.reader().run_view(run).unwrap().unwrap().status;
+    // The root may still ask for it again: only its own end is the end.
+    bench.ok(vec![end(&middle, 1, RunStatus::Aborted, 5)]);
+    assert_eq!(status(&bench, &leaf), RunStatus::Waiting);
+    bench.ok(vec![end(&root, 1, RunStatus::Failed, 6)]);
+    let view = bench.reader().run_view(&leaf).unwrap().unwrap();
+    assert_eq!(
+        (view.status, view.finished_at),
+        (RunStatus::Aborted, Some(Time(6)))
+    );
+    assert_eq!(view.stop, Some(StopReason::Caller));
+    assert_eq!(view.error, Some(StopReason::Caller.to_string()));
+    assert_eq!(view.steps[0].status, StepStatus::Waiting);
+    assert_eq!(status(&bench, &root), RunStatus::Failed);
 }

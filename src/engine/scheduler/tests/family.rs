@@ -154,3 +154,28 @@ fn recovery_ends_the_sub_runs_of_what_is_not() {
     let told = bed.give(Event::Recover(list));
     assert_eq!(told, "adopt x, send-stop, commit 1 stop", "a is cleaned after x");
 }
+
+#[test]
+fn a_stop_that_the_caller_wants_outlives_a_full_disk() {
+    // While it is launched: nobody asks once more, so it must not pass its gate when there is space again.
+    let mut bed = bed_at(5);
+    bed.play(&[
+        ("call x of a", "commit 5 accept"),
+        ("ok 5", "yes 2, changed, commit 6 intend x1"),
+        ("ok 6", "changed, launch x1"),
+        ("caller-stop x", "commit 7 stop"),
+        ("full 7", "arm +500"),
+        ("ready x1", "close"),
+    ]);
+    // A person's stop is withdrawn, but not that of a run that is over.
+    let mut bed = bed_at(5);
+    bed.play(&[
+        ("call x of a", "commit 5 accept"),
+        ("ok 5", "yes 2, changed, commit 6 intend x1"),
+        ("ok 6", "changed, launch x1"),
+        ("stop x", "commit 7 stop"),
+        ("gone a1", "commit 8 end-failed-lost"),
+        ("full 7", "arm +500"),
+        ("ready x1", "close"),
+    ]);
+}

@@ -165,6 +165,7 @@ impl Bed {
                         Event::Retry(token, run(name), facts)
                     }
                     "stop" => Event::Stop(token, run(rest), StopReason::User { uid: 7 }),
+                    "caller-stop" => Event::Stop(token, run(rest), StopReason::Caller),
                     "retry" => {
                         let (group, capacity) = group(rest);
                         let facts = RetryFacts {
