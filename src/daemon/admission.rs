@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::Sender;
 
 use super::control::refusal;
-use super::dispatcher::{Asked, Asking, Dispatcher, LiveRun, now};
-use super::effects::fresh_view;
+use super::dispatcher::{Asked, Asking, Dispatcher, now};
 use super::installed;
+use super::live::LiveRun;
 use crate::config::Config;
 use crate::dag::params::resolve;
 use crate::dag::{BaseConfig, Dag, Diagnostic, LoadOptions, ParamInput, Source, load};
@@ -60,14 +60,7 @@ impl Dispatcher {
             self.answer(&answers, refused);
             return;
         }
-        let view = fresh_view(&new);
-        let live = LiveRun {
-            new: Arc::new((*new).clone()),
-            view,
-            resume: None,
-            unsaved: std::collections::BTreeSet::new(),
-        };
-        self.runs.insert(run.clone(), live);
+        self.runs.insert(run.clone(), LiveRun::first((*new).clone()));
         let token = self.ask(Asked {
             run,
             asking: Asking::Client(answers),

@@ -12,9 +12,8 @@ use std::sync::Arc;
 
 use super::admission::{About, Snapshot, new_run};
 use super::callee;
-use super::decisions::resume_steps;
-use super::dispatcher::{Asked, Asking, Dispatcher, LiveRun, now};
-use super::effects::fresh_view;
+use super::dispatcher::{Asked, Asking, Dispatcher, now};
+use super::live::LiveRun;
 use super::questions::{Progress, Question};
 use crate::dag::ParamInput;
 use crate::engine::scheduler::Event;
@@ -150,13 +149,7 @@ impl Dispatcher {
             self.call_refused(attempt, *call, message);
             return;
         }
-        let live = LiveRun {
-            view: fresh_view(&new),
-            new: Arc::new((*new).clone()),
-            resume: None,
-            unsaved: std::collections::BTreeSet::new(),
-        };
-        let token = self.enter_call(question, live);
+        let token = self.enter_call(question, LiveRun::first((*new).clone()));
         self.tell(Event::Submit(token, new));
     }
 
@@ -171,16 +164,7 @@ impl Dispatcher {
         };
         new.parent = Some(caller);
         let run = new.run.clone();
-        let mut queued = fresh_view(&new);
-        queued.attempt.clone_from(&view.attempt);
-        queued.number = view.number;
-        let live = LiveRun {
-            new: Arc::new(new),
-            view: queued,
-            resume: Some(resume_steps(view)),
-            unsaved: std::collections::BTreeSet::new(),
-        };
-        let token = self.enter_call(question, live);
+        let token = self.enter_call(question, LiveRun::further(new, view));
         self.tell(Event::Retry(token, run, facts));
     }
 

@@ -3,12 +3,10 @@
 //! What is decided is stored with the step, in one transaction with the run's return into the queue. A run that
 //! another one called goes on through the root of its tree: that one's steps ask for their sub-runs again.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use tokio::sync::mpsc::Sender;
 
-use super::dispatcher::{Asked, Asking, Dispatcher, LiveRun, now};
+use super::dispatcher::{Asked, Asking, Dispatcher, now};
+use super::live::LiveRun;
 use super::requests::Asker;
 use super::verdicts::{Refused, Wish};
 use crate::dag::Dag;
@@ -169,7 +167,7 @@ impl Dispatcher {
             decision,
             answers: asker.answers.clone(),
         };
-        let (mut top, new) = root.unwrap_or_else(|| {
+        let (top, new) = root.unwrap_or_else(|| {
             let mut view = view;
             if let Some(step) = view.steps.get_mut(place) {
                 *step = decided;
@@ -180,16 +178,8 @@ impl Dispatcher {
             return Err(Refused::new(kind, message));
         }
         let facts = facts(&new, &top);
-        let mut queued = super::effects::fresh_view(&new);
-        queued.attempt = top.attempt.take();
-        queued.number = top.number;
         let run = top.run.clone();
-        let live = LiveRun {
-            new: Arc::new(new),
-            view: queued,
-            resume: Some(resume_steps(top)),
-            unsaved: BTreeSet::new(),
-        };
+        let live = LiveRun::further(new, top);
         let token = self.ask(Asked {
             run: run.clone(),
             asking: Asking::Decision(Box::new(note)),

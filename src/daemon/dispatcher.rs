@@ -3,7 +3,7 @@
 //! It decides nothing itself. It tells the scheduler engine, performs the effects, keeps the view of each run
 //! that is queued or live, and passes on what the journals say to the store and to whoever follows a run.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -12,14 +12,13 @@ use tokio::sync::mpsc;
 
 use super::follow::Followers;
 use super::launch::{Launched, Launcher, Workshop};
+use super::live::LiveRun;
 use super::outbox::Outbox;
 use super::questions::Calls;
 use crate::config::Config;
 use crate::engine::scheduler::{Effect, Event, Scheduler, Token};
 use crate::journal::Reader as JournalReader;
 use crate::model::access::Peer;
-use crate::model::change::NewRun;
-use crate::model::view::{RunView, StepView};
 use crate::model::{AttemptId, Boot, Node, Now, RunRef, Time};
 use crate::proc::{Entry, Prepared, ProcDir, ProcEvent, ProcWatch};
 use crate::store::{self, Reader, Store};
@@ -81,17 +80,6 @@ impl std::fmt::Debug for Msg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Msg")
     }
-}
-
-/// A run that is queued or live, or has ended and is not cleaned up.
-#[derive(Debug)]
-pub(super) struct LiveRun {
-    pub(super) new: Arc<NewRun>,
-    pub(super) view: RunView,
-    /// Steps of the attempt before, for a retry.
-    pub(super) resume: Option<Vec<StepView>>,
-    /// Nodes that changed since they were last given to the store.
-    pub(super) unsaved: BTreeSet<Node>,
 }
 
 /// An attempt from its intent to its clean-up.

@@ -23,6 +23,7 @@ mod host;
 mod installed;
 mod job_env;
 mod launch;
+mod live;
 mod liveness;
 mod orders;
 mod outbox;

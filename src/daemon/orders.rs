@@ -1,11 +1,10 @@
 //! Orders to the engine about a run that is there: stop, retry, run again; and what the engine answers.
 
-use std::sync::Arc;
-
 use super::admission::{again, exists};
 use super::control::refusal;
-use super::decisions::{self, resume_steps};
-use super::dispatcher::{Asked, Asking, Dispatcher, LiveRun, now};
+use super::decisions;
+use super::dispatcher::{Asked, Asking, Dispatcher, now};
+use super::live::LiveRun;
 use super::requests::Asker;
 use crate::engine::scheduler::api::RetryFacts;
 use crate::engine::scheduler::{Event, Refusal, Token};
@@ -77,7 +76,7 @@ impl Dispatcher {
             // It has ended a moment ago and is being cleaned up: the retry waits for that.
             let waiting = self.waiting.entry(view.run.clone()).or_default();
             waiting.push(Box::new(move |dispatcher| {
-                dispatcher.retry_stored(asker, view.run)
+                dispatcher.retry_stored(asker, view.run);
             }));
             return;
         }
@@ -111,16 +110,7 @@ impl Dispatcher {
                     status: view.status,
                     caller: None,
                 };
-                let mut queued = super::effects::fresh_view(&new);
-                queued.attempt.clone_from(&view.attempt);
-                queued.number = view.number;
-                let live = LiveRun {
-                    new: Arc::new(new),
-                    view: queued,
-                    resume: Some(resume_steps(view)),
-                    unsaved: std::collections::BTreeSet::new(),
-                };
-                dispatcher.runs.insert(run.clone(), live);
+                dispatcher.runs.insert(run.clone(), LiveRun::further(new, view));
                 let asked = Asked {
                     run: run.clone(),
                     asking: Asking::Client(asker.answers),

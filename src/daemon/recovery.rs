@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::decisions::resume_steps;
-use super::dispatcher::{Attempt, Dispatcher, LiveRun, now};
+use super::dispatcher::{Attempt, Dispatcher, now};
 use super::effects::{carried_over, fresh_view};
+use super::live::LiveRun;
 use super::shims::identity;
 use super::tree;
 use crate::engine::scheduler::Event;

@@ -3,7 +3,8 @@
 use tokio::sync::mpsc::Sender;
 
 use super::control::refusal;
-use super::dispatcher::{Dispatcher, LiveRun};
+use super::dispatcher::Dispatcher;
+use super::live::LiveRun;
 use super::verdicts::{Wish, Word};
 use crate::model::access::Peer;
 use crate::model::view::{RunSummary, RunView};
