@@ -271,3 +271,6 @@ impl RunView {
         nodes
     }
 }
+
+#[cfg(test)]
+mod tests;
