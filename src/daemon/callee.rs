@@ -39,6 +39,11 @@ impl Callees {
         let read;
         let (key, source) = match target {
             CallTarget::Local(name) => (format!("{}:{name}", parent.dag_hash), None),
+            CallTarget::File { base_dir, .. } if !base_dir.starts_with('/') => {
+                return Err(String::from(
+                    "the directory of the called DAG must be an absolute path",
+                ));
+            }
             CallTarget::File {
                 source,
                 file,

@@ -26,6 +26,9 @@ use crate::wire::codec;
 use crate::wire::control::Response;
 use crate::wire::shim::{CallEnd, CallNews, CallRequest, ToShim};
 
+/// Most questions of one attempt that are being prepared: twice what a shim sends before it has answers.
+const PREPARING_MAX: usize = 2048;
+
 /// A sub-run that could be started, and what the store holds of it.
 #[derive(Debug)]
 struct Prepared {
@@ -49,6 +52,11 @@ impl Dispatcher {
         let Some((parent, number)) = self.caller(attempt) else {
             return;
         };
+        if self.calls.preparing(attempt) >= PREPARING_MAX {
+            tracing::warn!(attempt = %attempt, "a supervisor asks for more sub-runs at a time than any does");
+            self.lose_channel(attempt);
+            return;
+        }
         let depth = parent.parent.as_ref().map_or(0, |caller| caller.depth) + 1;
         if depth > CALL_DEPTH_MAX {
             let why = format!(

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::dispatcher::Msg;
+use super::dispatcher::{Dispatcher, Msg};
 use crate::model::AttemptId;
 use crate::model::limits::FRAME_MAX;
 use crate::sys::pidfd::PidFd;
@@ -17,7 +18,7 @@ use crate::wire::hello::{self, Hello, STATUS_MAGIC};
 use crate::wire::shim::{FromShim, StatusRequest, StatusResponse};
 
 /// How long another parent may take to reap a shim before its death is told without a status.
-const STRANGER_REAPED: std::time::Duration = std::time::Duration::from_millis(200);
+const STRANGER_REAPED: Duration = Duration::from_millis(200);
 
 /// Ends a channel for both sides, whoever holds copies of it.
 pub(super) fn shut_down(channel: &OwnedFd) {
@@ -27,8 +28,47 @@ pub(super) fn shut_down(channel: &OwnedFd) {
     shutdown(channel.as_raw_fd(), Shutdown::Both).unwrap_or_default();
 }
 
-/// How long an adopted shim may take to answer. One that is stopped longer is tried again by the next daemon.
-pub(super) const ATTACH_PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
+/// How long a shim may take to answer. One that is stopped longer is tried again by the next daemon.
+const ATTACH_PATIENCE: Duration = Duration::from_secs(600);
+/// Pauses before further tries to reach a shim whose socket refused. No event tells when it has room again.
+const ATTACH_PAUSES: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+];
+
+impl Dispatcher {
+    /// Connects to a live shim that has no channel: one that outlived the last daemon, or whose channel broke.
+    pub(super) fn reach(&self, attempt: &AttemptId) {
+        let path = self.config.paths.socket(attempt);
+        let (attempt, to_self) = (attempt.clone(), self.to_self.clone());
+        tokio::spawn(async move {
+            let mut pauses = ATTACH_PAUSES.into_iter();
+            let failure = loop {
+                let failure = match tokio::time::timeout(ATTACH_PATIENCE, attach(&path)).await {
+                    Ok(Ok(channel)) => return drop(to_self.send(Msg::Attached(attempt, channel))),
+                    // Nobody listens any more: it has just died, and its pidfd tells.
+                    Ok(Err(error)) if is_gone(&error) => return,
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => break String::from("no answer in time"),
+                };
+                match pauses.next() {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => break failure,
+                }
+            };
+            // It is watched by its pidfd all the same, and its journal is read when it ends.
+            tracing::warn!(attempt = %attempt, failure, "a live attempt does not answer on its socket");
+        });
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
+}
 
 /// Tells when a child's process has exited; the dispatcher reaps it.
 pub(super) fn watch_child(attempt: AttemptId, pidfd: PidFd, to_self: UnboundedSender<Msg>) {
@@ -119,7 +159,7 @@ pub(super) async fn listen(attempt: AttemptId, channel: OwnedFd, to_self: Unboun
 
 /// Connects to a shim's status socket and makes the connection its channel. A stopped shim does not answer until
 /// it goes on, so nobody else must wait for this.
-pub(super) async fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
+async fn attach(path: &std::path::Path) -> io::Result<OwnedFd> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let broken =
         |error: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());

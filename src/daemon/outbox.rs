@@ -12,8 +12,8 @@ use crate::sys::{reactor, socket};
 use crate::wire::codec;
 use crate::wire::shim::ToShim;
 
-/// Most bytes that wait for a shim; one that reads nothing for so long loses its channel, and is attached again by the
-/// next daemon.
+/// Most bytes that wait for a shim. One that reads nothing for so long loses its channel and gets another as soon as it
+/// answers; then it asks again for what it has not heard.
 const WAITING_MAX: usize = SPEC_MAX;
 
 /// What a shim's channel has not taken yet.
@@ -75,8 +75,7 @@ impl Dispatcher {
         let idle = held.outbox.is_empty();
         if let Err(error) = held.outbox.push(channel, frame) {
             tracing::debug!(attempt = %attempt, %error, "a shim does not take a message");
-            held.channel = None;
-            held.outbox = Outbox::default();
+            self.lose_channel(attempt);
             return false;
         }
         if idle && !held.outbox.is_empty() {
@@ -108,10 +107,27 @@ impl Dispatcher {
         match held.outbox.flush(channel) {
             Ok(()) if held.outbox.is_empty() => {}
             Ok(()) => self.go_on_sending(attempt),
-            Err(_) => {
-                held.channel = None;
-                held.outbox = Outbox::default();
-            }
+            Err(_) => self.lose_channel(attempt),
+        }
+    }
+
+    /// Gives a channel up. A shim that is still alive gets a new one.
+    pub(super) fn lose_channel(&mut self, attempt: &AttemptId) {
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            return;
+        };
+        held.outbox = Outbox::default();
+        if let Some(channel) = held.channel.take() {
+            super::channel::shut_down(&channel);
+        }
+        let alive = held
+            .pidfd
+            .as_ref()
+            .is_some_and(|pidfd| matches!(pidfd.is_exited(), Ok(false)));
+        // Before the gate is open there is no socket to be served; the shim leaves then.
+        let open = held.prepared.is_none() && !held.ending;
+        if alive && open {
+            self.reach(attempt);
         }
     }
 }

@@ -32,12 +32,7 @@ pub(super) struct Calls {
 impl Calls {
     /// The attempt is over: nobody is to be told any more.
     pub(super) fn forget(&mut self, attempt: &AttemptId) {
-        let from = (attempt.clone(), 0);
-        let asked = self
-            .questions
-            .range(from..)
-            .take_while(|((asking, _), _)| asking == attempt);
-        let asked: Vec<Question> = asked.map(|(question, _)| question.clone()).collect();
+        let asked: Vec<Question> = self.of(attempt).map(|(question, _)| question.clone()).collect();
         for question in asked {
             self.answered(&question);
         }
@@ -50,6 +45,20 @@ impl Calls {
         {
             self.by_run.remove(&run);
         }
+    }
+
+    /// How many questions of the attempt have no answer yet.
+    pub(super) fn preparing(&self, attempt: &AttemptId) -> usize {
+        self.of(attempt)
+            .filter(|(_, progress)| matches!(progress, Progress::Preparing { .. }))
+            .count()
+    }
+
+    fn of(&self, attempt: &AttemptId) -> impl Iterator<Item = (&Question, &Progress)> {
+        let from = (attempt.clone(), 0);
+        let asking = attempt.clone();
+        let all = self.questions.range(from..);
+        all.take_while(move |((attempt, _), _)| *attempt == asking)
     }
 
     /// Who asked for that run.

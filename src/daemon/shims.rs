@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::channel::{ATTACH_PATIENCE, attach, listen, watch_adopted, watch_child};
+use super::channel::{listen, watch_adopted, watch_child};
 use super::dispatcher::{Attempt, Dispatcher, Msg};
 use super::follow::changed_children;
 use super::launch::Launched;
@@ -303,18 +303,7 @@ impl Dispatcher {
         if let Some(Ok(pidfd)) = held.pidfd.as_ref().map(PidFd::try_clone) {
             watch_adopted(attempt.clone(), pidfd, self.to_self.clone());
         }
-        let path = self.config.paths.socket(attempt);
-        let (attempt, to_self) = (attempt.clone(), self.to_self.clone());
-        tokio::spawn(async move {
-            let attached = tokio::time::timeout(ATTACH_PATIENCE, attach(&path)).await;
-            let failure = match attached {
-                Ok(Ok(channel)) => return drop(to_self.send(Msg::Attached(attempt, channel))),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => String::from("no answer in time"),
-            };
-            // It is watched by its pidfd all the same, and its journal is read when it ends.
-            tracing::warn!(attempt = %attempt, failure, "an adopted attempt does not answer on its socket");
-        });
+        self.reach(attempt);
     }
 
     pub(super) fn attached(&mut self, attempt: &AttemptId, channel: OwnedFd) {

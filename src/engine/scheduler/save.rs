@@ -71,7 +71,14 @@ impl Scheduler {
         let Some((key, batch)) = self.answered(number) else {
             return;
         };
+        let guest = self.runs.get(&key).is_some_and(super::run::Run::is_guest);
         match batch.first() {
+            // A running step waits for it, and nobody is there to ask again: it waits for room (P21).
+            Some(Change::Accept(_) | Change::Requeue { .. })
+                if guest && matches!(error, CommitError::DiskFull(_)) =>
+            {
+                self.keep(now, key, batch, error, out);
+            }
             Some(Change::Accept(_)) => self.not_admitted(key, error, false, out),
             Some(Change::Requeue { .. } | Change::Decide { .. }) => self.not_admitted(key, error, true, out),
             Some(Change::Intend { .. }) => self.not_intended(now, key, &error, out),

@@ -212,13 +212,15 @@ impl Supervisor {
                 self.calls.unsent.pop_front();
                 continue;
             };
-            let text = match &request.target {
-                CallTarget::File { source, schemas, .. } => {
-                    let schemas = schemas.iter().filter_map(|schema| schema.text.as_ref());
-                    source.len() + schemas.map(String::len).sum::<usize>()
-                }
-                CallTarget::Local(_) | CallTarget::Installed(_) => 0,
-            };
+            let params = request.params.iter().map(|(_, value)| value.len()).sum::<usize>();
+            let text = params
+                + match &request.target {
+                    CallTarget::File { source, schemas, .. } => {
+                        let schemas = schemas.iter().filter_map(|schema| schema.text.as_ref());
+                        source.len() + schemas.map(String::len).sum::<usize>()
+                    }
+                    CallTarget::Local(_) | CallTarget::Installed(_) => 0,
+                };
             let under_way: usize = self.calls.unanswered.values().sum();
             if under_way > 0 && under_way + QUESTION + text > UNANSWERED_MAX {
                 return;

@@ -179,3 +179,29 @@ fn a_stop_that_the_caller_wants_outlives_a_full_disk() {
         ("ready x1", "close"),
     ]);
 }
+
+#[test]
+fn a_sub_run_waits_for_room_on_the_disk() {
+    let mut bed = bed_at(5);
+    bed.play(&[
+        ("call x of a", "commit 5 accept"),
+        ("full 5", "arm +500"),
+        ("tick 500", "commit 6 accept"),
+        ("full 6", "arm +1000"),
+        ("tick 1500", "commit 7 accept"),
+        ("ok 7", "yes 2, changed, commit 8 intend x1"),
+    ]);
+    // Its caller may end meanwhile; any other trouble is told at once.
+    let mut bed = bed_at(5);
+    bed.play(&[
+        ("call x of a", "commit 5 accept"),
+        ("full 5", "arm +500"),
+        ("ended a1", "commit 6 end-succeeded"),
+        ("ok 6", "changed"),
+        ("gone a1", ""),
+        ("tick 500", "commit 7 accept"),
+        ("ok 7", "yes 2, changed, commit 8 end-queued-aborted"),
+        ("ok 8", "changed, clean"),
+    ]);
+    bed_at(5).play(&[("call x of a", "commit 5 accept"), ("io 5", "no 2 broken")]);
+}
