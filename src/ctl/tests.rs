@@ -4,7 +4,7 @@ use super::*;
 use crate::ctl::render::tests::a_view;
 use crate::model::view::RunView;
 use crate::model::{RunStatus, Time};
-use crate::wire::control::{ErrorKind, Problem, Request, Response, Update};
+use crate::wire::control::{ErrorKind, Problem, Request, Response, Selector, Update};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::Path;
@@ -209,9 +209,10 @@ fn restart_stops_waits_and_starts_anew() {
         matches!(
             requests.as_slice(),
             [
+                Request::Status(_),
                 Request::Stop {
+                    run: Selector { run: Some(_), .. },
                     interrupted: false,
-                    ..
                 },
                 Request::Follow(_),
                 Request::Rerun(_),

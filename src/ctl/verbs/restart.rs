@@ -25,9 +25,11 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     let selector = args.target.selector()?;
     let signals = Signals::catch().map_err(|error| Failure::system("cannot catch signals", &error))?;
     let mut session = Session::open(&call.place)?;
-    if let Response::Run(view) = session.call(&Request::Status(selector.clone()))?
-        && let Some(caller) = &view.parent
-    {
+    let Response::Run(view) = session.call(&Request::Status(selector))? else {
+        return Err(Failure::unexpected());
+    };
+    // What a step calls ends with that step, so its stop would be all that came of it.
+    if let Some(caller) = &view.parent {
         return Err(Failure {
             hint: Some(format!(
                 "stop or retry {}, the run at the root of the tree",
@@ -43,7 +45,7 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         });
     }
     let stop = Request::Stop {
-        run: selector,
+        run: exactly(&view.run),
         interrupted: false,
     };
     let Response::Accepted { run: old, .. } = session.call(&stop)? else {
