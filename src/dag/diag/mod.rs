@@ -12,6 +12,7 @@ use std::fmt;
 
 use crate::model::limits::SCHEMAS_MAX;
 
+use render::printable;
 pub use render::render;
 pub(in crate::dag) use suggest::closest;
 
@@ -71,18 +72,19 @@ impl Diagnostic {
 }
 
 impl fmt::Display for Diagnostic {
-    /// `file:line:column: message; hint`, on one line.
+    /// `file:line:column: message; hint`, on one line: a character that can do more than be shown is replaced by a sign,
+    /// as [`render()`] does.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
-            write!(f, "{file}:")?;
+            write!(f, "{}:", printable(file))?;
             if let (Some(line), Some(column)) = (self.line, self.column) {
                 write!(f, "{line}:{column}:")?;
             }
             f.write_str(" ")?;
         }
-        f.write_str(&self.message)?;
+        f.write_str(&printable(&self.message))?;
         match &self.hint {
-            Some(hint) => write!(f, "; {hint}"),
+            Some(hint) => write!(f, "; {}", printable(hint)),
             None => Ok(()),
         }
     }

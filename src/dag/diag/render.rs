@@ -131,6 +131,7 @@ const fn visible(c: char) -> char {
     }
 }
 
-fn printable(text: &str) -> String {
+/// The text with a sign for each character that can do more than be shown.
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(visible).collect()
 }

@@ -135,3 +135,16 @@ fn errors_come_in_the_order_of_the_text_and_are_bounded() {
     assert!(errors[0].line < errors[1].line);
     assert!(errors[DIAGNOSTICS_MAX].message.contains("more errors"));
 }
+
+#[test]
+fn a_diagnostic_is_one_line_whatever_the_text_has_in_it() {
+    let diagnostic = Diagnostic {
+        file: Some("a\nb.yaml".to_owned()),
+        ..Diagnostic::nowhere("unknown key `a\n\x1b[2J`").with_hint("write\rsomething else")
+    };
+    let sign = '\u{fffd}';
+    assert_eq!(
+        diagnostic.to_string(),
+        format!("a{sign}b.yaml: unknown key `a{sign}{sign}[2J`; write{sign}something else")
+    );
+}

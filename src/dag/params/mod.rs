@@ -139,6 +139,11 @@ pub fn resolve(params: &Params, input: &ParamInput) -> Result<ResolvedParams, Ve
     let mut extra: Vec<(String, String)> = Vec::new();
     let nothing_given = pairs.is_empty();
     for (place, (name, value)) in pairs.into_iter().enumerate() {
+        // Only JSON can say this; as a variable it could not be referred to.
+        if name.as_deref() == Some("") {
+            let message = "a parameter has an empty name; a value without a name is an item of a JSON array";
+            return Err(vec![Diagnostic::nowhere(message)]);
+        }
         let name = name.unwrap_or_else(|| {
             // A positional value replaces the parameter at its place, whatever that one is called.
             params

@@ -339,3 +339,17 @@ fn pairs_of_a_call_are_taken_as_they_are() {
     let declared = plain(&[("A", "a"), ("B", "b")]);
     assert_eq!(list(&declared, &given), ["A=B=1 \"x", "B=b", "C={\"k\": 1}"]);
 }
+
+#[test]
+fn a_name_that_is_empty_is_refused() {
+    for text in [r#"{"": 1}"#, r#"["x", {"": 1}]"#] {
+        for params in [plain(&[]), plain(&[("A", "1"), ("B", "2")])] {
+            let input = ParamInput {
+                text: Some(text.to_owned()),
+                ..ParamInput::default()
+            };
+            let errors = resolve(&params, &input).expect_err(text);
+            assert!(errors[0].message.contains("empty name"), "{errors:?}");
+        }
+    }
+}
