@@ -97,7 +97,11 @@ impl Reader {
                     self.params.json = Some(written.trim().to_owned());
                 }
                 for (name, value) in parsed.pairs {
-                    self.plain(name, value, at);
+                    // JSON can hold a name that no text can refer to.
+                    match name.as_deref().filter(|name| !syntax::is_name(name)) {
+                        Some(bad) => report.error(at, format!("{bad:?} cannot be the name of a parameter")),
+                        None => self.plain(name, value, at),
+                    }
                 }
             }
             Err(message) => report.error(at, format!("`params`: {message}")),

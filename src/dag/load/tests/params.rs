@@ -36,6 +36,10 @@ fn parameters_can_be_one_text() {
     assert_eq!(json.json.as_deref(), Some("{\"a\": 1, \"b\": \"x\"}"));
     assert_eq!(json.defs.len(), 2);
     error("params: 'a=\"b'\nsteps: [x]\n", 1, 9, "not closed");
+    for name in ["", "a b", "a=b"] {
+        let text = format!("params: ' [{{\"{name}\": 0}}, \"x\"]'\nsteps: [x]\n");
+        error(&text, 1, 9, "cannot be the name of a parameter");
+    }
 }
 
 #[test]
