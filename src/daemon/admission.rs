@@ -17,6 +17,7 @@ use crate::dag::{BaseConfig, Dag, Diagnostic, LoadOptions, ParamInput, Source, l
 use crate::engine::scheduler::Event;
 use crate::model::access::Peer;
 use crate::model::change::{Caller, NewRun};
+use crate::model::hash::hex;
 use crate::model::{DagName, GroupName, RunId, RunRef, Time, Trigger};
 use crate::sys::creds::{self, User};
 use crate::wire::control::{ErrorKind, Problem, Response, Submit};
@@ -246,8 +247,7 @@ pub(super) struct Snapshot {
 impl Snapshot {
     pub(super) fn of(dag: Dag) -> Result<Self, Box<Response>> {
         let json = serde_json::to_string(&dag).map_err(|error| invalid(&error.to_string()))?;
-        let hash = Sha256::digest(json.as_bytes());
-        let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&Sha256::digest(json.as_bytes()));
         Ok(Self { dag, json, hash })
     }
 }

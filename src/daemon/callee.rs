@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest, Sha256};
-
 use super::admission::{About, Snapshot};
 use super::installed;
 use crate::config::Config;
 use crate::dag::{BaseConfig, Dag, LoadOptions, ParamInput, Source, load};
 use crate::model::change::{Caller, NewRun};
+use crate::model::hash::Hasher;
 use crate::model::{DagName, SchemaFile, Time, Trigger};
 use crate::wire::control::Response;
 use crate::wire::shim::{CallRequest, CallTarget};
@@ -116,24 +115,22 @@ fn base_with_schema(parent: &NewRun) -> Result<Option<String>, String> {
 
 /// What a called DAG is made from; `caller` is the hash of the calling one.
 fn key(caller: &str, source: &Source<'_>, schemas: &[SchemaFile]) -> String {
-    let text = String::from_utf8_lossy(source.text);
-    let mut parts = vec![caller, source.file, source.stem, &text];
+    let mut hash = Hasher::default();
+    for part in [
+        caller,
+        source.file,
+        source.stem,
+        &String::from_utf8_lossy(source.text),
+    ] {
+        hash.add(part);
+    }
     for schema in schemas {
-        parts.push(&schema.wanted.path);
-        parts.push(schema.wanted.working_dir.as_deref().unwrap_or_default());
-        parts.push(schema.text.as_deref().unwrap_or_default());
-        parts.push(schema.error.as_deref().unwrap_or_default());
+        hash.add(&schema.wanted.path);
+        for part in [&schema.wanted.working_dir, &schema.text, &schema.error] {
+            hash.add(part.as_deref().unwrap_or_default());
+        }
     }
-    hash(&parts)
-}
-
-fn hash(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_le_bytes());
-        hash.update(part);
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finish(32)
 }
 
 /// A further document of the calling DAG's file. It can call the others, too.

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::boot::{Failure, because};
 use crate::config::types::LogTarget;
 use crate::config::{Config, Paths};
+use crate::model::hash::hex;
 use crate::sys::cgroup::CgroupRoot;
 use crate::sys::files::Dir;
 use crate::sys::{creds, socket};
@@ -78,8 +79,7 @@ pub(super) fn find_cgroups(config: &Config) -> Result<Option<CgroupRoot>, Failur
     };
     let name = if config.paths.private {
         let hash = Sha256::digest(config.paths.state.as_os_str().as_encoded_bytes());
-        let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        format!("proctor-{hash}")
+        format!("proctor-{}", hex(hash.get(..4).unwrap_or(&hash)))
     } else {
         String::from("attempts")
     };

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
+use super::hash::{Hasher, hex};
 use super::limits;
 
 /// Why a text is not the identifier it was taken for.
@@ -149,13 +150,8 @@ impl AttemptId {
         hash.update(run.id.as_str());
         hash.update([0]);
         hash.update(number.to_be_bytes());
-        Self(
-            hash.finalize()
-                .iter()
-                .take(8)
-                .map(|b| format!("{b:02x}"))
-                .collect(),
-        )
+        let hash = hash.finalize();
+        Self(hex(hash.get(..8).unwrap_or(&hash)))
     }
 }
 
@@ -170,23 +166,17 @@ impl RunId {
         params: &[(Option<String>, String)],
         round: u32,
     ) -> Self {
-        let mut hash = Sha256::new();
-        let mut add = |part: &str| {
-            // With its length before it no text can run into the next one.
-            hash.update(part.len().to_be_bytes());
-            hash.update(part);
-        };
+        let mut hash = Hasher::default();
         for part in [parent.dag.as_str(), parent.id.as_str(), step, target] {
-            add(part);
+            hash.add(part);
         }
         for (name, value) in params {
-            add(if name.is_some() { "named" } else { "positional" });
-            add(name.as_deref().unwrap_or_default());
-            add(value);
+            hash.add(if name.is_some() { "named" } else { "positional" });
+            hash.add(name.as_deref().unwrap_or_default());
+            hash.add(value);
         }
-        add(&round.to_string());
-        let hash = hash.finalize();
-        Self(hash.iter().take(16).map(|b| format!("{b:02x}")).collect())
+        hash.add(&round.to_string());
+        Self(hash.finish(16))
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod change;
 pub mod fact;
+pub mod hash;
 pub mod ids;
 pub mod limits;
 pub mod outcome;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use chrono::NaiveDateTime;
 
+use crate::model::hash::hex;
 use crate::model::{AttemptId, IdError, RunId, Time};
 
 /// What an entry's name ends with.
@@ -79,10 +80,6 @@ fn time_of(stamp: &str) -> Option<Time> {
     Some(Time::from_secs(time.and_utc().timestamp()))
 }
 
-fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn unhex(what: &'static str, digits: &str) -> Result<String, NameError> {
     let value = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -111,7 +108,7 @@ fn is_hex(text: &str) -> bool {
 /// # Errors
 /// Not for a valid run id; its length is bounded.
 pub fn legacy_attempt(run: &RunId) -> Result<AttemptId, IdError> {
-    AttemptId::new(format!("legacy_{}", hex(run.as_str())))
+    AttemptId::new(format!("legacy_{}", hex(run.as_str().as_bytes())))
 }
 
 impl EntryName {
@@ -222,8 +219,8 @@ impl fmt::Display for EntryName {
                 write!(
                     f,
                     "proc_{stamp}_{}_{}{SUFFIX}",
-                    hex(run.as_str()),
-                    hex(attempt.as_str())
+                    hex(run.as_str().as_bytes()),
+                    hex(attempt.as_str().as_bytes())
                 )
             }
             NameIds::Legacy { run } => write!(f, "proc_{stamp}_{run}{SUFFIX}"),
