@@ -475,7 +475,8 @@ fn two_retries_at_once_make_one_further_attempt() {
     let daemon = Daemon::start("");
     let out = daemon.path("out");
     let text = format!(
-        "steps:\n  - command: echo x >> {out}; test $(grep -c x {out}) -ge 2\n",
+        "steps:\n  - command: echo x >> {out}; test $(grep -c x {out}) -ge 2 || exit 1; {}\n",
+        gated(&daemon, "begun", "go"),
         out = out.display()
     );
     let run = daemon.submit("twice", &text);
@@ -489,6 +490,7 @@ fn two_retries_at_once_make_one_further_attempt() {
         .filter(|out| out.code() == 0)
         .count();
     assert_eq!(accepted, 1);
+    std::fs::write(daemon.path("go"), "").unwrap();
     let result = daemon.wait_success(&run);
     assert_eq!(result["attempt"], 2, "{result:#}");
     assert_eq!(lines(&out), 2);
