@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::admission::{About, Snapshot, new_run};
 use super::callee;
 use super::dispatcher::{Asked, Asking, Dispatcher, now};
+use super::follow::is_over;
 use super::live::LiveRun;
 use super::questions::{Progress, Question};
 use crate::dag::ParamInput;
@@ -21,7 +22,7 @@ use crate::engine::scheduler::api::RetryFacts;
 use crate::model::change::{Caller, NewRun};
 use crate::model::limits::{CALL_DEPTH_MAX, FRAME_MAX};
 use crate::model::view::RunView;
-use crate::model::{AttemptId, RunRef, RunStatus, StopReason};
+use crate::model::{AttemptId, RunRef, RunStatus};
 use crate::wire::codec;
 use crate::wire::control::Response;
 use crate::wire::shim::{CallEnd, CallNews, CallRequest, ToShim};
@@ -65,7 +66,7 @@ impl Dispatcher {
             self.call_refused(attempt, request.call, why);
             return;
         }
-        let progress = Progress::Preparing { stops: 0 };
+        let progress = Progress::Preparing { stop: None };
         self.calls.questions.insert(question.clone(), progress);
         let (config, callees) = (Arc::clone(&self.config), Arc::clone(&self.calls.callees));
         let (reader, at) = (self.reader.clone(), now().wall);
@@ -103,8 +104,8 @@ impl Dispatcher {
 
     /// The sub-run is known: it is started, followed, or told.
     fn call_prepared(&mut self, question: &Question, prepared: Prepared, after: Option<u32>) {
-        let stops = match self.calls.questions.get(question) {
-            Some(Progress::Preparing { stops }) => *stops,
+        let stop = match self.calls.questions.get(question) {
+            Some(Progress::Preparing { stop }) => *stop,
             // The attempt is over.
             Some(Progress::Run(_)) | None => return,
         };
@@ -117,7 +118,7 @@ impl Dispatcher {
             None => prepared.stored.clone().map(|(view, new)| (view, new, true)),
         };
         let Some((view, new, over)) = known else {
-            if stops > 0 {
+            if stop.is_some() {
                 let (attempt, call) = question;
                 self.call_refused(attempt, *call, String::from("stopped before it began"));
             } else {
@@ -130,12 +131,12 @@ impl Dispatcher {
             let (attempt, call) = question;
             self.call_refused(attempt, *call, format!("another run is called {run}"));
         } else if !over {
-            self.follow_call(question, &run, stops);
+            self.follow_call(question, &run, stop);
         } else if is_answer(&view, asked_by, &caller, after) {
-            self.follow_call(question, &run, 0);
+            self.follow_call(question, &run, None);
             self.tell_end(question, &view);
             self.calls.answered(question);
-        } else if stops > 0 {
+        } else if stop.is_some() {
             let (attempt, call) = question;
             self.call_refused(attempt, *call, String::from("stopped before it began"));
         } else if self.runs.contains_key(&run) {
@@ -164,11 +165,8 @@ impl Dispatcher {
     /// A further attempt of a sub-run that did not succeed. It is the DAG that was recorded with the run.
     fn retry_call(&mut self, question: &Question, view: RunView, mut new: NewRun, caller: Caller) {
         let facts = RetryFacts {
-            group: new.group.clone(),
-            capacity: new.capacity,
-            attempts: view.number,
-            status: view.status,
             caller: Some((caller.run.clone(), caller.attempt)),
+            ..RetryFacts::of(&new, &view)
         };
         new.parent = Some(caller);
         let run = new.run.clone();
@@ -190,15 +188,15 @@ impl Dispatcher {
     /// The engine accepted the sub-run: it is recorded.
     pub(super) fn call_accepted(&mut self, attempt: &AttemptId, call: u64, run: &RunRef) {
         let question = (attempt.clone(), call);
-        let stops = match self.calls.questions.get(&question) {
-            Some(Progress::Preparing { stops }) => *stops,
-            Some(Progress::Run(_)) | None => 0,
+        let stop = match self.calls.questions.get(&question) {
+            Some(Progress::Preparing { stop }) => *stop,
+            Some(Progress::Run(_)) | None => None,
         };
-        self.follow_call(&question, run, stops);
+        self.follow_call(&question, run, stop);
     }
 
     /// From now on the attempt is told what becomes of the run.
-    fn follow_call(&mut self, question: &Question, run: &RunRef, stops: u32) {
+    fn follow_call(&mut self, question: &Question, run: &RunRef, stop: Option<bool>) {
         if !self.attempts.contains_key(&question.0) {
             return;
         }
@@ -207,8 +205,8 @@ impl Dispatcher {
         self.calls.by_run.insert(run.clone(), question.clone());
         self.tell_call(question, CallNews::Accepted);
         self.tell_slot(run);
-        for _ in 0..stops {
-            self.stop_called(run);
+        if let Some(kill) = stop {
+            self.stop_called(run.clone(), kill);
         }
     }
 
@@ -219,29 +217,22 @@ impl Dispatcher {
         self.tell_call(&question, CallNews::Refused(why));
     }
 
-    /// The sub-run of that number is to stop.
-    pub(super) fn stop_call(&mut self, attempt: &AttemptId, call: u64) {
+    /// The sub-run of that number is to stop, or to be killed.
+    pub(super) fn stop_call(&mut self, attempt: &AttemptId, call: u64, kill: bool) {
         match self.calls.questions.get_mut(&(attempt.clone(), call)) {
-            Some(Progress::Preparing { stops }) => *stops += 1,
+            Some(Progress::Preparing { stop }) => *stop = Some(kill || *stop == Some(true)),
             Some(Progress::Run(run)) => {
                 let run = run.clone();
-                self.stop_called(&run);
+                self.stop_called(run, kill);
             }
             None => {}
         }
     }
 
-    fn stop_called(&mut self, run: &RunRef) {
-        if self.runs.get(run).is_none_or(|live| is_over(&live.view)) {
-            return;
+    fn stop_called(&mut self, run: RunRef, kill: bool) {
+        if self.runs.get(&run).is_some_and(|live| !is_over(&live.view)) {
+            self.tell(Event::CallerStops { run, kill });
         }
-        let token = self.ask(Asked {
-            run: run.clone(),
-            asking: Asking::Nobody,
-            warnings: Vec::new(),
-            created: false,
-        });
-        self.tell(Event::Stop(token, run.clone(), StopReason::Caller));
     }
 
     /// A run is over, and the store has its end: if a step waits for it, it is told.
@@ -259,6 +250,7 @@ impl Dispatcher {
     /// The shim asks once more for what it was answered already.
     fn tell_again(&mut self, question: &Question, run: &RunRef) {
         self.tell_call(question, CallNews::Accepted);
+        self.tell_slot(run);
         let view = self.runs.get(run).map(|live| live.view.clone());
         if let Some(view) = view.filter(is_over) {
             self.tell_end(question, &view);
@@ -298,11 +290,6 @@ impl Dispatcher {
         // A shim that cannot be reached asks again when it is.
         self.send(attempt, &ToShim::Called { call: *call, news });
     }
-}
-
-/// Whether nothing more happens to the run without somebody's asking.
-fn is_over(view: &RunView) -> bool {
-    super::follow::is_over(view)
 }
 
 /// Whether the run as it ended is the answer to the question: it has succeeded, or its last attempt is one that the

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -9,8 +10,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::dispatcher::{Dispatcher, Msg};
-use crate::model::AttemptId;
 use crate::model::limits::FRAME_MAX;
+use crate::model::{AttemptId, StopReason};
 use crate::sys::pidfd::PidFd;
 use crate::sys::{fdpass, reactor, socket};
 use crate::wire::codec::{self, FrameBuffer};
@@ -39,28 +40,101 @@ const ATTACH_PAUSES: [Duration; 3] = [
 
 impl Dispatcher {
     /// Connects to a live shim that has no channel: one that outlived the last daemon, or whose channel broke.
-    pub(super) fn reach(&self, attempt: &AttemptId) {
+    pub(super) fn reach(&mut self, attempt: &AttemptId) {
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            return;
+        };
+        held.reaching = true;
         let path = self.config.paths.socket(attempt);
         let (attempt, to_self) = (attempt.clone(), self.to_self.clone());
         tokio::spawn(async move {
             let mut pauses = ATTACH_PAUSES.into_iter();
-            let failure = loop {
+            loop {
                 let failure = match tokio::time::timeout(ATTACH_PATIENCE, attach(&path)).await {
                     Ok(Ok(channel)) => return drop(to_self.send(Msg::Attached(attempt, channel))),
-                    // Nobody listens any more: it has just died, and its pidfd tells.
-                    Ok(Err(error)) if is_gone(&error) => return,
+                    // Nobody listens any more: most likely it has just died, and its pidfd tells.
+                    Ok(Err(error)) if is_gone(&error) => break,
                     Ok(Err(error)) => error.to_string(),
-                    Err(_) => break String::from("no answer in time"),
+                    Err(_) => String::from("no answer in time"),
                 };
-                match pauses.next() {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => break failure,
-                }
-            };
-            // It is watched by its pidfd all the same, and its journal is read when it ends.
-            tracing::warn!(attempt = %attempt, failure, "a live attempt does not answer on its socket");
+                let Some(pause) = pauses.next() else {
+                    // It is watched by its pidfd all the same, and its journal is read when it ends.
+                    tracing::warn!(attempt = %attempt, failure, "a live attempt does not answer on its socket");
+                    break;
+                };
+                tokio::time::sleep(pause).await;
+            }
+            let unreachable = move |dispatcher: &mut Dispatcher| dispatcher.unreachable(&attempt);
+            drop(to_self.send(Msg::Then(Box::new(unreachable))));
         });
     }
+
+    /// There will be no channel. A stop that was to be told on it goes by signal.
+    fn unreachable(&mut self, attempt: &AttemptId) {
+        if let Some(held) = self.attempts.get_mut(attempt) {
+            held.reaching = false;
+        }
+        if let Some(reason) = self.stop_of(attempt) {
+            self.ensure_stop(attempt, reason);
+        }
+    }
+
+    /// The stop that was asked for, of the run of a live attempt.
+    fn stop_of(&self, attempt: &AttemptId) -> Option<StopReason> {
+        let held = self.attempts.get(attempt)?;
+        self.runs.get(&held.run)?.view.stop.clone()
+    }
+
+    /// A shim has answered on its socket: what it missed is made up for.
+    pub(super) fn attached(&mut self, attempt: &AttemptId, channel: OwnedFd) {
+        if let Some(held) = self.attempts.get_mut(attempt) {
+            held.reaching = false;
+        }
+        self.take_channel(attempt, channel);
+        self.read_journal(attempt);
+        if let Some(reason) = self.stop_of(attempt) {
+            self.ensure_stop(attempt, reason);
+        }
+        self.heal_if_missing(attempt);
+    }
+
+    /// Keeps a channel to a shim and listens to it.
+    pub(super) fn take_channel(&mut self, attempt: &AttemptId, channel: OwnedFd) {
+        let listened = socket::set_nonblocking(channel.as_fd(), true).and_then(|()| channel.try_clone());
+        match listened {
+            Ok(copy) => {
+                let channel = Arc::new(channel);
+                let (heard, attempt_of, to_self) =
+                    (Arc::downgrade(&channel), attempt.clone(), self.to_self.clone());
+                tokio::spawn(async move {
+                    listen(&attempt_of, copy, &to_self).await;
+                    let ended =
+                        move |dispatcher: &mut Dispatcher| dispatcher.channel_ended(&attempt_of, &heard);
+                    drop(to_self.send(Msg::Then(Box::new(ended))));
+                });
+                if let Some(held) = self.attempts.get_mut(attempt) {
+                    held.channel = Some(channel);
+                }
+            }
+            Err(error) => tracing::error!(attempt = %attempt, %error, "the shim cannot be listened to"),
+        }
+    }
+
+    /// Nothing more comes from a channel. An attempt that goes on all the same gets another one.
+    fn channel_ended(&mut self, attempt: &AttemptId, channel: &Weak<OwnedFd>) {
+        let held = self.attempts.get(attempt);
+        let Some(held) = held.filter(|held| is_same(held.channel.as_ref(), channel)) else {
+            return;
+        };
+        let live = self.runs.get(&held.run);
+        if live.is_some_and(|live| !live.view.status.ends_attempt()) {
+            self.lose_channel(attempt);
+        }
+    }
+}
+
+fn is_same(channel: Option<&Arc<OwnedFd>>, other: &Weak<OwnedFd>) -> bool {
+    channel.is_some_and(|channel| std::ptr::eq(Arc::as_ptr(channel), other.as_ptr()))
 }
 
 fn is_gone(error: &io::Error) -> bool {
@@ -119,7 +193,7 @@ async fn hung_up(watched: &AsyncFd<OwnedFd>) -> io::Result<()> {
 }
 
 /// Passes on what a shim says until its channel ends.
-pub(super) async fn listen(attempt: AttemptId, channel: OwnedFd, to_self: UnboundedSender<Msg>) {
+async fn listen(attempt: &AttemptId, channel: OwnedFd, to_self: &UnboundedSender<Msg>) {
     let Ok(watched) = reactor::readable(channel) else {
         return;
     };

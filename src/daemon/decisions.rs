@@ -177,7 +177,7 @@ impl Dispatcher {
         if let Some(Response::Error { kind, message, .. }) = self.over_quota(&new) {
             return Err(Refused::new(kind, message));
         }
-        let facts = facts(&new, &top);
+        let facts = RetryFacts::of(&new, &top);
         let run = top.run.clone();
         let live = LiveRun::further(new, top);
         let token = self.ask(Asked {
@@ -246,7 +246,7 @@ impl Dispatcher {
                     warnings: Vec::new(),
                     created: false,
                 });
-                let facts = facts(&new, &view);
+                let facts = RetryFacts::of(&new, &view);
                 dispatcher.tell(Event::Decide(token, view.run, facts, api::Decision::Stop(reason)));
             },
         );
@@ -254,15 +254,5 @@ impl Dispatcher {
 
     pub(super) fn refuse(&self, answers: &Sender<Response>, refused: Refused) {
         self.answer(answers, refused.into());
-    }
-}
-
-fn facts(new: &NewRun, view: &RunView) -> RetryFacts {
-    RetryFacts {
-        group: new.group.clone(),
-        capacity: new.capacity,
-        attempts: view.number,
-        status: view.status,
-        caller: None,
     }
 }

@@ -94,7 +94,7 @@ pub(super) struct Attempt {
     pub(super) entry: Option<Entry>,
     pub(super) pid: u32,
     pub(super) pidfd: Option<PidFd>,
-    pub(super) channel: Option<OwnedFd>,
+    pub(super) channel: Option<Arc<OwnedFd>>,
     /// What its channel has not taken yet.
     pub(super) outbox: Outbox,
     pub(super) journal: Option<JournalReader>,
@@ -109,6 +109,8 @@ pub(super) struct Attempt {
     pub(super) ending: bool,
     /// Its shim was told to stop.
     pub(super) stop_sent: bool,
+    /// Its shim is being connected to; then it is told of a stop.
+    pub(super) reaching: bool,
 }
 
 impl Attempt {
@@ -130,6 +132,7 @@ impl Attempt {
             refusal: None,
             ending: false,
             stop_sent: false,
+            reaching: false,
         }
     }
 }
@@ -288,6 +291,7 @@ impl Dispatcher {
             Effect::CloseGate(attempt) => self.close_gate(&attempt),
             Effect::Adopt(_, attempt, _) => self.adopt(&attempt),
             Effect::SendStop(attempt, reason) => self.send_stop(&attempt, reason),
+            Effect::EnsureStop(attempt, reason) => self.ensure_stop(&attempt, reason),
             Effect::Clean(attempt) => self.clean(&attempt),
             Effect::Accepted(token) => self.accepted(token),
             Effect::Refused(token, refusal) => self.refused(token, refusal),

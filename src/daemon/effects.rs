@@ -147,19 +147,40 @@ impl Dispatcher {
         }
     }
 
-    /// Passes a stop on; by signal if the shim's channel is not there. A shim that was suspended is woken to hear it;
-    /// one that is stalled all the same when a further stop comes is killed, so that a stop always ends something.
+    /// Passes a person's stop on; by signal if the shim's channel is not there. One that is stalled when a further stop
+    /// comes is killed, so that a stop always ends something.
     pub(super) fn send_stop(&mut self, attempt: &AttemptId, reason: StopReason) {
         let told = self.send(attempt, &ToShim::Stop(reason));
-        let Some(held) = self.attempts.get_mut(attempt) else {
-            return;
+        let further = self.attempts.get(attempt).is_some_and(|held| held.stop_sent);
+        if further && self.is_stalled(attempt) {
+            self.signal_shim(attempt, &[libc::SIGKILL]);
+        } else {
+            self.stop_told(attempt, told);
+        }
+    }
+
+    /// Sees to it that the shim knows of a stop.
+    pub(super) fn ensure_stop(&mut self, attempt: &AttemptId, reason: StopReason) {
+        let reaching = self.attempts.get(attempt).is_some_and(|held| held.reaching);
+        // One that is being reached is told then: by signal it could not tell whether that is another stop.
+        let told = reaching || self.send(attempt, &ToShim::EnsureStop(reason));
+        self.stop_told(attempt, told);
+    }
+
+    /// A shim that was told is woken to hear it; one that was not is told by signal.
+    fn stop_told(&mut self, attempt: &AttemptId, told: bool) {
+        if let Some(held) = self.attempts.get_mut(attempt) {
+            held.stop_sent = true;
+        }
+        let signals: &[i32] = if told {
+            &[libc::SIGCONT]
+        } else {
+            &[libc::SIGTERM, libc::SIGCONT]
         };
-        let further = std::mem::replace(&mut held.stop_sent, true);
-        let signals: &[i32] = match (further && self.is_stalled(attempt), told) {
-            (true, _) => &[libc::SIGKILL],
-            (false, true) => &[libc::SIGCONT],
-            (false, false) => &[libc::SIGTERM, libc::SIGCONT],
-        };
+        self.signal_shim(attempt, signals);
+    }
+
+    fn signal_shim(&self, attempt: &AttemptId, signals: &[i32]) {
         let Some(pidfd) = self.attempts.get(attempt).and_then(|held| held.pidfd.as_ref()) else {
             return;
         };

@@ -22,17 +22,18 @@ pub(super) struct LiveRun {
 
 impl LiveRun {
     /// A run that has had no attempt.
-    pub(super) fn first(new: NewRun) -> Self {
+    pub(super) fn first(new: impl Into<Arc<NewRun>>) -> Self {
+        let new = new.into();
         Self {
             view: fresh_view(&new),
-            new: Arc::new(new),
+            new,
             resume: None,
             unsaved: BTreeSet::new(),
         }
     }
 
     /// A run that waits for a further attempt, after the one that left it like this.
-    pub(super) fn further(new: NewRun, last: RunView) -> Self {
+    pub(super) fn further(new: impl Into<Arc<NewRun>>, last: RunView) -> Self {
         let mut queued = Self::first(new);
         queued.view.attempt.clone_from(&last.attempt);
         queued.view.number = last.number;

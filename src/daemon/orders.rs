@@ -8,7 +8,6 @@ use super::live::LiveRun;
 use super::requests::Asker;
 use crate::engine::scheduler::api::RetryFacts;
 use crate::engine::scheduler::{Event, Refusal, Token};
-use crate::model::change::NewRun;
 use crate::model::view::RunView;
 use crate::model::{RunRef, RunStatus, StopReason};
 use crate::telemetry::events;
@@ -103,13 +102,7 @@ impl Dispatcher {
                     dispatcher.answer(&asker.answers, refused);
                     return;
                 }
-                let facts = RetryFacts {
-                    group: new.group.clone(),
-                    capacity: new.capacity,
-                    attempts: view.number,
-                    status: view.status,
-                    caller: None,
-                };
+                let facts = RetryFacts::of(&new, &view);
                 dispatcher.runs.insert(run.clone(), LiveRun::further(new, view));
                 let asked = Asked {
                     run: run.clone(),
@@ -123,13 +116,14 @@ impl Dispatcher {
         );
     }
 
-    pub(super) fn rerun(&mut self, asker: Asker, view: RunView) {
+    pub(super) fn rerun(&mut self, asker: Asker, run: RunRef) {
         let reader = self.reader.clone();
         self.elsewhere(
-            move || (reader.launch_data(&view.run), view),
-            move |dispatcher, (new, view)| {
-                let Some(new) = dispatcher.launch_data(&asker, new, &view) else {
-                    return;
+            move || decisions::read(&reader, &run),
+            move |dispatcher, read| {
+                let new = match read {
+                    Ok((_, new)) => new,
+                    Err(refused) => return dispatcher.refuse(&asker.answers, refused),
                 };
                 match again(new, now().wall) {
                     Ok(new) => dispatcher.submit_run(new, Vec::new(), asker.answers),
@@ -137,24 +131,6 @@ impl Dispatcher {
                 }
             },
         );
-    }
-
-    fn launch_data(
-        &self,
-        asker: &Asker,
-        read: Result<Option<NewRun>, crate::store::Error>,
-        view: &RunView,
-    ) -> Option<NewRun> {
-        let answer = match read {
-            Ok(Some(new)) => return Some(new),
-            Ok(None) => refusal(ErrorKind::NotFound, &format!("there is no run {}", view.run)),
-            Err(error) => refusal(
-                ErrorKind::Unavailable,
-                &format!("the store cannot be read: {error}"),
-            ),
-        };
-        self.answer(&asker.answers, answer);
-        None
     }
 
     /// The engine accepted a request.

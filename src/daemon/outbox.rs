@@ -87,7 +87,7 @@ impl Dispatcher {
     /// Goes on as soon as the channel has room.
     fn go_on_sending(&self, attempt: &AttemptId) {
         let channel = self.attempts.get(attempt).and_then(|held| held.channel.as_ref());
-        let Some(Ok(copy)) = channel.map(OwnedFd::try_clone) else {
+        let Some(Ok(copy)) = channel.map(|channel| channel.try_clone()) else {
             return;
         };
         let (attempt, to_self) = (attempt.clone(), self.to_self.clone());

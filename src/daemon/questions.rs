@@ -13,8 +13,8 @@ pub(super) type Question = (AttemptId, u64);
 /// How far a question is.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// The DAG is being loaded, or the run recorded. Counts the stops that came meanwhile.
-    Preparing { stops: u32 },
+    /// The DAG is being loaded, or the run recorded. If a stop came meanwhile: whether it is to be killed.
+    Preparing { stop: Option<bool> },
     /// This is the run.
     Run(RunRef),
 }
@@ -24,7 +24,7 @@ pub(super) enum Progress {
 pub(super) struct Calls {
     pub(super) questions: BTreeMap<Question, Progress>,
     pub(super) by_run: HashMap<RunRef, Question>,
-    /// What sub-runs have said of their slots before the step that called them has asked again.
+    /// What sub-runs that are not over have last said of their slots, if anything.
     pub(super) slots: HashMap<RunRef, SlotUse>,
     pub(super) callees: Arc<Callees>,
 }
@@ -72,15 +72,6 @@ impl Calls {
             Some(Progress::Run(run)) => Some(run.clone()),
             Some(Progress::Preparing { .. }) | None => None,
         }
-    }
-
-    /// Keeps what a sub-run says of its slot until somebody asks for it.
-    pub(super) fn keep_slot(&mut self, run: &RunRef, slot: SlotUse) {
-        self.slots.insert(run.clone(), slot);
-    }
-
-    pub(super) fn take_slot(&mut self, run: &RunRef) -> Option<SlotUse> {
-        self.slots.remove(run)
     }
 }
 

@@ -12,8 +12,8 @@ use super::shims::identity;
 use super::tree;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::{AttemptEnd, Evidence, Recovered, StartRecord};
-use crate::model::AttemptId;
-use crate::model::view::RunView;
+use crate::model::view::{RunView, StepView};
+use crate::model::{AttemptId, RunRef};
 use crate::proc::{Entry, LockState};
 use crate::store::{HeldAttempt, LiveAttempt, QueuedRun};
 use crate::telemetry::events;
@@ -75,25 +75,12 @@ impl Dispatcher {
         let run = queued.run.clone();
         let new = self.launch_data_of(&run)?;
         let parent = parent_of(&new);
-        let mut view = fresh_view(&new);
-        let mut resume = None;
-        if queued.attempts > 0
-            && let Ok(Some(last)) = self.reader.attempt_view(&run, queued.attempts)
-        {
-            view.attempt.clone_from(&last.attempt);
-            view.number = last.number;
-            resume = Some(resume_steps(last));
-        }
-        view.stop.clone_from(&queued.stop);
-        self.runs.insert(
-            run.clone(),
-            LiveRun {
-                new,
-                view,
-                resume,
-                unsaved: BTreeSet::new(),
-            },
-        );
+        let mut live = match self.attempt_view(&run, queued.attempts)? {
+            Some(last) => LiveRun::further(new, last),
+            None => LiveRun::first(new),
+        };
+        live.view.stop.clone_from(&queued.stop);
+        self.runs.insert(run.clone(), live);
         Ok(Recovered {
             run,
             group: queued.group,
@@ -107,10 +94,7 @@ impl Dispatcher {
         })
     }
 
-    fn launch_data_of(
-        &self,
-        run: &crate::model::RunRef,
-    ) -> Result<Arc<crate::model::change::NewRun>, String> {
+    fn launch_data_of(&self, run: &RunRef) -> Result<Arc<crate::model::change::NewRun>, String> {
         match self.reader.launch_data(run) {
             Ok(Some(new)) => Ok(Arc::new(new)),
             Ok(None) => Err(format!("the store has no data of run {run}")),
@@ -139,7 +123,7 @@ impl Dispatcher {
             stop: stored.stop.clone(),
             ..fresh_view(&new)
         };
-        let resume = self.steps_before(&stored);
+        let resume = self.steps_before(&stored)?;
         let mut unsaved = BTreeSet::new();
         if let Some(steps) = carried_over(&new, resume.as_deref()) {
             view.steps = steps;
@@ -205,9 +189,16 @@ impl Dispatcher {
     }
 
     /// The steps of the attempt before, for a retry.
-    fn steps_before(&self, stored: &LiveAttempt) -> Option<Vec<crate::model::view::StepView>> {
-        let number = stored.number.checked_sub(1).filter(|number| *number > 0)?;
-        Some(resume_steps(self.reader.attempt_view(&stored.run, number).ok()??))
+    fn steps_before(&self, stored: &LiveAttempt) -> Result<Option<Vec<StepView>>, String> {
+        let last = self.attempt_view(&stored.run, stored.number.saturating_sub(1))?;
+        Ok(last.map(resume_steps))
+    }
+
+    /// An attempt as the store has it. A retry that could not see the one before would run again what has succeeded.
+    fn attempt_view(&self, run: &RunRef, number: u32) -> Result<Option<RunView>, String> {
+        self.reader
+            .attempt_view(run, number)
+            .map_err(|error| format!("the store cannot be read: {error}"))
     }
 
     /// An attempt whose end is in the store, and whose clean-up is not.
@@ -217,8 +208,7 @@ impl Dispatcher {
         entries: &[Entry],
     ) -> Result<Option<Recovered>, String> {
         let new = self.launch_data_of(&stored.run)?;
-        let view = self.reader.attempt_view(&stored.run, stored.number);
-        let Some(view) = view.map_err(|error| format!("the store cannot be read: {error}"))? else {
+        let Some(view) = self.attempt_view(&stored.run, stored.number)? else {
             return Ok(None);
         };
         let attempt = stored.attempt.clone();
@@ -283,6 +273,6 @@ impl Dispatcher {
 }
 
 /// The run that called it.
-fn parent_of(new: &crate::model::change::NewRun) -> Option<crate::model::RunRef> {
+fn parent_of(new: &crate::model::change::NewRun) -> Option<RunRef> {
     new.parent.as_ref().map(|caller| caller.run.clone())
 }

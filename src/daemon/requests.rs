@@ -97,7 +97,9 @@ impl Dispatcher {
                 dispatcher.stop(asker, &view, interrupted);
             }),
             Request::Retry(run) => self.find(run, asker, Self::retry),
-            Request::Rerun(run) => self.find(run, asker, Self::rerun),
+            Request::Rerun(run) => self.find(run, asker, |dispatcher, asker, view| {
+                dispatcher.rerun(asker, view.run);
+            }),
             Request::Approve { run, step, inputs } => {
                 let word = Word::Approve(inputs);
                 self.find(run, asker, |dispatcher, asker, view| {

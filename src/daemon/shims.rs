@@ -2,9 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 
-use super::channel::{listen, watch_adopted, watch_child};
+use super::channel::{watch_adopted, watch_child};
 use super::dispatcher::{Attempt, Dispatcher, Msg};
 use super::follow::changed_children;
 use super::launch::Launched;
@@ -16,7 +15,7 @@ use crate::model::{AttemptId, Fact, Record, StepStatus};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::identity::ProcessIdentity;
 use crate::sys::pidfd::{PidFd, WaitStatus};
-use crate::sys::{reap, socket};
+use crate::sys::reap;
 use crate::telemetry::events;
 use crate::wire::shim::FromShim;
 
@@ -69,20 +68,6 @@ impl Dispatcher {
         self.take_channel(attempt, launched.channel);
     }
 
-    /// Keeps a channel to a shim and listens to it.
-    fn take_channel(&mut self, attempt: &AttemptId, channel: OwnedFd) {
-        let listened = socket::set_nonblocking(channel.as_fd(), true).and_then(|()| channel.try_clone());
-        match listened {
-            Ok(copy) => {
-                tokio::spawn(listen(attempt.clone(), copy, self.to_self.clone()));
-                if let Some(held) = self.attempts.get_mut(attempt) {
-                    held.channel = Some(channel);
-                }
-            }
-            Err(error) => tracing::error!(attempt = %attempt, %error, "the shim cannot be listened to"),
-        }
-    }
-
     pub(super) fn shim_says(&mut self, attempt: &AttemptId, message: FromShim) {
         match message {
             FromShim::Ready => {
@@ -103,7 +88,8 @@ impl Dispatcher {
             FromShim::Poke => self.read_journal(attempt),
             FromShim::EntryReplaced => self.publish_healed(attempt),
             FromShim::Call(request) => self.call(attempt, *request),
-            FromShim::StopCall(call) => self.stop_call(attempt, call),
+            FromShim::StopCall(call) => self.stop_call(attempt, call, false),
+            FromShim::KillCall(call) => self.stop_call(attempt, call, true),
             FromShim::GrantSlot(call) => self.grant_slot(attempt, call),
             FromShim::Slot(slot) => self.slot_used(attempt, slot),
         }
@@ -117,27 +103,38 @@ impl Dispatcher {
         }
     }
 
-    /// Reads what the journal has that was not read yet, and passes it on.
+    /// Reads on in the journal of an attempt that may live: a piece now, and after whatever else has come the next one, so
+    /// that no supervisor keeps others waiting by writing faster than this reads.
     pub(super) fn read_journal(&mut self, attempt: &AttemptId) {
-        loop {
-            let Some(held) = self.attempts.get_mut(attempt) else {
-                return;
-            };
-            let Some(journal) = &mut held.journal else { return };
-            let records = match journal.read_new(JOURNAL_PIECE) {
-                Ok(records) => records,
-                Err(error) => {
-                    tracing::error!(attempt = %attempt, %error, "the journal cannot be read on");
-                    held.damaged = Some(error.to_string());
-                    held.journal = None;
-                    return;
-                }
-            };
-            if records.is_empty() {
-                return;
-            }
-            self.apply_records(attempt, &records);
+        if self.read_journal_piece(attempt) {
+            let attempt = attempt.clone();
+            let go_on = move |dispatcher: &mut Self| dispatcher.read_journal(&attempt);
+            drop(self.to_self.send(Msg::Then(Box::new(go_on))));
         }
+    }
+
+    /// Reads what the journal has that was not read yet, and passes it on. False if there was nothing.
+    fn read_journal_piece(&mut self, attempt: &AttemptId) -> bool {
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            return false;
+        };
+        let Some(journal) = &mut held.journal else {
+            return false;
+        };
+        let records = match journal.read_new(JOURNAL_PIECE) {
+            Ok(records) => records,
+            Err(error) => {
+                tracing::error!(attempt = %attempt, %error, "the journal cannot be read on");
+                held.damaged = Some(error.to_string());
+                held.journal = None;
+                return false;
+            }
+        };
+        if records.is_empty() {
+            return false;
+        }
+        self.apply_records(attempt, &records);
+        true
     }
 
     /// Applies records to the run's view, and tells store, engine and followers.
@@ -224,7 +221,8 @@ impl Dispatcher {
         held.ending = true;
         held.exit = Some(status);
         self.by_pid.remove(&held.pid);
-        self.read_journal(attempt);
+        // Nobody writes to it any more.
+        while self.read_journal_piece(attempt) {}
         let Some(held) = self.attempts.get(attempt) else {
             return;
         };
@@ -304,19 +302,6 @@ impl Dispatcher {
             watch_adopted(attempt.clone(), pidfd, self.to_self.clone());
         }
         self.reach(attempt);
-    }
-
-    pub(super) fn attached(&mut self, attempt: &AttemptId, channel: OwnedFd) {
-        self.take_channel(attempt, channel);
-        self.read_journal(attempt);
-        let run = self.attempts.get(attempt).map(|held| held.run.clone());
-        let stop = run
-            .and_then(|run| self.runs.get(&run))
-            .and_then(|live| live.view.stop.clone());
-        if let Some(reason) = stop {
-            self.send_stop(attempt, reason);
-        }
-        self.heal_if_missing(attempt);
     }
 }
 

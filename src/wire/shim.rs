@@ -96,7 +96,7 @@ pub enum ToShim {
     Spec(Vec<u8>),
     /// The gate is open: record `started` and begin. End-of-file instead means: exit, run nothing.
     Go,
-    /// Stop the attempt.
+    /// Somebody asks to stop the attempt. Each request counts: a further one cuts the grace period short.
     Stop(StopReason),
     /// Somebody deleted the entry: here is a new locked one to beat on (one descriptor).
     ReplaceEntry,
@@ -109,6 +109,9 @@ pub enum ToShim {
     },
     /// The calling step has a free slot: go on with the retry that waits for one.
     Slot,
+    /// The attempt is to stop. It may have been told before, by this daemon or the one before it, and then nothing more
+    /// happens.
+    EnsureStop(StopReason),
 }
 
 /// A sub-run that a step asks for. Asking again for the same run, after a restart of the daemon or in a further try,
@@ -204,12 +207,14 @@ pub enum FromShim {
     EntryReplaced,
     /// A step wants a sub-run. Answered with [`ToShim::Called`], first whether it is accepted, then its end.
     Call(Box<CallRequest>),
-    /// The sub-run of this number is to stop; a second time, at once.
+    /// The sub-run of this number is to stop. It may be told again.
     StopCall(u64),
     /// The sub-run of this number has a slot again.
     GrantSlot(u64),
     /// How this run, which is a sub-run, uses its slot.
     Slot(SlotUse),
+    /// The sub-run of this number is to stop at once.
+    KillCall(u64),
 }
 
 /// A request on the status socket. The shim answers it itself, also when the daemon is down (P23).

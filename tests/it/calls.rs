@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::helper::{Daemon, alive, lines, read, signal, until};
+use crate::helper::{Daemon, alive, break_lines, is_root, lines, pause, read, signal, skip, until};
 
 /// The sub-runs of a step.
 fn children(result: &Value, step: usize) -> &Vec<Value> {
@@ -152,6 +152,83 @@ fn a_stop_of_the_root_stops_the_whole_tree() {
     for pid in read(&daemon.path("begun")).lines() {
         assert!(!alive(pid.parse().unwrap()));
     }
+    daemon.expect_clean();
+}
+
+#[test]
+fn channels_that_break_are_made_again_and_nothing_is_lost() {
+    if !is_root() {
+        return skip("only root may reach into a process for its descriptors");
+    }
+    let daemon = Daemon::start("");
+    let (out, go) = (daemon.path("out"), daemon.path("go"));
+    // Each item fails once and waits for its retry, so that a slot is given back, asked for and granted, too.
+    let text = format!(
+        "steps:\n  - call: child\n    parallel: {{items: [1, 2, 3, 4, 5, 6], max_concurrent: 2}}\n    output: ALL\n---\n\
+         name: child\nsteps:\n  - command: {}\n  - command: echo $1 >> {out}; test $(grep -c $1 {out}) -ge 2\n    \
+         retry_policy: {{limit: 1, interval_sec: 1}}\n  - command: echo got $1\n    output: GOT\n",
+        gated(&daemon, "begun", "go"),
+        out = out.display()
+    );
+    let run = daemon.submit("parent", &text);
+    until("two of them to have begun", || {
+        (lines(&daemon.path("begun")) == 2).then_some(())
+    });
+    let root = daemon.shim(&run);
+    assert_eq!(break_lines(root, daemon.pid()), 1);
+    std::fs::write(go, "").unwrap();
+    let mut broken = 0;
+    while alive(root) {
+        pause(40);
+        let live = daemon.json(&["ps"]);
+        for run in live["runs"].as_array().unwrap() {
+            if let Some(shim) = run["pid"].as_u64() {
+                broken += break_lines(shim.try_into().unwrap(), daemon.pid());
+            }
+        }
+    }
+    assert!(broken > 10, "{broken}");
+    let result = daemon.wait_success(&run);
+    for (index, child) in children(&result, 0).iter().enumerate() {
+        assert_eq!(
+            child["outputs"]["got"],
+            format!("got {}", index + 1),
+            "{result:#}"
+        );
+    }
+    assert_eq!(lines(&out), 12);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_restart_of_the_daemon_in_the_grace_period_of_a_tree_cuts_nothing_short() {
+    let mut daemon = Daemon::start("");
+    // A leaf that is told to stop says so, and ends in its own time.
+    let text = format!(
+        "max_clean_up_time_sec: 600\nsteps:\n  - call: middle\n---\nname: middle\nmax_clean_up_time_sec: 600\nsteps:\n  \
+         - call: leaf\n    parallel: [1, 2, 3]\n---\nname: leaf\nmax_clean_up_time_sec: 600\nsteps:\n  - script: |\n      \
+         set +e; trap \"echo TERM >> {told}\" TERM\n      {}\n      echo done >> {done}\n",
+        gated(&daemon, "begun", "go").replace("go ]", "go$1 ]"),
+        told = daemon.path("told").display(),
+        done = daemon.path("done").display()
+    );
+    let run = daemon.submit("root", &text);
+    let begun = |name: &str| lines(&daemon.path(name)) == 3;
+    until("three leaves", || begun("begun").then_some(()));
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    until("three leaves to be told", || begun("told").then_some(()));
+    let middle = wait_children(&daemon, &run, "running", 1).remove(0);
+    for item in 1..=3 {
+        daemon.kill9();
+        daemon.restart();
+        std::fs::write(daemon.path(&format!("go{item}")), "").unwrap();
+        // That the daemon knows of an end means that the supervisors have heard everything from it again.
+        wait_children(&daemon, &middle, "aborted", item);
+    }
+    let result = daemon.wait_end(&run);
+    assert_eq!(result["status"], "aborted", "{result:#}");
+    assert_eq!(lines(&daemon.path("told")), 3, "one request, one signal");
+    assert_eq!(lines(&daemon.path("done")), 3, "nothing was killed");
     daemon.expect_clean();
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proctor::wire::shim::{StatusRequest, StatusResponse};
 
-use crate::helper::{Daemon, alive, read, signal, until};
+use crate::helper::{Daemon, alive, lines, read, signal, until};
 
 /// A step that ignores SIGTERM and everything else that it can.
 fn stubborn(daemon: &Daemon, grace: u32) -> String {
@@ -139,6 +139,44 @@ fn a_stop_reaches_an_attempt_whose_daemon_died_right_after_it_was_accepted() {
     signal(shim, libc::SIGCONT);
     daemon.restart();
     assert_eq!(daemon.wait_end(&run)["status"], "aborted");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_restart_of_the_daemon_in_the_grace_period_does_not_cut_it_short() {
+    let mut daemon = Daemon::start("");
+    // Each step that is told to stop says so, and ends in its own time.
+    let mut text = "type: graph\nmax_clean_up_time_sec: 600\nsteps:\n".to_owned();
+    for step in ["a", "b", "c"] {
+        text += &format!(
+            "  - name: {step}\n    script: |\n      set +e; trap 'echo TERM >> {told}' TERM\n      echo $$ >> {pid}\n      \
+             while [ ! -e {go} ]; do sleep 0.02; done\n      echo done >> {done}\n",
+            told = daemon.path("told").display(),
+            pid = daemon.path("pid").display(),
+            go = daemon.path(step).display(),
+            done = daemon.path("done").display()
+        );
+    }
+    let run = daemon.submit("cleans", &text);
+    until("three steps", || (lines(&daemon.path("pid")) == 3).then_some(()));
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    until("three steps to be told", || {
+        (lines(&daemon.path("told")) == 3).then_some(())
+    });
+    for (index, step) in ["a", "b", "c"].into_iter().enumerate() {
+        daemon.kill9();
+        daemon.restart();
+        std::fs::write(daemon.path(step), "").unwrap();
+        // That the daemon knows of an end means that the supervisor has heard from it again what it is to do.
+        until("the end of a step", || {
+            (daemon.status(&run)["steps"][index]["status"] == "aborted").then_some(())
+        });
+    }
+    assert_eq!(daemon.wait_end(&run)["status"], "aborted");
+    assert_eq!(lines(&daemon.path("told")), 3, "one request, one signal");
+    assert_eq!(lines(&daemon.path("done")), 3, "nothing was killed");
+    let why = daemon.json(&["why", &run]);
+    assert!(!why["evidence"].to_string().contains("SIGKILL"), "{why:#}");
     daemon.expect_clean();
 }
 

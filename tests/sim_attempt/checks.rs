@@ -29,6 +29,8 @@ struct Check<'a> {
     timers: BTreeMap<Timer, Boot>,
     /// When what is active has to be over because of a stop.
     ladder: Option<u64>,
+    /// Whether a stop is known.
+    stopped: bool,
     timeout_at: Option<u64>,
     handlers_begun: bool,
     /// Whether the attempt only carries out a rejection.
@@ -57,6 +59,7 @@ pub(crate) fn check(dag: &Dag, resume: Option<&Resume>, plan: &Plan, history: &H
         node_ended,
         timers: BTreeMap::new(),
         ladder: None,
+        stopped: false,
         timeout_at: None,
         handlers_begun: false,
         rejecting: resume.is_some_and(|resume| {
@@ -92,12 +95,16 @@ impl Check<'_> {
                     assert!(due <= self.at, "{timer:?} is early");
                 }
             }
-            Event::Stop(_) if self.begun => {
+            // Told again by a daemon that came back: the first time it counts, later nothing is cut short.
+            Event::EnsureStop(_) if std::mem::replace(&mut self.stopped, true) => {}
+            Event::Stop(_) | Event::EnsureStop(_) if self.begun => {
+                self.stopped = true;
                 let grace = self.dag.max_clean_up_time_sec * 1_000_000;
                 let due = if self.ladder.is_some() { 0 } else { grace };
                 self.ladder = Some(self.ladder.unwrap_or(u64::MAX).min(self.at.0 + due));
             }
-            Event::Stop(_) | Event::Initialised(_) => {}
+            Event::Stop(_) | Event::EnsureStop(_) => self.stopped = true,
+            Event::Initialised(_) => {}
             Event::TreeEmpty => self.killing = false,
         }
     }

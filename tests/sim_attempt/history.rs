@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     pub(crate) early: Option<StopReason>,
     /// Further stops: microseconds after the begin.
     pub(crate) stops: Vec<(u64, StopReason)>,
+    /// When it is told of a stop that it may know of already.
+    pub(crate) repeated: Vec<u64>,
     /// Whether old answers and timers come a second time.
     pub(crate) echoes: bool,
 }
@@ -25,6 +27,7 @@ impl Plan {
         Self {
             early: None,
             stops: Vec::new(),
+            repeated: Vec::new(),
             echoes: true,
         }
     }
@@ -39,12 +42,19 @@ impl Plan {
         let early = rng.percent(2).then(|| reason(rng));
         let span = 1 + 2_000_000 * dag.steps.len();
         let count = rng.pick(&[0, 0, 1, 1, 1, 2, 3, 4]);
-        let stops = (0..count)
+        let stops: Vec<_> = (0..count)
             .map(|_| (u64::try_from(rng.below(span)).unwrap(), reason(rng)))
+            .collect();
+        // Most come after a stop, as from a daemon that was restarted.
+        let first = stops.iter().map(|(after, _)| *after).min().unwrap_or(0);
+        let repeats = rng.pick(&[0, 0, 1, 3]);
+        let repeated = (0..repeats)
+            .map(|_| first + u64::try_from(rng.below(span)).unwrap())
             .collect();
         Self {
             early,
             stops,
+            repeated,
             echoes: rng.percent(30),
         }
     }

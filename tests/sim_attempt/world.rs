@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proctor::dag::Dag;
 use proctor::engine::attempt::{Attempt, Effect, Event, NodeKey, Resume, Timer, TryEnd};
-use proctor::model::{Boot, Exit, Fact, Node, Now, Record, Time};
+use proctor::model::{Boot, Exit, Fact, Node, Now, Record, StopReason, Time};
 
 use crate::fate::{Fate, Rng};
 use crate::history::{History, Line, Plan, view};
@@ -75,6 +75,9 @@ impl History {
         world.plan(1, Happening::Tell(Event::Begin));
         for (after, reason) in &plan.stops {
             world.plan(1 + after, Happening::Tell(Event::Stop(reason.clone())));
+        }
+        for after in &plan.repeated {
+            world.plan(1 + after, Happening::Tell(Event::EnsureStop(StopReason::Caller)));
         }
         let mut told = 0;
         while let Some(event) = world.next() {

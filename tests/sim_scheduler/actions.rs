@@ -144,8 +144,13 @@ impl World<'_> {
                 let (roots, called) = (&self.names.runs, &self.names.called);
                 let at = self.rng.below(roots.len() + called.len());
                 let run = roots.get(at).unwrap_or_else(|| &called[at - roots.len()]).clone();
-                let token = self.ask(Ask::Stop(run.clone()));
-                self.tell(Event::Stop(token, run, StopReason::User { uid: 1000 }));
+                if at >= roots.len() && self.rng.below(2) == 0 {
+                    let kill = self.rng.below(2) == 0;
+                    self.tell(Event::CallerStops { run, kill });
+                } else {
+                    let token = self.ask(Ask::Stop(run.clone()));
+                    self.tell(Event::Stop(token, run, StopReason::User { uid: 1000 }));
+                }
             }
             Action::Decide => self.decide(),
             Action::Drain => {

@@ -41,7 +41,7 @@ impl World<'_> {
                 shim.ready_told = true;
                 shim.started_told = shim.started;
             }
-            Effect::SendStop(attempt, _) => {
+            Effect::SendStop(attempt, _) | Effect::EnsureStop(attempt, _) => {
                 let shim = self.shims.get_mut(&attempt).expect("a stop for nobody");
                 assert_ne!(shim.task, Task::Clean);
                 shim.stop = true;

@@ -31,6 +31,9 @@ pub enum Event {
     Timer(Timer),
     /// Somebody asks to stop. A second request shortens the grace period to nothing.
     Stop(StopReason),
+    /// The run is to stop: somebody asked for it who may have been told to this attempt before. Nothing happens if a stop is
+    /// known, so that a daemon that comes back does not cut the grace period short.
+    EnsureStop(StopReason),
     /// The answer to [`Effect::KillTree`]: no process of a step is left.
     TreeEmpty,
 }

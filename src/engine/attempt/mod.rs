@@ -217,6 +217,11 @@ impl Attempt {
             }
             Event::Timer(timer) => self.timer(timer, &mut cx),
             Event::Stop(reason) => self.stop(reason, &mut cx),
+            Event::EnsureStop(reason) => {
+                if self.stop.is_none() {
+                    self.stop(reason, &mut cx);
+                }
+            }
             Event::TreeEmpty => self.killing = false,
         }
         self.look_at_dependants(&mut cx);

@@ -1,6 +1,7 @@
 //! What goes into the scheduler engine and what comes out.
 
 use crate::model::change::{AttemptIdentity, Change, NewRun};
+use crate::model::view::RunView;
 use crate::model::{AttemptId, Boot, GroupName, LostCause, RunRef, RunStatus, StopReason, Time};
 
 /// Names a request that waits for its answer. The shell makes them; the engine gives them back.
@@ -106,6 +107,13 @@ pub enum Event {
     Decide(Token, RunRef, RetryFacts, Decision),
     /// Somebody asks a run to stop.
     Stop(Token, RunRef, StopReason),
+    /// The step that called the run wants it stopped, or killed. It says so again when the daemon is back.
+    CallerStops {
+        /// The run.
+        run: RunRef,
+        /// Whether its grace period is over.
+        kill: bool,
+    },
     /// A batch is committed.
     Committed(u64),
     /// A batch could not be committed; nothing of it is in the store.
@@ -143,6 +151,20 @@ pub struct RetryFacts {
     pub status: RunStatus,
     /// The run that calls it, and the number of its attempt that does. It must be live.
     pub caller: Option<(RunRef, u32)>,
+}
+
+impl RetryFacts {
+    /// What the store holds of a run and its last attempt. Nobody calls it.
+    #[must_use]
+    pub fn of(new: &NewRun, last: &RunView) -> Self {
+        Self {
+            group: new.group.clone(),
+            capacity: new.capacity,
+            attempts: last.number,
+            status: last.status,
+            caller: None,
+        }
+    }
 }
 
 /// What somebody decides about a run that waits.
@@ -198,8 +220,10 @@ pub enum Effect {
     CloseGate(AttemptId),
     /// Watch a shim that outlived the last daemon, and talk to it.
     Adopt(RunRef, AttemptId, AttemptIdentity),
-    /// Pass a stop request to the shim.
+    /// Pass a stop request to the shim. Each one counts: a further one cuts the grace period short.
     SendStop(AttemptId, StopReason),
+    /// See to it that the shim knows of a stop. It may have been told before, and then nothing more happens.
+    EnsureStop(AttemptId, StopReason),
     /// The end is committed, or the attempt never started; and nothing of it lives. Remove entry, socket, cgroup,
     /// journal and empty files, as far as they exist, then tell [`Event::Cleaned`].
     Clean(AttemptId),

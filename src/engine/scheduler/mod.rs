@@ -115,6 +115,7 @@ impl Scheduler {
                 self.decide(now, token, &run, facts, decision, out);
             }
             Event::Stop(token, run, reason) => self.stop(now, token, &run, reason, out),
+            Event::CallerStops { run, kill } => self.caller_stops(now, &run, kill, out),
             Event::Committed(number) => self.committed(now, number, out),
             Event::CommitFailed(number, error) => self.commit_failed(now, number, error, out),
             Event::Ready(attempt, identity) => self.ready(&attempt, identity, out),

@@ -89,7 +89,7 @@ impl Scheduler {
                 out.push(Effect::Adopt(run.name.clone(), attempt.clone(), identity));
                 // Whether the last daemon passed it on is not known.
                 if let Some(reason) = run.stop.clone() {
-                    out.push(Effect::SendStop(attempt, reason));
+                    out.push(Effect::EnsureStop(attempt, reason));
                 }
                 self.occupy(key);
             }

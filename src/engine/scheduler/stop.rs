@@ -7,7 +7,7 @@ use crate::model::change::Change;
 use crate::model::{Now, RunRef, RunStatus, StopReason};
 
 impl Scheduler {
-    /// Somebody asks the run to stop. The first reason is recorded; each request of a running attempt is passed on.
+    /// Somebody asks the run to stop. The first reason is recorded; each request of a person is passed on.
     pub(super) fn stop(
         &mut self,
         now: Now,
@@ -22,7 +22,18 @@ impl Scheduler {
         }
     }
 
-    /// Stops a run. Without a token nobody asks: the run that called it is over.
+    /// The step that called the run wants it stopped; with `kill` at once, as by a further request.
+    pub(super) fn caller_stops(&mut self, now: Now, name: &RunRef, kill: bool, out: &mut Vec<Effect>) {
+        let Some(key) = self.names.get(name).copied() else {
+            return;
+        };
+        self.stop_run(now, key, None, StopReason::Caller, out);
+        let run = self.runs.get(&key).filter(|run| kill && run.is_under_way());
+        let attempt = run.and_then(|run| run.attempt.clone());
+        out.extend(attempt.map(|attempt| Effect::SendStop(attempt, StopReason::Caller)));
+    }
+
+    /// Stops a run. Without a token nobody waits for an answer: the run that called it wants that, or is over.
     pub(super) fn stop_run(
         &mut self,
         now: Now,
@@ -54,8 +65,13 @@ impl Scheduler {
                 out.extend(run.attempt.clone().map(Effect::CloseGate));
             }
             Phase::Opening | Phase::Running => {
-                let pass = |attempt| Effect::SendStop(attempt, reason.clone());
-                out.extend(run.attempt.clone().map(pass));
+                let pass = match reason {
+                    StopReason::Caller | StopReason::Shutdown => Effect::EnsureStop,
+                    StopReason::User { .. } | StopReason::Client { .. } | StopReason::Signal(_) => {
+                        Effect::SendStop
+                    }
+                };
+                out.extend(run.attempt.clone().map(|attempt| pass(attempt, reason.clone())));
             }
             _ => {}
         }

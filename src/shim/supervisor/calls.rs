@@ -13,10 +13,28 @@ use crate::model::fact::Call;
 use crate::model::{Fact, Node, RunRef, RunStatus};
 use crate::wire::shim::{CallNews, CallRequest, CallTarget, FromShim, SlotUse};
 
-/// Stops that a sub-run is sent before it is killed.
-const STOP: u32 = 1;
-/// Stops after which it is killed.
-const KILL: u32 = 2;
+/// What is wanted of sub-runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Wish {
+    /// Their end, in their own time.
+    #[default]
+    Run,
+    /// That they stop.
+    Stop,
+    /// That they stop at once.
+    Kill,
+}
+
+impl Wish {
+    /// What the daemon is told of it.
+    const fn message(self, number: u64) -> Option<FromShim> {
+        match self {
+            Self::Run => None,
+            Self::Stop => Some(FromShim::StopCall(number)),
+            Self::Kill => Some(FromShim::KillCall(number)),
+        }
+    }
+}
 
 /// Most bytes of questions that the daemon has not answered yet: each may hold the text of a DAG.
 const UNANSWERED_MAX: usize = 4 * 1024 * 1024;
@@ -51,8 +69,8 @@ struct Set {
     working: usize,
     /// Those that want a slot for a retry, in order. They come before what was not asked for yet.
     wanting: VecDeque<usize>,
-    /// How often it was told to stop.
-    stops: u32,
+    /// What is wanted of all of them.
+    wish: Wish,
 }
 
 #[derive(Debug, Default)]
@@ -62,8 +80,8 @@ struct Child {
     /// Whether it has given its slot back.
     rests: bool,
     after: Option<u32>,
-    /// Stops sent.
-    stops: u32,
+    /// What the daemon is told that is wanted of it.
+    wish: Wish,
     end: Option<Ended>,
 }
 
@@ -96,7 +114,7 @@ impl Supervisor {
             live: 0,
             working: 0,
             wanting: VecDeque::new(),
-            stops: 0,
+            wish: Wish::Run,
         };
         self.calls.sets.insert(key, set);
         self.go_on_calling(key);
@@ -109,7 +127,7 @@ impl Supervisor {
             let Some(set) = self.calls.sets.get_mut(&key) else {
                 return;
             };
-            let free = set.stops == 0 && set.working < set.planned.max_concurrent;
+            let free = set.wish == Wish::Run && set.working < set.planned.max_concurrent;
             let (node, at) = (set.node, set.next);
             let Some(child) = set.children.get_mut(at).filter(|_| free) else {
                 break;
@@ -135,7 +153,7 @@ impl Supervisor {
             .calls
             .sets
             .get(&key)
-            .is_some_and(|set| set.live == 0 && (set.stops > 0 || set.next >= set.children.len()));
+            .is_some_and(|set| set.live == 0 && (set.wish > Wish::Run || set.next >= set.children.len()));
         if over && let Some(set) = self.calls.sets.remove(&key) {
             for number in set.children.iter().filter_map(|child| child.number) {
                 self.calls.by_number.remove(&number);
@@ -208,7 +226,7 @@ impl Supervisor {
             let Some(number) = self.calls.unsent.front().copied() else {
                 return;
             };
-            let Some((request, stops)) = self.question(number) else {
+            let Some((request, wish)) = self.question(number) else {
                 self.calls.unsent.pop_front();
                 continue;
             };
@@ -228,14 +246,14 @@ impl Supervisor {
             self.calls.unsent.pop_front();
             self.calls.unanswered.insert(number, QUESTION + text);
             self.tell_daemon(&FromShim::Call(Box::new(request)));
-            for _ in 0..stops {
-                self.tell_daemon(&FromShim::StopCall(number));
+            if let Some(message) = wish.message(number) {
+                self.tell_daemon(&message);
             }
         }
     }
 
-    /// The question of that number, and how often its sub-run was told to stop; none if it has ended.
-    fn question(&self, number: u64) -> Option<(CallRequest, u32)> {
+    /// The question of that number, and what is wanted of its sub-run; none if it has ended.
+    fn question(&self, number: u64) -> Option<(CallRequest, Wish)> {
         let (key, at) = self.calls.by_number.get(&number)?;
         let set = self.calls.sets.get(key)?;
         let (child, call) = (set.children.get(*at)?, set.planned.calls.get(*at)?);
@@ -250,7 +268,7 @@ impl Supervisor {
             target: (*call.target).clone(),
             params: call.params.clone(),
         };
-        Some((request, child.stops))
+        Some((request, child.wish))
     }
 
     /// The daemon is back: it is asked for everything that has not ended.
@@ -314,19 +332,22 @@ impl Supervisor {
         let Some(set) = self.calls.sets.get_mut(&key) else {
             return;
         };
-        let wanted = if kill { KILL } else { STOP };
-        set.stops = set.stops.max(wanted);
+        let wish = if kill { Wish::Kill } else { Wish::Stop };
+        set.wish = set.wish.max(wish);
         let mut missing = Vec::new();
         for child in &mut set.children {
-            if let (Some(number), None) = (child.number, &child.end) {
-                missing.extend((child.stops..wanted).map(|_| number));
-                child.stops = child.stops.max(wanted);
+            if let (Some(number), None) = (child.number, &child.end)
+                && child.wish < wish
+            {
+                child.wish = wish;
+                missing.push(number);
             }
         }
-        for number in missing {
-            // One that is not sent yet is sent with its stops.
-            if !self.calls.unsent.contains(&number) {
-                self.tell_daemon(&FromShim::StopCall(number));
+        let unsent: HashSet<u64> = self.calls.unsent.iter().copied().collect();
+        // One that is not sent yet is sent with its wish.
+        for number in missing.into_iter().filter(|number| !unsent.contains(number)) {
+            if let Some(message) = wish.message(number) {
+                self.tell_daemon(&message);
             }
         }
         self.go_on_calling(key);

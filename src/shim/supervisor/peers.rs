@@ -73,6 +73,7 @@ impl Supervisor {
         for message in messages {
             match message {
                 ToShim::Stop(reason) => self.events.push_back(Event::Stop(reason)),
+                ToShim::EnsureStop(reason) => self.events.push_back(Event::EnsureStop(reason)),
                 ToShim::ReplaceEntry => self.replace_entry(),
                 // Both come once, during boot.
                 ToShim::Spec(_) | ToShim::Go => {}

@@ -71,9 +71,9 @@ impl Supervisor {
         }
     }
 
-    /// The daemon is back: it is told once more.
+    /// The daemon is back, or was here all the time and may have granted a slot meanwhile: it is told once more.
     pub(super) fn tell_rest_again(&mut self) {
-        if self.rest.slot != SlotUse::Working {
+        if self.boot.spec.view.parent.is_some() {
             self.tell_daemon(&FromShim::Slot(self.rest.slot));
         }
     }

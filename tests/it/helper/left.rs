@@ -3,6 +3,10 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use proctor::sys::pidfd::PidFd;
+use rustix::net::sockopt::{socket_acceptconn, socket_peercred, socket_type};
+use rustix::net::{Shutdown, SocketType, shutdown};
+use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 use sha2::{Digest, Sha256};
 
 /// Whether a process exists and is not a zombie.
@@ -19,6 +23,26 @@ fn pids() -> Vec<u32> {
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect()
+}
+
+/// Breaks the lines that connect a process with another one: both ends see the end of the stream, and neither process is
+/// harmed. Says how many there were.
+pub(crate) fn break_lines(pid: u32, other: u32) -> usize {
+    let (Ok(process), Ok(fds)) = (PidFd::open(pid), std::fs::read_dir(format!("/proc/{pid}/fd"))) else {
+        return 0;
+    };
+    fds.flatten()
+        .filter_map(|fd| fd.file_name().to_str()?.parse().ok())
+        .filter_map(|number| pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).ok())
+        .filter(|copy| {
+            let peer = socket_peercred(copy).map(|peer| peer.pid.as_raw_pid().unsigned_abs());
+            // The socket that it listens on was made by the other one, too.
+            socket_acceptconn(copy) == Ok(false)
+                && socket_type(copy) == Ok(SocketType::STREAM)
+                && peer == Ok(other)
+        })
+        .filter(|copy| shutdown(copy, Shutdown::Both).is_ok())
+        .count()
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {

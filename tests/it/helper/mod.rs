@@ -6,7 +6,7 @@ mod program;
 mod wire;
 
 pub(crate) use daemon::{Daemon, text_of};
-pub(crate) use left::{alive, environ_has, processes_below};
+pub(crate) use left::{alive, break_lines, environ_has, processes_below};
 pub(crate) use program::{Out, Running, proctord, program};
 pub(crate) use wire::{Control, Status};
 

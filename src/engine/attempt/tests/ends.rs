@@ -337,3 +337,46 @@ fn the_output_of_the_last_try_is_the_steps() {
     // The last try got too little far to have one.
     assert_eq!(bench.end().2, [("result".to_owned(), "two".to_owned())]);
 }
+
+#[test]
+fn answers_to_older_questions_are_ignored() {
+    let mut bench = Bench::new(&dag(vec![retrying("a", &[])]))
+        .hold(&[A])
+        .prepared(A, limits(1, 5.0));
+    bench.tell(Event::Begin);
+    let first = bench.held[&A];
+    bench.release(A, exit(1));
+    let Some(Timer::NextTry(wait)) = bench.tick() else {
+        panic!("it does not wait");
+    };
+    let count = bench.effects.len();
+    for event in [
+        Event::TryEnded(first, exit(0)),
+        Event::Prepared(first, Ok(Prepared::default())),
+        Event::RepeatChecked(first, Ok(true)),
+        Event::Timer(Timer::NextTry(wait)),
+        Event::Timer(Timer::TryTimeout(first)),
+        Event::Initialised(Err("late".to_owned())),
+        Event::TreeEmpty,
+        Event::Begin,
+        Event::TryEnded(
+            NodeKey {
+                node: Node::Step(9),
+                serial: 1,
+            },
+            exit(0),
+        ),
+        Event::TryEnded(
+            NodeKey {
+                node: Node::Handler(Handler::Abort),
+                serial: 1,
+            },
+            exit(0),
+        ),
+    ] {
+        bench.tell(event);
+    }
+    assert_eq!((bench.effects.len(), bench.letters().as_str()), (count, "r"));
+    bench.release(A, exit(0));
+    assert_eq!(bench.end().0, RunStatus::Succeeded);
+}

@@ -5,6 +5,7 @@ use crate::model::Handler::{Abort, Init, Success};
 
 const A: Node = Node::Step(0);
 const B: Node = Node::Step(1);
+const ABORT: Node = Node::Handler(Abort);
 const USER: StopReason = StopReason::User { uid: 7 };
 
 fn signals(bench: &Bench) -> Vec<(Node, i32)> {
@@ -122,6 +123,24 @@ fn the_grace_period_ends_with_a_kill_of_everything() {
             bench.count(|effect| matches!(effect, Effect::Record(Fact::StopRequested { .. }))),
             1
         );
+    }
+}
+
+#[test]
+fn a_stop_that_is_told_again_cuts_nothing_short() {
+    let again = || Event::EnsureStop(StopReason::Caller);
+    for first in [Event::Stop(USER), again()] {
+        let mut bench = Bench::new(&with_handlers(dag(vec![step("a", &[])]), &[Abort])).hold(&[A, ABORT]);
+        bench.tell(Event::Begin);
+        bench.tell(first);
+        bench.tell(again());
+        assert_eq!((signals(&bench), escalations(&bench)), (vec![(A, 15)], 0));
+        bench.release(A, killed(15));
+        // A stop does not end the handlers that it has begun; another one does.
+        bench.tell(again());
+        assert_eq!(signals(&bench), [(A, 15)]);
+        bench.tell(Event::Stop(USER));
+        assert_eq!(signals(&bench), [(A, 15), (ABORT, 15)]);
     }
 }
 
@@ -346,47 +365,4 @@ fn a_time_limit_before_the_first_step_fails_the_run() {
         bench.handlers().last(),
         Some(&(Handler::Failure, StepStatus::Succeeded))
     );
-}
-
-#[test]
-fn answers_to_older_questions_are_ignored() {
-    let mut bench = Bench::new(&dag(vec![retrying("a", &[])]))
-        .hold(&[A])
-        .prepared(A, limits(1, 5.0));
-    bench.tell(Event::Begin);
-    let first = bench.held[&A];
-    bench.release(A, exit(1));
-    let Some(Timer::NextTry(wait)) = bench.tick() else {
-        panic!("it does not wait");
-    };
-    let count = bench.effects.len();
-    for event in [
-        Event::TryEnded(first, exit(0)),
-        Event::Prepared(first, Ok(Prepared::default())),
-        Event::RepeatChecked(first, Ok(true)),
-        Event::Timer(Timer::NextTry(wait)),
-        Event::Timer(Timer::TryTimeout(first)),
-        Event::Initialised(Err("late".to_owned())),
-        Event::TreeEmpty,
-        Event::Begin,
-        Event::TryEnded(
-            NodeKey {
-                node: Node::Step(9),
-                serial: 1,
-            },
-            exit(0),
-        ),
-        Event::TryEnded(
-            NodeKey {
-                node: Node::Handler(Abort),
-                serial: 1,
-            },
-            exit(0),
-        ),
-    ] {
-        bench.tell(event);
-    }
-    assert_eq!((bench.effects.len(), bench.letters().as_str()), (count, "r"));
-    bench.release(A, exit(0));
-    assert_eq!(bench.end().0, RunStatus::Succeeded);
 }

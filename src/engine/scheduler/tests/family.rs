@@ -67,7 +67,7 @@ fn a_lost_run_takes_its_sub_runs_with_it_and_is_not_tried_again_before_they_are_
     bed.play(&[("call x of a", "commit 5 accept")]);
     bring_up(&mut bed, "x", 5);
     bed.play(&[
-        ("gone a1", "commit 9 end-failed-lost, send-stop, commit 10 stop"),
+        ("gone a1", "commit 9 end-failed-lost, ensure-stop, commit 10 stop"),
         ("ok 9", "changed"),
         ("retry a", ""),
         ("ok 10", ""),
@@ -140,19 +140,22 @@ fn recovery_ends_the_sub_runs_of_what_is_not() {
         let list = vec![parent, called(live("x", alive(true))), called(queued("y", 1))];
         let told = bed.give(Event::Recover(list));
         let stops = match first.contains("commit") {
-            true => "send-stop, commit 2 stop, commit 3 end-queued-aborted",
-            false => "send-stop, commit 1 stop, commit 2 end-queued-aborted",
+            true => "ensure-stop, commit 2 stop, commit 3 end-queued-aborted",
+            false => "ensure-stop, commit 1 stop, commit 2 end-queued-aborted",
         };
         assert_eq!(told, format!("{first}{stops}"));
     }
     // Of the caller nothing is known any more, and of one that is recorded and gone only the clean-up is missing.
     let mut bed = Bed::new();
     let told = bed.give(Event::Recover(vec![called(live("x", alive(true)))]));
-    assert_eq!(told, "adopt x, send-stop, commit 1 stop");
+    assert_eq!(told, "adopt x, ensure-stop, commit 1 stop");
     let mut bed = Bed::new();
     let list = vec![live("a", recorded(false)), called(live("x", alive(true)))];
     let told = bed.give(Event::Recover(list));
-    assert_eq!(told, "adopt x, send-stop, commit 1 stop", "a is cleaned after x");
+    assert_eq!(
+        told, "adopt x, ensure-stop, commit 1 stop",
+        "a is cleaned after x"
+    );
 }
 
 #[test]
@@ -178,6 +181,25 @@ fn a_stop_that_the_caller_wants_outlives_a_full_disk() {
         ("full 7", "arm +500"),
         ("ready x1", "close"),
     ]);
+}
+
+#[test]
+fn a_caller_that_says_again_that_it_wants_a_stop_kills_nobody() {
+    let mut bed = bed_at(5);
+    bed.play(&[("call x of a", "commit 5 accept")]);
+    bring_up(&mut bed, "x", 5);
+    bed.play(&[
+        ("caller-stop x", "ensure-stop, commit 9 stop"),
+        ("caller-stop x", "ensure-stop"),
+        ("ok 9", ""),
+        ("caller-stop x", "ensure-stop"),
+        ("caller-kill x", "ensure-stop, send-stop"),
+        ("caller-stop y", ""),
+    ]);
+    let mut bed = bed_at(5);
+    bed.play(&[("call x of a", "commit 5 accept")]);
+    bring_up(&mut bed, "x", 5);
+    bed.play(&[("caller-kill x", "ensure-stop, commit 9 stop, send-stop")]);
 }
 
 #[test]

@@ -131,6 +131,10 @@ impl Bed {
             "damaged" => Event::Gone(attempt(rest), LostCause::JournalDamaged("torn".into())),
             "cleaned" => Event::Cleaned(attempt(rest)),
             "drain" => Event::Drain,
+            "caller-stop" | "caller-kill" => Event::CallerStops {
+                run: run(rest),
+                kill: verb == "caller-kill",
+            },
             "tick" => {
                 self.now.boot = Boot(rest.parse::<u64>().unwrap() * 1000);
                 Event::Tick
@@ -165,7 +169,6 @@ impl Bed {
                         Event::Retry(token, run(name), facts)
                     }
                     "stop" => Event::Stop(token, run(rest), StopReason::User { uid: 7 }),
-                    "caller-stop" => Event::Stop(token, run(rest), StopReason::Caller),
                     "retry" => {
                         let (group, capacity) = group(rest);
                         let facts = RetryFacts {
@@ -218,6 +221,7 @@ impl Bed {
             Effect::CloseGate(_) => "close".into(),
             Effect::Adopt(run, ..) => format!("adopt {}", run.id),
             Effect::SendStop(..) => "send-stop".into(),
+            Effect::EnsureStop(..) => "ensure-stop".into(),
             Effect::Clean(_) => "clean".into(),
             Effect::Accepted(token) => format!("yes {}", token.0),
             Effect::Refused(token, refusal) => {

@@ -75,7 +75,7 @@ fn each_evidence_leads_on() {
         (live("a", alive(false)), "adopt a"),
         (live("a", alive(true)), "adopt a"),
         (begun(live("a", alive(true))), "adopt a, commit 1 start"),
-        (stopped(live("a", alive(true))), "adopt a, send-stop"),
+        (stopped(live("a", alive(true))), "adopt a, ensure-stop"),
         (live("a", ended()), "commit 1 end-succeeded"),
         (begun(live("a", ended())), "commit 1 start+end-succeeded"),
         (live("a", lost()), "commit 1 end-failed-lost"),
