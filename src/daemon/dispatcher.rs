@@ -111,6 +111,8 @@ pub(super) struct Attempt {
     pub(super) stop_sent: bool,
     /// Its shim is being connected to; then it is told of a stop.
     pub(super) reaching: bool,
+    /// Its journal is read on as soon as others have had their turn.
+    pub(super) reads_on: bool,
 }
 
 impl Attempt {
@@ -133,6 +135,7 @@ impl Attempt {
             ending: false,
             stop_sent: false,
             reaching: false,
+            reads_on: false,
         }
     }
 }

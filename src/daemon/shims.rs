@@ -106,11 +106,21 @@ impl Dispatcher {
     /// Reads on in the journal of an attempt that may live: a piece now, and after whatever else has come the next one, so
     /// that no supervisor keeps others waiting by writing faster than this reads.
     pub(super) fn read_journal(&mut self, attempt: &AttemptId) {
-        if self.read_journal_piece(attempt) {
-            let attempt = attempt.clone();
-            let go_on = move |dispatcher: &mut Self| dispatcher.read_journal(&attempt);
-            drop(self.to_self.send(Msg::Then(Box::new(go_on))));
+        // One that is to be read on already is not read on twice.
+        if self.attempts.get(attempt).is_none_or(|held| held.reads_on) || !self.read_journal_piece(attempt) {
+            return;
         }
+        if let Some(held) = self.attempts.get_mut(attempt) {
+            held.reads_on = true;
+        }
+        let attempt = attempt.clone();
+        let go_on = move |dispatcher: &mut Self| {
+            if let Some(held) = dispatcher.attempts.get_mut(&attempt) {
+                held.reads_on = false;
+            }
+            dispatcher.read_journal(&attempt);
+        };
+        drop(self.to_self.send(Msg::Then(Box::new(go_on))));
     }
 
     /// Reads what the journal has that was not read yet, and passes it on. False if there was nothing.
