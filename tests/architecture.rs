@@ -207,3 +207,16 @@ fn clocks_are_read_in_one_place() {
     }
     none_of("time comes from sys::clock", &violations);
 }
+
+/// There is one supervisor for each live attempt: what it does not need would be paid for a thousand times, in memory and
+/// at its start.
+#[test]
+fn the_supervisor_carries_no_tables_of_time_zones() {
+    let has_zones = |path: &str| {
+        let bytes = std::fs::read(path).unwrap();
+        let zone = b"America/Argentina/ComodRivadavia";
+        bytes.windows(zone.len()).any(|part| part == zone)
+    };
+    assert!(has_zones(env!("CARGO_BIN_EXE_proctord")));
+    assert!(!has_zones(env!("CARGO_BIN_EXE_proctor-shim")));
+}

@@ -18,7 +18,7 @@ pub mod words;
 mod yaml;
 
 pub use diag::{Diagnostic, Severity, render};
-pub use load::{BaseConfig, LoadOptions, Loaded, Source, load, schema_files, schema_places};
+pub use load::{BaseConfig, LoadOptions, Loaded, Source, load, name_of, schema_files, schema_places};
 pub use params::{ParamInput, ResolvedParams};
 pub use project::project;
 pub use types::{Dag, Step};

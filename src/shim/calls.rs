@@ -15,7 +15,7 @@ use super::task::Try;
 use crate::dag::eval::{self, Scope};
 use crate::dag::params::pairs_text;
 use crate::dag::types::{Call, Step};
-use crate::dag::{BaseConfig, LoadOptions, Source, load, schema_files, schema_places};
+use crate::dag::{BaseConfig, LoadOptions, Source, name_of, schema_files, schema_places};
 use crate::engine::attempt::TryEnd;
 use crate::model::limits::{CALL_PARAMS_MAX, DAG_SOURCE_MAX, SCHEMA_MAX};
 use crate::model::{DagName, Node, RunId, RunRef, RunStatus, StepStatus};
@@ -232,12 +232,11 @@ impl Finder<'_, '_> {
         };
         let options = LoadOptions {
             base,
-            // The daemon applies them, when it makes the sub-run.
-            skip_schemas: true,
             sub_dag: true,
             ..LoadOptions::default()
         };
-        let loaded = load(&text, &options).map_err(|errors| {
+        // The daemon loads it, when it makes the sub-run.
+        let name = name_of(&text, &options).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
             format!("the called DAG has errors:\n{}", errors.join("\n"))
         })?;
@@ -251,7 +250,7 @@ impl Finder<'_, '_> {
             file,
             schemas,
         };
-        Ok((loaded.dag.name, target))
+        Ok((name, target))
     }
 }
 

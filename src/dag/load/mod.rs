@@ -29,7 +29,7 @@ use std::collections::{HashMap, HashSet};
 use super::diag::{Diagnostic, Pos, Report};
 use super::types::{Action, Dag};
 use super::yaml::{self, Node};
-use crate::model::SchemaFile;
+use crate::model::{DagName, SchemaFile};
 pub use schema::{schema_files, schema_places};
 
 /// Most bytes that copies of the base configuration under further documents may come to.
@@ -87,9 +87,7 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong with the text, in its order; never empty.
 pub fn load(source: &Source<'_>, options: &LoadOptions<'_>) -> Result<Loaded, Vec<Diagnostic>> {
-    let mut files = vec![source.file.to_owned()];
-    files.extend(options.base.map(|base| base.file.to_owned()));
-    let mut report = Report::new(files);
+    let mut report = reporting(source, options);
     let dag = build(source, options, &mut report);
     let warnings = report.finish()?;
     // Without an error there is always a DAG; should that ever fail, it must not be taken for a success.
@@ -97,10 +95,45 @@ pub fn load(source: &Source<'_>, options: &LoadOptions<'_>) -> Result<Loaded, Ve
         .ok_or_else(|| vec![Diagnostic::nowhere("the DAG could not be loaded")])
 }
 
-fn build(source: &Source<'_>, options: &LoadOptions<'_>, report: &mut Report) -> Option<Dag> {
+/// The name that [`load`] gives a DAG. Nothing else of the text is looked at, so that who wants only the name needs nothing
+/// of what the rest needs: no time zones, no JSON schemas.
+///
+/// # Errors
+/// What is wrong with the name, or why the text cannot be read at all; never empty.
+pub fn name_of(source: &Source<'_>, options: &LoadOptions<'_>) -> Result<DagName, Vec<Diagnostic>> {
+    let mut report = reporting(source, options);
+    let name = name(source, options, &mut report);
+    report.finish()?;
+    name.ok_or_else(|| vec![Diagnostic::nowhere("the DAG has no name")])
+}
+
+fn name(source: &Source<'_>, options: &LoadOptions<'_>, report: &mut Report) -> Option<DagName> {
+    let (first, _, base) = documents(source, options, report)?;
+    let first = merge::under(first, base.as_ref(), !options.sub_dag);
+    top::name_of(&first, &main_naming(source, options), report)
+}
+
+fn reporting(source: &Source<'_>, options: &LoadOptions<'_>) -> Report {
+    let mut files = vec![source.file.to_owned()];
+    files.extend(options.base.map(|base| base.file.to_owned()));
+    Report::new(files)
+}
+
+const fn main_naming<'a>(source: &Source<'a>, options: &'a LoadOptions<'a>) -> top::Naming<'a> {
+    top::Naming::Main {
+        options,
+        stem: source.stem,
+    }
+}
+
+/// The first document, the further ones, and the base configuration.
+fn documents(
+    source: &Source<'_>,
+    options: &LoadOptions<'_>,
+    report: &mut Report,
+) -> Option<(Node, std::vec::IntoIter<Node>, Option<Node>)> {
     let base = options.base.and_then(|base| base_document(&base, report));
-    let documents = yaml::read(source.text, 0, report)?;
-    let mut documents = documents.into_iter();
+    let mut documents = yaml::read(source.text, 0, report)?.into_iter();
     let Some(first) = documents.next() else {
         let at = Pos {
             file: 0,
@@ -114,6 +147,11 @@ fn build(source: &Source<'_>, options: &LoadOptions<'_>, report: &mut Report) ->
         );
         return None;
     };
+    Some((first, documents, base))
+}
+
+fn build(source: &Source<'_>, options: &LoadOptions<'_>, report: &mut Report) -> Option<Dag> {
+    let (first, documents, base) = documents(source, options, report)?;
     // Each document gets a copy of what is in the base.
     let copies = options
         .base
@@ -131,14 +169,7 @@ fn build(source: &Source<'_>, options: &LoadOptions<'_>, report: &mut Report) ->
         return None;
     }
     let first = merge::under(first, base.as_ref(), !options.sub_dag);
-    let mut dag = top::dag(
-        &first,
-        &top::Naming::Main {
-            options,
-            stem: source.stem,
-        },
-        report,
-    );
+    let mut dag = top::dag(&first, &main_naming(source, options), report);
     let mut seen: HashMap<String, Pos> = HashMap::new();
     if let Some(dag) = &dag {
         seen.insert(dag.name.to_string(), first.at);

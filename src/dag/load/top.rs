@@ -43,6 +43,15 @@ pub(super) fn check_document(document: &Node, report: &mut Report) -> bool {
     true
 }
 
+/// The name that a document has. None only if something is wrong with it, which the report tells.
+pub(super) fn name_of(document: &Node, naming: &Naming<'_>, report: &mut Report) -> Option<DagName> {
+    let Some(entries) = document.as_map() else {
+        check_document(document, report);
+        return None;
+    };
+    name(report, entries, naming, document.at)
+}
+
 /// Reads one document. None only if something is wrong that the report tells.
 pub(super) fn dag(document: &Node, naming: &Naming<'_>, report: &mut Report) -> Option<Dag> {
     let Some(entries) = document.as_map() else {

@@ -27,7 +27,10 @@ fn the_name_comes_from_the_caller_the_text_or_the_file() {
         ..LoadOptions::default()
     };
     let of = |text: &str, options: &LoadOptions<'_>| {
-        load(&source(text), options).expect("valid").dag.name.to_string()
+        let name = load(&source(text), options).expect("valid").dag.name.to_string();
+        // Who wants only the name gets the same one.
+        assert_eq!(name_of(&source(text), options).expect("valid").as_str(), name);
+        name
     };
     assert_eq!(of("name: own\nsteps: [x]\n", &named), "given");
     assert_eq!(of("name: ' own '\nsteps: [x]\n", &LoadOptions::default()), "own");
@@ -37,6 +40,7 @@ fn the_name_comes_from_the_caller_the_text_or_the_file() {
         ..source("steps: [x]\n")
     };
     let errors = load(&bad_stem, &LoadOptions::default()).expect_err("refused");
+    assert_eq!(name_of(&bad_stem, &LoadOptions::default()), Err(errors.clone()));
     assert!(
         errors[0]
             .hint
@@ -53,6 +57,39 @@ fn the_name_comes_from_the_caller_the_text_or_the_file() {
         (None, None),
         "it is in no file"
     );
+}
+
+#[test]
+fn a_name_alone_is_read_from_whatever_can_be_read() {
+    let of = |text: &str, base: Option<&str>| {
+        let base = base.map(|base| BaseConfig {
+            text: base.as_bytes(),
+            file: "base.yaml",
+        });
+        name_of(
+            &source(text),
+            &LoadOptions {
+                base,
+                ..LoadOptions::default()
+            },
+        )
+    };
+    let named = |text| of(text, None).map(|name| name.to_string());
+    assert_eq!(named("name: own\nsteps: 1\nbogus: x\n").as_deref(), Ok("own"));
+    assert_eq!(named("steps: [x]\n---\n- a\n").as_deref(), Ok("d"));
+    for (text, words) in [
+        ("", "the file is empty"),
+        ("- a\n", "it is not a DAG"),
+        ("name: [a]\n", "name"),
+        ("name: 'a b'\n", "a b"),
+        ("name: \"a\n", "not valid YAML"),
+    ] {
+        let errors = of(text, None).expect_err(text);
+        assert!(errors[0].message.contains(words), "{errors:#?}");
+    }
+    let base = "name: base\nsteps: [x]\n";
+    let loaded = with_base(base, "steps: [y]\n").map(|loaded| loaded.dag.name);
+    assert_eq!(of("steps: [y]\n", Some(base)), loaded);
 }
 
 #[test]
