@@ -13,7 +13,6 @@ use std::sync::Arc;
 use super::admission::{About, Snapshot, new_run};
 use super::callee;
 use super::dispatcher::{Asked, Asking, Dispatcher, now};
-use super::follow::is_over;
 use super::live::LiveRun;
 use super::questions::{Progress, Question};
 use crate::dag::ParamInput;
@@ -114,7 +113,7 @@ impl Dispatcher {
             return;
         };
         let known = match self.runs.get(&run) {
-            Some(live) => Some((live.view.clone(), (*live.new).clone(), is_over(&live.view))),
+            Some(live) => Some((live.view.clone(), (*live.new).clone(), live.over)),
             None => prepared.stored.clone().map(|(view, new)| (view, new, true)),
         };
         let Some((view, new, over)) = known else {
@@ -230,12 +229,12 @@ impl Dispatcher {
     }
 
     fn stop_called(&mut self, run: RunRef, kill: bool) {
-        if self.runs.get(&run).is_some_and(|live| !is_over(&live.view)) {
+        if !self.is_over(&run) {
             self.tell(Event::CallerStops { run, kill });
         }
     }
 
-    /// A run is over, and the store has its end: if a step waits for it, it is told.
+    /// A run is over: if a step waits for it, it is told.
     pub(super) fn call_over(&mut self, run: &RunRef) {
         self.calls.slots.remove(run);
         let Some(question) = self.calls.by_run.get(run).cloned() else {
@@ -251,8 +250,8 @@ impl Dispatcher {
     fn tell_again(&mut self, question: &Question, run: &RunRef) {
         self.tell_call(question, CallNews::Accepted);
         self.tell_slot(run);
-        let view = self.runs.get(run).map(|live| live.view.clone());
-        if let Some(view) = view.filter(is_over) {
+        let over = self.runs.get(run).filter(|live| live.over);
+        if let Some(view) = over.map(|live| live.view.clone()) {
             self.tell_end(question, &view);
         }
     }

@@ -29,11 +29,6 @@ pub(super) struct Followers {
     by_run: HashMap<RunRef, Vec<Follower>>,
 }
 
-/// Whether nothing more will happen to a run without somebody's asking.
-pub(super) fn is_over(view: &RunView) -> bool {
-    view.status.ends_attempt()
-}
-
 fn update(view: &RunView, nodes: &BTreeSet<Node>, children: &BTreeSet<(Node, u32)>, anew: bool) -> Update {
     let told = |node: &Node| {
         let step = view.node(*node)?;
@@ -94,10 +89,10 @@ pub(super) fn changed_children(record: &Record, changed: &mut BTreeSet<(Node, u3
 
 impl Followers {
     /// Somebody wants to follow a run. An over run is told and done with.
-    pub(super) fn add(&mut self, view: &RunView, answers: mpsc::Sender<Response>) {
+    pub(super) fn add(&mut self, view: &RunView, over: bool, answers: mpsc::Sender<Response>) {
         // The channel is new and empty, so both fit.
         drop(answers.try_send(Response::Run(Box::new(view.clone()))));
-        if is_over(view) {
+        if over {
             drop(answers.try_send(Response::Done));
             return;
         }

@@ -18,6 +18,8 @@ pub(super) struct LiveRun {
     pub(super) resume: Option<Vec<StepView>>,
     /// Nodes that changed since they were last given to the store.
     pub(super) unsaved: BTreeSet<Node>,
+    /// Whether it is over: its end is in the store, and what it called is gone.
+    pub(super) over: bool,
 }
 
 impl LiveRun {
@@ -29,6 +31,7 @@ impl LiveRun {
             new,
             resume: None,
             unsaved: BTreeSet::new(),
+            over: false,
         }
     }
 

@@ -157,6 +157,7 @@ impl Dispatcher {
                 view,
                 resume,
                 unsaved,
+                over: false,
             },
         );
         self.attempts.insert(attempt.clone(), held);
@@ -247,6 +248,7 @@ impl Dispatcher {
                 view,
                 resume: None,
                 unsaved: BTreeSet::new(),
+                over: false,
             },
         );
         self.attempts.insert(attempt, held);

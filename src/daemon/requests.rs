@@ -86,7 +86,8 @@ impl Dispatcher {
                 dispatcher.answer(&asker.answers, Response::Run(Box::new(view)));
             }),
             Request::Follow(run) => self.find(run, asker, |dispatcher, asker, view| {
-                dispatcher.followers.add(&view, asker.answers);
+                let over = dispatcher.is_over(&view.run);
+                dispatcher.followers.add(&view, over, asker.answers);
             }),
             Request::Why(run) => self.find(run, asker, |dispatcher, asker, view| {
                 let why = dispatcher.why(&view);
@@ -298,24 +299,34 @@ impl Dispatcher {
             if let Some(attempt) = live.view.attempt.as_ref().filter(|_| live.view.lost.is_none()) {
                 events::attempt_ended(run, attempt, live.view.status);
             }
-            self.followers.end(run, &live.view);
-        } else {
-            let none = std::collections::BTreeSet::new();
-            self.followers
-                .update(run, &live.view, &none, &std::collections::BTreeSet::new());
         }
+        let none = std::collections::BTreeSet::new();
+        self.followers
+            .update(run, &live.view, &none, &std::collections::BTreeSet::new());
+    }
+
+    /// A run is over: who waits for that is told.
+    pub(super) fn over(&mut self, run: &RunRef) {
+        let Some(live) = self.runs.get_mut(run) else {
+            return;
+        };
+        live.over = true;
+        self.followers.end(run, &live.view);
         // A run that ended in the queue has no attempt to clean up after.
         let in_queue = live
             .view
             .attempt
             .as_ref()
             .is_none_or(|attempt| !self.attempts.contains_key(attempt));
-        if live.view.status.ends_attempt() {
-            self.call_over(run);
-            if in_queue {
-                self.drop_run(run);
-            }
+        self.call_over(run);
+        if in_queue {
+            self.drop_run(run);
         }
+    }
+
+    /// Whether nothing more will happen to a run without somebody's asking. What is not in memory is over.
+    pub(super) fn is_over(&self, run: &RunRef) -> bool {
+        self.runs.get(run).is_none_or(|live| live.over)
     }
 }
 

@@ -2,7 +2,6 @@
 //! asks for one before it goes on. The daemon only passes on what the two shims say.
 
 use super::dispatcher::Dispatcher;
-use super::follow::is_over;
 use crate::model::{AttemptId, RunRef};
 use crate::wire::shim::{CallNews, SlotUse, ToShim};
 
@@ -12,12 +11,15 @@ impl Dispatcher {
         let Some(run) = self.attempts.get(attempt).map(|held| held.run.clone()) else {
             return;
         };
-        let live = self.runs.get(&run).filter(|live| !is_over(&live.view));
+        let live = self
+            .runs
+            .get(&run)
+            .filter(|live| !live.view.status.ends_attempt());
         let Some(caller) = live.and_then(|live| live.new.parent.as_ref()) else {
             return;
         };
         let called_by = self.runs.get(&caller.run);
-        if called_by.is_none_or(|live| is_over(&live.view)) {
+        if called_by.is_none_or(|live| live.view.status.ends_attempt()) {
             // Nobody is left to grant one.
             if slot == SlotUse::Wanted {
                 self.send(attempt, &ToShim::Slot);

@@ -45,6 +45,8 @@ mod stores;
 #[cfg(test)]
 mod tree;
 #[cfg(test)]
+mod trees;
+#[cfg(test)]
 mod users;
 #[cfg(test)]
 mod verbs;

@@ -5,6 +5,7 @@ use proctor::engine::scheduler::Effect;
 use proctor::engine::scheduler::api::Refusal;
 use proctor::model::change::Change;
 use proctor::model::{AttemptId, RunRef, RunStatus};
+use std::collections::BTreeSet;
 
 impl World<'_> {
     /// Performs one effect.
@@ -62,13 +63,28 @@ impl World<'_> {
                 }
             }
             Effect::Changed(run) => {
-                assert!(self.store.rows.contains_key(&run), "{run} is not stored");
+                let row = self.store.rows.get(&run);
+                let row = row.unwrap_or_else(|| panic!("{run} is not stored"));
+                if row.status.is_some() {
+                    self.ending.insert(run);
+                }
+            }
+            Effect::Over(run) => {
+                assert!(self.ending.remove(&run), "{run} is over twice, or before its end");
+                for shim in self.shims.values().filter(|shim| shim.live() && shim.run != run) {
+                    assert!(
+                        !self.store.line(&shim.run).contains(&&run),
+                        "{run} is over, but {}, which it called, lives",
+                        shim.run
+                    );
+                }
             }
             Effect::Arm(at) => self.armed = Some(at),
             Effect::Idle => {
                 self.idle = true;
                 assert!(self.shims.is_empty(), "idle, but {:?}", self.shims);
                 assert!(self.pending.is_empty(), "idle, but {:?}", self.pending);
+                assert!(self.ending.is_empty(), "idle, but not over: {:?}", self.ending);
             }
         }
     }
@@ -123,16 +139,20 @@ impl World<'_> {
             );
         }
         self.shims
-            .insert(attempt, Shim::new(run, group.clone(), called, Task::Launch));
+            .insert(attempt, Shim::new(run, group.clone(), Task::Launch));
         if called {
             // It runs within the slot of the one that called it.
             self.report.calls += 1;
             return;
         }
+        // A tree takes one place, as long as anything in it lives.
         let live = |group: Option<&_>| {
-            let mine =
-                |shim: &&Shim| shim.live() && !shim.called && group.is_none_or(|group| *group == shim.group);
-            self.shims.values().filter(mine).count()
+            let mine = |shim: &&Shim| shim.live() && group.is_none_or(|group| *group == shim.group);
+            let roots = self.shims.values().filter(mine);
+            roots
+                .filter_map(|shim| self.store.line(&shim.run).last().copied())
+                .collect::<BTreeSet<_>>()
+                .len()
         };
         let index = self.names.groups.iter().position(|name| *name == group).unwrap();
         if let Some(capacity) = self.capacity[index].filter(|capacity| *capacity > 0) {
@@ -154,7 +174,7 @@ impl World<'_> {
             .is_some_and(|stored| stored.end.is_some());
         // Recovery may ask for it again after it was done.
         let run = self.store.runs[&attempt].clone();
-        let fresh = Shim::new(run, row.group.clone(), row.parent.is_some(), Task::None);
+        let fresh = Shim::new(run, row.group.clone(), Task::None);
         let shim = self.shims.entry(attempt).or_insert(fresh);
         assert!(!shim.alive && !shim.orphans, "cleaned while it lives");
         assert!(ended || !shim.started, "cleaned before its end is committed");

@@ -24,6 +24,7 @@ impl World<'_> {
         self.pending.clear();
         self.answers.clear();
         self.asks.clear();
+        self.ending.clear();
         self.armed = None;
         self.draining = false;
         self.idle = false;
@@ -56,6 +57,10 @@ impl World<'_> {
         let list = self.evidence();
         let mut out = Vec::new();
         self.note(|| format!("-> Recover {list:?}"));
+        let recorded = list
+            .iter()
+            .filter(|item| matches!(item.live, Some((_, _, Evidence::Recorded { .. }))));
+        self.ending.extend(recorded.map(|item| item.run.clone()));
         self.engine
             .handle(self.now, Event::Recover(list.clone()), &mut out);
         let mut again = Vec::new();

@@ -75,6 +75,11 @@ impl Store {
         self.rows.get(self.runs.get(id)?)
     }
 
+    /// A run, the one that called it, and so on.
+    pub(crate) fn line<'a>(&'a self, run: &'a RunRef) -> Vec<&'a RunRef> {
+        std::iter::successors(Some(run), |run| self.rows.get(run)?.parent.as_ref()).collect()
+    }
+
     /// Commits the batch or nothing of it. `truth` is what the attempt's journal says: started, and how it ended.
     pub(crate) fn commit(
         &mut self,

@@ -72,8 +72,6 @@ pub(crate) enum Task {
 pub(crate) struct Shim {
     pub(crate) run: RunRef,
     pub(crate) group: GroupName,
-    /// Whether a step of another run called it: then it takes no slot.
-    pub(crate) called: bool,
     pub(crate) alive: bool,
     /// Whether processes of its tree outlive the shim.
     pub(crate) orphans: bool,
@@ -93,11 +91,10 @@ pub(crate) struct Shim {
 }
 
 impl Shim {
-    pub(crate) fn new(run: RunRef, group: GroupName, called: bool, task: Task) -> Self {
+    pub(crate) fn new(run: RunRef, group: GroupName, task: Task) -> Self {
         Self {
             run,
             group,
-            called,
             alive: false,
             orphans: false,
             gate: Gate::Shut,
@@ -156,6 +153,8 @@ pub(crate) struct World<'a> {
     pub(crate) admitted: BTreeSet<RunRef>,
     pub(crate) asks: BTreeMap<Token, Ask>,
     pub(crate) last_token: u64,
+    /// Runs that have ended, and that are to be told to be over as soon as what they called is gone.
+    pub(crate) ending: BTreeSet<RunRef>,
     pub(crate) armed: Option<Boot>,
     pub(crate) draining: bool,
     pub(crate) idle: bool,
@@ -200,6 +199,7 @@ impl<'a> World<'a> {
             admitted: BTreeSet::new(),
             asks: BTreeMap::new(),
             last_token: 0,
+            ending: BTreeSet::new(),
             armed: None,
             draining: false,
             idle: false,

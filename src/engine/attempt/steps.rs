@@ -62,6 +62,7 @@ impl Attempt {
         let known = self.nodes.get(slot).map_or(0, |node| node.satisfied);
         let mut verdict = Verdict::Ready;
         let mut satisfied = known;
+        let mut waits = false;
         for dependency in dependencies.iter().skip(known) {
             let end = match self
                 .nodes
@@ -86,10 +87,15 @@ impl Attempt {
                     Verdict::Wait
                 }
             };
-            if !matches!(verdict, Verdict::Ready) {
-                break;
+            match verdict {
+                Verdict::Ready => satisfied += usize::from(!waits),
+                // Nothing waits for what another person may decide once one has rejected.
+                Verdict::Wait if self.rejected => waits = true,
+                Verdict::Wait | Verdict::End(..) => break,
             }
-            satisfied += 1;
+        }
+        if waits && matches!(verdict, Verdict::Ready) {
+            verdict = Verdict::Wait;
         }
         if let Some(node) = self.nodes.get_mut(slot) {
             node.satisfied = satisfied;

@@ -244,6 +244,7 @@ impl Scheduler {
         if let Some(run) = self.runs.get_mut(&key) {
             accept(&mut run.stop_tokens, out);
             out.push(Effect::Changed(run.name.clone()));
+            out.push(Effect::Over(run.name.clone()));
         }
         self.forget(now, key, out);
     }

@@ -225,7 +225,8 @@ pub enum Effect {
     /// See to it that the shim knows of a stop. It may have been told before, and then nothing more happens.
     EnsureStop(AttemptId, StopReason),
     /// The end is committed, or the attempt never started; and nothing of it lives. Remove entry, socket, cgroup,
-    /// journal and empty files, as far as they exist, then tell [`Event::Cleaned`].
+    /// journal and empty files, as far as they exist, then tell [`Event::Cleaned`]. The journal of one that never started
+    /// is the witness for that, and stays until the store does not hold the attempt any more.
     Clean(AttemptId),
     /// Answer a request: it is accepted.
     Accepted(Token),
@@ -233,6 +234,9 @@ pub enum Effect {
     Refused(Token, Refusal),
     /// The run changed in a way that watchers want to know (queued, launching, lost, ended).
     Changed(RunRef),
+    /// The run is over: the store has its end, and nothing lives any more of the runs that it called. Who waits for it, a
+    /// person or the step that called it, is told. Comes once for each end, after [`Effect::Changed`].
+    Over(RunRef),
     /// Tell [`Event::Tick`] at this time of the boot clock; replaces an armed one.
     Arm(Boot),
     /// Nothing is queued or live any more, and everything is recorded. After [`Event::Drain`] runs may still be

@@ -49,6 +49,8 @@ impl Scheduler {
         if let Some(run) = self.runs.get_mut(&parent) {
             run.children.remove(&key);
         }
+        self.vacate(parent);
+        self.over(parent, out);
         self.clean(parent, out);
     }
 

@@ -2,7 +2,7 @@
 
 use super::Scheduler;
 use super::api::{AttemptEnd, Effect, Refusal};
-use super::run::{Key, Phase};
+use super::run::{Key, Phase, Run};
 use super::save::accept;
 use crate::model::change::Change;
 use crate::model::{AttemptId, LostCause, Now, RunStatus, Time};
@@ -87,25 +87,35 @@ impl Scheduler {
         match run.phase {
             // An unreadable journal cannot say that it never started, and nothing may start twice (P3).
             Phase::Opening if matches!(cause, LostCause::JournalDamaged(_)) => {
-                self.release(key);
-                self.record_loss(key, cause, now.wall, out);
-                self.end_family(now, key, out);
+                self.lost(now, key, cause, out);
             }
             // Nobody could open the gate for a shim that was left at it by the last daemon; that is not its fault.
             Phase::Opening if run.adopted => self.sweep(key, None, out),
             Phase::Launching | Phase::Identifying | Phase::Opening => self.sweep(key, Some(cause), out),
             Phase::Closing => self.sweep(key, None, out),
-            Phase::Running => {
-                self.release(key);
-                self.record_loss(key, cause, now.wall, out);
-                self.end_family(now, key, out);
-            }
+            Phase::Running => self.lost(now, key, cause, out),
             Phase::Ending { gone: false } => {
                 run.phase = Phase::Ending { gone: true };
-                self.release(key);
+                self.vacate(key);
                 self.clean(key, out);
             }
             _ => {}
+        }
+    }
+
+    fn lost(&mut self, now: Now, key: Key, cause: LostCause, out: &mut Vec<Effect>) {
+        self.record_loss(key, cause, now.wall, out);
+        self.vacate(key);
+        self.end_family(now, key, out);
+    }
+
+    /// Nothing of the attempt lives any more: its slot is free, as soon as that holds for the runs it called, too. They
+    /// run within it (W36).
+    pub(super) fn vacate(&mut self, key: Key) {
+        let ended = |run: &&Run| matches!(run.phase, Phase::Ending { gone: true });
+        let run = self.runs.get(&key).filter(ended);
+        if run.is_some_and(|run| run.children.is_empty()) {
+            self.release(key);
         }
     }
 
@@ -115,7 +125,19 @@ impl Scheduler {
             run.end_saved = true;
             out.push(Effect::Changed(run.name.clone()));
         }
+        self.over(key, out);
         self.clean(key, out);
+    }
+
+    /// Tells that the run is over, once the store has the end and the runs that it called are gone.
+    pub(super) fn over(&mut self, key: Key, out: &mut Vec<Effect>) {
+        if let Some(run) = self.runs.get_mut(&key)
+            && run.end_saved
+            && run.children.is_empty()
+            && !std::mem::replace(&mut run.over, true)
+        {
+            out.push(Effect::Over(run.name.clone()));
+        }
     }
 
     /// Has removed what is left, once the store has the end and nothing lives any more, neither of the attempt nor of

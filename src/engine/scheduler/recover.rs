@@ -93,8 +93,16 @@ impl Scheduler {
                 }
                 self.occupy(key);
             }
-            Evidence::Ended(end) => self.record_end(key, end, true, out),
-            Evidence::Lost { cause, at } => self.record_loss(key, cause, at, out),
+            Evidence::Ended(end) => {
+                self.occupy(key);
+                self.record_end(key, end, true, out);
+                self.vacate(key);
+            }
+            Evidence::Lost { cause, at } => {
+                self.occupy(key);
+                self.record_loss(key, cause, at, out);
+                self.vacate(key);
+            }
             Evidence::Recorded { status, alive } => {
                 run.end_saved = true;
                 run.outcome = Some(status);
@@ -102,8 +110,10 @@ impl Scheduler {
                 run.phase = Phase::Ending { gone };
                 if let Some(identity) = alive {
                     out.push(Effect::Adopt(run.name.clone(), attempt, identity));
-                    self.occupy(key);
                 }
+                self.occupy(key);
+                self.vacate(key);
+                self.over(key, out);
                 self.clean(key, out);
             }
         }

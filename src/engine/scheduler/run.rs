@@ -95,6 +95,8 @@ pub(super) struct Run {
     pub(super) outcome: Option<RunStatus>,
     /// Whether the store holds the end.
     pub(super) end_saved: bool,
+    /// Whether it was told that it is over.
+    pub(super) over: bool,
     /// A retry that waits until nothing is left of the attempt before (W5).
     pub(super) retry: Option<(Token, RetryFacts)>,
     /// The batch in flight. There is at most one, so batches of a run cannot overtake each other.
@@ -132,6 +134,7 @@ impl Run {
             stop_tokens: Vec::new(),
             outcome: None,
             end_saved: false,
+            over: false,
             retry: None,
             batch: None,
             unsaved: Vec::new(),

@@ -28,9 +28,24 @@ impl Scheduler {
             return;
         };
         self.stop_run(now, key, None, StopReason::Caller, out);
-        let run = self.runs.get(&key).filter(|run| kill && run.is_under_way());
-        let attempt = run.and_then(|run| run.attempt.clone());
-        out.extend(attempt.map(|attempt| Effect::SendStop(attempt, StopReason::Caller)));
+        if kill {
+            self.kill_family(key, out);
+        }
+    }
+
+    /// Has the run killed, or what is left of the runs that it called if it has ended itself.
+    fn kill_family(&self, key: Key, out: &mut Vec<Effect>) {
+        let Some(run) = self.runs.get(&key) else {
+            return;
+        };
+        if let Some(attempt) = run.attempt.clone().filter(|_| run.is_under_way()) {
+            // It kills what it called.
+            out.push(Effect::SendStop(attempt, StopReason::Caller));
+            return;
+        }
+        for child in &run.children {
+            self.kill_family(*child, out);
+        }
     }
 
     /// Stops a run. Without a token nobody waits for an answer: the run that called it wants that, or is over.

@@ -187,6 +187,22 @@ fn a_rejection_runs_no_step_and_then_the_handlers_of_a_failure() {
 }
 
 #[test]
+fn what_is_behind_a_rejected_step_is_aborted_also_if_it_is_behind_one_that_waits() {
+    let dag = dag(vec![
+        gated("a", &[]),
+        gated("b", &[]),
+        step("c", &[0, 1]),
+        step("d", &[0, 2]),
+        step("e", &[0]),
+    ]);
+    let bench = Bench::of(Attempt::new(&dag, Some(&resume(&dag, "wR---")))).run();
+    assert_eq!(
+        (bench.letters().as_str(), bench.end().0),
+        ("wRAA-", RunStatus::Rejected)
+    );
+}
+
+#[test]
 fn a_rejection_ends_the_run_whatever_else_waits() {
     let steps = vec![
         gated("a", &[]),

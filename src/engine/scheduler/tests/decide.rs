@@ -11,7 +11,7 @@ fn a_run_that_waits_is_cleaned_up_and_leaves_memory_and_its_slot() {
         ("submit b", "commit 5 accept"),
         ("ok 5", "yes 2, changed"),
         ("waits a1", "commit 6 end-waiting"),
-        ("ok 6", "changed"),
+        ("ok 6", "changed, over"),
         ("gone a1", "clean, commit 7 intend b1"),
         ("cleaned a1", "commit 8 clean"),
         ("ok 8", ""),
@@ -60,7 +60,7 @@ fn a_run_that_waits_is_stopped_without_a_further_attempt() {
         ("end-waiting a", "commit 1 stop+end-queued-aborted"),
         ("stop a", ""),
         ("retry a", "no 3 queued"),
-        ("ok 1", "yes 1, yes 2, changed, idle"),
+        ("ok 1", "yes 1, yes 2, changed, over, idle"),
     ]);
     assert!(bed.engine.is_empty());
 }
@@ -72,7 +72,7 @@ fn a_stop_of_a_run_that_is_being_approved_ends_it_in_the_queue() {
         ("decide a", "commit 1 decide+requeue"),
         ("stop a", ""),
         ("ok 1", "yes 1, changed, commit 2 end-queued-aborted"),
-        ("ok 2", "yes 2, changed, idle"),
+        ("ok 2", "yes 2, changed, over, idle"),
     ]);
 }
 
@@ -83,7 +83,7 @@ fn a_stop_that_the_attempt_did_not_hear_before_it_waited_aborts_the_run() {
         ("stop a", "send-stop, commit 5 stop"),
         ("waits a1", ""),
         ("ok 5", "yes 2, commit 6 end-aborted"),
-        ("ok 6", "changed"),
+        ("ok 6", "changed, over"),
     ]);
     // The same where the daemon died between.
     let (group, capacity) = group("a");
@@ -107,7 +107,7 @@ fn a_run_that_waits_is_not_retried() {
     let mut bed = bed_at(5);
     bed.play(&[
         ("waits a1", "commit 5 end-waiting"),
-        ("ok 5", "changed"),
+        ("ok 5", "changed, over"),
         ("retry a", ""),
         ("gone a1", "clean"),
         ("cleaned a1", "commit 6 clean"),

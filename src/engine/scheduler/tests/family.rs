@@ -9,7 +9,11 @@ use crate::engine::scheduler::Event;
 /// Brings the run that was called last, as the batch with that number, to `running`.
 fn bring_up(bed: &mut Bed, name: &str, batch: u64) {
     let attempt = format!("{name}1");
-    let intended = format!("yes 2, changed, commit {} intend {attempt}", batch + 1);
+    let intended = format!(
+        "yes {}, changed, commit {} intend {attempt}",
+        bed.token,
+        batch + 1
+    );
     bed.play(&[
         (&format!("ok {batch}"), &intended),
         (
@@ -40,7 +44,7 @@ fn a_sub_run_waits_for_no_slot_and_takes_none() {
         ("submit b", "commit 9 accept"),
         ("ok 9", "yes 3, changed"),
         ("ended x1", "commit 10 end-succeeded"),
-        ("ok 10", "changed"),
+        ("ok 10", "changed, over"),
         ("gone x1", "clean"),
         ("cleaned x1", "commit 11 clean"),
         ("ok 11", ""),
@@ -72,13 +76,90 @@ fn a_lost_run_takes_its_sub_runs_with_it_and_is_not_tried_again_before_they_are_
         ("retry a", ""),
         ("ok 10", ""),
         ("ended x1", "commit 11 end-succeeded"),
-        ("ok 11", "changed"),
+        ("ok 11", "changed, over"),
         ("gone x1", "clean"),
         ("cleaned x1", "commit 12 clean"),
-        ("ok 12", "clean"),
+        ("ok 12", "over, clean"),
         ("cleaned a1", "commit 13 clean"),
         ("ok 13", "commit 14 requeue"),
         ("ok 14", "yes 3, changed, commit 15 intend a2"),
+    ]);
+}
+
+#[test]
+fn the_slot_of_a_root_is_not_free_before_the_last_of_its_tree_is_gone() {
+    let mut bed = bed_at(5);
+    bed.play(&[("call x of a", "commit 5 accept")]);
+    bring_up(&mut bed, "x", 5);
+    bed.play(&[
+        ("submit b", "commit 9 accept"),
+        ("ok 9", "yes 3, changed"),
+        (
+            "gone a1",
+            "commit 10 end-failed-lost, ensure-stop, commit 11 stop",
+        ),
+        ("ok 10", "changed"),
+        ("ok 11", ""),
+        ("ended x1", "commit 12 end-succeeded"),
+        ("ok 12", "changed, over"),
+        ("gone x1", "clean"),
+        ("cleaned x1", "commit 13 clean"),
+        ("ok 13", "over, clean, commit 14 intend b1"),
+    ]);
+}
+
+#[test]
+fn after_a_restart_a_dead_root_still_holds_its_slot_for_its_tree() {
+    let tree = |evidence| {
+        let mut bed = Bed::new();
+        let list = vec![
+            live("a", evidence),
+            called(live("x", alive(true))),
+            queued("b", 9),
+        ];
+        let told = bed.give(Event::Recover(list));
+        (bed, told)
+    };
+    let (mut bed, told) = tree(recorded(false));
+    assert_eq!(told, "adopt x, ensure-stop, commit 1 stop");
+    bed.play(&[
+        ("ok 1", ""),
+        ("ended x1", "commit 2 end-succeeded"),
+        ("ok 2", "changed, over"),
+        ("gone x1", "clean"),
+        ("cleaned x1", "commit 3 clean"),
+        ("ok 3", "over, clean, commit 4 intend b1"),
+    ]);
+    let (mut bed, told) = tree(lost());
+    assert_eq!(
+        told,
+        "commit 1 end-failed-lost, adopt x, ensure-stop, commit 2 stop"
+    );
+    bed.play(&[
+        ("ok 1", "changed"),
+        ("ok 2", ""),
+        ("ended x1", "commit 3 end-succeeded"),
+        ("ok 3", "changed, over"),
+        ("gone x1", "clean"),
+        ("cleaned x1", "commit 4 clean"),
+        ("ok 4", "over, clean, commit 5 intend b1"),
+    ]);
+}
+
+#[test]
+fn a_kill_reaches_what_a_dead_run_has_called() {
+    let mut bed = bed_at(5);
+    bed.play(&[("call x of a", "commit 5 accept")]);
+    bring_up(&mut bed, "x", 5);
+    bed.play(&[("call y of x", "commit 9 accept")]);
+    bring_up(&mut bed, "y", 9);
+    bed.play(&[
+        (
+            "gone x1",
+            "commit 13 end-failed-lost, ensure-stop, commit 14 stop",
+        ),
+        ("caller-stop x", ""),
+        ("caller-kill x", "send-stop"),
     ]);
 }
 
@@ -91,7 +172,7 @@ fn a_sub_run_that_waits_in_the_queue_ends_there_with_its_caller() {
         ("ok 5", "yes 2, changed, commit 7 end-queued-aborted"),
         ("gone a1", ""),
         ("ok 6", "changed"),
-        ("ok 7", "changed, clean"),
+        ("ok 7", "changed, over, over, clean"),
         ("cleaned a1", "commit 8 clean"),
         ("ok 8", "idle"),
     ]);
@@ -105,7 +186,7 @@ fn a_sub_run_that_is_refused_holds_nobody_up() {
         ("call x of a", "commit 5 accept"),
         ("exists 5", "no 2 exists"),
         ("ended a1", "commit 6 end-succeeded"),
-        ("ok 6", "changed"),
+        ("ok 6", "changed, over"),
         ("gone a1", "clean"),
     ]);
 }
@@ -223,7 +304,7 @@ fn a_sub_run_waits_for_room_on_the_disk() {
         ("gone a1", ""),
         ("tick 500", "commit 7 accept"),
         ("ok 7", "yes 2, changed, commit 8 end-queued-aborted"),
-        ("ok 8", "changed, clean"),
+        ("ok 8", "changed, over, over, clean"),
     ]);
     bed_at(5).play(&[("call x of a", "commit 5 accept"), ("io 5", "no 2 broken")]);
 }

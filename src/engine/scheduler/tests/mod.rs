@@ -236,6 +236,7 @@ impl Bed {
                 format!("no {} {why}", token.0)
             }
             Effect::Changed(_) => "changed".into(),
+            Effect::Over(_) => "over".into(),
             Effect::Arm(at) => format!("arm +{}", at.micros_since(self.now.boot) / 1000),
             Effect::Idle => "idle".into(),
         }
@@ -271,7 +272,7 @@ const TO_IDENTIFYING: &[(&str, &str)] = &[("ready a1", "commit 3 identify")];
 const TO_OPENING: &[(&str, &str)] = &[("ok 3", "open")];
 const TO_RUNNING: &[(&str, &str)] = &[("started a1", "commit 4 start"), ("ok 4", "")];
 const TO_ENDING: &[(&str, &str)] = &[("ended a1", "commit 5 end-succeeded")];
-const TO_CLEANING: &[(&str, &str)] = &[("ok 5", "changed"), ("gone a1", "clean")];
+const TO_CLEANING: &[(&str, &str)] = &[("ok 5", "changed, over"), ("gone a1", "clean")];
 const TO_FORGETTING: &[(&str, &str)] = &[("cleaned a1", "commit 6 clean")];
 
 const LIFE: [&[(&str, &str)]; 8] = [

@@ -45,7 +45,7 @@ fn first_come_first_served_within_the_capacity() {
     // The slot is free when the tree is empty, not when the end is known or cleaned up.
     bed.play(&[
         ("ended a1", "commit 7 end-succeeded"),
-        ("ok 7", "changed"),
+        ("ok 7", "changed, over"),
         ("gone a1", "clean, commit 8 intend c1"),
         ("cleaned a1", "commit 9 clean"),
         ("ok 9", ""),

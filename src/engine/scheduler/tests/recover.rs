@@ -80,8 +80,8 @@ fn each_evidence_leads_on() {
         (begun(live("a", ended())), "commit 1 start+end-succeeded"),
         (live("a", lost()), "commit 1 end-failed-lost"),
         (begun(live("a", lost())), "commit 1 start+end-failed-lost"),
-        (live("a", recorded(false)), "clean"),
-        (live("a", recorded(true)), "adopt a"),
+        (live("a", recorded(false)), "over, clean"),
+        (live("a", recorded(true)), "adopt a, over"),
     ];
     for (item, expected) in table {
         let mut bed = Bed::new();
@@ -126,7 +126,7 @@ fn what_never_started_and_was_stopped_ends() {
     );
     bed.play(&[
         ("cleaned a1", "commit 1 end-aborted+clean"),
-        ("ok 1", "changed, idle"),
+        ("ok 1", "changed, over, idle"),
     ]);
 }
 
@@ -182,7 +182,7 @@ fn an_end_that_is_stored_is_not_written_again() {
     let mut bed = Bed::new();
     assert_eq!(
         bed.give(Event::Recover(vec![live("a", recorded(true))])),
-        "adopt a"
+        "adopt a, over"
     );
     bed.play(&[
         ("started a1", ""),

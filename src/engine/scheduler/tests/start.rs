@@ -70,11 +70,11 @@ fn events_that_do_not_fit_change_nothing() {
 fn end_and_exit_may_come_in_any_order() {
     bed_at(6).play(&[
         ("gone a1", ""),
-        ("ok 5", "changed, clean"),
+        ("ok 5", "changed, over, clean"),
         ("cleaned a1", "commit 6 clean"),
     ]);
     bed_at(6).play(&[
-        ("ok 5", "changed"),
+        ("ok 5", "changed, over"),
         ("gone a1", "clean"),
         ("cleaned a1", "commit 6 clean"),
     ]);
@@ -84,7 +84,7 @@ fn end_and_exit_may_come_in_any_order() {
 fn a_shim_that_dies_without_a_record_is_lost() {
     bed_at(5).play(&[
         ("gone a1", "commit 5 end-failed-lost"),
-        ("ok 5", "changed, clean"),
+        ("ok 5", "changed, over, clean"),
         ("cleaned a1", "commit 6 clean"),
         ("ok 6", "idle"),
     ]);
@@ -94,7 +94,7 @@ fn a_shim_that_dies_without_a_record_is_lost() {
 fn a_damaged_journal_behind_an_open_gate_is_never_started_again() {
     bed_at(4).play(&[
         ("damaged a1", "commit 4 end-failed-lost"),
-        ("ok 4", "changed, clean"),
+        ("ok 4", "changed, over, clean"),
     ]);
     // Before the gate was opened nothing can have run.
     bed_at(3).play(&[("damaged a1", "clean")]);
@@ -105,13 +105,13 @@ fn a_final_record_before_the_gate_counts_and_closes_it() {
     bed_at(3).play(&[
         ("ended a1", "close"),
         ("ok 3", "commit 4 end-succeeded"),
-        ("ok 4", "changed"),
+        ("ok 4", "changed, over"),
         ("gone a1", "clean"),
     ]);
     bed_at(2).play(&[
         ("ended a1", "close, commit 3 end-succeeded"),
         ("unmade a1", ""),
-        ("ok 3", "changed, clean"),
+        ("ok 3", "changed, over, clean"),
     ]);
 }
 
@@ -127,7 +127,7 @@ fn what_cannot_be_launched_fails_and_lets_the_next_go() {
         ("submit b", "commit 3 accept"),
         ("ok 3", "yes 2, changed"),
         ("unmade a1", "commit 4 end-failed+clean, commit 5 intend b1"),
-        ("ok 4", "changed"),
+        ("ok 4", "changed, over"),
         ("ok 5", "changed, launch b1"),
     ]);
 }
@@ -161,7 +161,7 @@ fn a_shim_that_dies_at_the_open_gate_is_started_again_but_not_for_ever() {
         bed.tell("cleaned a1"),
         format!("commit {} end-failed-lost+clean", commit + 1)
     );
-    assert_eq!(bed.tell(&format!("ok {}", commit + 1)), "changed, idle");
+    assert_eq!(bed.tell(&format!("ok {}", commit + 1)), "changed, over, idle");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn other_trouble_with_an_intent_delays_that_run_alone() {
         ("tick 500", ""),
         ("io 4", "commit 5 intend a1, arm +500"),
         ("exists 5", "commit 6 end-queued-failed"),
-        ("ok 6", "changed"),
+        ("ok 6", "changed, over"),
         ("tick 1000", "commit 7 intend b1"),
     ]);
 }
@@ -223,7 +223,7 @@ fn what_is_true_is_kept_until_it_is_stored() {
         ("tick 500", "commit 5 start+end-succeeded"),
         ("full 5", "arm +1000"),
         ("tick 1500", "commit 6 start+end-succeeded"),
-        ("ok 6", "changed, clean"),
+        ("ok 6", "changed, over, clean"),
         ("cleaned a1", "commit 7 clean"),
         // The count of failures began anew.
         ("io 7", "arm +500"),
@@ -255,7 +255,7 @@ fn a_drained_daemon_launches_nothing_and_finishes_what_runs() {
         ("retry c", "no 4 draining"),
         ("ended a1", "commit 6 end-succeeded"),
         ("gone a1", ""),
-        ("ok 6", "changed, clean"),
+        ("ok 6", "changed, over, clean"),
         ("cleaned a1", "commit 7 clean"),
         ("ok 7", "idle"),
     ]);

@@ -17,7 +17,7 @@ fn a_run_stopped_before_it_is_accepted_ends_as_soon_as_it_is() {
         ("stop a", ""),
         ("ok 1", "yes 1, changed, commit 2 end-queued-aborted"),
         ("stop a", ""),
-        ("ok 2", "yes 2, yes 3, changed, idle"),
+        ("ok 2", "yes 2, yes 3, changed, over, idle"),
     ]);
     let mut bed = Bed::new();
     bed.play(&[
@@ -35,7 +35,7 @@ fn a_queued_run_ends_without_an_attempt() {
         ("ok 5", "yes 2, changed"),
         ("stop b", "commit 6 end-queued-aborted"),
         ("stop b", ""),
-        ("ok 6", "yes 3, yes 4, changed"),
+        ("ok 6", "yes 3, yes 4, changed, over"),
     ]);
     assert_eq!(bed.engine.counts().runs, 1);
 }
@@ -61,7 +61,7 @@ fn a_delayed_run_can_be_stopped() {
         ("io 2", "arm +500"),
         ("stop a", "commit 3 end-queued-aborted"),
         ("tick 500", ""),
-        ("ok 3", "yes 2, changed, idle"),
+        ("ok 3", "yes 2, changed, over, idle"),
     ]);
 }
 
@@ -72,12 +72,12 @@ fn before_the_gate_a_stop_means_that_nothing_runs() {
         ("stop a", ""),
         ("ok 2", "commit 3 stop+end-aborted+clean"),
         ("stop a", ""),
-        ("ok 3", "yes 2, yes 3, changed, idle"),
+        ("ok 3", "yes 2, yes 3, changed, over, idle"),
     ]);
     bed_at(1).play(&[
         ("stop a", ""),
         ("full 2", "commit 3 end-queued-aborted"),
-        ("ok 3", "yes 2, changed, idle"),
+        ("ok 3", "yes 2, changed, over, idle"),
     ]);
     // Launching: the gate is closed as soon as there is one.
     bed_at(2).play(&[
@@ -87,13 +87,13 @@ fn before_the_gate_a_stop_means_that_nothing_runs() {
         ("stop a", "yes 3"),
         ("gone a1", "clean"),
         ("cleaned a1", "commit 4 end-aborted+clean"),
-        ("ok 4", "changed, idle"),
+        ("ok 4", "changed, over, idle"),
     ]);
     bed_at(2).play(&[
         ("stop a", "commit 3 stop"),
         ("ok 3", "yes 2"),
         ("unmade a1", "commit 4 end-aborted+clean"),
-        ("ok 4", "changed, idle"),
+        ("ok 4", "changed, over, idle"),
     ]);
     // Identifying: whatever becomes of the batch.
     bed_at(3).play(&[
@@ -102,7 +102,7 @@ fn before_the_gate_a_stop_means_that_nothing_runs() {
         ("ok 4", "yes 2"),
         ("gone a1", "clean"),
         ("cleaned a1", "commit 5 end-aborted+clean"),
-        ("ok 5", "changed, idle"),
+        ("ok 5", "changed, over, idle"),
     ]);
 }
 
@@ -194,7 +194,11 @@ fn a_retry_is_a_new_attempt_of_the_same_run() {
 fn a_retry_waits_until_nothing_is_left_of_the_attempt_before() {
     bed_at(6).play(&[("retry a", "no 2 running")]);
     let mut bed = bed_at(6);
-    bed.play(&[("ok 5", "changed"), ("retry a", ""), ("retry a", "no 3 queued")]);
+    bed.play(&[
+        ("ok 5", "changed, over"),
+        ("retry a", ""),
+        ("retry a", "no 3 queued"),
+    ]);
     bed.play(&[("gone a1", "clean")]);
     bed.play(TO_FORGETTING);
     bed.play(&[
