@@ -21,6 +21,9 @@ pub(super) struct Remains {
     pub(super) run: RunRef,
     pub(super) attempt: AttemptId,
     pub(super) intended_at: Time,
+    /// Whether it has ended, or never started and the store knows. Otherwise its journal is what shows that it never
+    /// started, and stays.
+    pub(super) settled: bool,
 }
 
 /// Removes files, socket and cgroup. What cannot be removed is reported and left for `doctor`.
@@ -32,7 +35,14 @@ pub(super) fn clean(paths: &Paths, cgroups: Option<&CgroupRoot>, remains: &Remai
             "cgroup",
             cgroups.map_or(Ok(()), |cgroups| remove_cgroup(cgroups, attempt)),
         ),
-        ("files", remove_files(paths, remains)),
+        (
+            "files",
+            if remains.settled {
+                remove_files(paths, remains)
+            } else {
+                Ok(())
+            },
+        ),
         ("scratch directory", remove_empty_work(paths, &remains.run)),
     ];
     for (what, result) in results {
@@ -63,7 +73,7 @@ fn remove_cgroup(cgroups: &CgroupRoot, attempt: &AttemptId) -> io::Result<()> {
 }
 
 /// The journal goes, and every log file that is empty; the directories go if nothing is left in them.
-fn remove_files(paths: &Paths, remains: &Remains) -> io::Result<()> {
+pub(super) fn remove_files(paths: &Paths, remains: &Remains) -> io::Result<()> {
     let day = remains.intended_at.day();
     let day_dir = match Dir::open(paths.attempts().join(&day)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -99,5 +109,42 @@ fn remove_if_empty(parent: &Dir, name: &str) -> io::Result<()> {
     match parent.remove_dir(name) {
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTEMPTY | libc::EEXIST)) => Ok(()),
         other => absent_is_fine(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DagName, RunId};
+
+    #[test]
+    fn the_journal_of_an_attempt_that_never_started_stays_until_the_store_knows() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::below(root.path());
+        let run = RunRef {
+            dag: DagName::new("d").unwrap(),
+            id: RunId::new("r").unwrap(),
+        };
+        let mut remains = Remains {
+            attempt: AttemptId::derive(&run, 1),
+            run,
+            intended_at: Time(0),
+            settled: false,
+        };
+        let dir = paths.attempt(&remains.intended_at.day(), &remains.attempt);
+        let (journal, socket) = (dir.join("journal"), paths.socket(&remains.attempt));
+        for made in [dir.join("logs"), paths.sockets(), paths.work()] {
+            std::fs::create_dir_all(made).unwrap();
+        }
+        for made in [&journal, &dir.join("logs/empty"), &socket] {
+            std::fs::write(made, "").unwrap();
+        }
+        clean(&paths, None, &remains);
+        assert_eq!((journal.exists(), socket.exists()), (true, false));
+        remains.settled = true;
+        clean(&paths, None, &remains);
+        assert!(!dir.exists());
+        // Once more, after a crash.
+        clean(&paths, None, &remains);
     }
 }

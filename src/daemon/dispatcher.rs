@@ -15,6 +15,7 @@ use super::launch::{Launched, Launcher, Workshop};
 use super::live::LiveRun;
 use super::outbox::Outbox;
 use super::questions::Calls;
+use super::saving::Leaving;
 use crate::config::Config;
 use crate::engine::scheduler::{Effect, Event, Scheduler, Token};
 use crate::journal::Reader as JournalReader;
@@ -113,6 +114,8 @@ pub(super) struct Attempt {
     pub(super) reaching: bool,
     /// Its journal is read on as soon as others have had their turn.
     pub(super) reads_on: bool,
+    /// It never started, and of what was made for it only its directory is left.
+    pub(super) swept: bool,
 }
 
 impl Attempt {
@@ -136,6 +139,7 @@ impl Attempt {
             stop_sent: false,
             reaching: false,
             reads_on: false,
+            swept: false,
         }
     }
 }
@@ -198,7 +202,7 @@ pub(super) struct Dispatcher {
     /// Nodes of own batches that are on their way to the store.
     pub(super) saving: BTreeMap<u64, (RunRef, Vec<Node>)>,
     /// Attempts whose clean-up is being recorded, by batch.
-    pub(super) forgetting: BTreeMap<u64, AttemptId>,
+    pub(super) forgetting: BTreeMap<u64, (AttemptId, Leaving)>,
     /// What goes on when a run has left memory.
     pub(super) waiting: HashMap<RunRef, Vec<GoOn>>,
     /// What the engine is still to be told.
@@ -251,7 +255,7 @@ impl Dispatcher {
             Msg::Exited(attempt, status) => self.exited(&attempt, status),
             Msg::Attached(attempt, channel) => self.attached(&attempt, channel),
             Msg::TreeEmpty(attempt) => self.tree_empty(&attempt),
-            Msg::Cleaned(attempt) => self.cleaned(&attempt),
+            Msg::Cleaned(attempt) => self.cleaned(&attempt, false),
             Msg::Then(go_on) => go_on(self),
             Msg::Reap => self.reap(),
             Msg::Proc(events) => self.proc_events(&events),
@@ -299,6 +303,7 @@ impl Dispatcher {
             Effect::Accepted(token) => self.accepted(token),
             Effect::Refused(token, refusal) => self.refused(token, refusal),
             Effect::Changed(run) => self.changed(&run),
+            Effect::Over(run) => self.over(&run),
             Effect::Arm(at) => {
                 if let Err(error) = self.timer.arm(at.0) {
                     self.leaving = Some(Err(format!("the timer cannot be armed: {error}")));

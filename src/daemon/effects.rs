@@ -46,6 +46,7 @@ impl Dispatcher {
             ..fresh
         };
         live.unsaved.clear();
+        live.over = false;
         if let Some(steps) = carried_over(&live.new, live.resume.as_deref()) {
             live.view.steps = steps;
             let begun = |(node, step): (crate::model::Node, &StepView)| {
@@ -208,27 +209,37 @@ impl Dispatcher {
         held.journal = None;
         held.pidfd = None;
         held.cgroup = None;
+        let live = self.runs.get(&held.run);
         let remains = Remains {
-            run: held.run.clone(),
-            attempt: attempt.clone(),
-            intended_at: held.intended_at,
+            settled: live.is_some_and(|live| live.view.status.ends_attempt()),
+            ..remains(attempt, held)
         };
         let (paths, workshop) = (self.config.paths.clone(), Arc::clone(&self.workshop));
         self.elsewhere(
             move || {
                 cleanup::clean(&paths, workshop.cgroups.as_ref(), &remains);
-                remains.attempt
+                (remains.attempt, remains.settled)
             },
-            |dispatcher, attempt| dispatcher.cleaned(&attempt),
+            |dispatcher, (attempt, settled)| dispatcher.cleaned(&attempt, !settled),
         );
     }
 
-    pub(super) fn cleaned(&mut self, attempt: &AttemptId) {
+    pub(super) fn cleaned(&mut self, attempt: &AttemptId, swept: bool) {
         if let Some(held) = self.attempts.get_mut(attempt) {
             // It may be launched once more under the same id: nothing of the last time counts then.
             *held = Attempt::new(held.run.clone(), held.number, held.intended_at);
+            held.swept = swept;
         }
         self.tell(Event::Cleaned(attempt.clone()));
+    }
+
+    /// The store does not hold the attempt as one that may live any more: its journal is not needed as a witness.
+    pub(super) fn remove_last(&self, attempt: &AttemptId) {
+        if let Some(held) = self.attempts.get(attempt).filter(|held| held.swept)
+            && let Err(error) = cleanup::remove_files(&self.config.paths, &remains(attempt, held))
+        {
+            tracing::warn!(attempt = %attempt, %error, "the directory of an attempt that never started is left over");
+        }
     }
 
     /// Sends a message with a descriptor; not while others wait, which it must not overtake.
@@ -244,6 +255,15 @@ impl Dispatcher {
         channel
             .zip(frame)
             .is_some_and(|(channel, frame)| fdpass::send_with_fds(channel.as_fd(), &frame, &[fd]).is_ok())
+    }
+}
+
+fn remains(attempt: &AttemptId, held: &Attempt) -> Remains {
+    Remains {
+        run: held.run.clone(),
+        attempt: attempt.clone(),
+        intended_at: held.intended_at,
+        settled: true,
     }
 }
 

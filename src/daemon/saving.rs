@@ -8,6 +8,15 @@ use crate::model::{AttemptId, Node};
 use crate::store;
 use crate::telemetry::events;
 
+/// How an attempt leaves memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// It has ended.
+    Ended,
+    /// It never started; its run is queued again.
+    TakenBack,
+}
+
 impl Dispatcher {
     /// Hands a batch of the engine's to the store, with the steps that changed since the last one.
     pub(super) fn commit(&mut self, number: u64, changes: Vec<Change>) {
@@ -62,7 +71,13 @@ impl Dispatcher {
                         live.view.stop = Some(reason.clone());
                     }
                 }
-                Change::Clean { attempt } => drop(self.forgetting.insert(number, attempt.clone())),
+                Change::Clean { attempt } => {
+                    self.forgetting.insert(number, (attempt.clone(), Leaving::Ended));
+                }
+                Change::Unlaunch { attempt } => {
+                    self.forgetting
+                        .insert(number, (attempt.clone(), Leaving::TakenBack));
+                }
                 _ => {}
             }
             batch.push(change);
@@ -110,10 +125,17 @@ impl Dispatcher {
                 if self.store_trouble.take().is_some() {
                     events::store_recovered();
                 }
+                if let Some((attempt, leaving)) = &forgotten {
+                    self.remove_last(attempt);
+                    if *leaving == Leaving::TakenBack {
+                        // Before the engine hears of it: it may intend the same attempt again at once.
+                        self.attempts.remove(attempt);
+                    }
+                }
                 if number < 1 << 62 {
                     self.tell(Event::Committed(number));
                 }
-                if let Some(attempt) = forgotten {
+                if let Some((attempt, Leaving::Ended)) = forgotten {
                     self.forget(&attempt);
                 }
             }
