@@ -24,38 +24,23 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Connects for a verb that makes something happen. With `--embedded`, a daemon is started if none answers.
+    /// Connects. Only `--embedded` has a daemon started if none answers.
     pub(super) fn open(place: &Place) -> Result<Self, Failure> {
-        Self::connect(place, place.embedded)
-    }
-
-    /// Connects for a verb that asks about runs. The daemon of a private root is started if none answers; none if
-    /// that root was never used, so that there is nothing to ask about.
-    pub(super) fn open_to_ask(place: &Place) -> Result<Option<Self>, Failure> {
-        match Client::connect(&place.socket()) {
-            Err(error) if error.is_nobody() && place.is_unused() => Ok(None),
-            Err(error) if error.is_nobody() => Self::connect(place, place.root.is_some()).map(Some),
-            Err(error) => Err(error.into()),
-            Ok(client) => Ok(Some(Self::of(client, place, None))),
-        }
-    }
-
-    fn of(client: Client, place: &Place, daemon: Option<Daemon>) -> Self {
-        Self {
-            client,
-            socket: place.socket(),
-            daemon,
-        }
-    }
-
-    fn connect(place: &Place, start: bool) -> Result<Self, Failure> {
         let socket = place.socket();
         let error = match Client::connect(&socket) {
             Ok(client) => return Ok(Self::of(client, place, None)),
             Err(error) => error,
         };
-        let Some(root) = place.root.as_ref().filter(|_| start && error.is_nobody()) else {
-            return Err(error.into());
+        let root = place.root.as_ref().filter(|_| error.is_nobody());
+        let Some(root) = root.filter(|_| place.embedded) else {
+            let failure = Failure::from(error);
+            return Err(match root {
+                Some(root) if !root.is_dir() => failure.with_hint(format!(
+                    "there is no directory {}; see --root, or add --embedded to start a daemon there",
+                    root.display()
+                )),
+                _ => failure,
+            });
         };
         let turn = Turn::wait(root)?;
         let mut failure = Failure::from(error);
@@ -77,6 +62,25 @@ impl Session {
             }
         }
         Err(failure)
+    }
+
+    /// Connects for a verb that asks about runs; as [`Self::open`], but with `--embedded` and a root that was never used
+    /// there is nothing to ask about, and no daemon is started.
+    pub(super) fn open_to_ask(place: &Place) -> Result<Option<Self>, Failure> {
+        match Client::connect(&place.socket()) {
+            Err(error) if error.is_nobody() && place.embedded && place.is_unused() => Ok(None),
+            Err(error) if error.is_nobody() => Self::open(place).map(Some),
+            Err(error) => Err(error.into()),
+            Ok(client) => Ok(Some(Self::of(client, place, None))),
+        }
+    }
+
+    fn of(client: Client, place: &Place, daemon: Option<Daemon>) -> Self {
+        Self {
+            client,
+            socket: place.socket(),
+            daemon,
+        }
     }
 
     /// Sends a request and waits for its answer.

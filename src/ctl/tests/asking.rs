@@ -5,21 +5,72 @@ use crate::model::StepStatus;
 use crate::wire::control::{DoctorReport, Finding};
 
 #[test]
-fn an_unused_root_has_empty_answers_and_starts_nothing() {
+fn an_unused_root_has_empty_answers_where_a_daemon_could_be_started_and_starts_none() {
     let dir = tempfile::tempdir().unwrap();
-    let answer = call(dir.path(), &["history", "--json"]);
+    let asked = |args: &[&str]| call(dir.path(), &[&["--embedded", "--json"], args].concat());
+    let answer = asked(&["history"]);
     assert_eq!((answer.exit, answer.json()), (Exit::Ok, json!({ "runs": [] })));
-    let answer = call(dir.path(), &["ps", "--json"]);
+    let answer = asked(&["ps"]);
     assert_eq!((answer.exit, answer.json()), (Exit::Ok, json!({ "runs": [] })));
-    let answer = call(dir.path(), &["status", "--json", "--run-id", "r1", "hello"]);
+    let answer = asked(&["status", "--run-id", "r1", "hello"]);
     assert_eq!(answer.exit, Exit::Negative);
     assert_eq!(answer.json()["error"], "there is no run hello:r1");
-    let answer = call(dir.path(), &["doctor"]);
-    assert_eq!(answer.exit, Exit::Ok);
     assert_eq!(
         std::fs::read_dir(dir.path()).unwrap().count(),
         0,
         "asking leaves no trace"
+    );
+}
+
+#[test]
+fn without_a_daemon_nothing_is_told_about_runs_or_health() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("used/var/lib/proctor")).unwrap();
+    std::fs::write(dir.path().join("used/var/lib/proctor/proctor.db"), "").unwrap();
+    std::fs::create_dir(dir.path().join("unused")).unwrap();
+    let verbs = [
+        "doctor",
+        "ps",
+        "history",
+        "status",
+        "status hello",
+        "why hello",
+        "logs hello",
+        "logs -f hello",
+        "stop hello",
+        "wait hello",
+        "approve hello",
+        "reload",
+    ];
+    for root in ["used", "unused", "typo"] {
+        let root = dir.path().join(root);
+        for verb in verbs {
+            let args: Vec<&str> = verb.split(' ').collect();
+            let answer = call(&root, &args);
+            assert_eq!(
+                (answer.exit, answer.stdout.as_str()),
+                (Exit::Unreachable, ""),
+                "{verb}"
+            );
+            let place = format!("cannot reach the daemon at {}/", root.display());
+            assert!(
+                answer.stderr.contains(&place) && answer.stderr.contains("--embedded"),
+                "{}",
+                answer.stderr
+            );
+            let missing = answer.stderr.contains("there is no directory");
+            assert_eq!(missing, root.ends_with("typo"), "{}", answer.stderr);
+        }
+    }
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        2,
+        "no root is made"
+    );
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("used")).unwrap().count(),
+        1,
+        "no daemon was started"
     );
 }
 
