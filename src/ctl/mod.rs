@@ -8,6 +8,7 @@
 //! user. The two things it opens itself, DAG files and step logs, it opens with the user's own rights. There is one
 //! thread and no runtime; what is waited for together (answers, signals, a daemon's end) is waited for with poll(2).
 
+mod again;
 mod cli;
 mod client;
 mod embedded;

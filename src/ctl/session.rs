@@ -9,7 +9,8 @@ use super::out::Out;
 use super::place::Place;
 use super::signals::Signals;
 use crate::model::RunRef;
-use crate::wire::control::{Request, Response};
+use crate::model::view::RunView;
+use crate::wire::control::{Request, Response, Selector};
 
 /// How often a daemon that is just leaving is waited for before a new one is started.
 const TRIES: usize = 5;
@@ -20,6 +21,7 @@ pub(super) struct Session {
     /// The connection.
     pub(super) client: Client,
     socket: PathBuf,
+    root: Option<PathBuf>,
     daemon: Option<Daemon>,
 }
 
@@ -79,6 +81,7 @@ impl Session {
         Self {
             client,
             socket: place.socket(),
+            root: place.root.clone(),
             daemon,
         }
     }
@@ -86,6 +89,14 @@ impl Session {
     /// Sends a request and waits for its answer.
     pub(super) fn call(&mut self, request: &Request) -> Result<Response, Failure> {
         Ok(self.client.call(request)?)
+    }
+
+    /// Begins to follow a run: its present state, after which the connection carries its changes.
+    pub(super) fn follow(&mut self, selector: &Selector) -> Result<Box<RunView>, ClientError> {
+        match self.client.call(&Request::Follow(selector.clone()))? {
+            Response::Run(view) => Ok(view),
+            _ => Err(ClientError::Unexpected),
+        }
     }
 
     /// Sends a request on a connection of its own, while this one carries a stream.
@@ -96,6 +107,22 @@ impl Session {
     /// Whether this call started the daemon.
     pub(super) fn owns_daemon(&self) -> bool {
         self.daemon.is_some()
+    }
+
+    /// What to tell when the private daemon of this call went away while a run was followed.
+    pub(super) fn without_own_daemon(&self, error: ClientError, run: &Selector) -> Failure {
+        let name = match &run.run {
+            Some(id) => format!("{}:{id}", run.dag),
+            None => run.dag.to_string(),
+        };
+        let root = self
+            .root
+            .as_ref()
+            .map(|root| format!(" --root {}", root.display()));
+        let options = format!("--embedded{}", root.unwrap_or_default());
+        Failure::from(error).with_hint(format!(
+            "the private daemon ended, the run goes on: `proctorctl {options} wait {name}` waits for its end"
+        ))
     }
 
     /// Connects again after the connection broke.
