@@ -140,6 +140,62 @@ fn logs_of_all_steps_have_headings() {
 }
 
 #[test]
+fn a_step_that_writes_faster_than_is_printed_does_not_hold_up_the_end() {
+    /// Lets the log grow whenever something of it is printed.
+    struct Grows {
+        log: std::path::PathBuf,
+        printed: Shared,
+    }
+    impl Write for Grows {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            assert!(self.printed.text().len() < 1000, "it goes on for ever");
+            let mut log = std::fs::OpenOptions::new().append(true).open(&self.log)?;
+            log.write_all(b"more\n")?;
+            self.printed.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("build.out");
+    let mut view = ended(RunStatus::Succeeded);
+    view.steps[0].stdout = Some(log.to_str().unwrap().to_owned());
+    let server = Server::start(accepts(view));
+    let root = server.root().to_str().unwrap();
+    for verb in [&["logs", "hello", "build"][..], &["logs", "-f", "hello", "build"]] {
+        std::fs::write(&log, "one\n").unwrap();
+        let printed = Shared::default();
+        let out = Grows {
+            log: log.clone(),
+            printed: printed.clone(),
+        };
+        let cli = Cli::try_parse_from([&["proctorctl", "--root", root], verb].concat()).unwrap();
+        let exit = run(cli, &PlaceEnv::default(), Out::new(out, io::sink(), false));
+        assert_eq!((exit, printed.text().as_str()), (Exit::Ok, "one\n"), "{verb:?}");
+    }
+}
+
+#[test]
+fn on_a_terminal_a_character_that_nobody_finished_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("build.out");
+    std::fs::write(&log, b"caf\xc3").unwrap();
+    let mut view = ended(RunStatus::Succeeded);
+    view.steps[0].stdout = Some(log.to_str().unwrap().to_owned());
+    let server = Server::start(accepts(view));
+    let root = server.root().to_str().unwrap();
+    for verb in [&["logs", "hello", "build"][..], &["logs", "-f", "hello", "build"]] {
+        let printed = Shared::default();
+        let mut out = Out::new(printed.clone(), io::sink(), false);
+        out.terminal = Some((80, 24));
+        let cli = Cli::try_parse_from([&["proctorctl", "--root", root], verb].concat()).unwrap();
+        assert_eq!(run(cli, &PlaceEnv::default(), out), Exit::Ok);
+        assert_eq!(printed.text(), "caf\u{fffd}", "{verb:?}");
+    }
+}
+
+#[test]
 fn an_answer_that_breaks_off_is_no_answer() {
     let server = Server::start(|_| Vec::new());
     for verb in ["ps", "history", "doctor", "reload"] {
