@@ -112,7 +112,7 @@ impl From<clap::Error> for Failure {
         let message = message.join(" ");
         let tips: Vec<&str> = tips.iter().map(|tip| tip.trim_start_matches("tip: ")).collect();
         let hint = if tips.is_empty() {
-            "`--help` behind the verb tells its arguments".to_owned()
+            "`--help` lists the verbs, and behind a verb its arguments".to_owned()
         } else {
             tips.join("; ")
         };
