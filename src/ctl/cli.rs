@@ -2,6 +2,7 @@
 //! in its file.
 
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::failure::Failure;
@@ -86,6 +87,37 @@ pub(super) enum Verb {
     Reload(verbs::reload::Args),
     /// Show the versions of proctorctl and of the daemon
     Version(verbs::version::Args),
+}
+
+/// Whether one JSON object is the answer, of arguments that cannot be parsed.
+pub(super) fn wants_json(args: &[OsString]) -> bool {
+    args.iter()
+        .take_while(|arg| *arg != "--")
+        .any(|arg| arg == "--json")
+}
+
+impl From<clap::Error> for Failure {
+    /// In the words of clap, without the usage and what else is laid out for a person.
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        let end = text
+            .find("\n\nUsage:")
+            .or_else(|| text.find("\n\nFor more information"));
+        let text = text.get(..end.unwrap_or(text.len())).unwrap_or(&text);
+        let (tips, message): (Vec<&str>, Vec<&str>) = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .partition(|line| line.starts_with("tip: "));
+        let message = message.join(" ");
+        let tips: Vec<&str> = tips.iter().map(|tip| tip.trim_start_matches("tip: ")).collect();
+        let hint = if tips.is_empty() {
+            "`--help` lists the verbs, and behind a verb its arguments".to_owned()
+        } else {
+            tips.join("; ")
+        };
+        Self::usage(message.strip_prefix("error: ").unwrap_or(&message)).with_hint(hint)
+    }
 }
 
 /// The run a verb is about.

@@ -5,6 +5,7 @@
 use std::io;
 use std::os::fd::AsFd;
 
+use super::again::{RECONNECT_MS, find_again};
 use super::client::ClientError;
 use super::exit::Exit;
 use super::failure::Failure;
@@ -18,11 +19,6 @@ use crate::model::view::RunView;
 use crate::model::{RunRef, Time};
 use crate::sys::clock;
 use crate::wire::control::{ErrorKind, Problem, Request, Response, Selector};
-
-/// Milliseconds between two attempts to find the daemon again.
-const RECONNECT_MS: u16 = 250;
-/// How often that is tried: half a minute, longer than a daemon takes to restart.
-const RECONNECT_TRIES: u32 = 120;
 
 /// How the following ended.
 #[derive(Debug)]
@@ -54,14 +50,15 @@ pub(super) fn follow(
     progress: &mut Progress,
     out: &mut Out,
 ) -> Result<Ended, Failure> {
-    let view = match begin(session, selector) {
-        Err(error) if error.is_gone() && !session.owns_daemon() => {
-            find_again(session, selector, signals, error, out)?
+    let mut interrupts = Interrupts::default();
+    let view = match session.follow(selector) {
+        Err(error) if error.is_gone() => {
+            match find_again(session, selector, error, (signals, &mut interrupts), out)? {
+                Some(view) => view,
+                None => return Ok(Ended::Detached),
+            }
         }
-        other => Some(other?),
-    };
-    let Some(view) = view else {
-        return Ok(Ended::Detached);
+        other => other?,
     };
     let selector = exactly(&view.run);
     Following {
@@ -71,17 +68,10 @@ pub(super) fn follow(
         progress,
         out,
         view,
-        interrupts: Interrupts::default(),
+        interrupts,
+        stopped: false,
     }
     .run()
-}
-
-fn begin(session: &mut Session, selector: &Selector) -> Result<Box<RunView>, ClientError> {
-    session.client.send(&Request::Follow(selector.clone()))?;
-    match session.client.receive()? {
-        Response::Run(view) => Ok(view),
-        _ => Err(ClientError::Unexpected),
-    }
 }
 
 struct Following<'a> {
@@ -92,6 +82,8 @@ struct Following<'a> {
     out: &'a mut Out,
     view: Box<RunView>,
     interrupts: Interrupts,
+    /// Whether the daemon has answered to a stop.
+    stopped: bool,
 }
 
 impl Following<'_> {
@@ -108,11 +100,17 @@ impl Following<'_> {
                     });
                 }
                 Ok(None) => {}
-                Err(error) if error.is_gone() && !self.session.owns_daemon() => {
+                Err(error) if error.is_gone() => {
                     self.progress.let_go();
-                    match find_again(self.session, &self.selector, self.signals, error, self.out)? {
+                    let heed = (self.signals, &mut self.interrupts);
+                    match find_again(self.session, &self.selector, error, heed, self.out)? {
                         Some(view) => self.view = view,
                         None => return Ok(Ended::Detached),
+                    }
+                    // The answer to a stop may have got lost with the daemon. It is not sent again: a further one would
+                    // cut the grace period short.
+                    if self.view.stop.is_some() && !self.stopped {
+                        self.stopped = self.interrupts.take_owed().is_some();
                     }
                 }
                 Err(error) => return Err(error.into()),
@@ -138,6 +136,7 @@ impl Following<'_> {
             }
         }
         self.draw();
+        self.send_owed();
         let stdin = io::stdin();
         let mut descriptors = vec![self.session.client.as_fd()];
         if self.interrupts.is_asking() {
@@ -148,7 +147,8 @@ impl Following<'_> {
             .progress
             .redraw_after()
             .filter(|_| !self.interrupts.is_asking());
-        let ready = signals::wait(&descriptors, redraw)?;
+        let again = self.interrupts.owes_stop().then_some(RECONNECT_MS);
+        let ready = signals::wait(&descriptors, again.or(redraw))?;
         let answered = self.interrupts.is_asking() && ready.get(1) == Some(&true);
         if ready.first() == Some(&true) {
             self.session.client.fill()?;
@@ -193,7 +193,8 @@ impl Following<'_> {
                     self.progress.let_go();
                     self.out.raw(b"\n");
                 }
-                self.stop(interrupted);
+                self.interrupts.owe_stop(interrupted);
+                self.send_owed();
             }
             Action::Patience => {
                 self.progress.let_go();
@@ -205,49 +206,26 @@ impl Following<'_> {
         false
     }
 
-    fn stop(&mut self, interrupted: bool) {
+    /// Sends the stop that is owed. If the daemon is away it stays owed.
+    fn send_owed(&mut self) {
+        let Some(interrupted) = self.interrupts.take_owed() else {
+            return;
+        };
         let request = Request::Stop {
             run: self.selector.clone(),
             interrupted,
         };
         match self.session.call_beside(&request) {
+            Ok(_) => self.stopped = true,
             // A run that ended meanwhile needs no stop.
-            Ok(_)
-            | Err(ClientError::Refused {
+            Err(ClientError::Refused {
                 kind: ErrorKind::WrongState,
                 ..
             }) => {}
+            Err(error) if error.is_gone() => self.interrupts.owe_stop(interrupted),
             Err(error) => self.out.note(&format!("cannot stop the run: {error}")),
         }
     }
-}
-
-/// Finds the daemon again and follows on: it may be restarted while its attempts go on. None if the user left
-/// meanwhile.
-fn find_again(
-    session: &mut Session,
-    selector: &Selector,
-    signals: Option<&Signals>,
-    mut error: ClientError,
-    out: &mut Out,
-) -> Result<Option<Box<RunView>>, Failure> {
-    out.note(&format!(
-        "{error}; waiting for the daemon to come back, the run goes on"
-    ));
-    let descriptors: Vec<_> = signals.iter().flat_map(|signals| signals.descriptors()).collect();
-    for _ in 0..RECONNECT_TRIES {
-        signals::wait(&descriptors, Some(RECONNECT_MS))
-            .map_err(|error| Failure::system("cannot wait", &error))?;
-        if signals.is_some_and(|signals| !signals.take().is_empty()) {
-            return Ok(None);
-        }
-        match session.reconnect().and_then(|()| begin(session, selector)) {
-            Ok(view) => return Ok(Some(view)),
-            Err(failed) if failed.is_gone() => error = failed,
-            Err(failed) => return Err(failed.into()),
-        }
-    }
-    Err(error.into())
 }
 
 /// Follows a run that this call started and answers with its outcome; with `detach`, answers at once. Leaves the

@@ -8,6 +8,7 @@
 //! user. The two things it opens itself, DAG files and step logs, it opens with the user's own rights. There is one
 //! thread and no runtime; what is waited for together (answers, signals, a daemon's end) is waited for with poll(2).
 
+mod again;
 mod cli;
 mod client;
 mod embedded;
@@ -47,13 +48,21 @@ struct Call {
 /// Runs `proctorctl` with these arguments, the program's name first, and says how it ended.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version come this way, too. If they cannot be written, their reader is gone.
-            drop(error.print());
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
-            return exit.into();
+        Err(error) if error.use_stderr() => {
+            if cli::wants_json(&args) {
+                Out::standard(true).failure(&Failure::from(error));
+            } else {
+                // If it cannot be written, its reader is gone.
+                drop(error.print());
+            }
+            return Exit::Usage.into();
+        }
+        Err(help_or_version) => {
+            drop(help_or_version.print());
+            return Exit::Ok.into();
         }
     };
     let out = Out::standard(cli.json);

@@ -6,6 +6,7 @@
 use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::failure::Failure;
 use super::render::escape::{escape, json_text};
@@ -19,6 +20,8 @@ pub(super) struct Out {
     colours: bool,
     error_colours: bool,
     broken: Option<io::ErrorKind>,
+    /// Standard output itself, to be waited for; none in a test.
+    own: Option<io::Stdout>,
     /// Whether the answer is to be one JSON object.
     pub(super) json: bool,
     /// Size of the terminal at standard output, in columns and rows; none if it is no terminal.
@@ -66,6 +69,7 @@ impl Out {
             stdout: Box::new(stdout),
             stderr: Box::new(io::stderr()),
             broken: None,
+            own: Some(io::stdout()),
             json,
             terminal,
             utf8: utf8_locale(|name| std::env::var(name).ok()),
@@ -83,6 +87,7 @@ impl Out {
             colours: false,
             error_colours: false,
             broken: None,
+            own: None,
             json,
             terminal: None,
             utf8: true,
@@ -195,6 +200,16 @@ impl Out {
                 .write_all(text.as_bytes())
                 .and_then(|()| self.stderr.flush()),
         );
+    }
+
+    /// The descriptor of standard output: it tells when its reader goes away.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.own.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether nothing more can be written.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some()
     }
 
     /// Why the answer could not be written, if it could not and its reader did not just go away.

@@ -9,7 +9,8 @@ use super::out::Out;
 use super::place::Place;
 use super::signals::Signals;
 use crate::model::RunRef;
-use crate::wire::control::{Request, Response};
+use crate::model::view::RunView;
+use crate::wire::control::{Request, Response, Selector};
 
 /// How often a daemon that is just leaving is waited for before a new one is started.
 const TRIES: usize = 5;
@@ -20,42 +21,28 @@ pub(super) struct Session {
     /// The connection.
     pub(super) client: Client,
     socket: PathBuf,
+    root: Option<PathBuf>,
     daemon: Option<Daemon>,
 }
 
 impl Session {
-    /// Connects for a verb that makes something happen. With `--embedded`, a daemon is started if none answers.
+    /// Connects. Only `--embedded` has a daemon started if none answers.
     pub(super) fn open(place: &Place) -> Result<Self, Failure> {
-        Self::connect(place, place.embedded)
-    }
-
-    /// Connects for a verb that asks about runs. The daemon of a private root is started if none answers; none if
-    /// that root was never used, so that there is nothing to ask about.
-    pub(super) fn open_to_ask(place: &Place) -> Result<Option<Self>, Failure> {
-        match Client::connect(&place.socket()) {
-            Err(error) if error.is_nobody() && place.is_unused() => Ok(None),
-            Err(error) if error.is_nobody() => Self::connect(place, place.root.is_some()).map(Some),
-            Err(error) => Err(error.into()),
-            Ok(client) => Ok(Some(Self::of(client, place, None))),
-        }
-    }
-
-    fn of(client: Client, place: &Place, daemon: Option<Daemon>) -> Self {
-        Self {
-            client,
-            socket: place.socket(),
-            daemon,
-        }
-    }
-
-    fn connect(place: &Place, start: bool) -> Result<Self, Failure> {
         let socket = place.socket();
         let error = match Client::connect(&socket) {
             Ok(client) => return Ok(Self::of(client, place, None)),
             Err(error) => error,
         };
-        let Some(root) = place.root.as_ref().filter(|_| start && error.is_nobody()) else {
-            return Err(error.into());
+        let root = place.root.as_ref().filter(|_| error.is_nobody());
+        let Some(root) = root.filter(|_| place.embedded) else {
+            let failure = Failure::from(error);
+            return Err(match root {
+                Some(root) if !root.is_dir() => failure.with_hint(format!(
+                    "there is no directory {}; see --root, or add --embedded to start a daemon there",
+                    root.display()
+                )),
+                _ => failure,
+            });
         };
         let turn = Turn::wait(root)?;
         let mut failure = Failure::from(error);
@@ -79,9 +66,37 @@ impl Session {
         Err(failure)
     }
 
+    /// Connects for a verb that asks about runs; as [`Self::open`], but with `--embedded` and a root that was never used
+    /// there is nothing to ask about, and no daemon is started.
+    pub(super) fn open_to_ask(place: &Place) -> Result<Option<Self>, Failure> {
+        match Client::connect(&place.socket()) {
+            Err(error) if error.is_nobody() && place.embedded && place.is_unused() => Ok(None),
+            Err(error) if error.is_nobody() => Self::open(place).map(Some),
+            Err(error) => Err(error.into()),
+            Ok(client) => Ok(Some(Self::of(client, place, None))),
+        }
+    }
+
+    fn of(client: Client, place: &Place, daemon: Option<Daemon>) -> Self {
+        Self {
+            client,
+            socket: place.socket(),
+            root: place.root.clone(),
+            daemon,
+        }
+    }
+
     /// Sends a request and waits for its answer.
     pub(super) fn call(&mut self, request: &Request) -> Result<Response, Failure> {
         Ok(self.client.call(request)?)
+    }
+
+    /// Begins to follow a run: its present state, after which the connection carries its changes.
+    pub(super) fn follow(&mut self, selector: &Selector) -> Result<Box<RunView>, ClientError> {
+        match self.client.call(&Request::Follow(selector.clone()))? {
+            Response::Run(view) => Ok(view),
+            _ => Err(ClientError::Unexpected),
+        }
     }
 
     /// Sends a request on a connection of its own, while this one carries a stream.
@@ -92,6 +107,22 @@ impl Session {
     /// Whether this call started the daemon.
     pub(super) fn owns_daemon(&self) -> bool {
         self.daemon.is_some()
+    }
+
+    /// What to tell when the private daemon of this call went away while a run was followed.
+    pub(super) fn without_own_daemon(&self, error: ClientError, run: &Selector) -> Failure {
+        let name = match &run.run {
+            Some(id) => format!("{}:{id}", run.dag),
+            None => run.dag.to_string(),
+        };
+        let root = self
+            .root
+            .as_ref()
+            .map(|root| format!(" --root {}", root.display()));
+        let options = format!("--embedded{}", root.unwrap_or_default());
+        Failure::from(error).with_hint(format!(
+            "the private daemon ended, the run goes on: `proctorctl {options} wait {name}` waits for its end"
+        ))
     }
 
     /// Connects again after the connection broke.

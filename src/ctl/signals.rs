@@ -69,14 +69,25 @@ fn pipe_of(signal: i32) -> io::Result<UnixStream> {
 /// Waits until one of the descriptors can be read or has hung up; says which. All are false when the time is
 /// over, and also when a signal came. `None` waits for ever.
 pub(super) fn wait(descriptors: &[BorrowedFd<'_>], timeout_ms: Option<u16>) -> io::Result<Vec<bool>> {
+    wait_or_lost(descriptors, None, timeout_ms)
+}
+
+/// The same, and until the reader of `output` is gone, which is told last. Of a descriptor that is only written to,
+/// poll(2) always tells errors and the end, and nothing else if nothing is asked for.
+pub(super) fn wait_or_lost(
+    descriptors: &[BorrowedFd<'_>],
+    output: Option<BorrowedFd<'_>>,
+    timeout_ms: Option<u16>,
+) -> io::Result<Vec<bool>> {
     let mut polled: Vec<PollFd<'_>> = descriptors
         .iter()
         .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
+        .chain(output.map(|fd| PollFd::new(fd, PollFlags::empty())))
         .collect();
     let timeout = timeout_ms.map_or(PollTimeout::NONE, PollTimeout::from);
     match nix::poll::poll(&mut polled, timeout) {
         Ok(_) => Ok(polled.iter().map(|fd| fd.any().unwrap_or(false)).collect()),
-        Err(nix::errno::Errno::EINTR) => Ok(vec![false; descriptors.len()]),
+        Err(nix::errno::Errno::EINTR) => Ok(vec![false; polled.len()]),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -85,6 +96,20 @@ pub(super) fn wait(descriptors: &[BorrowedFd<'_>], timeout_ms: Option<u16>) -> i
 mod tests {
     use super::*;
     use nix::sys::signal::{Signal, raise};
+
+    #[test]
+    fn a_reader_that_goes_away_wakes_the_waiter() {
+        let (reader, writer) = io::pipe().unwrap();
+        let (quiet, _held) = io::pipe().unwrap();
+        let ready = |timeout| wait_or_lost(&[quiet.as_fd()], Some(writer.as_fd()), timeout).unwrap();
+        assert_eq!(
+            ready(Some(0)),
+            [false, false],
+            "that it can be written to is no news"
+        );
+        drop(reader);
+        assert_eq!(ready(None), [false, true]);
+    }
 
     #[test]
     fn signals_wake_the_waiter_and_are_told_apart() {

@@ -36,32 +36,41 @@ impl Tail {
         &self.path
     }
 
-    /// What was written since the last call, at most a chunk; empty if nothing. A file that does not exist is an
-    /// empty one: files that stay empty are removed when the run has ended. One that became shorter begins anew.
-    pub(super) fn next(&mut self) -> io::Result<Vec<u8>> {
-        self.open()?;
+    /// How many bytes there are beyond what is read. A file that does not exist is an empty one: files that stay empty
+    /// are removed when the run has ended. One that became shorter begins anew.
+    pub(super) fn unread(&mut self) -> io::Result<u64> {
+        let len = self.len()?;
+        if len < self.offset {
+            self.offset = 0;
+        }
+        Ok(len - self.offset)
+    }
+
+    /// The next bytes, at most `most` and at most a chunk; empty if there are none.
+    pub(super) fn next(&mut self, most: u64) -> io::Result<Vec<u8>> {
+        self.unread()?;
         let Some(mut file) = self.file.as_ref() else {
             return Ok(Vec::new());
         };
-        if file.metadata()?.len() < self.offset {
-            self.offset = 0;
-        }
         file.seek(SeekFrom::Start(self.offset))?;
         let mut bytes = Vec::new();
-        file.take(CHUNK).read_to_end(&mut bytes)?;
+        file.take(CHUNK.min(most)).read_to_end(&mut bytes)?;
         self.offset += u64::try_from(bytes.len()).unwrap_or(0);
         Ok(bytes)
     }
 
     /// Goes on at most `keep` bytes before the end; says whether anything is left out.
     pub(super) fn skip_to_last(&mut self, keep: u64) -> io::Result<bool> {
+        self.offset = self.len()?.saturating_sub(keep);
+        Ok(self.offset > 0)
+    }
+
+    fn len(&mut self) -> io::Result<u64> {
         self.open()?;
-        let len = match &self.file {
+        Ok(match &self.file {
             Some(file) => file.metadata()?.len(),
             None => 0,
-        };
-        self.offset = len.saturating_sub(keep);
-        Ok(self.offset > 0)
+        })
     }
 
     fn open(&mut self) -> io::Result<()> {
@@ -149,6 +158,11 @@ impl Cleaner {
         self.held = rest;
         escape_block(&text).into_owned()
     }
+
+    /// What is held back, when no more comes: the beginning of a character that nobody finished.
+    pub(super) fn finish(&mut self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.held)).into_owned()
+    }
 }
 
 /// How many bytes at the end begin a character without finishing it.
@@ -175,17 +189,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.out");
         let mut tail = Tail::new(path.to_str().unwrap());
-        assert_eq!(tail.next().unwrap(), b"");
+        assert_eq!(tail.next(CHUNK).unwrap(), b"");
         let mut file = File::create(&path).unwrap();
         file.write_all(b"one").unwrap();
-        assert_eq!(tail.next().unwrap(), b"one");
-        assert_eq!(tail.next().unwrap(), b"");
+        assert_eq!(tail.next(CHUNK).unwrap(), b"one");
+        assert_eq!(tail.next(CHUNK).unwrap(), b"");
         file.write_all(b"two").unwrap();
-        assert_eq!(tail.next().unwrap(), b"two");
+        assert_eq!(tail.next(CHUNK).unwrap(), b"two");
         file.set_len(0).unwrap();
         file.rewind().unwrap();
         file.write_all(b"3").unwrap();
-        assert_eq!(tail.next().unwrap(), b"3", "a file that was emptied begins anew");
+        assert_eq!(
+            tail.next(CHUNK).unwrap(),
+            b"3",
+            "a file that was emptied begins anew"
+        );
     }
 
     #[test]
@@ -195,10 +213,10 @@ mod tests {
         std::fs::write(&secret, "x").unwrap();
         let link = dir.path().join("a.out");
         std::os::unix::fs::symlink(&secret, &link).unwrap();
-        assert!(Tail::new(link.to_str().unwrap()).next().is_err());
+        assert!(Tail::new(link.to_str().unwrap()).next(CHUNK).is_err());
         let pipe = dir.path().join("b.out");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(Tail::new(pipe.to_str().unwrap()).next().is_err());
+        assert!(Tail::new(pipe.to_str().unwrap()).next(CHUNK).is_err());
     }
 
     #[test]
@@ -208,9 +226,11 @@ mod tests {
         std::fs::write(&path, "0123456789").unwrap();
         let mut tail = Tail::new(path.to_str().unwrap());
         assert!(tail.skip_to_last(4).unwrap());
-        assert_eq!(tail.next().unwrap(), b"6789");
+        assert_eq!(tail.next(CHUNK).unwrap(), b"6789");
         assert!(!tail.skip_to_last(100).unwrap());
-        assert_eq!(tail.next().unwrap().len(), 10);
+        assert_eq!(tail.unread().unwrap(), 10);
+        assert_eq!(tail.next(7).unwrap(), b"0123456");
+        assert_eq!(tail.unread().unwrap(), 3);
     }
 
     #[test]
@@ -236,5 +256,9 @@ mod tests {
         let mut cleaner = Cleaner::default();
         assert_eq!(cleaner.clean(b"\xff\xe6\x97"), "\u{fffd}");
         assert_eq!(cleaner.clean(b"\xa5"), "日");
+        assert_eq!(cleaner.finish(), "");
+        assert_eq!(cleaner.clean(b"a\xe6\x97"), "a");
+        assert_eq!(cleaner.finish(), "\u{fffd}");
+        assert_eq!(cleaner.finish(), "");
     }
 }

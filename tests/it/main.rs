@@ -8,6 +8,8 @@ mod approval;
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod crash;

@@ -5,21 +5,72 @@ use crate::model::StepStatus;
 use crate::wire::control::{DoctorReport, Finding};
 
 #[test]
-fn an_unused_root_has_empty_answers_and_starts_nothing() {
+fn an_unused_root_has_empty_answers_where_a_daemon_could_be_started_and_starts_none() {
     let dir = tempfile::tempdir().unwrap();
-    let answer = call(dir.path(), &["history", "--json"]);
+    let asked = |args: &[&str]| call(dir.path(), &[&["--embedded", "--json"], args].concat());
+    let answer = asked(&["history"]);
     assert_eq!((answer.exit, answer.json()), (Exit::Ok, json!({ "runs": [] })));
-    let answer = call(dir.path(), &["ps", "--json"]);
+    let answer = asked(&["ps"]);
     assert_eq!((answer.exit, answer.json()), (Exit::Ok, json!({ "runs": [] })));
-    let answer = call(dir.path(), &["status", "--json", "--run-id", "r1", "hello"]);
+    let answer = asked(&["status", "--run-id", "r1", "hello"]);
     assert_eq!(answer.exit, Exit::Negative);
     assert_eq!(answer.json()["error"], "there is no run hello:r1");
-    let answer = call(dir.path(), &["doctor"]);
-    assert_eq!(answer.exit, Exit::Ok);
     assert_eq!(
         std::fs::read_dir(dir.path()).unwrap().count(),
         0,
         "asking leaves no trace"
+    );
+}
+
+#[test]
+fn without_a_daemon_nothing_is_told_about_runs_or_health() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("used/var/lib/proctor")).unwrap();
+    std::fs::write(dir.path().join("used/var/lib/proctor/proctor.db"), "").unwrap();
+    std::fs::create_dir(dir.path().join("unused")).unwrap();
+    let verbs = [
+        "doctor",
+        "ps",
+        "history",
+        "status",
+        "status hello",
+        "why hello",
+        "logs hello",
+        "logs -f hello",
+        "stop hello",
+        "wait hello",
+        "approve hello",
+        "reload",
+    ];
+    for root in ["used", "unused", "typo"] {
+        let root = dir.path().join(root);
+        for verb in verbs {
+            let args: Vec<&str> = verb.split(' ').collect();
+            let answer = call(&root, &args);
+            assert_eq!(
+                (answer.exit, answer.stdout.as_str()),
+                (Exit::Unreachable, ""),
+                "{verb}"
+            );
+            let place = format!("cannot reach the daemon at {}/", root.display());
+            assert!(
+                answer.stderr.contains(&place) && answer.stderr.contains("--embedded"),
+                "{}",
+                answer.stderr
+            );
+            let missing = answer.stderr.contains("there is no directory");
+            assert_eq!(missing, root.ends_with("typo"), "{}", answer.stderr);
+        }
+    }
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        2,
+        "no root is made"
+    );
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("used")).unwrap().count(),
+        1,
+        "no daemon was started"
     );
 }
 
@@ -86,6 +137,62 @@ fn logs_of_all_steps_have_headings() {
     );
     let answer = call(server.root(), &["logs", "--json", "hello", "test"]);
     assert_eq!(answer.json()["logs"][0]["text"], "two\x1b[1m\n");
+}
+
+#[test]
+fn a_step_that_writes_faster_than_is_printed_does_not_hold_up_the_end() {
+    /// Lets the log grow whenever something of it is printed.
+    struct Grows {
+        log: std::path::PathBuf,
+        printed: Shared,
+    }
+    impl Write for Grows {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            assert!(self.printed.text().len() < 1000, "it goes on for ever");
+            let mut log = std::fs::OpenOptions::new().append(true).open(&self.log)?;
+            log.write_all(b"more\n")?;
+            self.printed.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("build.out");
+    let mut view = ended(RunStatus::Succeeded);
+    view.steps[0].stdout = Some(log.to_str().unwrap().to_owned());
+    let server = Server::start(accepts(view));
+    let root = server.root().to_str().unwrap();
+    for verb in [&["logs", "hello", "build"][..], &["logs", "-f", "hello", "build"]] {
+        std::fs::write(&log, "one\n").unwrap();
+        let printed = Shared::default();
+        let out = Grows {
+            log: log.clone(),
+            printed: printed.clone(),
+        };
+        let cli = Cli::try_parse_from([&["proctorctl", "--root", root], verb].concat()).unwrap();
+        let exit = run(cli, &PlaceEnv::default(), Out::new(out, io::sink(), false));
+        assert_eq!((exit, printed.text().as_str()), (Exit::Ok, "one\n"), "{verb:?}");
+    }
+}
+
+#[test]
+fn on_a_terminal_a_character_that_nobody_finished_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("build.out");
+    std::fs::write(&log, b"caf\xc3").unwrap();
+    let mut view = ended(RunStatus::Succeeded);
+    view.steps[0].stdout = Some(log.to_str().unwrap().to_owned());
+    let server = Server::start(accepts(view));
+    let root = server.root().to_str().unwrap();
+    for verb in [&["logs", "hello", "build"][..], &["logs", "-f", "hello", "build"]] {
+        let printed = Shared::default();
+        let mut out = Out::new(printed.clone(), io::sink(), false);
+        out.terminal = Some((80, 24));
+        let cli = Cli::try_parse_from([&["proctorctl", "--root", root], verb].concat()).unwrap();
+        assert_eq!(run(cli, &PlaceEnv::default(), out), Exit::Ok);
+        assert_eq!(printed.text(), "caf\u{fffd}", "{verb:?}");
+    }
 }
 
 #[test]

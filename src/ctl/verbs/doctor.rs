@@ -20,19 +20,11 @@ pub(in crate::ctl) struct Args {
 }
 
 pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure> {
-    let report = match Session::open_to_ask(&call.place)? {
-        None => DoctorReport {
-            findings: Vec::new(),
-            features: Vec::new(),
-            counters: Vec::new(),
-        },
-        Some(session) => {
-            let request = Request::Doctor { repair: args.repair };
-            match ask_once(session, &request, call)? {
-                Response::Doctor(report) => report,
-                _ => return Err(Failure::unexpected()),
-            }
-        }
+    // Also of a root that was never used: only a daemon can say what is in order.
+    let session = Session::open(&call.place)?;
+    let request = Request::Doctor { repair: args.repair };
+    let Response::Doctor(report) = ask_once(session, &request, call)? else {
+        return Err(Failure::unexpected());
     };
     let healthy = report
         .findings

@@ -1,8 +1,9 @@
 //! `graph`: draw the steps of a DAG and what they wait for.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::run::is_file;
+use super::run::{Named, named};
 use crate::config::Config;
 use crate::ctl::Call;
 use crate::ctl::exit::Exit;
@@ -28,7 +29,7 @@ the layer: steps with the same number can run at the same time.";
 pub(in crate::ctl) struct Args {
     /// A DAG file (a path with a `/` or ending in .yaml or .yml), or the name of an installed DAG
     #[arg(value_name = "FILE|NAME")]
-    dag: String,
+    dag: OsString,
 
     /// File with settings that hold where the DAG says nothing
     #[arg(long, value_name = "FILE")]
@@ -53,10 +54,9 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
             "--json, --dot and --mermaid are three answers; choose one",
         ));
     }
-    let file = if is_file(&args.dag) {
-        PathBuf::from(&args.dag)
-    } else {
-        installed(&args.dag, &call.place)?
+    let file = match named(&args.dag)? {
+        Named::File(file) => file.to_owned(),
+        Named::Installed(name) => installed(name, &call.place)?,
     };
     let file = FileArgs {
         file,

@@ -169,6 +169,9 @@ fn status(text: &str) -> Result<RunStatus, String> {
         "partial" => "partially_succeeded",
         other => other,
     };
+    if word == "lost" {
+        return Err("lost runs are failed ones, whose error begins with `lost:`".to_owned());
+    }
     RunStatus::from_word(word).ok_or_else(|| {
         let words: Vec<&str> = RunStatus::ALL.iter().map(|status| status.as_str()).collect();
         format!("a status is one of {}", words.join(", "))
@@ -203,6 +206,7 @@ mod tests {
         assert_eq!(status("success"), Ok(RunStatus::Succeeded));
         assert_eq!(status("canceled"), Ok(RunStatus::Aborted));
         assert_eq!(status("waiting"), Ok(RunStatus::Waiting));
+        assert!(status("lost").unwrap_err().contains("failed"));
         assert!(status("Failed").unwrap_err().contains("partially_succeeded"));
     }
 }

@@ -6,10 +6,13 @@ use std::path::Path;
 
 use super::{ask_about, ask_once};
 use crate::ctl::Call;
+use crate::ctl::again::find_again;
 use crate::ctl::cli::Target;
 use crate::ctl::client::ClientError;
 use crate::ctl::exit::Exit;
 use crate::ctl::failure::Failure;
+use crate::ctl::follow::exactly;
+use crate::ctl::interrupts::Interrupts;
 use crate::ctl::out::Out;
 use crate::ctl::render::escape::escape;
 use crate::ctl::session::Session;
@@ -59,7 +62,7 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         let object = logs.object()?;
         call.out.object(&object);
     } else {
-        logs.print(&mut call.out)?;
+        logs.finish(&mut call.out)?;
     }
     Ok(Exit::Ok)
 }
@@ -120,14 +123,17 @@ impl<'a> Logs<'a> {
         path.as_deref()
     }
 
-    /// Prints what is new. A heading tells whose it is, if there can be several.
+    /// Prints what is new. A heading tells whose it is, if there can be several. What is written meanwhile is left for
+    /// the next time: a step that writes faster than is printed holds up neither the others nor the end.
     fn print(&mut self, out: &mut Out) -> Result<(), Failure> {
         for (at, (name, tail, cleaner)) in self.shown.iter_mut().enumerate() {
-            loop {
-                let bytes = tail.next().map_err(|error| unreadable(tail, &error))?;
+            let mut left = tail.unread().map_err(|error| unreadable(tail, &error))?;
+            while left > 0 && !out.is_broken() {
+                let bytes = tail.next(left).map_err(|error| unreadable(tail, &error))?;
                 if bytes.is_empty() {
                     break;
                 }
+                left = left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
                 if self.args.step.is_none() && self.last != Some(at) {
                     let gap = if self.last.is_some() { "\n" } else { "" };
                     out.line(&format!("{gap}==> {} <==", escape(name)));
@@ -143,6 +149,15 @@ impl<'a> Logs<'a> {
         Ok(())
     }
 
+    /// Prints what is new, and the last of what was held back: no more comes.
+    fn finish(mut self, out: &mut Out) -> Result<(), Failure> {
+        self.print(out)?;
+        for (_, _, cleaner) in &mut self.shown {
+            out.raw(cleaner.finish().as_bytes());
+        }
+        Ok(())
+    }
+
     fn object(&mut self) -> Result<Value, Failure> {
         let stream = if self.args.stderr { "stderr" } else { "stdout" };
         let mut list = Vec::new();
@@ -152,11 +167,13 @@ impl<'a> Logs<'a> {
                 .skip_to_last(JSON_MAX)
                 .map_err(|error| failed(&error, tail))?;
             let mut text = Vec::new();
-            while u64::try_from(text.len()).unwrap_or(u64::MAX) < JSON_MAX {
-                let bytes = tail.next().map_err(|error| failed(&error, tail))?;
+            let mut left = JSON_MAX;
+            while left > 0 {
+                let bytes = tail.next(left).map_err(|error| failed(&error, tail))?;
                 if bytes.is_empty() {
                     break;
                 }
+                left = left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
                 text.extend(bytes);
             }
             list.push(json!({
@@ -179,41 +196,68 @@ fn unreadable(tail: &Tail, error: &std::io::Error) -> Failure {
     Failure::new(exit, format!("cannot read {}: {error}", tail.path().display()))
 }
 
-/// Prints until the run has ended and all it wrote is printed.
+/// Prints until the run has ended and all it wrote is printed, or until nobody reads it any more.
 fn follow(args: &Args, mut session: Session, selector: &Selector, call: &mut Call) -> Result<Exit, Failure> {
     let failed = |error: std::io::Error| Failure::system("cannot watch the logs", &error);
     let mut watcher = Watcher::new().map_err(failed)?;
-    session.client.send(&Request::Follow(selector.clone()))?;
-    let Response::Run(mut view) = session.client.receive()? else {
-        return Err(Failure::unexpected());
+    let mut view = match session.follow(selector) {
+        Err(error) if error.is_gone() => found_again(&mut session, selector, error, &mut call.out)?,
+        other => other?,
     };
+    let selector = exactly(&view.run);
     let mut logs = Logs::new(args, &view)?;
     loop {
         if !view.log_dir.is_empty() {
             watcher.watch(Path::new(&view.log_dir)).map_err(failed)?;
         }
-        let mut over = false;
-        while let Some(response) = session.client.buffered()? {
-            match response {
-                Response::Update(update) => update.apply_to(&mut view),
-                Response::Run(now) => view = now,
-                Response::Done => {
-                    over = true;
-                    break;
-                }
-                _ => return Err(ClientError::Unexpected.into()),
-            }
-        }
+        let over = take_changes(&mut session, &mut view)?;
         watcher.take().map_err(failed)?;
         logs.add(&view);
-        logs.print(&mut call.out)?;
         if over {
+            logs.finish(&mut call.out)?;
             session.finish(Some(&view.run), None, &mut call.out);
             return Ok(Exit::Ok);
         }
-        let ready = signals::wait(&[session.client.as_fd(), watcher.as_fd()], None).map_err(failed)?;
-        if ready.first() == Some(&true) {
-            session.client.fill()?;
+        logs.print(&mut call.out)?;
+        if call.out.is_broken() {
+            return Ok(Exit::Ok);
+        }
+        let descriptors = [session.client.as_fd(), watcher.as_fd()];
+        let ready = signals::wait_or_lost(&descriptors, call.out.descriptor(), None).map_err(failed)?;
+        if ready.get(descriptors.len()) == Some(&true) {
+            return Ok(Exit::Ok);
+        }
+        if ready.first() == Some(&true)
+            && let Err(error) = session.client.fill()
+        {
+            if !error.is_gone() {
+                return Err(error.into());
+            }
+            view = found_again(&mut session, &selector, error, &mut call.out)?;
         }
     }
+}
+
+/// Takes the changes of the run that have come. True if it is over.
+fn take_changes(session: &mut Session, view: &mut Box<RunView>) -> Result<bool, ClientError> {
+    while let Some(response) = session.client.buffered()? {
+        match response {
+            Response::Update(update) => update.apply_to(view),
+            Response::Run(now) => *view = now,
+            Response::Done => return Ok(true),
+            _ => return Err(ClientError::Unexpected),
+        }
+    }
+    Ok(false)
+}
+
+/// Finds the daemon again. Signals keep their default effect, so that nobody can leave meanwhile but by ending the process.
+fn found_again(
+    session: &mut Session,
+    selector: &Selector,
+    error: ClientError,
+    out: &mut Out,
+) -> Result<Box<RunView>, Failure> {
+    let heed = (None, &mut Interrupts::default());
+    find_again(session, selector, error, heed, out)?.ok_or_else(Failure::unexpected)
 }

@@ -1,7 +1,9 @@
 //! `run`: start a run and follow it.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::ctl::Call;
@@ -31,7 +33,7 @@ On a terminal, Ctrl-C asks whether to stop the run or to detach from it. Elsewhe
 pub(in crate::ctl) struct Args {
     /// A DAG file (a path with a `/` or ending in .yaml or .yml), or the name of an installed DAG
     #[arg(value_name = "FILE|NAME")]
-    dag: String,
+    dag: OsString,
 
     /// Parameters as one text: `a b`, `K=V`, or a JSON object
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
@@ -78,9 +80,29 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     }
 }
 
-/// Whether the argument names a file and not an installed DAG.
-pub(super) fn is_file(dag: &str) -> bool {
-    dag.contains('/') || [".yaml", ".yml"].iter().any(|ending| dag.ends_with(ending))
+/// What `FILE|NAME` means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Named<'a> {
+    /// What has a slash in it or ends in .yaml or .yml.
+    File(&'a Path),
+    /// An installed DAG.
+    Installed(&'a str),
+}
+
+/// Tells a file from an installed DAG. Only a file may have a name that is not UTF-8.
+pub(super) fn named(dag: &OsStr) -> Result<Named<'_>, Failure> {
+    let bytes = dag.as_bytes();
+    if bytes.contains(&b'/')
+        || [".yaml", ".yml"]
+            .iter()
+            .any(|end| bytes.ends_with(end.as_bytes()))
+    {
+        return Ok(Named::File(Path::new(dag)));
+    }
+    dag.to_str().map(Named::Installed).ok_or_else(|| {
+        Failure::usage(format!("{} is no name of a DAG: it is not UTF-8", dag.display()))
+            .with_hint("a file ends in .yaml, or has its directory before it, such as ./FILE")
+    })
 }
 
 fn submission(args: &Args) -> Result<Submit, Failure> {
@@ -88,8 +110,8 @@ fn submission(args: &Args) -> Result<Submit, Failure> {
     let mut submit = Submit {
         source: String::new(),
         name: args.name.clone(),
-        file: args.dag.clone(),
-        stem: args.dag.clone(),
+        file: args.dag.to_string_lossy().into_owned(),
+        stem: String::new(),
         base,
         schemas: Vec::new(),
         base_dir: String::new(),
@@ -99,23 +121,25 @@ fn submission(args: &Args) -> Result<Submit, Failure> {
         args: args.args.clone(),
         trigger: Trigger::Manual,
     };
-    if !is_file(&args.dag) {
-        if args.name.is_some() {
+    let path = match named(&args.dag)? {
+        Named::File(path) => path,
+        Named::Installed(_) if args.name.is_some() => {
             return Err(Failure::usage(
                 "--name is for files; an installed DAG has its name",
             ));
         }
-        submit.name = Some(args.dag.clone());
-        return Ok(submit);
-    }
-    let path = Path::new(&args.dag);
+        Named::Installed(name) => {
+            name.clone_into(&mut submit.stem);
+            submit.name = Some(name.to_owned());
+            return Ok(submit);
+        }
+    };
     submit.source = read_text(path)?;
     let absolute = std::path::absolute(path).map_err(|error| Failure::file("find", path, &error))?;
     submit.stem = path
         .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default()
-        .to_owned();
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default();
     submit.base_dir = absolute
         .parent()
         .and_then(Path::to_str)

@@ -16,11 +16,28 @@ fn parse(line: &[&str]) -> Args {
 #[test]
 fn files_are_told_from_names() {
     for file in ["a.yaml", "a.yml", "./a", "/etc/x", "dir/a.yaml"] {
-        assert!(is_file(file), "{file}");
+        assert_eq!(named(file.as_ref()).unwrap(), Named::File(file.as_ref()));
     }
     for name in ["a", "my.dag", "a.yamlx"] {
-        assert!(!is_file(name), "{name}");
+        assert_eq!(named(name.as_ref()).unwrap(), Named::Installed(name));
     }
+    let failure = named(OsStr::from_bytes(b"caf\xe9")).unwrap_err();
+    assert_eq!(failure.exit, Exit::Usage);
+    assert!(failure.hint.unwrap().contains(".yaml"));
+}
+
+#[test]
+fn a_file_may_have_a_name_that_is_not_utf_8() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(OsStr::from_bytes(b"caf\xe9.yaml"));
+    std::fs::write(&path, "steps: []").unwrap();
+    let line = Line::try_parse_from([OsStr::new("run"), path.as_os_str()]).unwrap();
+    let submit = submission(&line.args).unwrap();
+    assert_eq!(
+        (submit.source.as_str(), submit.stem.as_str()),
+        ("steps: []", "caf\u{fffd}")
+    );
+    assert!(submit.file.ends_with("/caf\u{fffd}.yaml"));
 }
 
 #[test]
