@@ -44,29 +44,10 @@ fn waiting(letters: &str) -> (Dag, RunView) {
     }
     let group = GroupName::from(&dag.name);
     let view = RunView {
-        run: run("d"),
-        attempt: None,
         number: 1,
         status: RunStatus::Waiting,
-        error: None,
-        lost: None,
-        stop: None,
-        timed_out: false,
-        kill_escalated: false,
-        stalled: false,
-        params: Vec::new(),
-        outputs: Vec::new(),
-        group,
-        owner: 7,
-        trigger: Trigger::Manual,
-        parent: None,
-        created_at: Time(0),
-        started_at: None,
-        finished_at: None,
-        pid: None,
-        log_dir: String::new(),
         steps,
-        handlers: Vec::new(),
+        ..RunView::new(run("d"), group, 7, Trigger::Manual, Time(0))
     };
     (dag, view)
 }
