@@ -92,6 +92,16 @@ pub(super) fn latest(db: &Connection, dag: &DagName) -> Result<Option<RunRef>, F
     id.map(|id| reference(dag.as_str(), id)).transpose()
 }
 
+/// Whether there is any run of that DAG, also one that was called.
+pub(super) fn has_runs(db: &Connection, dag: &DagName) -> Result<bool, Fault> {
+    Ok(db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM runs INDEXED BY runs_by_name
+                            WHERE dag = (SELECT id FROM words WHERE word = ?1))",
+        )?
+        .query_row([dag.as_str()], |row| row.get(0))?)
+}
+
 pub(super) fn page(db: &Connection, filter: &Filter) -> Result<Page, Fault> {
     let limit = filter
         .limit

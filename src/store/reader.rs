@@ -108,6 +108,14 @@ impl Reader {
         self.ask(|db, _| history::latest(db, dag))
     }
 
+    /// Whether there is any run of that DAG, also if only steps of other runs called it.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn has_runs(&self, dag: &DagName) -> Result<bool, Error> {
+        self.ask(|db, _| history::has_runs(db, dag))
+    }
+
     /// Runs that fit the filter, the newest first, without those that a step of another run called.
     ///
     /// # Errors
