@@ -6,7 +6,7 @@ use super::control::refusal;
 use super::dispatcher::Dispatcher;
 use super::live::LiveRun;
 use super::verdicts::{Refused, Wish, Word};
-use crate::model::{RunRef, RunStatus};
+use crate::model::RunRef;
 use crate::model::access::Peer;
 use crate::model::view::{RunSummary, RunView};
 use crate::store::{Filter, Reader};
@@ -182,16 +182,11 @@ impl Dispatcher {
     /// What is in memory and not over, and what waits for a person: that is only in the store.
     fn list_live(&self, owner: Option<u32>, asker: Asker) {
         let reader = self.reader.clone();
-        let filter = Filter {
-            statuses: vec![RunStatus::Waiting],
-            owner,
-            ..Filter::default()
-        };
         self.elsewhere(
-            move || reader.history(&filter),
-            move |dispatcher, page| {
-                let answer = match page {
-                    Ok(page) => Response::Runs(dispatcher.live_runs(owner, page.runs)),
+            move || reader.waiting(owner),
+            move |dispatcher, waiting| {
+                let answer = match waiting {
+                    Ok(waiting) => Response::Runs(dispatcher.live_runs(owner, waiting)),
                     Err(error) => refusal(
                         ErrorKind::Unavailable,
                         &format!("the store cannot be read: {error}"),
