@@ -88,10 +88,7 @@ impl Dispatcher {
             Request::Follow(run) => self.find(run, asker, |dispatcher, asker, view| {
                 dispatcher.followers.add(&view, asker.answers);
             }),
-            Request::Why(run) => self.find(run, asker, |dispatcher, asker, view| {
-                let why = dispatcher.why(&view);
-                dispatcher.answer(&asker.answers, Response::Why(why));
-            }),
+            Request::Why(run) => self.find(run, asker, Self::explain),
             Request::Attempts(run) => self.find(run, asker, Self::attempts_of),
             Request::Stop { run, interrupted } => self.find(run, asker, move |dispatcher, asker, view| {
                 dispatcher.stop(asker, &view, interrupted);

@@ -48,3 +48,5 @@ mod tree;
 mod users;
 #[cfg(test)]
 mod verbs;
+#[cfg(test)]
+mod why;

@@ -1,5 +1,7 @@
 //! What is granted of a wish, and what is said if nothing is.
 
+use std::convert::Infallible;
+
 use super::*;
 use crate::daemon::decisions::{resume_steps, resumed_run};
 use crate::dag::types::{Action, Step};
@@ -58,7 +60,9 @@ fn pick(letters: &str, step: Option<&str>, word: Word) -> Result<usize, (ErrorKi
         step: step.map(str::to_owned),
         word,
     };
-    wish.pick(&dag, &view).map_err(|refused| {
+    let nothing = |_: &RunRef| Ok::<_, Infallible>(None);
+    let below = wish.below(&view, nothing).unwrap();
+    wish.pick(&dag, &view, &below).map_err(|refused| {
         let hint = refused.hint.map(|hint| format!(" ({hint})"));
         (
             refused.kind,
