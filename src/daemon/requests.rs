@@ -220,6 +220,7 @@ impl Dispatcher {
             from: filter.from,
             to: filter.to,
             owner,
+            lost: filter.lost,
             limit: Some(filter.limit),
             before: None,
         };

@@ -22,6 +22,8 @@ pub struct Filter {
     pub dag: Option<DagName>,
     /// Only with one of these statuses; empty is any.
     pub statuses: Vec<RunStatus>,
+    /// Only lost ones, and those with one of `statuses` if there are any.
+    pub lost: bool,
     /// Only accepted at this time or later.
     pub from: Option<Time>,
     /// Only accepted before this time.
@@ -197,9 +199,23 @@ pub(super) fn query(filter: &Filter, limit: u32) -> (String, Vec<Value>) {
             values.len()
         ));
     }
-    let open = !filter.statuses.is_empty() && filter.statuses.iter().all(|status| OPEN.contains(status));
+    let open = !filter.lost
+        && !filter.statuses.is_empty()
+        && filter.statuses.iter().all(|status| OPEN.contains(status));
+    let mut either = Vec::new();
     if !filter.statuses.is_empty() {
-        terms.push(format!("r.status IN ({})", list(&filter.statuses)));
+        either.push(format!("r.status IN ({})", list(&filter.statuses)));
+    }
+    if filter.lost {
+        // What a run that was put into the queue again came to there says nothing of its last attempt.
+        either.push(format!(
+            "r.status = {} AND r.launched AND (SELECT l.lost FROM attempts l
+                WHERE l.run = r.id AND l.number = r.attempts) IS NOT NULL",
+            codes::run_status(RunStatus::Failed)
+        ));
+    }
+    if !either.is_empty() {
+        terms.push(format!("({})", either.join(" OR ")));
     }
     let index = if open {
         terms.push(format!("r.status IN ({})", list(&OPEN)));

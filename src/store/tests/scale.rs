@@ -196,6 +196,9 @@ fn pages_are_found_at_once(bench: &Bench, db: &Connection) {
             },
         ),
     ];
+    let lost = Filter { lost: true, ..ten() };
+    let (sql, values) = history::query(&lost, 10);
+    has_no_sort_and_scans_only(&cost(db, &sql, &values).0, &["r USING INDEX runs_by_time"]);
     for (index, filter) in cases {
         let (sql, values) = history::query(&filter, 10);
         let (plan, steps) = cost(db, &sql, &values);
