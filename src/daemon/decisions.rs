@@ -5,6 +5,7 @@
 
 use tokio::sync::mpsc::Sender;
 
+use super::below::Below;
 use super::dispatcher::{Asked, Asking, Dispatcher, now};
 use super::live::LiveRun;
 use super::requests::Asker;
@@ -52,16 +53,17 @@ pub(super) fn resume_steps(last: RunView) -> Vec<StepView> {
 }
 
 pub(super) fn read(reader: &Reader, run: &RunRef) -> Result<Stored, Refused> {
-    let failed = |error: crate::store::Error| {
-        Refused::new(
-            ErrorKind::Unavailable,
-            format!("the store cannot be read: {error}"),
-        )
-    };
-    let view = reader.run_view(run).map_err(failed)?;
-    let new = reader.launch_data(run).map_err(failed)?;
+    let view = reader.run_view(run).map_err(|error| unreadable(&error))?;
+    let new = reader.launch_data(run).map_err(|error| unreadable(&error))?;
     view.zip(new)
         .ok_or_else(|| Refused::new(ErrorKind::NotFound, format!("there is no run {run}")))
+}
+
+fn unreadable(error: &crate::store::Error) -> Refused {
+    Refused::new(
+        ErrorKind::Unavailable,
+        format!("the store cannot be read: {error}"),
+    )
 }
 
 impl Dispatcher {
@@ -81,15 +83,19 @@ impl Dispatcher {
         self.elsewhere(
             move || {
                 let waiting = read(&reader, &run)?;
+                let below = wish.below(&waiting.0, |run| reader.run_view(run));
+                let below = below.map_err(|error| unreadable(&error))?;
                 let root = if root == run {
                     None
                 } else {
                     Some(read(&reader, &root)?)
                 };
-                Ok((waiting, root))
+                Ok((waiting, root, below, wish))
             },
             move |dispatcher, read| match read {
-                Ok((waiting, root)) => dispatcher.decide_with(asker, waiting, root, wish),
+                Ok((waiting, root, below, wish)) => {
+                    dispatcher.decide_with(asker, waiting, root, &below, wish);
+                }
                 Err(refused) => dispatcher.refuse(&asker.answers, refused),
             },
         );
@@ -104,12 +110,19 @@ impl Dispatcher {
         runs.iter().find(leaves).map(|run| (*run).clone())
     }
 
-    fn decide_with(&mut self, asker: Asker, waiting: Stored, root: Option<Stored>, wish: Wish) {
+    fn decide_with(
+        &mut self,
+        asker: Asker,
+        waiting: Stored,
+        root: Option<Stored>,
+        below: &Below,
+        wish: Wish,
+    ) {
         let top = root.as_ref().map_or(&waiting.0.run, |(root, _)| &root.run);
         if self.is_leaving(&[&waiting.0.run, top]).is_some() {
             return self.decide(asker, &waiting.0, wish);
         }
-        match self.resume(&asker, waiting, root, &wish) {
+        match self.resume(&asker, waiting, root, below, &wish) {
             Ok((event, live)) => {
                 self.runs.insert(live.new.run.clone(), live);
                 self.tell(event);
@@ -124,6 +137,7 @@ impl Dispatcher {
         asker: &Asker,
         (view, new): Stored,
         root: Option<Stored>,
+        below: &Below,
         wish: &Wish,
     ) -> Result<(Event, LiveRun), Refused> {
         let top = root.as_ref().map_or(&view, |(root, _)| root);
@@ -141,7 +155,7 @@ impl Dispatcher {
             let text = format!("the recorded DAG of run {} cannot be read: {error}", view.run);
             Refused::new(ErrorKind::Internal, text)
         })?;
-        let place = wish.pick(&dag, &view)?;
+        let place = wish.pick(&dag, &view, below)?;
         let (node, step) = view
             .nodes()
             .nth(place)

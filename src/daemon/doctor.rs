@@ -63,8 +63,11 @@ impl Dispatcher {
             let Some(entry) = &held.entry else { continue };
             checked += 1;
             let mut wrong = Vec::new();
+            // A supervisor that has recorded the end leaves, which may not be noticed yet.
+            let live = self.runs.get(&held.run);
+            let leaving = held.ending || live.is_some_and(|live| live.view.status.ends_attempt());
             match self.proc.read_again(entry, at) {
-                Ok(Some(entry)) if entry.lock == LockState::Free && !held.ending => {
+                Ok(Some(entry)) if entry.lock == LockState::Free && !leaving => {
                     wrong.push("its lock is free");
                 }
                 Ok(Some(_)) => {}
@@ -75,7 +78,7 @@ impl Dispatcher {
                 .pidfd
                 .as_ref()
                 .is_none_or(|pidfd| pidfd.is_exited().unwrap_or(true))
-                && !held.ending
+                && !leaving
             {
                 wrong.push("its supervisor is gone");
             }
@@ -85,7 +88,7 @@ impl Dispatcher {
             if !self.config.paths.socket(attempt).exists() {
                 wrong.push("its status socket is missing");
             }
-            if held.channel.is_none() && !held.ending {
+            if held.channel.is_none() && !leaving {
                 wrong.push("its supervisor is not connected");
             }
             if !wrong.is_empty() {

@@ -274,34 +274,17 @@ pub(super) fn root_of(new: &crate::model::change::NewRun) -> &RunRef {
 
 /// A run's view before anything has happened.
 pub(super) fn fresh_view(new: &crate::model::change::NewRun) -> RunView {
+    let (run, group) = (new.run.clone(), new.group.clone());
     RunView {
-        run: new.run.clone(),
-        attempt: None,
-        number: 0,
-        status: crate::model::RunStatus::Queued,
-        error: None,
-        lost: None,
-        stop: None,
-        timed_out: false,
-        kill_escalated: false,
-        stalled: false,
         params: new.params.clone(),
-        outputs: Vec::new(),
-        group: new.group.clone(),
-        owner: new.owner,
-        trigger: new.trigger,
         parent: new.parent.clone(),
-        created_at: new.created_at,
-        started_at: None,
-        finished_at: None,
-        pid: None,
-        log_dir: String::new(),
         steps: new.steps.iter().map(|name| StepView::new(name)).collect(),
         handlers: new
             .handlers
             .iter()
             .map(|(handler, name)| (*handler, StepView::new(name)))
             .collect(),
+        ..RunView::new(run, group, new.owner, new.trigger, new.created_at)
     }
 }
 

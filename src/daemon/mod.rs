@@ -5,6 +5,7 @@
 
 mod admission;
 mod args;
+mod below;
 mod boot;
 mod callee;
 mod calls;

@@ -5,10 +5,10 @@ use tokio::sync::mpsc::Sender;
 use super::control::refusal;
 use super::dispatcher::Dispatcher;
 use super::live::LiveRun;
-use super::verdicts::{Wish, Word};
+use super::verdicts::{Refused, Wish, Word};
+use crate::model::RunRef;
 use crate::model::access::Peer;
 use crate::model::view::{RunSummary, RunView};
-use crate::model::{RunRef, RunStatus};
 use crate::store::{Filter, Reader};
 use crate::sys::creds;
 use crate::telemetry::events;
@@ -89,10 +89,7 @@ impl Dispatcher {
                 let over = dispatcher.is_over(&view.run);
                 dispatcher.followers.add(&view, over, asker.answers);
             }),
-            Request::Why(run) => self.find(run, asker, |dispatcher, asker, view| {
-                let why = dispatcher.why(&view);
-                dispatcher.answer(&asker.answers, Response::Why(why));
-            }),
+            Request::Why(run) => self.find(run, asker, Self::explain),
             Request::Attempts(run) => self.find(run, asker, Self::attempts_of),
             Request::Stop { run, interrupted } => self.find(run, asker, move |dispatcher, asker, view| {
                 dispatcher.stop(asker, &view, interrupted);
@@ -146,24 +143,18 @@ impl Dispatcher {
         let reader = self.reader.clone();
         self.elsewhere(
             move || {
-                let view = read_view(&reader, &selector);
+                let view = look_up(&reader, &selector);
                 (selector, view)
             },
             move |dispatcher, (selector, view)| {
                 let named = |run: &RunRef| dispatcher.runs.get(run).map(|live| live.view.clone());
                 match view {
                     // What is in memory is newer than what is in the store.
-                    Ok(Some(view)) => {
-                        let view = named(&view.run).unwrap_or(view);
+                    Ok(Found::Run(view)) => {
+                        let view = named(&view.run).unwrap_or(*view);
                         dispatcher.allowed(asker, view, go_on);
                     }
-                    Ok(None) => {
-                        let text = match &selector.run {
-                            Some(id) => format!("there is no run {}:{id}", selector.dag),
-                            None => format!("there is no run of {}", selector.dag),
-                        };
-                        dispatcher.answer(&asker.answers, refusal(ErrorKind::NotFound, &text));
-                    }
+                    Ok(none) => dispatcher.refuse(&asker.answers, no_run(&selector, &none)),
                     Err(error) => {
                         let text = format!("the store cannot be read: {error}");
                         dispatcher.answer(&asker.answers, refusal(ErrorKind::Unavailable, &text));
@@ -189,16 +180,11 @@ impl Dispatcher {
     /// What is in memory and not over, and what waits for a person: that is only in the store.
     fn list_live(&self, owner: Option<u32>, asker: Asker) {
         let reader = self.reader.clone();
-        let filter = Filter {
-            statuses: vec![RunStatus::Waiting],
-            owner,
-            ..Filter::default()
-        };
         self.elsewhere(
-            move || reader.history(&filter),
-            move |dispatcher, page| {
-                let answer = match page {
-                    Ok(page) => Response::Runs(dispatcher.live_runs(owner, page.runs)),
+            move || reader.waiting(owner),
+            move |dispatcher, waiting| {
+                let answer = match waiting {
+                    Ok(waiting) => Response::Runs(dispatcher.live_runs(owner, waiting)),
                     Err(error) => refusal(
                         ErrorKind::Unavailable,
                         &format!("the store cannot be read: {error}"),
@@ -235,6 +221,7 @@ impl Dispatcher {
             from: filter.from,
             to: filter.to,
             owner,
+            lost: filter.lost,
             limit: Some(filter.limit),
             before: None,
         };
@@ -330,8 +317,18 @@ impl Dispatcher {
     }
 }
 
-/// The run's view in the store.
-fn read_view(reader: &Reader, selector: &Selector) -> Result<Option<RunView>, crate::store::Error> {
+/// What the store has of what a selector names.
+#[derive(Debug)]
+enum Found {
+    /// The run.
+    Run(Box<RunView>),
+    /// Nothing.
+    Nothing,
+    /// A DAG of which there are only runs that others called: its name alone means none of them.
+    OnlyCalled,
+}
+
+fn look_up(reader: &Reader, selector: &Selector) -> Result<Found, crate::store::Error> {
     let run = match &selector.run {
         Some(id) => Some(RunRef {
             dag: selector.dag.clone(),
@@ -339,9 +336,26 @@ fn read_view(reader: &Reader, selector: &Selector) -> Result<Option<RunView>, cr
         }),
         None => reader.latest_run(&selector.dag)?,
     };
-    match run {
-        Some(run) => reader.run_view(&run),
-        None => Ok(None),
+    let view = match &run {
+        Some(run) => reader.run_view(run)?,
+        None if reader.has_runs(&selector.dag)? => return Ok(Found::OnlyCalled),
+        None => None,
+    };
+    Ok(view.map_or(Found::Nothing, |view| Found::Run(Box::new(view))))
+}
+
+fn no_run(selector: &Selector, found: &Found) -> Refused {
+    let text = match &selector.run {
+        Some(id) => format!("there is no run {}:{id}", selector.dag),
+        None => format!("there is no run of {}", selector.dag),
+    };
+    let refused = Refused::new(ErrorKind::NotFound, text);
+    match found {
+        Found::OnlyCalled => refused.with_hint(format!(
+            "runs that others called are named {}:RUN-ID; see `proctorctl ps`",
+            selector.dag
+        )),
+        _ => refused,
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a person wishes about a step that waits, checked against what waits and what the step asks for.
 
+use super::below::Below;
 use crate::dag::Dag;
 use crate::dag::types::Approval;
 use crate::model::limits::TEXT_MAX;
 use crate::model::view::{RunView, StepView};
-use crate::model::{RunStatus, StepStatus};
+use crate::model::{RunRef, RunStatus, StepStatus};
 use crate::wire::control::{ErrorKind, Response};
 
 /// Why a wish is not granted.
@@ -102,8 +103,21 @@ impl Wish {
         }
     }
 
+    /// What waits for a decision below the steps that are meant. `look` gives the view of a sub-run.
+    pub(super) fn below<E>(
+        &self,
+        view: &RunView,
+        look: impl FnMut(&RunRef) -> Result<Option<RunView>, E>,
+    ) -> Result<Below, E> {
+        let mut meant = view.clone();
+        if let Some(name) = &self.step {
+            meant.steps.retain(|step| step.name == *name);
+        }
+        Below::find(&meant, look)
+    }
+
     /// The place of the step that is meant, if what is wished fits it.
-    pub(super) fn pick(&self, dag: &Dag, view: &RunView) -> Result<usize, Refused> {
+    pub(super) fn pick(&self, dag: &Dag, view: &RunView, below: &Below) -> Result<usize, Refused> {
         if let Some(reason) = self.reason().filter(|reason| reason.len() > TEXT_MAX) {
             let text = format!(
                 "the reason has {} bytes; at most {TEXT_MAX} are allowed",
@@ -112,8 +126,8 @@ impl Wish {
             return Err(wrong(text));
         }
         let (place, approval) = match &self.step {
-            Some(name) => named(dag, view, name)?,
-            None => only(dag, view)?,
+            Some(name) => named(dag, view, below, name)?,
+            None => only(dag, view, below)?,
         };
         if let Word::Approve(inputs) = &self.word {
             let step = view.steps.get(place).map_or("", |step| &step.name);
@@ -132,7 +146,12 @@ fn open<'a>(dag: &'a Dag, view: &'a RunView) -> impl Iterator<Item = (usize, &'a
     })
 }
 
-fn named<'a>(dag: &'a Dag, view: &'a RunView, name: &str) -> Result<(usize, &'a Approval), Refused> {
+fn named<'a>(
+    dag: &'a Dag,
+    view: &'a RunView,
+    below: &Below,
+    name: &str,
+) -> Result<(usize, &'a Approval), Refused> {
     if let Some((place, _, approval)) = open(dag, view).find(|(_, step, _)| step.name == name) {
         return Ok((place, approval));
     }
@@ -140,7 +159,7 @@ fn named<'a>(dag: &'a Dag, view: &'a RunView, name: &str) -> Result<(usize, &'a 
     let names = list(open(dag, view).map(|(_, step, _)| step.name.as_str()));
     let refused = match view.steps.iter().find(|step| step.name == name) {
         None => Refused::new(ErrorKind::NotFound, format!("run {run} has no step {name}")),
-        Some(step) if step.waits_for_sub_runs() => return Err(below(view, &[step])),
+        Some(step) if step.waits_for_sub_runs() => return Err(decided_below(view, &[step], below)),
         Some(step) => {
             let text = format!(
                 "step {name} of run {run} is {}: it does not wait for approval",
@@ -156,7 +175,7 @@ fn named<'a>(dag: &'a Dag, view: &'a RunView, name: &str) -> Result<(usize, &'a 
     })
 }
 
-fn only<'a>(dag: &'a Dag, view: &'a RunView) -> Result<(usize, &'a Approval), Refused> {
+fn only<'a>(dag: &'a Dag, view: &'a RunView, below: &Below) -> Result<(usize, &'a Approval), Refused> {
     let mut all = open(dag, view);
     match (all.next(), all.next()) {
         (Some((place, _, approval)), None) => Ok((place, approval)),
@@ -174,22 +193,16 @@ fn only<'a>(dag: &'a Dag, view: &'a RunView) -> Result<(usize, &'a Approval), Re
             if steps.is_empty() {
                 return Err(Refused::not_waiting(view));
             }
-            Err(below(view, &steps))
+            Err(decided_below(view, &steps, below))
         }
     }
 }
 
 /// The decision is to be made in sub-runs.
-fn below(view: &RunView, steps: &[&StepView]) -> Refused {
+fn decided_below(view: &RunView, steps: &[&StepView], below: &Below) -> Refused {
     let names = list(steps.iter().map(|step| step.name.as_str()));
-    let runs: Vec<String> = steps
-        .iter()
-        .flat_map(|step| step.waiting_sub_runs())
-        .map(ToString::to_string)
-        .collect();
     let text = format!("step {names} of run {} waits for its sub-runs", view.run);
-    Refused::new(ErrorKind::WrongState, text)
-        .with_hint(format!("decide there: {}", list(runs.iter().map(String::as_str))))
+    Refused::new(ErrorKind::WrongState, text).with_hint(format!("decide there: {}", below.runs()))
 }
 
 /// Only values that the step asks for may be given, and those it requires must be.

@@ -1,23 +1,58 @@
 //! `why`: the reason a run is in its state, in plain words, from evidence.
 
-use super::dispatcher::Dispatcher;
-use crate::model::outcome::signal_name;
-use crate::model::view::{RunView, StepView};
-use crate::model::{Exit, LostCause, RunStatus, StepStatus};
-use crate::wire::control::Why;
+mod steps;
 
-/// Most runs named as the ones a run waits for.
+use std::fmt::Display;
+
+use self::steps::{explain_decisions, explain_live, explain_steps, reason};
+use super::below::{Below, open_steps};
+use super::control::refusal;
+use super::dispatcher::{Dispatcher, now};
+use super::live::LiveRun;
+use super::requests::Asker;
+use crate::model::view::{ChildView, RunView, StepView};
+use crate::model::{LostCause, RunRef, RunStatus, StepStatus};
+use crate::wire::control::{ErrorKind, Response, Why};
+use crate::wire::shim::SlotUse;
+
+/// Most runs or steps that are named of a kind.
 const NAMED: usize = 5;
 
 impl Dispatcher {
-    /// Explains a run.
-    pub(super) fn why(&self, view: &RunView) -> Why {
+    /// Tells why a run is in its state.
+    pub(super) fn explain(&mut self, asker: Asker, view: RunView) {
+        let waits = view.status == RunStatus::Waiting;
+        if !waits || !view.steps.iter().any(StepView::waits_for_sub_runs) {
+            let why = self.why(&view, &Below::default());
+            self.answer(&asker.answers, Response::Why(why));
+            return;
+        }
+        let reader = self.reader.clone();
+        self.elsewhere(
+            move || {
+                let below = Below::find(&view, |run| reader.run_view(run));
+                (view, below)
+            },
+            move |dispatcher, (view, below)| {
+                let answer = match below {
+                    Ok(below) => Response::Why(dispatcher.why(&view, &below)),
+                    Err(error) => refusal(
+                        ErrorKind::Unavailable,
+                        &format!("the store cannot be read: {error}"),
+                    ),
+                };
+                dispatcher.answer(&asker.answers, answer);
+            },
+        );
+    }
+
+    fn why(&self, view: &RunView, below: &Below) -> Why {
         let mut evidence = Vec::new();
         let answer = match view.status {
             RunStatus::Queued => self.why_queued(view, &mut evidence),
             RunStatus::Running => self.why_running(view, &mut evidence),
             RunStatus::NotStarted => String::from("it has not begun"),
-            RunStatus::Waiting => why_waiting(view, &mut evidence),
+            RunStatus::Waiting => why_waiting(view, below, &mut evidence),
             RunStatus::Succeeded => String::from("every step that ran ended well"),
             RunStatus::PartiallySucceeded => {
                 explain_steps(view, &mut evidence);
@@ -34,6 +69,9 @@ impl Dispatcher {
             }
         };
         explain_decisions(view, &mut evidence);
+        if view.status.is_terminal() {
+            self.explain_left(view, &mut evidence);
+        }
         if let Some(trouble) = &self.store_trouble {
             evidence.push(format!("the store cannot be written at the moment: {trouble}"));
         }
@@ -50,11 +88,21 @@ impl Dispatcher {
         if self.draining {
             return String::from("the daemon is shutting down and starts nothing more");
         }
+        if let Some(caller) = &view.parent {
+            evidence.push(format!(
+                "it needs no place in a queue: run {} has one for all that it calls",
+                caller.root
+            ));
+            return String::from("it is being launched");
+        }
         let in_group = |status: RunStatus| {
+            // Runs that were called take no place.
+            let ours = |live: &&LiveRun| live.view.group == *group && live.new.parent.is_none();
             let mut runs: Vec<_> = self
                 .runs
                 .values()
-                .filter(|live| live.view.group == *group && live.view.status == status)
+                .filter(ours)
+                .filter(|live| live.view.status == status)
                 .map(|live| (live.view.created_at, live.view.run.clone()))
                 .filter(|(_, run)| *run != view.run)
                 .collect();
@@ -68,7 +116,8 @@ impl Dispatcher {
             .collect();
         let capacity = self.runs.get(&view.run).map_or(0, |live| live.new.capacity);
         if capacity > 0 {
-            evidence.push(format!("queue {group} allows {capacity} live runs at a time"));
+            let allowed = counted(capacity, "live run", "live runs");
+            evidence.push(format!("queue {group} allows {allowed} at a time"));
         }
         for (_, run) in live.iter().take(NAMED) {
             evidence.push(format!("live in the same queue: {run}"));
@@ -82,12 +131,13 @@ impl Dispatcher {
                 "the daemon's limit of {total} live attempts (queue.max_live_attempts) is reached"
             );
         }
+        let told_live = counted(live.len(), "live run", "live runs");
+        let told_ahead = counted(ahead.len(), "queued run", "queued runs");
         match (live.len(), ahead.len()) {
             (0, 0) => String::from("it is being launched"),
-            (live, 0) => format!("it is next in queue {group}, behind {live} live run(s)"),
-            (live, ahead) => {
-                format!("it waits in queue {group} behind {live} live and {ahead} queued run(s)")
-            }
+            (_, 0) => format!("it is next in queue {group}, behind {told_live}"),
+            (0, _) => format!("it waits in queue {group} behind {told_ahead}"),
+            _ => format!("it waits in queue {group} behind {told_live} and {told_ahead}"),
         }
     }
 
@@ -95,25 +145,15 @@ impl Dispatcher {
         if let Some(pid) = view.pid {
             evidence.push(format!("its supervisor is process {pid}"));
         }
-        for step in &view.steps {
-            match (step.status, step.pid) {
-                (StepStatus::Running, Some(pid)) => {
-                    evidence.push(format!("step {} runs as process {pid}", step.name));
-                }
-                (StepStatus::Running, None) => evidence.push(format!("step {} is being prepared", step.name)),
-                (StepStatus::Retrying, _) => {
-                    let at = step
-                        .next_try_at
-                        .map(crate::model::Time::rfc3339)
-                        .unwrap_or_default();
-                    let error = step.error.as_deref().unwrap_or_default();
-                    evidence.push(format!(
-                        "step {} waits for its next try at {at}: {error}",
-                        step.name
-                    ));
-                }
-                _ => {}
-            }
+        let stands = |child: &ChildView| {
+            let live = self.runs.get(&child.run);
+            live.map_or(child.status, |live| live.view.status)
+        };
+        let wants = self.calls.slots.get(&view.run) == Some(&SlotUse::Wanted);
+        let wanted = view.parent.as_ref().filter(|_| wants);
+        let at = now().wall;
+        for (_, step) in view.nodes() {
+            evidence.extend(explain_live(step, at, wanted, stands));
         }
         let stalled = view
             .attempt
@@ -126,6 +166,37 @@ impl Dispatcher {
             Some(reason) => format!("it is being stopped: {reason}"),
             None => String::from("its supervisor is alive and has not recorded an end"),
         }
+    }
+
+    /// What a run that is over called and is not over yet. It is stopped with its caller.
+    fn explain_left(&self, view: &RunView, evidence: &mut Vec<String>) {
+        let below = |live: &&LiveRun| {
+            let caller = live.new.parent.as_ref();
+            let called = caller.is_some_and(|caller| caller.root == view.run || caller.run == view.run);
+            called && !live.view.status.ends_attempt()
+        };
+        let mut left: Vec<(&RunRef, RunStatus)> = self
+            .runs
+            .values()
+            .filter(below)
+            .map(|live| (&live.view.run, live.view.status))
+            .collect();
+        left.sort_by_key(|(run, _)| *run);
+        if left.len() > NAMED {
+            evidence.push(format!("{} sub-runs of it are being ended", left.len()));
+        }
+        for (run, status) in left.iter().take(NAMED) {
+            evidence.push(format!("sub-run {run} is still {status}: it is being ended"));
+        }
+    }
+}
+
+/// A number with the word for what is counted.
+fn counted(number: impl Display + Copy + PartialEq + From<u8>, one: &str, many: &str) -> String {
+    if number == 1.into() {
+        format!("{number} {one}")
+    } else {
+        format!("{number} {many}")
     }
 }
 
@@ -156,30 +227,29 @@ fn why_failed(view: &RunView, evidence: &mut Vec<String>) -> String {
     }
 }
 
-fn why_waiting(view: &RunView, evidence: &mut Vec<String>) -> String {
+fn why_waiting(view: &RunView, below: &Below, evidence: &mut Vec<String>) -> String {
     let mut names = Vec::new();
-    let mut runs = Vec::new();
-    for step in view
-        .steps
-        .iter()
-        .filter(|step| step.status == StepStatus::Waiting)
-    {
-        if step.waits_for_sub_runs() {
-            for run in step.waiting_sub_runs() {
-                evidence.push(format!("step {} waits for sub-run {run}", step.name));
-                runs.push(run.to_string());
-            }
-        } else {
-            let text = step.error.as_deref().unwrap_or("waits for approval");
-            evidence.push(format!("step {} {text}", step.name));
-            names.push(step.name.clone());
-        }
+    for open in open_steps(view) {
+        evidence.push(format!("step {} {}", open.step, open.text));
+        names.push(open.step);
+    }
+    evidence.extend(
+        below
+            .direct
+            .iter()
+            .map(|run| format!("it waits for sub-run {run}")),
+    );
+    for open in &below.steps {
+        evidence.push(format!("step {} of {} {}", open.step, open.run, open.text));
     }
     explain_steps(view, evidence);
-    if names.is_empty() && !runs.is_empty() {
-        return format!("a person has to decide in {}", runs.join(", "));
+    let names = names.join(", ");
+    let runs = below.runs();
+    match (names.is_empty(), runs.is_empty()) {
+        (true, false) => format!("a person has to decide in {runs}"),
+        (false, false) => format!("a person has to approve or reject {names}, and to decide in {runs}"),
+        (_, true) => format!("a person has to approve or reject {names}"),
     }
-    format!("a person has to approve or reject {}", names.join(", "))
 }
 
 fn why_aborted(view: &RunView, evidence: &mut Vec<String>) -> String {
@@ -206,53 +276,5 @@ fn failed_steps(view: &RunView) -> Vec<&StepView> {
     failed
 }
 
-/// One line for each step that did not end well.
-fn explain_steps(view: &RunView, evidence: &mut Vec<String>) {
-    for (_, step) in view.nodes() {
-        let told = match step.status {
-            StepStatus::Failed => format!("step {}: {}", step.name, reason(step)),
-            StepStatus::Aborted | StepStatus::Skipped => {
-                let why = step.error.as_deref().unwrap_or("no reason recorded");
-                format!("step {} was {}: {why}", step.name, step.status)
-            }
-            _ => continue,
-        };
-        evidence.push(told);
-    }
-}
-
-/// One line for each step that a person decided about.
-fn explain_decisions(view: &RunView, evidence: &mut Vec<String>) {
-    for step in &view.steps {
-        if let Some(decision) = &step.decision {
-            evidence.push(format!(
-                "step {}: {decision} at {}",
-                step.name,
-                decision.at.rfc3339()
-            ));
-        }
-    }
-}
-
-/// How a step failed.
-fn reason(step: &StepView) -> String {
-    let how = match step.exit {
-        Some(Exit::Code(code)) => Some(format!("exit code {code}")),
-        Some(Exit::Signal { signal, .. }) => Some(format!("killed by {}", signal_name(signal))),
-        None => None,
-    };
-    let text = step.error.as_deref().unwrap_or_default();
-    let tries = match step.retry_count {
-        0 => String::new(),
-        count => format!(" after {count} retries"),
-    };
-    match how {
-        Some(how)
-            if !text.starts_with("exit status") && !text.starts_with("killed by") && !text.is_empty() =>
-        {
-            format!("{how}{tries}: {text}")
-        }
-        Some(how) => format!("{how}{tries}"),
-        None => format!("{text}{tries}"),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,9 @@ impl Exit {
     }
 }
 
+/// What stands in the error of a step between how its process ended and the end of what that wrote to standard error.
+pub const STDERR_MARK: &str = "\nstderr (end):\n";
+
 /// Why an attempt is lost: it died without a final record. The texts are what people see behind `lost: `.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -160,6 +160,36 @@ pub struct RunView {
 }
 
 impl RunView {
+    /// A run that is queued and has had no attempt: nobody called it, and it has no parameters, steps or handlers.
+    #[must_use]
+    pub const fn new(run: RunRef, group: GroupName, owner: u32, trigger: Trigger, created_at: Time) -> Self {
+        Self {
+            run,
+            attempt: None,
+            number: 0,
+            status: RunStatus::Queued,
+            error: None,
+            lost: None,
+            stop: None,
+            timed_out: false,
+            kill_escalated: false,
+            stalled: false,
+            params: Vec::new(),
+            outputs: Vec::new(),
+            group,
+            owner,
+            trigger,
+            parent: None,
+            created_at,
+            started_at: None,
+            finished_at: None,
+            pid: None,
+            log_dir: String::new(),
+            steps: Vec::new(),
+            handlers: Vec::new(),
+        }
+    }
+
     /// The node's view, if the DAG has that node.
     #[must_use]
     pub fn node(&self, node: Node) -> Option<&StepView> {

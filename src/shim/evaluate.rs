@@ -14,7 +14,7 @@ use crate::dag::eval::{self, Identity, Mode, OutputMatcher, RunPieces, Scope, do
 use crate::dag::params::check;
 use crate::dag::types::{Action, Step};
 use crate::engine::attempt::{Prepared, TryEnd};
-use crate::model::outcome::signal_name;
+use crate::model::outcome::{STDERR_MARK, signal_name};
 use crate::model::{Exit, Node, StepStatus};
 
 /// Largest dotenv file, in bytes.
@@ -303,6 +303,6 @@ pub(super) fn describe_exit(exit: Exit, stderr: &str) -> String {
     if stderr.is_empty() {
         how
     } else {
-        format!("{how}\nstderr (end):\n{stderr}")
+        format!("{how}{STDERR_MARK}{stderr}")
     }
 }

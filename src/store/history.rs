@@ -22,6 +22,8 @@ pub struct Filter {
     pub dag: Option<DagName>,
     /// Only with one of these statuses; empty is any.
     pub statuses: Vec<RunStatus>,
+    /// Only lost ones, and those with one of `statuses` if there are any.
+    pub lost: bool,
     /// Only accepted at this time or later.
     pub from: Option<Time>,
     /// Only accepted before this time.
@@ -92,6 +94,49 @@ pub(super) fn latest(db: &Connection, dag: &DagName) -> Result<Option<RunRef>, F
     id.map(|id| reference(dag.as_str(), id)).transpose()
 }
 
+/// Whether there is any run of that DAG, also one that was called.
+pub(super) fn has_runs(db: &Connection, dag: &DagName) -> Result<bool, Fault> {
+    Ok(db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM runs INDEXED BY runs_by_name
+                            WHERE dag = (SELECT id FROM words WHERE word = ?1))",
+        )?
+        .query_row([dag.as_str()], |row| row.get(0))?)
+}
+
+/// Runs that wait for a person, the newest [`HISTORY_MAX`], with those that were called.
+pub(super) fn waiting(db: &Connection, owner: Option<u32>) -> Result<Vec<RunSummary>, Fault> {
+    let (sql, values) = waiting_query(owner);
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(summary(row)?);
+    }
+    Ok(runs)
+}
+
+pub(super) fn waiting_query(owner: Option<u32>) -> (String, Vec<Value>) {
+    let waiting = codes::run_status(RunStatus::Waiting);
+    let mut terms = vec![
+        format!("r.status = {waiting}"),
+        format!("r.status IN ({})", list(&OPEN)),
+    ];
+    let values: Vec<Value> = owner.map(i64::from).map(Value::Integer).into_iter().collect();
+    if owner.is_some() {
+        terms.push("r.owner = ?1".to_owned());
+    }
+    (select("runs_open", &terms, u64::from(HISTORY_MAX)), values)
+}
+
+fn list(statuses: &[RunStatus]) -> String {
+    let codes: Vec<String> = statuses
+        .iter()
+        .map(|status| codes::run_status(*status).to_string())
+        .collect();
+    codes.join(", ")
+}
+
 pub(super) fn page(db: &Connection, filter: &Filter) -> Result<Page, Fault> {
     let limit = filter
         .limit
@@ -122,8 +167,6 @@ pub(super) fn page(db: &Connection, filter: &Filter) -> Result<Page, Fault> {
     Ok(page)
 }
 
-/// The order of the joins and the index are fixed here, not left to the planner: its guess would change with the
-/// data, and the cost with it.
 pub(super) fn query(filter: &Filter, limit: u32) -> (String, Vec<Value>) {
     let mut values = Vec::new();
     let mut terms = vec!["r.parent IS NULL".to_owned()];
@@ -156,16 +199,23 @@ pub(super) fn query(filter: &Filter, limit: u32) -> (String, Vec<Value>) {
             values.len()
         ));
     }
-    let list = |statuses: &[RunStatus]| {
-        let codes: Vec<String> = statuses
-            .iter()
-            .map(|s| codes::run_status(*s).to_string())
-            .collect();
-        codes.join(", ")
-    };
-    let open = !filter.statuses.is_empty() && filter.statuses.iter().all(|status| OPEN.contains(status));
+    let open = !filter.lost
+        && !filter.statuses.is_empty()
+        && filter.statuses.iter().all(|status| OPEN.contains(status));
+    let mut either = Vec::new();
     if !filter.statuses.is_empty() {
-        terms.push(format!("r.status IN ({})", list(&filter.statuses)));
+        either.push(format!("r.status IN ({})", list(&filter.statuses)));
+    }
+    if filter.lost {
+        // What a run that was put into the queue again came to there says nothing of its last attempt.
+        either.push(format!(
+            "r.status = {} AND r.launched AND (SELECT l.lost FROM attempts l
+                WHERE l.run = r.id AND l.number = r.attempts) IS NOT NULL",
+            codes::run_status(RunStatus::Failed)
+        ));
+    }
+    if !either.is_empty() {
+        terms.push(format!("({})", either.join(" OR ")));
     }
     let index = if open {
         terms.push(format!("r.status IN ({})", list(&OPEN)));
@@ -175,10 +225,16 @@ pub(super) fn query(filter: &Filter, limit: u32) -> (String, Vec<Value>) {
     } else {
         "runs_by_time"
     };
-    let sql = format!(
+    (select(index, &terms, u64::from(limit) + 1), values)
+}
+
+/// The order of the joins and the index are fixed here, not left to the planner: its guess would change with the
+/// data, and the cost with it.
+fn select(index: &str, terms: &[String], rows: u64) -> String {
+    format!(
         "SELECT r.id, r.run_id, r.owner, r.trigger, r.created_at, r.status, r.attempts, r.launched,
                 r.error AS run_error, r.ended_at AS run_ended_at, dag.word AS dag, grp.word AS grp, d.count,
-                a.attempt, a.error, a.started_at, a.ended_at, h.pid,
+                a.attempt, a.error, a.started_at, a.ended_at, h.pid, p.run_id AS parent_id, pdag.word AS parent_dag,
                 COALESCE(a.done, (SELECT count(*) FROM steps s
                     WHERE s.attempt = a.id AND s.node >= 0 AND s.status IN ({done}))) AS done
          FROM runs r INDEXED BY {index}
@@ -187,13 +243,13 @@ pub(super) fn query(filter: &Filter, limit: u32) -> (String, Vec<Value>) {
          CROSS JOIN dags d ON d.id = r.snapshot
          LEFT JOIN attempts a ON a.run = r.id AND a.number = r.attempts
          LEFT JOIN held h ON h.attempt = a.id
+         LEFT JOIN runs p ON p.id = r.parent
+         LEFT JOIN words pdag ON pdag.id = p.dag
          WHERE {terms}
          ORDER BY r.created_at DESC, r.id DESC LIMIT {rows}",
         done = codes::done_statuses(),
         terms = terms.join(" AND "),
-        rows = u64::from(limit) + 1,
-    );
-    (sql, values)
+    )
 }
 
 fn summary(row: &Row<'_>) -> Result<RunSummary, Fault> {
@@ -202,6 +258,11 @@ fn summary(row: &Row<'_>) -> Result<RunSummary, Fault> {
     let started_at: Option<i64> = row.get("started_at")?;
     let finished_at: Option<i64> = row.get(if launched { "ended_at" } else { "run_ended_at" })?;
     let done: Option<u32> = row.get("done")?;
+    let parent: (Option<String>, Option<String>) = (row.get("parent_dag")?, row.get("parent_id")?);
+    let parent = match parent {
+        (Some(dag), Some(id)) => Some(reference(&dag, id)?),
+        _ => None,
+    };
     Ok(RunSummary {
         run: reference(&dag, row.get("run_id")?)?,
         attempt: row
@@ -215,7 +276,7 @@ fn summary(row: &Row<'_>) -> Result<RunSummary, Fault> {
         group: group_name(row.get("grp")?)?,
         owner: row.get("owner")?,
         trigger: codes::to_trigger(row.get("trigger")?)?,
-        parent: None,
+        parent,
         created_at: Time(row.get("created_at")?),
         started_at: started_at.filter(|_| launched).map(Time),
         finished_at: finished_at.map(Time),

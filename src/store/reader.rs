@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::model::change::NewRun;
-use crate::model::view::RunView;
+use crate::model::view::{RunSummary, RunView};
 use crate::model::{AttemptId, DagName, GroupName, RunRef};
 
 use super::error::Fault;
@@ -106,6 +106,24 @@ impl Reader {
     /// If the database cannot be read.
     pub fn latest_run(&self, dag: &DagName) -> Result<Option<RunRef>, Error> {
         self.ask(|db, _| history::latest(db, dag))
+    }
+
+    /// Whether there is any run of that DAG, also if only steps of other runs called it.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn has_runs(&self, dag: &DagName) -> Result<bool, Error> {
+        self.ask(|db, _| history::has_runs(db, dag))
+    }
+
+    /// Runs that wait for a person, the newest first, at most [`HISTORY_MAX`](super::HISTORY_MAX); of one user id, or
+    /// of all. Unlike [`Self::history`] with those that a step of another run called: such a run is the one to decide
+    /// in.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn waiting(&self, owner: Option<u32>) -> Result<Vec<RunSummary>, Error> {
+        self.ask(|db, _| history::waiting(db, owner))
     }
 
     /// Runs that fit the filter, the newest first, without those that a step of another run called.

@@ -94,33 +94,29 @@ fn base(db: &Connection, run: &RunRef) -> Result<Option<(i64, bool, RunView)>, F
     let ended_at: Option<i64> = row.get("ended_at")?;
     let steps: Vec<String> = codes::from_json(&row.get::<_, String>("steps")?)?;
     let handlers: Vec<(Handler, String)> = codes::from_json(&row.get::<_, String>("handlers")?)?;
+    let owner = row.get("owner")?;
+    let trigger = codes::to_trigger(row.get("trigger")?)?;
+    let created_at = Time(row.get("created_at")?);
     let view = RunView {
-        run: run.clone(),
-        attempt: None,
         number: row.get("attempts")?,
         status: codes::to_run_status(row.get("status")?)?,
         error: row.get("error")?,
-        lost: None,
         stop: codes::from_json_option(text(row, "stop")?.as_deref())?,
-        timed_out: false,
-        kill_escalated: false,
-        stalled: false,
         params: codes::from_json_list(text(row, "params")?.as_deref())?,
-        outputs: Vec::new(),
-        group: group_name(row.get("grp")?)?,
-        owner: row.get("owner")?,
-        trigger: codes::to_trigger(row.get("trigger")?)?,
         parent: caller(db, row)?,
-        created_at: Time(row.get("created_at")?),
-        started_at: None,
         finished_at: ended_at.map(Time),
-        pid: None,
-        log_dir: String::new(),
         steps: steps.iter().map(|name| StepView::new(name)).collect(),
         handlers: handlers
             .iter()
             .map(|(handler, name)| (*handler, StepView::new(name)))
             .collect(),
+        ..RunView::new(
+            run.clone(),
+            group_name(row.get("grp")?)?,
+            owner,
+            trigger,
+            created_at,
+        )
     };
     Ok(Some((row.get("id")?, row.get("launched")?, view)))
 }

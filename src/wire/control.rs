@@ -57,6 +57,8 @@ pub struct HistoryFilter {
     pub to: Option<Time>,
     /// At most so many; the daemon gives no more than 1000 at a time.
     pub limit: u32,
+    /// Lost ones, and those with one of `statuses` if there are any.
+    pub lost: bool,
 }
 
 /// A client's request. One connection carries one request at a time.

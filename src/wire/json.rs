@@ -58,7 +58,7 @@ pub fn defaults(verb: &str) -> Value {
             json!({"source": "", "file": "<json>", "stem": "", "base_dir": "/", "args": [], "schemas": [],
             "trigger": "manual"})
         }
-        "history" => json!({"statuses": [], "limit": 100}),
+        "history" => json!({"statuses": [], "limit": 100, "lost": false}),
         "stop" => json!({"interrupted": false}),
         "doctor" => json!({"repair": false}),
         "approve" => json!({"inputs": []}),

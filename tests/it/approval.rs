@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::helper::{Daemon, read, text_of};
+use crate::verbs::why;
 
 /// A step that writes a line each time it is executed, and waits for approval; and one that shows what came with it.
 fn gated(daemon: &Daemon) -> String {
@@ -261,9 +262,31 @@ fn a_sub_run_that_waits_is_decided_itself_and_its_callers_go_on() {
         (run, format!("leaf:{}", text_of(&leaf["run_id"])))
     };
     let (run, leaf) = begin();
+    let listed = daemon.json(&["ps"]);
+    let listed: Vec<&Value> = listed["runs"].as_array().unwrap().iter().collect();
+    let ids: Vec<&str> = listed.iter().map(|run| text_of(&run["run_id"])).collect();
+    assert_eq!(ids.len(), 3, "{listed:#?}");
+    assert!(
+        ids.iter().any(|id| leaf == format!("leaf:{id}")),
+        "the one to approve: {listed:#?}"
+    );
+    let roots = daemon.json(&["ps", "--roots"]);
+    assert_eq!(roots["runs"].as_array().unwrap().len(), 1, "{roots:#}");
+    let told = why(&daemon, &run);
+    assert!(
+        told.starts_with(&format!("a person has to decide in {leaf} ")),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!("step ask of {leaf} waits for approval")),
+        "{told}"
+    );
     let refused = daemon.ctl(&["approve", &run]).expect_code(1);
     assert!(refused.stderr.contains("waits for its sub-runs"), "{refused:?}");
-    assert!(refused.stderr.contains("decide there: child:"), "{refused:?}");
+    assert!(
+        refused.stderr.contains(&format!("decide there: {leaf}")),
+        "{refused:?}"
+    );
     let refused = daemon.ctl(&["stop", &leaf]).expect_code(1);
     assert!(refused.stderr.contains(&format!("stop {run}")), "{refused:?}");
     daemon.ctl(&["approve", &leaf]).expect_code(0);

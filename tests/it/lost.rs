@@ -56,6 +56,16 @@ fn a_killed_supervisor_takes_its_whole_tree_with_it_and_the_run_says_what_killed
     let why = daemon.json(&["why", &run]);
     let answer = why["answer"].as_str().unwrap();
     assert!(answer.contains("supervisor killed by SIGKILL"), "{why:#}");
+    let failed = daemon.submit("fails", "steps: [{name: a, command: \"false\"}]");
+    daemon.wait_end(&failed);
+    for (status, count) in [("lost", 1), ("failed", 2), ("aborted,lost", 1)] {
+        let history = daemon.json(&["history", "--status", status]);
+        assert_eq!(
+            history["runs"].as_array().unwrap().len(),
+            count,
+            "{status}: {history:#}"
+        );
+    }
 }
 
 #[test]

@@ -52,3 +52,5 @@ mod trees;
 mod users;
 #[cfg(test)]
 mod verbs;
+#[cfg(test)]
+mod why;

@@ -2,7 +2,7 @@
 
 use crate::helper::{Daemon, read, signal, until};
 
-fn why(daemon: &Daemon, run: &str) -> String {
+pub(crate) fn why(daemon: &Daemon, run: &str) -> String {
     let why = daemon.json(&["why", run]);
     format!("{} {}", why["answer"].as_str().unwrap(), why["evidence"])
 }

@@ -83,31 +83,15 @@ pub(crate) struct History {
 
 /// The view before the first record.
 pub(crate) fn view(dag: &Dag, resume: Option<&Resume>) -> RunView {
-    let name = DagName::new("sim").unwrap();
+    let dag_name = DagName::new("sim").unwrap();
+    let group = GroupName::from(&dag_name);
+    let run = RunRef {
+        dag: dag_name,
+        id: RunId::new("r1").unwrap(),
+    };
     RunView {
-        group: GroupName::from(&name),
-        run: RunRef {
-            dag: name,
-            id: RunId::new("r1").unwrap(),
-        },
-        attempt: None,
         number: 1,
         status: RunStatus::NotStarted,
-        error: None,
-        lost: None,
-        stop: None,
-        timed_out: false,
-        kill_escalated: false,
-        stalled: false,
-        params: Vec::new(),
-        outputs: Vec::new(),
-        owner: 0,
-        trigger: Trigger::Manual,
-        parent: None,
-        created_at: Time(0),
-        started_at: None,
-        finished_at: None,
-        pid: None,
         log_dir: "/log".to_owned(),
         steps: carry_over(dag, resume),
         handlers: dag
@@ -115,6 +99,7 @@ pub(crate) fn view(dag: &Dag, resume: Option<&Resume>) -> RunView {
             .iter()
             .map(|(handler, step)| (*handler, StepView::new(&step.name)))
             .collect(),
+        ..RunView::new(run, group, 0, Trigger::Manual, Time(0))
     }
 }
 

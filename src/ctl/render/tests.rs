@@ -29,33 +29,27 @@ pub(crate) fn a_view() -> RunView {
     test.error = Some("exit\u{202e} status 3".to_owned());
     test.started_at = Some(Time::from_secs(62));
     test.finished_at = Some(Time::from_secs(80));
+    let dag = DagName::new("hello").unwrap();
+    let group = GroupName::from(&dag);
+    let id = RunId::new("r1").unwrap();
     RunView {
-        run: RunRef {
-            dag: DagName::new("hello").unwrap(),
-            id: RunId::new("r1").unwrap(),
-        },
         attempt: Some(AttemptId::new("a1").unwrap()),
         number: 1,
         status: RunStatus::Running,
-        error: None,
-        lost: None,
-        stop: None,
-        timed_out: false,
-        kill_escalated: false,
-        stalled: false,
         params: vec![("1".to_owned(), "x".to_owned()), ("K".to_owned(), "V".to_owned())],
         outputs: vec![("out".to_owned(), "42".to_owned())],
-        group: GroupName::new("hello").unwrap(),
-        owner: 1000,
-        trigger: Trigger::Manual,
-        parent: None,
-        created_at: Time::from_secs(59),
         started_at: Some(Time::from_secs(60)),
-        finished_at: None,
         pid: Some(7),
         log_dir: "/l".to_owned(),
         steps: vec![build, test],
         handlers: vec![(Handler::Exit, StepView::new("onExit"))],
+        ..RunView::new(
+            RunRef { dag, id },
+            group,
+            1000,
+            Trigger::Manual,
+            Time::from_secs(59),
+        )
     }
 }
 

@@ -39,7 +39,7 @@ pub(in crate::ctl) struct Args {
 
     /// Only runs with one of these statuses
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
-    status: Vec<RunStatus>,
+    status: Vec<Wanted>,
 
     /// At most so many, the newest first
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -53,13 +53,14 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     }
     let filter = HistoryFilter {
         dag: name.map(DagName::new).transpose()?,
-        statuses: args.status.clone(),
+        statuses: args.status.iter().filter_map(|wanted| wanted.status()).collect(),
         from: args
             .last
             .map(|micros| Time(now().0.saturating_sub(micros)))
             .or(args.from),
         to: args.to,
         limit: args.limit,
+        lost: args.status.contains(&Wanted::Lost),
     };
     let runs = match Session::open_to_ask(&call.place)? {
         None => Vec::new(),
@@ -160,21 +161,37 @@ fn moment(text: &str) -> Result<Time, String> {
         .ok_or_else(|| "a time is 2026-11-23, 2026-11-23T08:30, or RFC 3339".to_owned())
 }
 
+/// What runs are asked for by `--status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// Those with this status.
+    Status(RunStatus),
+    /// Those that failed because they are lost.
+    Lost,
+}
+
+impl Wanted {
+    const fn status(self) -> Option<RunStatus> {
+        match self {
+            Self::Status(status) => Some(status),
+            Self::Lost => None,
+        }
+    }
+}
+
 /// A status by its word or by a usual other name for it.
-fn status(text: &str) -> Result<RunStatus, String> {
+fn status(text: &str) -> Result<Wanted, String> {
     let word = match text {
+        "lost" => return Ok(Wanted::Lost),
         "success" => "succeeded",
         "failure" | "error" => "failed",
         "canceled" | "cancelled" | "stopped" => "aborted",
         "partial" => "partially_succeeded",
         other => other,
     };
-    if word == "lost" {
-        return Err("lost runs are failed ones, whose error begins with `lost:`".to_owned());
-    }
-    RunStatus::from_word(word).ok_or_else(|| {
+    RunStatus::from_word(word).map(Wanted::Status).ok_or_else(|| {
         let words: Vec<&str> = RunStatus::ALL.iter().map(|status| status.as_str()).collect();
-        format!("a status is one of {}", words.join(", "))
+        format!("a status is one of {}, lost", words.join(", "))
     })
 }
 
@@ -203,10 +220,10 @@ mod tests {
 
     #[test]
     fn statuses_have_other_names() {
-        assert_eq!(status("success"), Ok(RunStatus::Succeeded));
-        assert_eq!(status("canceled"), Ok(RunStatus::Aborted));
-        assert_eq!(status("waiting"), Ok(RunStatus::Waiting));
-        assert!(status("lost").unwrap_err().contains("failed"));
+        assert_eq!(status("success"), Ok(Wanted::Status(RunStatus::Succeeded)));
+        assert_eq!(status("canceled"), Ok(Wanted::Status(RunStatus::Aborted)));
+        assert_eq!(status("waiting"), Ok(Wanted::Status(RunStatus::Waiting)));
+        assert_eq!(status("lost"), Ok(Wanted::Lost));
         assert!(status("Failed").unwrap_err().contains("partially_succeeded"));
     }
 }

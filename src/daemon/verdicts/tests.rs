@@ -1,5 +1,7 @@
 //! What is granted of a wish, and what is said if nothing is.
 
+use std::convert::Infallible;
+
 use super::*;
 use crate::daemon::decisions::{resume_steps, resumed_run};
 use crate::dag::types::{Action, Step};
@@ -44,29 +46,10 @@ fn waiting(letters: &str) -> (Dag, RunView) {
     }
     let group = GroupName::from(&dag.name);
     let view = RunView {
-        run: run("d"),
-        attempt: None,
         number: 1,
         status: RunStatus::Waiting,
-        error: None,
-        lost: None,
-        stop: None,
-        timed_out: false,
-        kill_escalated: false,
-        stalled: false,
-        params: Vec::new(),
-        outputs: Vec::new(),
-        group,
-        owner: 7,
-        trigger: Trigger::Manual,
-        parent: None,
-        created_at: Time(0),
-        started_at: None,
-        finished_at: None,
-        pid: None,
-        log_dir: String::new(),
         steps,
-        handlers: Vec::new(),
+        ..RunView::new(run("d"), group, 7, Trigger::Manual, Time(0))
     };
     (dag, view)
 }
@@ -77,7 +60,9 @@ fn pick(letters: &str, step: Option<&str>, word: Word) -> Result<usize, (ErrorKi
         step: step.map(str::to_owned),
         word,
     };
-    wish.pick(&dag, &view).map_err(|refused| {
+    let nothing = |_: &RunRef| Ok::<_, Infallible>(None);
+    let below = wish.below(&view, nothing).unwrap();
+    wish.pick(&dag, &view, &below).map_err(|refused| {
         let hint = refused.hint.map(|hint| format!(" ({hint})"));
         (
             refused.kind,

@@ -4,33 +4,14 @@ use super::*;
 use crate::model::{DagName, RunId};
 
 fn view() -> RunView {
+    let dag = DagName::new("d").unwrap();
+    let group = GroupName::from(&dag);
+    let id = RunId::new("r").unwrap();
     RunView {
-        run: RunRef {
-            dag: DagName::new("d").unwrap(),
-            id: RunId::new("r").unwrap(),
-        },
-        attempt: None,
         number: 1,
-        status: RunStatus::Queued,
-        error: None,
-        lost: None,
-        stop: None,
-        timed_out: false,
-        kill_escalated: false,
-        stalled: false,
-        params: Vec::new(),
-        outputs: Vec::new(),
-        group: GroupName::new("g").unwrap(),
-        owner: 0,
-        trigger: Trigger::Manual,
-        parent: None,
-        created_at: Time(1),
-        started_at: None,
-        finished_at: None,
-        pid: None,
         log_dir: String::from("/logs"),
         steps: vec![StepView::new("s")],
-        handlers: Vec::new(),
+        ..RunView::new(RunRef { dag, id }, group, 0, Trigger::Manual, Time(1))
     }
 }
 

@@ -72,6 +72,8 @@ fn lists_hold_what_somebody_asked_for() {
     assert_eq!(page.runs.iter().map(|run| &run.run).collect::<Vec<_>>(), [&root]);
     let sub = DagName::new("sub").unwrap();
     assert_eq!(bench.reader().latest_run(&sub).unwrap(), None);
+    assert!(bench.reader().has_runs(&sub).unwrap(), "but there are some");
+    assert!(!bench.reader().has_runs(&DagName::new("none").unwrap()).unwrap());
     let waiting = bench.reader().recover().unwrap();
     assert_eq!(waiting.queued.len(), 1, "but recovery finds all");
 }

@@ -2,6 +2,7 @@
 
 use super::super::{Counts, Cursor, Filter};
 use super::*;
+use crate::model::LostCause;
 
 fn ids(bench: &Bench, filter: &Filter) -> Vec<String> {
     let page = bench.reader().history(filter).unwrap();
@@ -110,6 +111,44 @@ fn history_is_filtered_and_the_newest_is_first() {
         Some(run_ref("etl", "f"))
     );
     assert_eq!(bench.reader().latest_run(&nobody).unwrap(), None);
+}
+
+#[test]
+fn lost_runs_are_found_alone_or_beside_others() {
+    let mut bench = filled();
+    let lost = |bench: &Bench, statuses: &[RunStatus]| {
+        let filter = Filter {
+            statuses: statuses.to_vec(),
+            lost: true,
+            ..Filter::default()
+        };
+        ids(bench, &filter)
+    };
+    assert!(lost(&bench, &[]).is_empty());
+    let run = run_ref("web", "e");
+    let mut ended = end(&run, 1, RunStatus::Failed, 60);
+    if let Change::End { lost, .. } = &mut ended {
+        *lost = Some(LostCause::Reboot);
+    }
+    bench.ok(vec![ended, clean(&run, 1)]);
+    assert_eq!(lost(&bench, &[]), ["e"]);
+    assert_eq!(lost(&bench, &[RunStatus::Failed]), ["e", "d"]);
+    assert_eq!(lost(&bench, &[RunStatus::Queued]), ["f", "e"]);
+    let again = Change::Requeue {
+        run: run.clone(),
+        caller: None,
+        at: Time(70),
+    };
+    bench.ok(vec![again]);
+    assert!(lost(&bench, &[]).is_empty(), "it is queued again");
+    let failed = Change::EndQueued {
+        run,
+        status: RunStatus::Failed,
+        error: None,
+        at: Time(71),
+    };
+    bench.ok(vec![failed]);
+    assert!(lost(&bench, &[]).is_empty(), "it did not fail by that");
 }
 
 #[test]

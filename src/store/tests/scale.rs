@@ -108,6 +108,12 @@ fn pending_is_found_at_once(db: &Connection) {
     let (plan, steps) = cost(db, recovery::QUEUE, &[]);
     has_no_sort_and_scans_only(&plan, &["q"]);
     assert!(steps < 200, "{steps} steps: {plan:#?}");
+    for owner in [None, Some(7)] {
+        let (sql, values) = history::waiting_query(owner);
+        let (plan, steps) = cost(db, &sql, &values);
+        has_no_sort_and_scans_only(&plan, &["r USING INDEX runs_open"]);
+        assert!(steps < 200, "{steps} steps: {plan:#?}");
+    }
     let (plan, steps) = cost(db, recovery::GROUP_QUEUE, &["main".to_owned().into()]);
     has_no_sort_and_scans_only(&plan, &[]);
     assert!(steps < 200, "{steps} steps: {plan:#?}");
@@ -190,6 +196,9 @@ fn pages_are_found_at_once(bench: &Bench, db: &Connection) {
             },
         ),
     ];
+    let lost = Filter { lost: true, ..ten() };
+    let (sql, values) = history::query(&lost, 10);
+    has_no_sort_and_scans_only(&cost(db, &sql, &values).0, &["r USING INDEX runs_by_time"]);
     for (index, filter) in cases {
         let (sql, values) = history::query(&filter, 10);
         let (plan, steps) = cost(db, &sql, &values);

@@ -244,3 +244,20 @@ fn what_waits_below_a_root_that_is_over_waits_no_longer() {
     assert_eq!(view.steps[0].status, StepStatus::Waiting);
     assert_eq!(status(&bench, &root), RunStatus::Failed);
 }
+
+#[test]
+fn what_waits_is_listed_with_what_was_called() {
+    let (root, leaf) = (run_ref("etl", "r1"), run_ref("sub", "c1"));
+    let mut bench = bench_with_waiting(&root);
+    bench.ok(vec![called_by(&root, &root, "c1")]);
+    bench.ok(until_waiting(&leaf));
+    bench.ok(vec![accept("etl", "r2", 1)]);
+    let NewRun { owner, .. } = bench.reader().launch_data(&root).unwrap().unwrap();
+    for owner in [None, Some(owner)] {
+        let listed = bench.reader().waiting(owner).unwrap();
+        let views = [&leaf, &root].map(|run| bench.reader().run_view(run).unwrap().unwrap());
+        assert_eq!(listed, views.map(|view| view.summary()), "the newest first");
+        assert_eq!(listed[0].parent, Some(root.clone()));
+    }
+    assert!(bench.reader().waiting(Some(owner + 1)).unwrap().is_empty());
+}

@@ -44,6 +44,14 @@ fn requests_with_fields_and_their_defaults() {
             ..HistoryFilter::default()
         })
     );
+    assert_eq!(
+        parse(r#"{"history":{"lost":true,"limit":7}}"#),
+        Request::History(HistoryFilter {
+            limit: 7,
+            lost: true,
+            ..HistoryFilter::default()
+        })
+    );
     assert_eq!(parse(r#"{"doctor":{}}"#), Request::Doctor { repair: false });
     assert_eq!(
         parse(r#"{"approve":{"run":{"dag":"x"}}}"#),

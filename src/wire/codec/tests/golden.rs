@@ -116,6 +116,7 @@ fn requests() {
         from: Some(Time(1)),
         to: None,
         limit: 100,
+        lost: true,
     };
     let stop = Request::Stop {
         run: selector(),
@@ -143,7 +144,7 @@ fn requests() {
         (stop, "05016401017201"),
         (Request::Retry(selector()), "060164010172"),
         (Request::Rerun(selector()), "070164010172"),
-        (Request::History(filter), "080002020801020064"),
+        (Request::History(filter), "08000202080102006401"),
         (Request::Attempts(selector()), "090164010172"),
         (Request::Why(selector()), "0a0164010172"),
         (Request::Doctor { repair: false }, "0b00"),
