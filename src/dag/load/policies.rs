@@ -37,9 +37,7 @@ pub(super) fn continue_on(report: &mut Report, node: &Node) -> Option<ContinueOn
             }
             if let Some(entry) = get(entries, "output") {
                 let found = texts(report, "continue_on.output", &entry.value);
-                for (pattern, at) in &found {
-                    check_pattern(report, pattern, *at);
-                }
+                check_patterns(report, &found, entry.value.at);
                 policy.output = found.into_iter().map(|(text, _)| text).collect();
             }
         }
@@ -47,14 +45,35 @@ pub(super) fn continue_on(report: &mut Report, node: &Node) -> Option<ContinueOn
     Some(policy)
 }
 
-/// A pattern that is complete as written must compile; one with a variable in it is known only later.
+/// What is behind `re:` must compile: it is matched as it is written, and no variable in it is replaced.
 pub(super) fn check_pattern(report: &mut Report, pattern: &str, at: Pos) {
     if let Some(pattern) = pattern.strip_prefix("re:")
-        && !pattern.contains("${")
         && report.may_compile()
         && let Err(error) = pattern::compile(pattern)
     {
-        report.error(at, format!("{pattern:?} is not a regular expression: {error}"));
+        report.error(at, pattern::refusal(pattern, &error));
+    }
+}
+
+/// Patterns that are looked for at the same time must compile together. `at` is the place of all.
+fn check_patterns(report: &mut Report, patterns: &[(String, Pos)], at: Pos) {
+    let regexes = patterns
+        .iter()
+        .filter_map(|(pattern, _)| pattern.strip_prefix("re:"));
+    let regexes: Vec<&str> = regexes.collect();
+    if regexes.is_empty() || !report.may_compile() {
+        return;
+    }
+    let Err(error) = pattern::compile_all(&regexes) else {
+        return;
+    };
+    let errors = report.error_count();
+    for (pattern, at) in patterns {
+        check_pattern(report, pattern, *at);
+    }
+    if report.error_count() == errors {
+        let message = format!("the regular expressions of `continue_on.output` together: {error}");
+        report.error(at, message);
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 pub use check::check;
-pub(in crate::dag) use check::{shown, typed};
+pub(in crate::dag) use check::{check_compiled, shown, typed};
 
 use super::diag::{DIAGNOSTICS_MAX, Diagnostic, closest};
 use super::types::{ParamDef, Params};

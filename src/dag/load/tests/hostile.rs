@@ -134,7 +134,27 @@ fn errors_everywhere_are_bounded_and_quick() {
 fn costly_regular_expressions_are_bounded() {
     let mut text = "steps:\n  - command: x\n    continue_on:\n      output:\n".to_owned();
     text += &"        - 're:('\n".repeat(2_000);
-    assert_eq!(errors(&text).len(), 50, "so many are compiled, and no more");
+    assert_eq!(errors(&text).len(), 49, "so many are compiled alone, and no more");
+    // Until it is compiled, and found to be too large, this would take gigabytes.
+    let long = "\\w".repeat(200_000);
+    for place in [
+        "continue_on: {output: ['re:P']}",
+        "preconditions: {condition: x, expected: 're:P'}",
+    ] {
+        let found = quick("a long pattern", || errors(&with(&place.replace('P', &long))));
+        assert!(found[0].message.contains("at most 16384"), "{found:.300?}");
+    }
+    // Each of these takes a while to compile; a default is checked with what is compiled already, or not at all.
+    let mut params = "params:\n".to_owned();
+    for i in 0..20_000 {
+        writeln!(params, "  - {{name: p{i}, pattern: '\\w{{30}}|.', default: a}}").expect("writes");
+    }
+    let many = format!("{params}steps: [x]\n");
+    assert!(
+        quick("patterns", || errors(&many))[0]
+            .message
+            .contains("more than 1000")
+    );
     let mut params = "params:\n".to_owned();
     for i in 0..1_001 {
         writeln!(params, "  - p{i}=1").expect("writes");

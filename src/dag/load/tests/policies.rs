@@ -227,5 +227,7 @@ fn a_pattern_may_be_large_but_not_boundless() {
     assert!(
         crate::dag::pattern::compile(r"((\w{99}){99}){99}").is_err_and(|cause| cause.contains("size limit"))
     );
+    let together = with("continue_on: {output: [x, 're:\\w{60}', 're:\\w{61}']}");
+    error(&together, 4, 27, "together: Compiled regex exceeds size limit");
     assert!(crate::dag::pattern::compile("a(").is_err_and(|cause| cause == "unclosed group"));
 }
