@@ -117,11 +117,12 @@ pub(super) fn backoff(report: &mut Report, what: &str, node: &Node) -> Option<f6
     let factor = match kind {
         Kind::Bool(true) => 2.0,
         Kind::Bool(false) => 0.0,
-        Kind::Float(value) => value,
-        Kind::Int(value) => i32::try_from(value).map_or(f64::INFINITY, f64::from),
-        Kind::Null | Kind::Str => {
-            wrong(report, what, "`true`, `false` or a number", node);
-            return None;
+        kind => {
+            let Some(value) = kind.number() else {
+                wrong(report, what, "`true`, `false` or a number", node);
+                return None;
+            };
+            value
         }
     };
     if factor == 0.0 || (factor > 1.0 && factor.is_finite()) {
@@ -138,10 +139,8 @@ pub(super) fn backoff(report: &mut Report, what: &str, node: &Node) -> Option<f6
 fn seconds(report: &mut Report, what: &str, node: &Node) -> Option<f64> {
     let value = match &node.value {
         Value::Scalar(scalar) => match scalar.kind {
-            Kind::Float(value) => Some(value),
-            Kind::Int(value) => i32::try_from(value).ok().map(f64::from),
             Kind::Str => scalar.text.trim().parse::<u32>().ok().map(f64::from),
-            _ => None,
+            kind => kind.number(),
         },
         _ => None,
     };
@@ -218,11 +217,14 @@ pub(super) fn repeat(report: &mut Report, node: &Node) -> Option<RepeatPolicy> {
         .filter(|text| !text.trim().is_empty());
     let expected = get(entries, "expected")
         .and_then(|entry| text(report, "repeat_policy.expected", &entry.value).map(|text| (text, entry)));
-    if let (None, Some((_, entry))) = (condition, expected) {
-        report.error(
-            entry.key_at,
-            "`repeat_policy.expected` needs a `condition` it is compared with",
-        );
+    if let Some((expected, entry)) = expected {
+        check_pattern(report, expected, entry.value.at);
+        if condition.is_none() {
+            report.error(
+                entry.key_at,
+                "`repeat_policy.expected` needs a `condition` it is compared with",
+            );
+        }
     }
     let has_test = condition.is_some() || !exit_code.is_empty();
     let mode = match asked? {
@@ -237,7 +239,16 @@ pub(super) fn repeat(report: &mut Report, node: &Node) -> Option<RepeatPolicy> {
         Asked::Mode(mode) => mode,
         Asked::No if condition.is_some() && expected.is_some() => RepeatMode::Until,
         Asked::No if has_test => RepeatMode::While,
-        Asked::No => return None,
+        Asked::No => {
+            let said = get(entries, "repeat").is_some();
+            if !said && entries.iter().any(|entry| !entry.value.is_null()) {
+                report.warn(
+                    node.at,
+                    "the `repeat_policy` repeats nothing: it has no `repeat`, no `condition` and no `exit_code`",
+                );
+            }
+            return None;
+        }
     };
     Some(RepeatPolicy {
         mode,
@@ -245,9 +256,8 @@ pub(super) fn repeat(report: &mut Report, node: &Node) -> Option<RepeatPolicy> {
         limit: limit?,
         condition: condition.map(|condition| Condition {
             condition: condition.to_owned(),
-            expected: expected
-                .map(|(text, _)| text.to_owned())
-                .filter(|text| !text.is_empty()),
+            // An empty text is a value, too. Without one the condition would be a command.
+            expected: expected.map(|(text, _)| text.to_owned()),
             negate: false,
         }),
         exit_code,
