@@ -210,6 +210,32 @@ fn an_eval_counts_before_a_default_and_sees_what_is_given() {
 }
 
 #[test]
+fn a_value_of_which_nothing_is_expected_is_not_run() {
+    let daemon = Daemon::start("");
+    let mark = daemon.root().join("mark");
+    let run = |name: &str, value: &str| {
+        let file = daemon.dag(
+            name,
+            &format!(
+                "params: [{{X: '{value}'}}]\nsteps:\n  - name: a\n    command: echo again >>{name}.log\n    \
+                 working_dir: {}\n    repeat_policy: {{condition: $X, expected: '', limit: 3}}\n",
+                daemon.root().display()
+            ),
+        );
+        let result = daemon.json(&["run", &file]);
+        assert_eq!(result["status"], "succeeded", "{result:#}");
+        std::fs::read_to_string(daemon.root().join(format!("{name}.log")))
+            .unwrap()
+            .lines()
+            .count()
+    };
+    assert_eq!(run("command", &format!("touch {}", mark.display())), 3);
+    assert_eq!(run("empty", ""), 1, "it is what is expected");
+    assert!(!mark.exists(), "a value was run");
+    daemon.expect_clean();
+}
+
+#[test]
 fn a_called_dag_has_the_schema_beside_it() {
     let daemon = Daemon::start("");
     let schema = r#"{"properties": {"count": {"type": "integer", "maximum": 10}}}"#;

@@ -22,6 +22,9 @@ pub const DIAGNOSTICS_MAX: usize = 100;
 /// Most regular expressions in the JSON schemas of one load: compiling is their one costly part.
 const SCHEMA_PATTERNS_MAX: u32 = 100;
 
+/// Most bytes that may be copied in one load from where they are written to each step they hold for.
+const COPIES_MAX: usize = 64 * 1024 * 1024;
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -111,6 +114,7 @@ pub(in crate::dag) struct Report {
     patterns: u32,
     schema_bytes: usize,
     schema_patterns: u32,
+    copied: usize,
 }
 
 impl Report {
@@ -179,6 +183,13 @@ impl Report {
     pub(in crate::dag) fn may_compile(&mut self) -> bool {
         self.patterns += 1;
         self.patterns <= 50
+    }
+
+    /// Takes into account that so many bytes are copied to so many steps; whether that may be, on top of what all
+    /// documents have copied before.
+    pub(in crate::dag) fn may_copy(&mut self, bytes: usize, times: usize) -> bool {
+        self.copied = self.copied.saturating_add(bytes.saturating_mul(times));
+        self.copied <= COPIES_MAX
     }
 
     /// Takes a JSON schema into account. Each document keeps the text of its own, and all of their patterns are

@@ -1,11 +1,10 @@
 //! Conditions (seed-spec 7.7) and the lines that `continue_on.output` looks for (7.6).
 
-use regex::{Regex, RegexBuilder};
+use regex::RegexSet;
 
 use super::EvalError;
+use crate::dag::pattern::{compile, compile_all};
 
-/// Largest compiled pattern of a DAG, in bytes.
-const PATTERN_SIZE: usize = 1024 * 1024;
 /// Longest piece of a value that a reason shows, in characters.
 const SHOWN: usize = 200;
 /// Longest line that is matched, in bytes; what is beyond it is not looked at.
@@ -36,11 +35,18 @@ pub fn value_met(value: &str, expected: &str, negate: bool, limit: u64) -> Resul
             limit,
         });
     }
-    let pattern = LinePattern::whole(expected)?;
+    let pattern = match expected.strip_prefix("re:") {
+        Some(pattern) => Some(compile(pattern).map_err(|reason| refused(pattern, reason))?),
+        None => None,
+    };
+    let fits = |line: &str| match &pattern {
+        Some(regex) => regex.is_match(line),
+        None => line == expected,
+    };
     let met = if value.is_empty() {
-        pattern.is_match("")
+        fits("")
     } else {
-        value.lines().any(|l| pattern.is_match(l))
+        value.lines().any(fits)
     };
     Ok(verdict(met, negate, || {
         let not = if negate { "anything but " } else { "" };
@@ -80,49 +86,18 @@ fn shown(text: &str) -> String {
     short
 }
 
-#[derive(Debug)]
-enum LinePattern {
-    Equal(String),
-    Contains(String),
-    Regex(Regex),
-}
-
-impl LinePattern {
-    fn whole(text: &str) -> Result<Self, EvalError> {
-        Ok(regex_of(text)?.unwrap_or_else(|| Self::Equal(text.to_owned())))
+fn refused(pattern: &str, reason: String) -> EvalError {
+    EvalError::Pattern {
+        pattern: shown(pattern),
+        reason,
     }
-
-    fn part(text: &str) -> Result<Self, EvalError> {
-        Ok(regex_of(text)?.unwrap_or_else(|| Self::Contains(text.to_owned())))
-    }
-
-    fn is_match(&self, line: &str) -> bool {
-        match self {
-            Self::Equal(text) => line == text,
-            Self::Contains(text) => line.contains(text),
-            Self::Regex(regex) => regex.is_match(line),
-        }
-    }
-}
-
-fn regex_of(text: &str) -> Result<Option<LinePattern>, EvalError> {
-    let Some(pattern) = text.strip_prefix("re:") else {
-        return Ok(None);
-    };
-    RegexBuilder::new(pattern)
-        .size_limit(PATTERN_SIZE)
-        .build()
-        .map(|regex| Some(LinePattern::Regex(regex)))
-        .map_err(|e| EvalError::Pattern {
-            pattern: shown(pattern),
-            reason: e.to_string(),
-        })
 }
 
 /// Looks for lines in output that comes in pieces. It holds one line at most, cut at 64 KiB.
 #[derive(Debug)]
 pub struct OutputMatcher {
-    patterns: Vec<LinePattern>,
+    texts: Vec<String>,
+    regexes: RegexSet,
     line: Vec<u8>,
     matched: bool,
 }
@@ -131,14 +106,16 @@ impl OutputMatcher {
     /// One for these patterns: a plain text is looked for within a line, behind `re:` stands a regular expression.
     ///
     /// # Errors
-    /// A pattern is not a regular expression, or is too large.
+    /// A pattern is not a regular expression, or all of them together are too large.
     pub fn new(patterns: &[String]) -> Result<Self, EvalError> {
-        let patterns = patterns
+        let texts = patterns.iter().filter(|pattern| !pattern.starts_with("re:"));
+        let regexes: Vec<&str> = patterns
             .iter()
-            .map(|p| LinePattern::part(p))
-            .collect::<Result<_, _>>()?;
+            .filter_map(|pattern| pattern.strip_prefix("re:"))
+            .collect();
         Ok(Self {
-            patterns,
+            texts: texts.cloned().collect(),
+            regexes: compile_all(&regexes).map_err(|reason| refused(&regexes.join("`, `"), reason))?,
             line: Vec::new(),
             matched: false,
         })
@@ -172,7 +149,7 @@ impl OutputMatcher {
     fn judge(&mut self) {
         let line = String::from_utf8_lossy(&self.line);
         let line = line.strip_suffix('\r').unwrap_or(&line);
-        self.matched = self.patterns.iter().any(|p| p.is_match(line));
+        self.matched = self.texts.iter().any(|text| line.contains(text)) || self.regexes.is_match(line);
         self.line.clear();
     }
 }

@@ -2,6 +2,7 @@
 
 use super::fields::{boolean, text, wrong};
 use super::keys::CONDITION;
+use super::policies::check_pattern;
 use crate::dag::diag::{Report, closest};
 use crate::dag::types::Condition;
 use crate::dag::yaml::{Node, Value};
@@ -33,6 +34,7 @@ fn condition(report: &mut Report, node: &Node) -> Option<Condition> {
     for entry in entries {
         let value = &entry.value;
         match entry.key.to_ascii_lowercase().as_str() {
+            "condition" | "command" | "expected" | "negate" if value.is_null() => {}
             "condition" | "command" => {
                 if given {
                     report.error(
@@ -43,8 +45,12 @@ fn condition(report: &mut Report, node: &Node) -> Option<Condition> {
                 given = true;
                 found = text(report, &entry.key, value).and_then(|_| nonblank(report, value));
             }
-            "expected" | "negate" if value.is_null() => {}
-            "expected" => expected = text(report, "expected", value).map(str::to_owned),
+            "expected" => {
+                expected = text(report, "expected", value).map(str::to_owned);
+                if let Some(expected) = &expected {
+                    check_pattern(report, expected, value.at);
+                }
+            }
             "negate" => negate = boolean(report, "negate", value).unwrap_or(false),
             key => {
                 let message = format!("unknown key `{}` in a precondition", entry.key);

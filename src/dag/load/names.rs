@@ -107,12 +107,14 @@ pub(super) fn assign(report: &mut Report, drafts: &mut [Draft]) {
             );
         }
     }
-    generate(drafts, &by_name);
+    generate(drafts, |name| {
+        by_name.contains_key(name) || by_id.contains_key(name)
+    });
 }
 
-/// Names the rest `<kind>_<n>`, where n begins at the step's position from 1 and is raised until the name is free.
-/// The numbers that are taken are skipped in one go, so the whole is linear.
-fn generate(drafts: &mut [Draft], given: &HashMap<String, (usize, Pos)>) {
+/// Names the rest `<kind>_<n>`, where n begins at the step's position from 1 and is raised until no name and no id is
+/// the same: who depends on the id means the step that has it. The numbers that are taken are skipped in one go, so the whole is linear.
+fn generate(drafts: &mut [Draft], given: impl Fn(&str) -> bool) {
     let mut next: HashMap<(String, usize), usize> = HashMap::new();
     for (index, draft) in drafts
         .iter_mut()
@@ -131,7 +133,7 @@ fn generate(drafts: &mut [Draft], given: &HashMap<String, (usize, Pos)>) {
             let name = format!("{kind}_{number}");
             passed.push(number);
             number += 1;
-            if !given.contains_key(&name) {
+            if !given(&name) {
                 break name;
             }
         };
@@ -245,11 +247,11 @@ fn report_cycle(report: &mut Report, drafts: &[Draft], cycle: &[u32]) {
         names.push("...");
     }
     names.push(first.step.name.as_str());
-    let at = first
-        .depends
-        .iter()
-        .flatten()
-        .next()
+    // The first waits for the last: because it says so, or because that one routes to it.
+    let means = |name: &str, step: &Draft| step.step.name == name || step.step.id.as_deref() == Some(name);
+    let mut written = first.depends.iter().flatten();
+    let at = written
+        .find(|(name, _)| drafts.last().is_some_and(|last| means(name.trim(), last)))
         .map_or(first.at, |(_, at)| *at);
     report.error(
         at,

@@ -1,16 +1,19 @@
 //! `params`: every form of declaration (seed-spec 9.4).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
+use regex::Regex;
 use serde_json::Value as Json;
 
 use super::fields::{boolean, get, natural, scalar, text, wrong};
 use super::keys::{self, Keys};
 use super::{LoadOptions, schema};
 use crate::dag::diag::{Pos, Report};
-use crate::dag::params::{check, text as syntax, typed};
+use crate::dag::params::{check_compiled, text as syntax, typed};
+use crate::dag::pattern::{compile, refusal};
 use crate::dag::types::{ParamDef, ParamKind, Params};
-use crate::dag::yaml::{Entry, Kind, Node, Value};
+use crate::dag::yaml::{Entry, Kind, Node, Scalar, Value};
 
 /// Most declared parameters.
 pub(super) const PARAMS_MAX: usize = 1_000;
@@ -58,6 +61,9 @@ pub(super) fn params(
         }
         Value::List(items) => {
             for item in items {
+                if reader.is_over() {
+                    break;
+                }
                 reader.item(report, item);
             }
         }
@@ -65,7 +71,7 @@ pub(super) fn params(
             if get(entries, "schema").is_some() {
                 return schema::params(report, document, entries, options);
             }
-            reader.map(report, entries);
+            reader.map(report, entries.iter().filter(|entry| entry.key != "schema"));
         }
     }
     reader.finish(report, node.at)
@@ -78,6 +84,11 @@ struct Reader {
 }
 
 impl Reader {
+    /// Whether there are too many already, so that no more need to be read.
+    fn is_over(&self) -> bool {
+        self.params.defs.len() > PARAMS_MAX
+    }
+
     fn plain(&mut self, name: Option<String>, value: String, at: Pos) {
         let positional = name.is_none();
         let name = name.unwrap_or_else(|| (self.params.defs.len() + 1).to_string());
@@ -111,7 +122,10 @@ impl Reader {
     fn item(&mut self, report: &mut Report, item: &Node) {
         match &item.value {
             Value::Map(entries) if get(entries, "name").is_some() => self.rich(report, item.at, entries),
-            Value::Map(entries) => self.map(report, entries),
+            Value::Map(entries) => {
+                // A name that is null is not written, and makes no parameter that is called name.
+                self.map(report, entries.iter().filter(|entry| entry.key != "name"));
+            }
             Value::Scalar(_) if item.as_str().is_some() => {
                 self.written(report, item.as_str().unwrap_or_default(), item.at, false);
             }
@@ -127,10 +141,13 @@ impl Reader {
     }
 
     /// Names and values. The names are sorted: positional values that are given go by that order.
-    fn map(&mut self, report: &mut Report, entries: &[Entry]) {
-        let mut sorted: Vec<&Entry> = entries.iter().collect();
+    fn map<'n>(&mut self, report: &mut Report, entries: impl Iterator<Item = &'n Entry>) {
+        let mut sorted: Vec<&Entry> = entries.collect();
         sorted.sort_by(|a, b| a.key.cmp(&b.key));
         for entry in sorted {
+            if self.is_over() {
+                return;
+            }
             if !matches!(entry.value.value, Value::Scalar(_)) {
                 let message = format!("parameter {:?} must use object form with name", entry.key);
                 report.error_hint(
@@ -159,7 +176,7 @@ impl Reader {
     }
 
     fn finish(self, report: &mut Report, at: Pos) -> Params {
-        if self.params.defs.len() > PARAMS_MAX {
+        if self.is_over() {
             report.error(at, format!("there are more than {PARAMS_MAX} parameters"));
             return Params::default();
         }
@@ -204,6 +221,7 @@ fn rich(report: &mut Report, at: Pos, entries: &[Entry]) -> Option<ParamDef> {
     if eval.is_some_and(|text| text.trim().is_empty()) {
         report.error(value("eval").map_or(at, |node| node.at), "eval must not be empty");
     }
+    let (pattern, regex) = value("pattern").and_then(|node| pattern(report, node)).unzip();
     let mut def = ParamDef {
         positional: false,
         default: None,
@@ -223,15 +241,15 @@ fn rich(report: &mut Report, at: Pos, entries: &[Entry]) -> Option<ParamDef> {
         maximum: value("maximum").and_then(|node| bound(report, "maximum", node)),
         min_length: value("min_length").and_then(|node| length(report, "min_length", node)),
         max_length: value("max_length").and_then(|node| length(report, "max_length", node)),
-        pattern: value("pattern").and_then(|node| pattern(report, node)),
+        pattern,
         name,
     };
     fitting_rules(report, entries, &def);
     if let Some(node) = value("default")
-        && let Some(written) = scalar(report, "default", node)
+        && let Some(written) = plain_value(report, "default", node, kind)
         && report.error_count() == errors
     {
-        match check(&def, written) {
+        match check_compiled(&def, &written, regex.flatten().as_ref()) {
             Ok(value) => def.default = Some(value),
             Err(message) => report.error(node.at, format!("the default does not fit: {message}")),
         }
@@ -242,7 +260,7 @@ fn rich(report: &mut Report, at: Pos, entries: &[Entry]) -> Option<ParamDef> {
 /// Bounds are for numbers, lengths and patterns for texts, and a range must not be empty.
 fn fitting_rules(report: &mut Report, entries: &[Entry], def: &ParamDef) {
     let numeric = matches!(def.kind, ParamKind::Integer | ParamKind::Number);
-    for entry in entries {
+    for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
         let fits = match entry.key.as_str() {
             "minimum" | "maximum" => numeric,
             "min_length" | "max_length" | "pattern" => def.kind == ParamKind::String,
@@ -301,7 +319,7 @@ fn choices(report: &mut Report, node: &Node, kind: ParamKind) -> Vec<Json> {
     };
     let mut found = Vec::with_capacity(items.len());
     for item in items {
-        match scalar(report, "enum", item).and_then(|written| typed(kind, written)) {
+        match plain_value(report, "enum", item, kind).and_then(|written| typed(kind, &written)) {
             Some(value) => found.push(value),
             None => wrong(report, "enum", "a list of values of the parameter's type", item),
         }
@@ -311,12 +329,7 @@ fn choices(report: &mut Report, node: &Node, kind: ParamKind) -> Vec<Json> {
 
 fn bound(report: &mut Report, what: &str, node: &Node) -> Option<f64> {
     let value = match &node.value {
-        Value::Scalar(scalar) => match scalar.kind {
-            Kind::Int(_) | Kind::Float(_) => {
-                scalar.text.parse::<f64>().ok().filter(|value| value.is_finite())
-            }
-            _ => None,
-        },
+        Value::Scalar(scalar) => scalar.kind.number().filter(|value| value.is_finite()),
         _ => None,
     };
     if value.is_none() {
@@ -336,16 +349,28 @@ fn length(report: &mut Report, what: &str, node: &Node) -> Option<u64> {
     natural(report, what, node)
 }
 
-fn pattern(report: &mut Report, node: &Node) -> Option<String> {
+/// A pattern, and what it compiles to if it may be compiled now.
+fn pattern(report: &mut Report, node: &Node) -> Option<(String, Option<Regex>)> {
     let pattern = text(report, "pattern", node)?;
-    if report.may_compile()
-        && let Err(error) = crate::dag::pattern::compile(pattern)
-    {
-        report.error(
-            node.at,
-            format!("{pattern:?} is not a regular expression: {error}"),
-        );
-        return None;
+    if !report.may_compile() {
+        return Some((pattern.to_owned(), None));
     }
-    Some(pattern.to_owned())
+    match compile(pattern) {
+        Ok(regex) => Some((pattern.to_owned(), Some(regex))),
+        Err(error) => {
+            report.error(node.at, refusal(pattern, &error));
+            None
+        }
+    }
+}
+
+/// Any scalar as the text of a parameter of this type. YAML has more ways to write a number than a parameter has.
+fn plain_value<'n>(report: &mut Report, what: &str, node: &'n Node, kind: ParamKind) -> Option<Cow<'n, str>> {
+    match &node.value {
+        Value::Scalar(Scalar {
+            kind: Kind::Int(value),
+            ..
+        }) if matches!(kind, ParamKind::Integer | ParamKind::Number) => Some(value.to_string().into()),
+        _ => scalar(report, what, node).map(Cow::from),
+    }
 }

@@ -37,9 +37,7 @@ pub(super) fn continue_on(report: &mut Report, node: &Node) -> Option<ContinueOn
             }
             if let Some(entry) = get(entries, "output") {
                 let found = texts(report, "continue_on.output", &entry.value);
-                for (pattern, at) in &found {
-                    check_pattern(report, pattern, *at);
-                }
+                check_patterns(report, &found, entry.value.at);
                 policy.output = found.into_iter().map(|(text, _)| text).collect();
             }
         }
@@ -47,14 +45,35 @@ pub(super) fn continue_on(report: &mut Report, node: &Node) -> Option<ContinueOn
     Some(policy)
 }
 
-/// A pattern that is complete as written must compile; one with a variable in it is known only later.
+/// What is behind `re:` must compile: it is matched as it is written, and no variable in it is replaced.
 pub(super) fn check_pattern(report: &mut Report, pattern: &str, at: Pos) {
     if let Some(pattern) = pattern.strip_prefix("re:")
-        && !pattern.contains("${")
         && report.may_compile()
         && let Err(error) = pattern::compile(pattern)
     {
-        report.error(at, format!("{pattern:?} is not a regular expression: {error}"));
+        report.error(at, pattern::refusal(pattern, &error));
+    }
+}
+
+/// Patterns that are looked for at the same time must compile together. `at` is the place of all.
+fn check_patterns(report: &mut Report, patterns: &[(String, Pos)], at: Pos) {
+    let regexes = patterns
+        .iter()
+        .filter_map(|(pattern, _)| pattern.strip_prefix("re:"));
+    let regexes: Vec<&str> = regexes.collect();
+    if regexes.is_empty() || !report.may_compile() {
+        return;
+    }
+    let Err(error) = pattern::compile_all(&regexes) else {
+        return;
+    };
+    let errors = report.error_count();
+    for (pattern, at) in patterns {
+        check_pattern(report, pattern, *at);
+    }
+    if report.error_count() == errors {
+        let message = format!("the regular expressions of `continue_on.output` together: {error}");
+        report.error(at, message);
     }
 }
 
@@ -98,11 +117,12 @@ pub(super) fn backoff(report: &mut Report, what: &str, node: &Node) -> Option<f6
     let factor = match kind {
         Kind::Bool(true) => 2.0,
         Kind::Bool(false) => 0.0,
-        Kind::Float(value) => value,
-        Kind::Int(value) => i32::try_from(value).map_or(f64::INFINITY, f64::from),
-        Kind::Null | Kind::Str => {
-            wrong(report, what, "`true`, `false` or a number", node);
-            return None;
+        kind => {
+            let Some(value) = kind.number() else {
+                wrong(report, what, "`true`, `false` or a number", node);
+                return None;
+            };
+            value
         }
     };
     if factor == 0.0 || (factor > 1.0 && factor.is_finite()) {
@@ -119,10 +139,8 @@ pub(super) fn backoff(report: &mut Report, what: &str, node: &Node) -> Option<f6
 fn seconds(report: &mut Report, what: &str, node: &Node) -> Option<f64> {
     let value = match &node.value {
         Value::Scalar(scalar) => match scalar.kind {
-            Kind::Float(value) => Some(value),
-            Kind::Int(value) => i32::try_from(value).ok().map(f64::from),
             Kind::Str => scalar.text.trim().parse::<u32>().ok().map(f64::from),
-            _ => None,
+            kind => kind.number(),
         },
         _ => None,
     };
@@ -199,11 +217,14 @@ pub(super) fn repeat(report: &mut Report, node: &Node) -> Option<RepeatPolicy> {
         .filter(|text| !text.trim().is_empty());
     let expected = get(entries, "expected")
         .and_then(|entry| text(report, "repeat_policy.expected", &entry.value).map(|text| (text, entry)));
-    if let (None, Some((_, entry))) = (condition, expected) {
-        report.error(
-            entry.key_at,
-            "`repeat_policy.expected` needs a `condition` it is compared with",
-        );
+    if let Some((expected, entry)) = expected {
+        check_pattern(report, expected, entry.value.at);
+        if condition.is_none() {
+            report.error(
+                entry.key_at,
+                "`repeat_policy.expected` needs a `condition` it is compared with",
+            );
+        }
     }
     let has_test = condition.is_some() || !exit_code.is_empty();
     let mode = match asked? {
@@ -218,7 +239,16 @@ pub(super) fn repeat(report: &mut Report, node: &Node) -> Option<RepeatPolicy> {
         Asked::Mode(mode) => mode,
         Asked::No if condition.is_some() && expected.is_some() => RepeatMode::Until,
         Asked::No if has_test => RepeatMode::While,
-        Asked::No => return None,
+        Asked::No => {
+            let said = get(entries, "repeat").is_some();
+            if !said && entries.iter().any(|entry| !entry.value.is_null()) {
+                report.warn(
+                    node.at,
+                    "the `repeat_policy` repeats nothing: it has no `repeat`, no `condition` and no `exit_code`",
+                );
+            }
+            return None;
+        }
     };
     Some(RepeatPolicy {
         mode,
@@ -226,9 +256,8 @@ pub(super) fn repeat(report: &mut Report, node: &Node) -> Option<RepeatPolicy> {
         limit: limit?,
         condition: condition.map(|condition| Condition {
             condition: condition.to_owned(),
-            expected: expected
-                .map(|(text, _)| text.to_owned())
-                .filter(|text| !text.is_empty()),
+            // An empty text is a value, too. Without one the condition would be a command.
+            expected: expected.map(|(text, _)| text.to_owned()),
             negate: false,
         }),
         exit_code,

@@ -13,9 +13,6 @@ use crate::dag::diag::{Pos, Report};
 use crate::dag::types::{Action, Condition, Route, Router};
 use crate::dag::yaml::{Entry, Node};
 
-/// Most bytes that the conditions of all targets may have together: the value is copied into each.
-const CONDITIONS_TOTAL_MAX: usize = 64 * 1024 * 1024;
-
 /// A route whose targets are not looked up yet.
 #[derive(Debug)]
 pub(super) struct DraftRoute {
@@ -107,7 +104,6 @@ pub(super) fn connect(
     let mut edges: HashMap<u32, Vec<u32>> = HashMap::new();
     let mut conditions: Vec<(u32, Condition)> = Vec::new();
     let mut connected: Vec<(usize, Vec<Route>)> = Vec::new();
-    let mut total = 0_usize;
     for (index, (position, draft)) in (0u32..).zip(drafts.iter()).enumerate() {
         let Action::Route(router) = &draft.step.action else {
             continue;
@@ -138,8 +134,8 @@ pub(super) fn connect(
                     report.error_hint(*at, message, cure);
                     continue;
                 }
-                total = total.saturating_add(router.value.len() + route.pattern.len());
-                if total > CONDITIONS_TOTAL_MAX {
+                // The value becomes part of each target's condition.
+                if !report.may_copy(router.value.len() + route.pattern.len(), 1) {
                     let message = "the values of the routers are too long for so many targets";
                     report.error_hint(draft.at, message, "put the value into a variable and name that");
                     return HashMap::new();

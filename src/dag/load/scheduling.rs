@@ -47,7 +47,8 @@ pub(super) fn scheduling(report: &mut Report, entries: &[Entry]) -> (Schedules, 
         kept.retry = dag_retry(report, &entry.value);
     }
     if let Some(entry) = get(entries, "run_config") {
-        for entry in map(report, &entry.value, &keys::RUN_CONFIG).unwrap_or_default() {
+        let entries = map(report, &entry.value, &keys::RUN_CONFIG).unwrap_or_default();
+        for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
             boolean(report, &format!("run_config.{}", entry.key), &entry.value);
         }
     }

@@ -273,21 +273,23 @@ fn declared(
         }
         defs.insert(def.name.clone(), (place, def));
     }
+    let added = values.keys().filter(|name| !defs.contains_key(**name)).count();
+    let count = defs.len() + added;
+    if count > PARAMS_MAX {
+        report.error(place, format!("there are more than {PARAMS_MAX} parameters"));
+        return Vec::new();
+    }
+    // What the schema says of each is looked for in all its rules, so it is bounded like the check.
+    if let Err(message) = rules.affordable(u64::try_from(count).unwrap_or(u64::MAX)) {
+        report.error(place, message);
+        return Vec::new();
+    }
     for (name, (at, value)) in values {
         let slot = defs
             .entry(name.to_owned())
             .or_insert_with(|| (at, properties.def(name)));
         slot.0 = at;
         slot.1.default = Some(value);
-    }
-    if defs.len() > PARAMS_MAX {
-        report.error(place, format!("there are more than {PARAMS_MAX} parameters"));
-        return Vec::new();
-    }
-    // Coercion looks at listed values, so it is bounded like the check.
-    if let Err(message) = rules.affordable(u64::try_from(defs.len()).unwrap_or(u64::MAX)) {
-        report.error(place, message);
-        return Vec::new();
     }
     let mut values = Vec::new();
     for (name, (_, def)) in &mut defs {

@@ -10,14 +10,11 @@ use super::names::{check_id, check_name};
 use super::policies::{continue_on, repeat, retry};
 use super::routers::{DraftRoute, routes};
 use crate::dag::diag::{Pos, Report};
-use crate::dag::types::{Action, Condition, ContinueOn, EnvVar, LogOutput, Output, RepeatPolicy};
-use crate::dag::types::{RetryPolicy, Step};
+use crate::dag::types::{Action, Condition, ContinueOn, EnvVar, LogOutput, Number, Output};
+use crate::dag::types::{RepeatPolicy, RetryPolicy, Step};
 use crate::dag::yaml::{Entry, Node, Value};
 use crate::model::limits::STEPS_MAX;
 use crate::model::outcome::signal_number;
-
-/// Most bytes that `defaults` may add to all steps together: they are copied into each.
-const DEFAULTS_TOTAL_MAX: usize = 64 * 1024 * 1024;
 
 /// `defaults`: what steps and handlers have that do not say otherwise (seed-spec 9.6).
 #[derive(Debug, Default)]
@@ -82,25 +79,33 @@ pub(super) fn defaults(report: &mut Report, node: &Node) -> Defaults {
 }
 
 impl Defaults {
+    /// Bytes that a step takes over at most.
     fn weight(&self) -> usize {
-        let env = self
-            .env
+        let env = |var: &EnvVar| size_of::<EnvVar>() + var.name.len() + var.value.len();
+        let condition = |condition: &Condition| {
+            let expected = condition.expected.as_ref().map_or(0, String::len);
+            size_of::<Condition>() + condition.condition.len() + expected
+        };
+        let codes = |codes: &[i32]| size_of_val(codes);
+        let number = |number: &Number| match number {
+            Number::Known(_) => 0,
+            Number::Expr(text) => text.len(),
+        };
+        let continue_on = self.continue_on.iter().map(|policy| {
+            let output = policy.output.iter().map(|text| size_of::<String>() + text.len());
+            codes(&policy.exit_code) + output.sum::<usize>()
+        });
+        let retry = self
+            .retry
             .iter()
-            .map(|var| var.name.len() + var.value.len() + size_of::<EnvVar>());
-        let conditions = self
-            .preconditions
-            .iter()
-            .map(|c| c.condition.len() + c.expected.as_ref().map_or(0, String::len) + size_of::<Condition>());
-        let patterns = self
-            .continue_on
-            .iter()
-            .flat_map(|policy| &policy.output)
-            .map(String::len);
-        let repeat = self.repeat.iter().filter_map(|policy| policy.condition.as_ref());
-        env.chain(conditions)
-            .chain(patterns)
-            .chain(repeat.map(|c| c.condition.len()))
-            .sum()
+            .map(|policy| codes(&policy.exit_code) + number(&policy.limit) + number(&policy.interval_sec));
+        let repeat = self.repeat.iter().map(|policy| {
+            let own = codes(&policy.exit_code) + number(&policy.limit) + number(&policy.interval_sec);
+            own + policy.condition.as_ref().map_or(0, condition)
+        });
+        let conditions = self.preconditions.iter().map(condition);
+        let policies = continue_on.chain(retry).chain(repeat);
+        self.env.iter().map(env).chain(conditions).chain(policies).sum()
     }
 }
 
@@ -125,7 +130,7 @@ pub(super) fn steps(report: &mut Report, node: &Node, context: &Context) -> Draf
         );
         return drafts;
     }
-    if context.defaults.weight().saturating_mul(count) > DEFAULTS_TOTAL_MAX {
+    if !report.may_copy(context.defaults.weight(), count) {
         report.error(node.at, "`defaults` is too large for so many steps");
         return drafts;
     }

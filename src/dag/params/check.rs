@@ -1,5 +1,6 @@
 //! Values of typed parameters: coercion and the rules of their declaration (seed-spec 9.4).
 
+use regex::Regex;
 use serde_json::{Number, Value};
 
 use crate::dag::pattern::compile;
@@ -10,6 +11,42 @@ use crate::dag::types::{ParamDef, ParamKind};
 /// # Errors
 /// What the value violates, in words that name the parameter.
 pub fn check(def: &ParamDef, value: &str) -> Result<String, String> {
+    let typed = fitting(def, value)?;
+    if let (Some(pattern), Value::String(text)) = (&def.pattern, &typed) {
+        let regex = compile(pattern);
+        matching(def, text, regex.is_ok_and(|regex| regex.is_match(text)))?;
+    }
+    Ok(shown(&typed))
+}
+
+/// The same where the pattern of the declaration is compiled already; without it the value may be any by the pattern.
+///
+/// # Errors
+/// What the value violates, in words that name the parameter.
+pub(in crate::dag) fn check_compiled(
+    def: &ParamDef,
+    value: &str,
+    pattern: Option<&Regex>,
+) -> Result<String, String> {
+    let typed = fitting(def, value)?;
+    if let (Some(regex), Value::String(text)) = (pattern, &typed) {
+        matching(def, text, regex.is_match(text))?;
+    }
+    Ok(shown(&typed))
+}
+
+fn matching(def: &ParamDef, text: &str, matches: bool) -> Result<(), String> {
+    let (name, pattern) = (&def.name, def.pattern.as_deref().unwrap_or_default());
+    if matches {
+        return Ok(());
+    }
+    Err(format!(
+        "parameter {name:?} must match the pattern {pattern:?}, and {text:?} does not"
+    ))
+}
+
+/// The typed value, if it satisfies all of the declaration but its pattern.
+fn fitting(def: &ParamDef, value: &str) -> Result<Value, String> {
     let name = &def.name;
     let typed = typed(def.kind, value).ok_or_else(|| {
         let wanted = match def.kind {
@@ -52,16 +89,8 @@ pub fn check(def: &ParamDef, value: &str) -> Result<String, String> {
                 "parameter {name:?} must have at most {most} characters, not {length}"
             ));
         }
-        if let Some(pattern) = &def.pattern {
-            let regex = compile(pattern);
-            if !regex.is_ok_and(|regex| regex.is_match(text)) {
-                return Err(format!(
-                    "parameter {name:?} must match the pattern {pattern:?}, and {value:?} does not"
-                ));
-            }
-        }
     }
-    Ok(shown(&typed))
+    Ok(typed)
 }
 
 /// The value a text stands for in a type; none if it stands for none.

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 pub use check::check;
-pub(in crate::dag) use check::{shown, typed};
+pub(in crate::dag) use check::{check_compiled, shown, typed};
 
 use super::diag::{DIAGNOSTICS_MAX, Diagnostic, closest};
 use super::types::{ParamDef, Params};
@@ -273,11 +273,28 @@ pub fn default_text(params: &Params, resolved: &ResolvedParams) -> String {
             .or(def.default.as_ref())?;
         Some((def, value))
     });
-    let words = given.map(|(def, value)| match def.positional {
-        true => text::quote(value),
-        false => format!("{}={}", def.name, text::quote(value)),
-    });
-    words.collect::<Vec<_>>().join(" ")
+    let mut words = Vec::new();
+    let mut alone = None;
+    for (def, value) in given {
+        alone = (words.is_empty() && def.positional).then_some((def, value));
+        words.push(match def.positional {
+            true => text::quote(value),
+            false => format!("{}={}", def.name, text::quote(value)),
+        });
+    }
+    let written = words.join(" ");
+    match alone {
+        Some((def, value)) if !reads_back(&written, value) => format!("{}={written}", def.name),
+        _ => written,
+    }
+}
+
+/// Whether a text of one value without a name is that value when it is given: alone it loses its quotes then.
+fn reads_back(written: &str, value: &str) -> bool {
+    text::parse(without_quotes(written)).is_ok_and(|parsed| {
+        let same = |(name, read): &text::Pair| name.is_none() && read == value;
+        !parsed.json && parsed.pairs.len() == 1 && parsed.pairs.iter().all(same)
+    })
 }
 
 /// Parameters as one text for people: values in quotes.

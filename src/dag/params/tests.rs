@@ -309,6 +309,35 @@ fn the_defaults_of_a_dag_can_be_shown_without_values() {
     assert_eq!((resolved.list.len(), resolved.json.as_str()), (0, "{}"));
 }
 
+#[test]
+fn a_default_alone_is_read_back() {
+    for value in [
+        "x",
+        "a b",
+        "a=b",
+        "",
+        " ",
+        "[1]",
+        "{\"a\": 1}",
+        "a\\b",
+        "say \"a b\"",
+        "`date`",
+        "\"",
+        "a\nb",
+    ] {
+        let params = plain(&[("", value)]);
+        let written = default_text(&params, &defaults(&params, false));
+        let resolved =
+            resolve(&params, &text(&written)).unwrap_or_else(|errors| panic!("{written}: {errors:?}"));
+        assert_eq!(resolved.list, [("1".to_owned(), value.to_owned())], "{written}");
+        assert!(!resolved.json_given, "{written}");
+    }
+    let written = |values: &[(&str, &str)]| default_text(&plain(values), &ResolvedParams::default());
+    assert_eq!(written(&[("", "x")]), "\"x\"");
+    assert_eq!(written(&[("", "a b")]), "1=\"a b\"");
+    assert_eq!(written(&[("", "a b"), ("", "c")]), "\"a b\" \"c\"");
+}
+
 proptest! {
     #[test]
     fn a_quoted_value_is_read_back(value in any::<String>()) {

@@ -32,6 +32,17 @@ pub(super) enum Kind {
     Str,
 }
 
+impl Kind {
+    /// The value, if it is a number.
+    pub(in crate::dag) fn number(self) -> Option<f64> {
+        match self {
+            Self::Int(value) => Some(value as f64),
+            Self::Float(value) => Some(value),
+            Self::Null | Self::Bool(_) | Self::Str => None,
+        }
+    }
+}
+
 /// A scalar: what it is, and how it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Scalar {

@@ -66,7 +66,8 @@ enum Content {
         entries: Vec<Entry>,
         keys: HashMap<String, Pos>,
         key: Option<(String, Pos)>,
-        merges: Vec<Node>,
+        /// What `<<` brings.
+        merge: Option<Node>,
     },
 }
 
@@ -107,7 +108,7 @@ impl Reader<'_> {
                     entries: Vec::new(),
                     keys: HashMap::new(),
                     key: None,
-                    merges: Vec::new(),
+                    merge: None,
                 };
                 self.begin(at, anchor, content)?;
             }
@@ -174,10 +175,10 @@ impl Reader<'_> {
             Content::Map {
                 mut entries,
                 keys,
-                merges,
+                merge,
                 ..
             } => {
-                for merge in merges {
+                if let Some(merge) = merge {
                     self.merge(merge, &keys, &mut entries);
                 }
                 Value::Map(entries)
@@ -227,7 +228,7 @@ impl Reader<'_> {
                 entries,
                 keys,
                 key,
-                merges,
+                merge,
             }) => match key.take() {
                 None => match node.value {
                     Value::Scalar(Scalar { kind: Kind::Null, .. }) => {
@@ -241,7 +242,15 @@ impl Reader<'_> {
                         return None;
                     }
                 },
-                Some((text, _)) if text == "<<" => merges.push(node),
+                Some((text, key_at)) if text == "<<" => {
+                    if merge.is_some() {
+                        let message = "the key \"<<\" is there twice";
+                        let cure = "one can merge several maps: `<<: [*a, *b]`";
+                        self.report.error_hint(key_at, message, cure);
+                    } else {
+                        *merge = Some(node);
+                    }
+                }
                 Some((text, key_at)) => {
                     if let Some(first) = keys.get(&text) {
                         let message = format!(
@@ -270,7 +279,7 @@ impl Reader<'_> {
             Value::List(items) => items,
             value => vec![Node { at, value }],
         };
-        let mut merged: HashSet<String> = entries.iter().skip(keys.len()).map(|e| e.key.clone()).collect();
+        let mut merged: HashSet<String> = HashSet::new();
         for map in maps {
             let Value::Map(brought) = map.value else {
                 let message = format!("`<<` merges maps, not {}", map.describe());

@@ -137,6 +137,28 @@ fn a_merge_brings_what_is_not_there() {
     assert_eq!(texts, ["0", "2", "4"].map(|text| Some(text.to_owned())));
     assert_eq!(z.as_map().expect("a map").len(), 3);
     assert!(refused(b"a:\n  <<: 5\n").message.contains("merges maps"));
+    let twice = refused(b"a:\n  <<: {b: 1}\n  c: 2\n  <<: {d: 3}\n");
+    assert_eq!(place(&twice), (4, 3));
+    assert!(
+        twice.message.contains("twice") && twice.hint.is_some(),
+        "{twice:?}"
+    );
+}
+
+#[test]
+fn a_merge_of_many_maps_takes_no_time_that_hurts() {
+    let maps: String = (0..200_000).map(|number| format!("{{k{number}: }}, ")).collect();
+    let begun = std::time::Instant::now();
+    let node = one(&format!("<<: [{maps}]\n"));
+    assert_eq!(node.as_map().map(<[Entry]>::len), Some(200_000));
+    let repeated = "<<: {k: }, ".repeat(100_000);
+    let many: String = (0..50_000).map(|number| format!("k{number}: , ")).collect();
+    assert!(documents(format!("{{<<: {{{many}}}, {repeated}}}\n").as_bytes()).is_err());
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]

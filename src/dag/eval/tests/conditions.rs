@@ -38,6 +38,10 @@ fn negation_turns_the_verdict_but_not_errors() {
         Err(EvalError::Pattern { .. })
     ));
     assert_eq!(
+        value_met("word", r"re:^\w{1,100}$", false, 100).unwrap(),
+        Verdict::Met
+    );
+    assert_eq!(
         value_met("abc", "a", true, 2),
         Err(EvalError::ValueTooLong { size: 3, limit: 2 })
     );
@@ -74,6 +78,9 @@ fn output_is_matched_across_pieces() {
     assert!(!m.feed(b"tail\n") && m.feed(b"tail\r\n"));
     assert!(!matcher(&[]).finish());
     assert!(OutputMatcher::new(&["re:[".to_owned()]).is_err());
+    assert!(matcher(&["x", r"re:^\w{60}$", "re:^b$"]).feed(b"a\nb\n"));
+    let large = [r"re:\w{60}".to_owned(), r"re:\w{61}".to_owned()];
+    assert!(OutputMatcher::new(&large).is_err(), "both together");
 }
 
 #[test]

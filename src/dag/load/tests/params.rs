@@ -84,6 +84,42 @@ fn rich_parameters_carry_their_rules() {
 }
 
 #[test]
+fn numbers_count_by_their_value_however_yaml_writes_them() {
+    let rules = "minimum: 0x10, maximum: 0o37, enum: [0o20, 0x1F], default: 0x10";
+    for kind in ["integer", "number"] {
+        let text = format!("params: [{{name: N, type: {kind}, {rules}}}]\nsteps: [x]\n");
+        let def = dag(&text).params.defs.remove(0);
+        assert_eq!((def.minimum, def.maximum), (Some(16.0), Some(31.0)));
+        assert_eq!(def.choices, [serde_json::json!(16), serde_json::json!(31)]);
+        assert_eq!(def.default.as_deref(), Some("16"));
+    }
+    let text = "params: [{name: S, default: 0x10}, {name: T, enum: [0x10]}, {U: 0x10}]\nsteps: [x]\n";
+    let defs = dag(text).params.defs;
+    assert_eq!(
+        defs[0].default.as_deref(),
+        Some("0x10"),
+        "a text is as it is written"
+    );
+    assert_eq!(defs[1].choices, [serde_json::json!("0x10")]);
+    assert_eq!(defs[2].default.as_deref(), Some("0x10"));
+    error(
+        "params: [{name: N, type: number, minimum: .inf}]\nsteps: [x]\n",
+        1,
+        43,
+        "must be a number",
+    );
+}
+
+#[test]
+fn a_key_that_is_null_is_not_written() {
+    let text = "params: [{name: A, type: boolean, pattern: , minimum: , default: true}]\nsteps: [x]\n";
+    assert_eq!(dag(text).params.defs[0].default.as_deref(), Some("true"));
+    assert_eq!(declared("[{name: , X: 1}]"), pairs(&[("X", "1")]));
+    assert_eq!(declared("{schema: , X: 1}"), pairs(&[("X", "1")]));
+    assert_eq!(declared("{name: , X: 1}"), pairs(&[("X", "1"), ("name", "")]));
+}
+
+#[test]
 fn rules_that_make_no_sense_are_refused_at_their_place() {
     let rich = |rest: &str| format!("params:\n  - name: p\n    {rest}\nsteps: [x]\n");
     error(&rich("minLength: 1"), 3, 5, "unknown key");

@@ -144,6 +144,76 @@ fn the_repeat_mode_follows_from_what_is_there() {
 }
 
 #[test]
+fn an_empty_text_can_be_expected_and_the_condition_stays_a_value() {
+    let empty = Condition {
+        condition: "$X".to_owned(),
+        expected: Some(String::new()),
+        negate: false,
+    };
+    let policy = step("repeat_policy: {condition: $X, expected: ''}")
+        .repeat
+        .expect("a policy");
+    assert_eq!(
+        (policy.mode, policy.condition.as_ref()),
+        (RepeatMode::Until, Some(&empty))
+    );
+    assert_eq!(
+        step("preconditions: {condition: $X, expected: ''}").preconditions,
+        [empty]
+    );
+}
+
+#[test]
+fn a_repeat_policy_that_repeats_nothing_is_worth_a_warning() {
+    for policy in ["{limit: 3}", "{interval_sec: 1, backoff: 2}", "{condition: ' '}"] {
+        assert_eq!(
+            warnings(&with(&format!("repeat_policy: {policy}"))),
+            ["the `repeat_policy` repeats nothing: it has no `repeat`, no `condition` and no `exit_code`"],
+            "{policy}"
+        );
+    }
+    for policy in [
+        "{}",
+        "{limit: }",
+        "{repeat: false, limit: 3}",
+        "{exit_code: 1, limit: 3}",
+    ] {
+        assert_eq!(
+            warnings(&with(&format!("repeat_policy: {policy}"))),
+            [""; 0],
+            "{policy}"
+        );
+    }
+}
+
+#[test]
+fn numbers_of_policies_may_be_large() {
+    let growth = |text: &str| {
+        let policy = step(&format!("retry_policy: {{limit: 1, interval_sec: 1, {text}}}"));
+        policy
+            .retry
+            .map(|policy| (policy.backoff, policy.max_interval_sec))
+    };
+    assert_eq!(
+        growth("backoff: 3000000000, max_interval_sec: 3000000000"),
+        Some((3e9, 3e9))
+    );
+    assert_eq!(growth("max_interval_sec: '3000000000'"), Some((0.0, 3e9)));
+}
+
+#[test]
+fn what_is_behind_re_must_be_a_regular_expression() {
+    for (lines, place) in [
+        ("preconditions: {condition: x, expected: 're:[x'}", "'re:[x"),
+        ("preconditions: [{Condition: x, Expected: 're:${X}'}]", "'re:${X}"),
+        ("repeat_policy: {condition: x, expected: 're:('}", "'re:("),
+        ("continue_on: {output: [a, 're:b', 're:*']}", "'re:*"),
+    ] {
+        error_at(&with(lines), place, "is not a regular expression");
+    }
+}
+
+#[test]
 fn conditions_come_in_three_forms() {
     let of = |text: &str| step(&format!("preconditions: {text}")).preconditions;
     let plain = |text: &str| Condition {
@@ -159,6 +229,16 @@ fn conditions_come_in_three_forms() {
         negate: true,
     };
     assert_eq!(of("{Condition: $X, EXPECTED: \"1\", negate: true}"), [full]);
+    assert_eq!(
+        of("{condition: , command: b, expected: , negate: }"),
+        [plain("b")]
+    );
+    error(
+        &with("preconditions: {condition: }"),
+        4,
+        20,
+        "needs a `condition`",
+    );
     error(&with("preconditions: 5"), 4, 20, "a text, a map or a list");
     error(
         &with("preconditions: {expected: x}"),
@@ -227,5 +307,7 @@ fn a_pattern_may_be_large_but_not_boundless() {
     assert!(
         crate::dag::pattern::compile(r"((\w{99}){99}){99}").is_err_and(|cause| cause.contains("size limit"))
     );
+    let together = with("continue_on: {output: [x, 're:\\w{60}', 're:\\w{61}']}");
+    error(&together, 4, 27, "together: Compiled regex exceeds size limit");
     assert!(crate::dag::pattern::compile("a(").is_err_and(|cause| cause == "unclosed group"));
 }

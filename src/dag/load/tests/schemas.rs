@@ -159,6 +159,20 @@ fn a_schema_that_cannot_be_used_is_told_at_its_place() {
 }
 
 #[test]
+fn values_are_counted_before_each_is_looked_for_in_all_rules() {
+    let rules = vec!["{}"; 40_000].join(",");
+    let schema = format!("{{\"additionalProperties\": {{\"allOf\": [{rules}]}}}}");
+    let values: String = (0..900).map(|number| format!("v{number}: x, ")).collect();
+    let text = format!("params:\n  schema: s.json\n  values: {{{values}}}\nsteps: [x]\n");
+    one(
+        with_schema(&text, &schema),
+        2,
+        11,
+        "too large for their JSON schema",
+    );
+}
+
+#[test]
 fn without_validation_only_the_values_count() {
     let options = LoadOptions {
         skip_schemas: true,

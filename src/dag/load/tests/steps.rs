@@ -67,6 +67,20 @@ fn unknown_self_and_circular_dependencies_are_refused() {
          - {name: c, command: x, depends: b}\n",
     );
     error(&cycle, 3, 36, "a -> b -> c -> a");
+    let second = graph(
+        "  - {name: a, command: x, depends: [z, second]}\n  - {name: b, id: second, command: x, depends: a}\n  \
+         - {name: z, command: x}\n",
+    );
+    error_at(&second, "second]", "a -> b -> a");
+}
+
+#[test]
+fn a_made_name_is_never_the_id_of_another_step() {
+    let text = "type: graph\nsteps:\n  - {name: x, id: cmd_2, command: a}\n  - command: b\n  \
+                - {name: z, depends: cmd_2, command: c}\n";
+    let dag = dag(text);
+    assert_eq!(names(&dag), ["x", "cmd_3", "z"]);
+    assert_eq!(depends(&dag), [vec![], vec![], vec![0]]);
 }
 
 #[test]

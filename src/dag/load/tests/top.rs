@@ -137,7 +137,7 @@ fn unknown_and_unsupported_keys_say_what_to_do() {
 fn the_schedule_is_kept_and_a_warning_says_that_it_rests() {
     let text = "schedule: [\"0 1 * * *\", \"TZ=Asia/Tokyo 0 2 * * MON-FRI\"]\ncatchup_window: 1d2h30m\n\
                 overlap_policy: latest\nskip_if_successful: true\nretry_policy: {limit: \"3\", backoff: true}\n\
-                run_config: {disable_param_edit: true}\nsteps: [x]\n";
+                run_config: {disable_param_edit: true, disable_run_id_edit: }\nsteps: [x]\n";
     let dag = dag(text);
     assert_eq!(dag.schedule.start.len(), 2);
     let retry = DagRetry {

@@ -8,7 +8,10 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value as Json;
 
-/// Most rules of a schema, each counted as often as references lead to it; each value of an `enum` is one.
+use crate::dag::pattern::TEXT_MAX;
+
+/// Most rules of a schema, each counted as often as references lead to it; each value of an `enum` and each name in a
+/// list of required ones is one, and so is a schema itself, an empty one too.
 pub(super) const RULES_MAX: u64 = 100_000;
 /// Deepest nesting of a schema, references included.
 pub(super) const DEPTH_MAX: u32 = 64;
@@ -71,10 +74,24 @@ pub(super) fn target<'a>(root: &'a Json, reference: &str) -> Result<&'a Json, St
         .ok_or_else(|| format!("has the reference {reference:?}, which leads nowhere"))
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Cost {
     rules: u64,
     height: u32,
+}
+
+/// How many values or names a keyword lists, each of which is looked at on its own.
+fn listed(keyword: &str, value: &Json) -> u64 {
+    let length = |list: &Json| list.as_array().map_or(0, Vec::len);
+    let count = match keyword {
+        "enum" | "required" => length(value),
+        "dependentRequired" | "dependencies" => {
+            let lists = value.as_object().into_iter().flat_map(serde_json::Map::values);
+            lists.map(|list| 1 + length(list)).sum()
+        }
+        _ => 0,
+    };
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 struct Walk<'a> {
@@ -105,7 +122,7 @@ impl<'a> Walk<'a> {
             return Ok(*cost);
         }
         self.open.insert(place);
-        let mut cost = Cost::default();
+        let mut cost = Cost { rules: 1, height: 0 };
         for (keyword, value) in keywords {
             self.keyword(keyword, value, depth, &mut cost)?;
         }
@@ -116,7 +133,7 @@ impl<'a> Walk<'a> {
     }
 
     fn keyword(&mut self, keyword: &str, value: &'a Json, depth: u32, cost: &mut Cost) -> Result<(), String> {
-        cost.rules += 1;
+        cost.rules = cost.rules.saturating_add(1 + listed(keyword, value));
         let mut parts: Vec<&'a Json> = Vec::new();
         match keyword {
             _ if REFUSED.contains(&keyword) => {
@@ -133,12 +150,9 @@ impl<'a> Walk<'a> {
                     parts.push(target(self.root, reference)?);
                 }
             }
-            "pattern" => self.patterns = self.patterns.saturating_add(1),
-            "enum" => {
-                let values = value.as_array().map_or(0, Vec::len);
-                cost.rules = cost
-                    .rules
-                    .saturating_add(u64::try_from(values).unwrap_or(u64::MAX));
+            "pattern" => {
+                self.patterns = self.patterns.saturating_add(1);
+                short_enough(value.as_str().unwrap_or_default())?;
             }
             "additionalProperties"
             | "additionalItems"
@@ -159,21 +173,41 @@ impl<'a> Walk<'a> {
                 if keyword == "patternProperties" {
                     let more = u32::try_from(entries.map_or(0, serde_json::Map::len)).unwrap_or(u32::MAX);
                     self.patterns = self.patterns.saturating_add(more);
+                    for pattern in entries.into_iter().flat_map(serde_json::Map::keys) {
+                        short_enough(pattern)?;
+                    }
                 }
                 parts.extend(entries.into_iter().flat_map(serde_json::Map::values));
             }
             _ => {}
         }
+        within(cost.rules)?;
         for part in parts {
             let below = self.schema(part, depth + 1)?;
             cost.rules = cost.rules.saturating_add(below.rules);
             cost.height = cost.height.max(below.height);
-            if cost.rules > RULES_MAX {
-                return Err(format!(
-                    "has more than {RULES_MAX} rules, each counted as often as references lead to it"
-                ));
-            }
+            within(cost.rules)?;
         }
         Ok(())
     }
+}
+
+/// Whether a pattern can be compiled without taking too much memory on the way, where its size is not bounded yet.
+fn short_enough(pattern: &str) -> Result<(), String> {
+    if pattern.len() > TEXT_MAX {
+        return Err(format!(
+            "has a pattern of {} bytes; at most {TEXT_MAX} are allowed",
+            pattern.len()
+        ));
+    }
+    Ok(())
+}
+
+fn within(rules: u64) -> Result<(), String> {
+    if rules > RULES_MAX {
+        return Err(format!(
+            "has more than {RULES_MAX} rules, each counted as often as references lead to it"
+        ));
+    }
+    Ok(())
 }

@@ -267,10 +267,40 @@ fn endless_and_exploding_references_are_refused_at_once() {
 }
 
 #[test]
+fn what_says_nothing_counts_each_time_that_it_is_met() {
+    let refused = |part: Json| {
+        let many = |name: &str| json!({"allOf": vec![json!({"$ref": format!("#/$defs/{name}")}); 150]});
+        let defs = json!({"b": part, "c": many("d"), "d": many("b")});
+        refused(&json!({"properties": {"A": {"$ref": "#/$defs/c"}}, "$defs": defs}).to_string())
+    };
+    let names: Vec<String> = (0..20_000).map(|number| format!("n{number}")).collect();
+    for part in [
+        json!({"allOf": vec![json!({}); 70_000]}),
+        json!({"prefixItems": vec![json!(true); 40_000]}),
+        json!({"required": names}),
+        json!({"dependentRequired": {"a": names}}),
+        json!({"$schema": "http://json-schema.org/draft-07/schema#", "dependencies": {"a": names}}),
+        json!({}),
+    ] {
+        assert!(
+            refused(part.clone()).contains("more than 100000 rules"),
+            "{part:.100}"
+        );
+    }
+}
+
+#[test]
 fn patterns_cost_no_more_than_their_size() {
     let with = |pattern: &str| json!({"properties": {"a": {"type": "string", "pattern": pattern}}});
     let reason = refused(&with("^([^x]{1,500}y){1,500}$").to_string());
     assert!(reason.contains("regular expression"), "{reason}");
+    for long in [
+        with(&"\\w".repeat(50_000)),
+        json!({"patternProperties": {"\\w".repeat(50_000): {}}}),
+    ] {
+        let reason = refused(&long.to_string());
+        assert!(reason.contains("a pattern of 100000 bytes"), "{reason}");
+    }
     let reason = refused(&with("(?=a)b").to_string());
     assert!(reason.contains("look-around"), "{reason}");
     // Exponential for an engine that goes back.
