@@ -128,3 +128,30 @@ fn an_environment_that_is_too_large_fails_the_step_and_nothing_else() {
     daemon.expect_unharmed();
     daemon.expect_clean();
 }
+
+#[test]
+fn many_outputs_do_not_keep_later_steps_from_starting() {
+    let daemon = Daemon::start("");
+    let mut text = String::from("type: graph\nsteps:\n");
+    let names: Vec<String> = (0..25).map(|n| format!("s{n}")).collect();
+    for (n, name) in names.iter().enumerate() {
+        text.push_str(&format!(
+            "  - {{name: {name}, output: OUT{n}, command: \"head -c {} /dev/zero | tr '\\\\0' x\"}}\n",
+            100_000 + n
+        ));
+    }
+    text.push_str(&format!(
+        "  - {{name: small, depends: [{0}], command: \"echo ${{#OUT0}}\", output: LENGTH}}\n  \
+         - {{name: large, depends: [small], command: \"echo ${{#OUT24}}\"}}\n",
+        names.join(", ")
+    ));
+    let run = daemon.submit("many", &text);
+    let result = daemon.wait_end(&run);
+    assert_eq!(
+        result["steps"][25]["variables"]["LENGTH"], "100000",
+        "{}",
+        result["steps"][25]
+    );
+    expect_error(&result["steps"][26], &["OUT24", "not in the environment"]);
+    daemon.expect_clean();
+}
