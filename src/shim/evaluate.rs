@@ -38,6 +38,8 @@ pub(super) fn initialise(cx: &Cx<'_>) -> Flow<Initialised> {
 fn make_base(cx: &Cx<'_>) -> Flow<Base> {
     let (spec, dag) = (&cx.facts.spec, &cx.facts.dag);
     let params = effective_params(cx)?;
+    // The texts of the scope are evaluated up to three times, each time with the results behind those of the parameters.
+    let from = cx.cursor.position();
     let log_file = format!("{}/run.log", spec.view.log_dir);
     let mut pieces = RunPieces {
         os: &spec.env,
@@ -63,12 +65,12 @@ fn make_base(cx: &Cx<'_>) -> Flow<Base> {
     }
     pieces.dotenv = &entries;
     // The same texts are evaluated once more with the same results, so nothing is run twice.
-    let scope = cx.settle(eval::run_scope(&pieces, &cx.memo.cursor()), cx.base_dir())?;
+    let scope = cx.settle(eval::run_scope(&pieces, &cx.memo.cursor_at(from)), cx.base_dir())?;
     if dag.secrets.is_empty() {
         return Ok(Base { scope, params });
     }
     pieces.secrets = secrets::resolve(cx, &scope, &cwd)?.values();
-    let scope = cx.settle(eval::run_scope(&pieces, &cx.memo.cursor()), cx.base_dir())?;
+    let scope = cx.settle(eval::run_scope(&pieces, &cx.memo.cursor_at(from)), cx.base_dir())?;
     Ok(Base { scope, params })
 }
 

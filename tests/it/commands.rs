@@ -130,6 +130,21 @@ fn an_environment_that_is_too_large_fails_the_step_and_nothing_else() {
 }
 
 #[test]
+fn the_results_of_substitutions_do_not_change_places() {
+    let daemon = Daemon::start("");
+    let text = "params:\n  - {name: P, eval: \"`echo param`\"}\n  - {name: Q, eval: \"`exit 7`\", default: given}\n\
+                env:\n  - A: \"`echo first`\"\n  - B: \"`echo second`\"\n\
+                steps:\n  - name: a\n    command: echo \"$P $Q $A $B\"\n    output: SAID\n  \
+                - name: b\n    shell: direct\n    command: [echo `echo one`, echo `echo two`, echo `echo three`]\n    output: LIST\n";
+    let run = daemon.submit("places", text);
+    let result = daemon.wait_success(&run);
+    let said = |step: usize, name: &str| result["steps"][step]["variables"][name].clone();
+    assert_eq!(said(0, "SAID"), "param given first second", "{result:#}");
+    assert_eq!(said(1, "LIST"), "one\ntwo\nthree", "{result:#}");
+    daemon.expect_clean();
+}
+
+#[test]
 fn many_outputs_do_not_keep_later_steps_from_starting() {
     let daemon = Daemon::start("");
     let mut text = String::from("type: graph\nsteps:\n");

@@ -221,9 +221,15 @@ impl Memo {
     /// A reader at the first result. One evaluation, of one or of many texts, uses one cursor throughout.
     #[must_use]
     pub const fn cursor(&self) -> Cursor<'_> {
+        self.cursor_at(0)
+    }
+
+    /// A reader that goes on where another one stood, see [`Cursor::position`].
+    #[must_use]
+    pub const fn cursor_at(&self, position: usize) -> Cursor<'_> {
         Cursor {
             memo: self,
-            next: Cell::new(0),
+            next: Cell::new(position),
         }
     }
 }
@@ -236,6 +242,18 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    /// How many results it has used.
+    #[must_use]
+    pub const fn position(&self) -> usize {
+        self.next.get()
+    }
+
+    /// Goes on at a position that it had in an earlier evaluation of the same texts: what lies before it is not
+    /// evaluated again.
+    pub fn skip_to(&self, position: usize) {
+        self.next.set(position);
+    }
+
     fn take(&self) -> Result<Option<&'a Result<String, String>>, EvalError> {
         let at = self.next.get();
         if at >= MAX_SUBSTITUTIONS {
