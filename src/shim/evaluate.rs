@@ -2,12 +2,13 @@
 //!
 //! The rules are [`crate::dag::eval`]'s; here they get their input, and their wishes become children.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::children::Purpose;
 use super::context::{Cx, Flow, Halt};
 use super::files;
-use super::secrets;
+use super::secrets::{self, NOT_TOLD};
 use super::taps::Taps;
 use super::task::{Base, Facts, Try};
 use crate::dag::eval::{self, Identity, Mode, OutputMatcher, RunPieces, Scope, dotenv};
@@ -59,9 +60,17 @@ fn make_base(cx: &Cx<'_>) -> Flow<Base> {
     let first = cx.settle(eval::run_scope(&pieces, &cx.cursor), cx.base_dir())?;
     let cwd = cx.working_dir(None, &first)?;
     let mut entries = Vec::new();
-    for path in &dag.dotenv {
-        let path = cx.settle(eval::expand(path, &first, Mode::FULL, &cx.cursor), cx.base_dir())?;
-        entries.extend(read_dotenv(&path, &[&cwd, cx.base_dir()])?);
+    for written in &dag.dotenv {
+        let path = cx.settle(
+            eval::expand(written, &first, Mode::FULL, &cx.cursor),
+            cx.base_dir(),
+        )?;
+        let read = read_dotenv(&path, &[&cwd, cx.base_dir()]);
+        entries.extend(read.map_err(|(path, error)| {
+            let path = path.display().to_string();
+            let told = if cx.facts.is_blind() { written } else { &path };
+            Halt::Fail(format!("dotenv file {told}: {error}"))
+        })?);
     }
     pieces.dotenv = &entries;
     // The same texts are evaluated once more with the same results, so nothing is run twice.
@@ -75,13 +84,13 @@ fn make_base(cx: &Cx<'_>) -> Flow<Base> {
 }
 
 /// The first file of that name in the directories. A file that is not there is no error (seed-spec 7.9).
-fn read_dotenv(path: &str, dirs: &[&Path]) -> Flow<Vec<dotenv::Entry>> {
+fn read_dotenv(path: &str, dirs: &[&Path]) -> Result<Vec<dotenv::Entry>, (PathBuf, io::Error)> {
     for dir in dirs {
         let path = dir.join(path);
         match files::read_small(&path, DOTENV_MAX) {
             Ok(Some(text)) => return Ok(dotenv::parse(&text).0),
             Ok(None) => {}
-            Err(error) => return Err(Halt::Fail(format!("dotenv file {}: {error}", path.display()))),
+            Err(error) => return Err((path, error)),
         }
     }
     Ok(Vec::new())
@@ -106,7 +115,16 @@ fn effective_params(cx: &Cx<'_>) -> Flow<Vec<(String, String)>> {
             let value = cx.settle(eval::expand(text, &scope, Mode::FULL, &cx.cursor), cx.base_dir());
             let value = match (value, &def.default) {
                 (Err(Halt::Fail(_)), Some(default)) => default.clone(),
-                (value, _) => check(def, &value?).map_err(Halt::Fail)?,
+                (value, _) => check(def, &value?).map_err(|reason| {
+                    Halt::Fail(if cx.facts.is_blind() {
+                        format!(
+                            "parameter {:?}: its `eval` comes to a value that is not allowed ({NOT_TOLD})",
+                            def.name
+                        )
+                    } else {
+                        reason
+                    })
+                })?,
             };
             scope.set(def.name.as_str(), value.as_str());
             params.push((def.name.clone(), value));
@@ -267,10 +285,6 @@ pub(super) fn finish(facts: &Facts, node: Node, tried: &Try, end: &mut TryEnd) {
                 end.error.get_or_insert(error);
             }
         }
-    }
-    if let Some(merged) = &tried.merged {
-        // The capture is kept even if the log cannot take its copy; the log then says less.
-        drop(files::append(log, tried.from.0, merged));
     }
 }
 

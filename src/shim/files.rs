@@ -187,16 +187,6 @@ impl Copy {
     }
 }
 
-/// Appends what was written to a log behind `from` to another file.
-pub(super) fn append(log: &File, from: u64, mut target: &File) -> io::Result<()> {
-    let mut outcome = Ok(());
-    read_pieces(log, from, |piece| {
-        outcome = io::Write::write_all(&mut target, piece);
-        outcome.is_ok()
-    });
-    outcome
-}
-
 /// Reads what was written behind `from`, piece by piece, as long as the reader wants more.
 pub(super) fn read_pieces(log: &File, from: u64, mut reader: impl FnMut(&[u8]) -> bool) {
     let mut at = from;

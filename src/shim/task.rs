@@ -14,7 +14,7 @@ use super::evaluate;
 use super::files::{self, LogNames};
 use super::mask::Masker;
 use super::references::References;
-use super::secrets::Secrets;
+use super::secrets::{Cover, Secrets};
 use super::taps::Taps;
 use crate::dag::eval::{Memo, Scope};
 use crate::dag::types::{Dag, LogOutput, Shell, Step as DagStep};
@@ -71,6 +71,20 @@ impl Facts {
         self.secrets.get().and_then(Secrets::masker)
     }
 
+    /// How secrets are hidden now in what a command wrote.
+    pub(super) fn cover(&self) -> Cover<'_> {
+        match self.masker() {
+            Some(masker) => Cover::Mask(masker),
+            None if self.is_blind() => Cover::Everything,
+            None => Cover::Nothing,
+        }
+    }
+
+    /// Whether the DAG has secrets that are not known yet. No value may be told then: one may be in it.
+    pub(super) fn is_blind(&self) -> bool {
+        !self.dag.secrets.is_empty() && self.secrets.get().is_none()
+    }
+
     /// The definition of a node.
     pub(super) fn step(&self, node: Node) -> Option<&DagStep> {
         match node {
@@ -108,12 +122,10 @@ pub(super) enum Work {
 #[derive(Debug)]
 pub(super) struct Try {
     pub(super) streams: Streams,
-    /// Pipes in front of the two files, if secrets have to be hidden.
+    /// Pipes in front of the two files, see [`super::taps`].
     pub(super) taps: Option<Taps>,
     /// Lengths of the two logs when the try began.
     pub(super) from: (u64, u64),
-    /// The merged log, when standard output is captured and so goes to a file of its own first.
-    pub(super) merged: Option<std::fs::File>,
     /// Files of the DAG's choice that get a copy, once their paths are evaluated.
     pub(super) copies: OnceCell<Vec<files::Copy>>,
     /// Its sub-runs, if it calls any.
@@ -121,20 +133,12 @@ pub(super) struct Try {
 }
 
 impl Work {
-    pub(super) fn execute(mut streams: Streams, taps: Option<Taps>, capture_apart: bool) -> Self {
-        let mut merged = None;
-        if capture_apart
-            && taps.is_none()
-            && let Ok(scratch) = super::children::scratch_file("output")
-        {
-            merged = Some(std::mem::replace(&mut streams.stdout, scratch));
-        }
+    pub(super) fn execute(streams: Streams, taps: Option<Taps>) -> Self {
         let from = (files::length(&streams.stdout), files::length(&streams.stderr));
         Self::Execute(Box::new(Try {
             streams,
             taps,
             from,
-            merged,
             copies: OnceCell::new(),
             called: calls::Called::default(),
         }))

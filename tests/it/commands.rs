@@ -145,6 +145,27 @@ fn the_results_of_substitutions_do_not_change_places() {
 }
 
 #[test]
+fn a_substitution_that_writes_without_end_is_killed_and_told() {
+    let daemon = Daemon::start("");
+    let text = "max_output_size: 100000\nsteps: [{name: a, env: [{A: \"`yes`\"}], command: \"true\"}]";
+    let step = failing_step(&daemon, "endless", text);
+    expect_error(&step, &["more than the 100000 bytes", "max_output_size"]);
+    daemon.expect_unharmed();
+    daemon.expect_clean();
+}
+
+#[test]
+fn what_a_condition_leaves_in_the_background_may_write_later() {
+    let daemon = Daemon::start("");
+    let text = "steps:\n  - name: a\n    preconditions:\n      \
+                - condition: (while [ ! -e go ]; do sleep 0.02; done; echo late >&2; touch late) &\n    \
+                command: touch go; while [ ! -e late ]; do sleep 0.02; done\n    timeout_sec: 50\n";
+    let run = daemon.submit("background", text);
+    daemon.wait_success(&run);
+    daemon.expect_clean();
+}
+
+#[test]
 fn many_outputs_do_not_keep_later_steps_from_starting() {
     let daemon = Daemon::start("");
     let mut text = String::from("type: graph\nsteps:\n");

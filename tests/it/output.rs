@@ -188,3 +188,31 @@ fn a_follower_that_is_interrupted_leaves_the_run_alone() {
     daemon.wait_success(&run);
     daemon.expect_clean();
 }
+
+#[test]
+fn merged_output_that_is_captured_is_in_the_log_at_once() {
+    let daemon = Daemon::start("");
+    let text = format!(
+        "steps:\n  - name: a\n    log_output: merged\n    output: SAID\n    \
+         command: echo early; echo wrong >&2; while [ ! -e {} ]; do sleep 0.02; done; echo late\n",
+        daemon.path("go").display()
+    );
+    let run = daemon.submit("merged", &text);
+    let file = until("the log", || {
+        daemon.status(&run)["steps"][0]["stdout"]
+            .as_str()
+            .map(str::to_owned)
+    });
+    until("what is written", || {
+        let log = read(file.as_ref());
+        (log.contains("early\n") && log.contains("wrong\n")).then_some(())
+    });
+    std::fs::write(daemon.path("go"), "").unwrap();
+    let result = daemon.wait_success(&run);
+    assert_eq!(
+        result["steps"][0]["variables"]["SAID"], "early\nlate",
+        "{result:#}"
+    );
+    assert!(read(file.as_ref()).ends_with("late\n"));
+    daemon.expect_clean();
+}
