@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::children::Purpose;
 use super::context::{Cx, Flow, Halt};
+use super::copies;
 use super::files;
 use super::secrets::{self, NOT_TOLD};
 use super::taps::Taps;
@@ -207,7 +208,9 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
     if tried.copies.get().is_none() {
         let copies: Result<Vec<_>, _> = paths
             .into_iter()
-            .map(|(path, log, from)| files::Copy::open(log, from, path))
+            .map(|(path, log, from)| {
+                copies::Copy::open(log, from, path, |path, data| copies::is_log(cx.facts, path, data))
+            })
             .collect();
         let copies = copies.map_err(Halt::Fail)?;
         tried.copies.get_or_init(|| copies);

@@ -11,6 +11,7 @@ mod calls;
 mod children;
 mod conn;
 mod context;
+mod copies;
 mod evaluate;
 mod files;
 mod journalled;

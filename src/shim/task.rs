@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::calls;
 use super::children::{ChildEnd, Purpose, Request, Streams};
 use super::context;
+use super::copies;
 use super::evaluate;
 use super::files::{self, LogNames};
 use super::mask::Masker;
@@ -101,6 +102,17 @@ impl Facts {
             .map(|(_, step)| step)
     }
 
+    /// Every node of the DAG.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = Node> {
+        let steps = (0..).zip(&self.dag.steps).map(|(index, _)| Node::Step(index));
+        let handlers = self
+            .dag
+            .handlers
+            .iter()
+            .map(|(handler, _)| Node::Handler(*handler));
+        steps.chain(handlers)
+    }
+
     pub(super) fn log_names(&self, node: Node) -> LogNames {
         let (name, output) = self.step(node).map_or(("unknown", LogOutput::Separate), |step| {
             (&*step.name, step.log_output)
@@ -127,7 +139,7 @@ pub(super) struct Try {
     /// Lengths of the two logs when the try began.
     pub(super) from: (u64, u64),
     /// Files of the DAG's choice that get a copy, once their paths are evaluated.
-    pub(super) copies: OnceCell<Vec<files::Copy>>,
+    pub(super) copies: OnceCell<Vec<copies::Copy>>,
     /// Its sub-runs, if it calls any.
     pub(super) called: calls::Called,
 }
@@ -210,7 +222,7 @@ impl Task {
     }
 
     /// Files that get a copy of its logs.
-    pub(super) fn copies(&self) -> &[files::Copy] {
+    pub(super) fn copies(&self) -> &[copies::Copy] {
         match &self.work {
             Work::Execute(tried) => tried.copies.get().map(Vec::as_slice).unwrap_or_default(),
             Work::Initialise | Work::Prepare | Work::CheckRepeat => &[],

@@ -190,6 +190,31 @@ fn a_follower_that_is_interrupted_leaves_the_run_alone() {
 }
 
 #[test]
+fn a_log_is_not_copied_into_itself_or_another_log() {
+    let daemon = Daemon::start("");
+    for (name, key, target) in [
+        ("own", "stdout", "$DAG_RUN_STEP_STDOUT_FILE"),
+        ("crossed", "stderr", "$DAG_RUN_STEP_STDOUT_FILE"),
+        ("next", "stdout", "${DAG_RUN_LOG_FILE%/*}/0003-c.out"),
+        ("linked", "stdout", "link"),
+    ] {
+        let text = format!(
+            "steps:\n  - name: a\n    command: cd \"${{DAG_RUN_LOG_FILE%/*}}\"; touch 0003-c.out; ln -f 0003-c.out {src}/link\n  \
+             - name: b\n    command: echo text; echo more >&2\n    {key}: \"{target}\"\n  - name: c\n    command: \"true\"\n",
+            src = daemon.path("src").display()
+        );
+        let run = daemon.submit(name, &text);
+        let result = daemon.wait_end(&run);
+        let step = &result["steps"][1];
+        assert_eq!(step["status"], "failed", "{name}: {result:#}");
+        let error = step["error"].as_str().unwrap();
+        assert!(error.contains("a log of this run"), "{name}: {error}");
+    }
+    daemon.expect_unharmed();
+    daemon.expect_clean();
+}
+
+#[test]
 fn merged_output_that_is_captured_is_in_the_log_at_once() {
     let daemon = Daemon::start("");
     let text = format!(
