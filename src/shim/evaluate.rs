@@ -17,6 +17,7 @@ use crate::dag::params::check;
 use crate::dag::types::{Action, Step};
 use crate::engine::attempt::{Prepared, TryEnd};
 use crate::model::outcome::signal_name;
+use crate::model::view::RunView;
 use crate::model::{Exit, Node, StepStatus};
 
 /// Largest dotenv file, in bytes.
@@ -217,7 +218,7 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
     }
     if let Action::Call(call) = &step.action {
         let mut end = super::calls::execute(cx, (node, step), call, tried, (&scope, &cwd))?;
-        finish(cx.facts, node, tried, &mut end);
+        finish(cx.facts, cx.view, node, tried, &mut end);
         return Ok(end);
     }
     let mut end = TryEnd::default();
@@ -228,7 +229,7 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
             Ok(()) => end.verdict = Some(StepStatus::Succeeded),
             Err(error) => end.error = Some(format!("cannot write the step's log: {error}")),
         }
-        finish(cx.facts, node, tried, &mut end);
+        finish(cx.facts, cx.view, node, tried, &mut end);
         return Ok(end);
     }
     for index in 0.. {
@@ -245,7 +246,7 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
             break;
         }
     }
-    finish(cx.facts, node, tried, &mut end);
+    finish(cx.facts, cx.view, node, tried, &mut end);
     Ok(end)
 }
 
@@ -261,7 +262,7 @@ fn numbered(step: &Step, index: usize, text: String) -> String {
 
 /// What is read from the logs of a try once it has ended: captured output, and whether a failure is tolerated for
 /// what was written.
-pub(super) fn finish(facts: &Facts, node: Node, tried: &Try, end: &mut TryEnd) {
+pub(super) fn finish(facts: &Facts, view: &RunView, node: Node, tried: &Try, end: &mut TryEnd) {
     let Some(step) = facts.step(node) else { return };
     let log = &tried.streams.stdout;
     if let Some(Err(error)) = tried.taps.as_ref().map(Taps::close) {
@@ -277,12 +278,20 @@ pub(super) fn finish(facts: &Facts, node: Node, tried: &Try, end: &mut TryEnd) {
     }
     // A try that could not start anything has no output, not an empty one.
     let ran = end.exit.is_some() || end.error.is_none() || matches!(step.action, Action::Call(_));
-    if step.output.is_some() && ran {
+    if let Some(output) = step.output.as_ref().filter(|_| ran) {
         let captured = match &tried.taps {
             Some(taps) => taps.captured(),
             None => files::captured(log, tried.from.0, facts.dag.max_output_size),
         };
-        match captured {
+        let fits = |value: String| {
+            let told = facts.masker().map(|masker| masker.text(&value));
+            let forms = [&value, told.as_ref().unwrap_or(&value)];
+            facts
+                .outputs
+                .add(view, node, &output.name, &forms.map(String::as_str))?;
+            Ok(value)
+        };
+        match captured.and_then(fits) {
             Ok(value) => end.output = Some(value),
             Err(error) => {
                 end.error.get_or_insert(error);

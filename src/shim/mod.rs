@@ -16,6 +16,7 @@ mod evaluate;
 mod files;
 mod journalled;
 mod mask;
+mod outputs;
 mod references;
 mod secrets;
 mod status;

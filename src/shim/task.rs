@@ -14,6 +14,7 @@ use super::copies;
 use super::evaluate;
 use super::files::{self, LogNames};
 use super::mask::Masker;
+use super::outputs::Outputs;
 use super::references::References;
 use super::secrets::{Cover, Secrets};
 use super::taps::Taps;
@@ -42,6 +43,7 @@ pub(super) struct Facts {
     pub(super) references: References,
     pub(super) secrets: OnceCell<Secrets>,
     pub(super) base: OnceCell<Base>,
+    pub(super) outputs: Outputs,
 }
 
 /// What `Initialise` came to.
@@ -64,6 +66,7 @@ impl Facts {
             default_shell,
             secrets: OnceCell::new(),
             base: OnceCell::new(),
+            outputs: Outputs::default(),
         }
     }
 
@@ -278,28 +281,28 @@ impl Task {
                     self.asked = Some(request.purpose);
                     Step::Need(request)
                 }
-                Some(why) => self.give_up(key, facts, why.clone()),
+                Some(why) => self.give_up(key, facts, view, why.clone()),
             },
-            Err(context::Halt::Calls) => self.calls(key, facts),
-            Err(context::Halt::Fail(error)) => self.give_up(key, facts, error),
+            Err(context::Halt::Calls) => self.calls(key, facts, view),
+            Err(context::Halt::Fail(error)) => self.give_up(key, facts, view, error),
         }
     }
 
     /// The sub-runs that the try has planned.
-    fn calls(&self, key: TaskKey, facts: &Facts) -> Step {
+    fn calls(&self, key: TaskKey, facts: &Facts, view: &RunView) -> Step {
         let planned = match &self.work {
             Work::Execute(tried) => tried.called.planned.get(),
             Work::Initialise | Work::Prepare | Work::CheckRepeat => None,
         };
         match (&self.refused, planned) {
             (None, Some(planned)) => Step::Calls(Rc::clone(planned)),
-            (Some(why), _) => self.give_up(key, facts, why.clone()),
-            (None, None) => self.give_up(key, facts, String::from("only a step can call")),
+            (Some(why), _) => self.give_up(key, facts, view, why.clone()),
+            (None, None) => self.give_up(key, facts, view, String::from("only a step can call")),
         }
     }
 
     /// The answer of a task that cannot go on.
-    fn give_up(&self, key: TaskKey, facts: &Facts, error: String) -> Step {
+    fn give_up(&self, key: TaskKey, facts: &Facts, view: &RunView, error: String) -> Step {
         let error = match &self.refused {
             Some(why) if *why != error => format!("{error} ({why})"),
             _ => error,
@@ -317,7 +320,7 @@ impl Task {
                     error: Some(error),
                     ..TryEnd::default()
                 };
-                evaluate::finish(facts, key.node, tried, &mut end);
+                evaluate::finish(facts, view, key.node, tried, &mut end);
                 try_ended(key, facts, end)
             }
         };

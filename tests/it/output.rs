@@ -4,6 +4,8 @@ use std::io::Read;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::helper::{Daemon, read, signal, until};
 
 #[test]
@@ -239,5 +241,44 @@ fn merged_output_that_is_captured_is_in_the_log_at_once() {
         "{result:#}"
     );
     assert!(read(file.as_ref()).ends_with("late\n"));
+    daemon.expect_clean();
+}
+
+#[test]
+fn captured_outputs_together_are_limited_and_the_run_can_be_read_and_retried() {
+    let daemon = Daemon::start("");
+    let mut text = String::from("type: graph\nmax_output_size: 20000000\nsteps:\n");
+    for n in 0..10 {
+        text.push_str(&format!(
+            "  - {{name: s{n}, output: OUT{n}, command: \"head -c 1000000 /dev/zero | tr '\\\\0' '\\\"'\"}}\n"
+        ));
+    }
+    // More than a record of the journal holds.
+    text.push_str("  - {name: big, output: BIG, command: \"head -c 5000000 /dev/zero | tr '\\\\0' x\"}\n");
+    let run = daemon.submit("together", &text);
+    for attempt in 1..=2 {
+        let result = daemon.wait_end(&run);
+        assert_eq!(result["attempt"], attempt, "{}", result["attempt"]);
+        let steps = result["steps"].as_array().unwrap();
+        let kept = |step: &Value| step["variables"].as_object().unwrap().values().next().cloned();
+        for step in steps {
+            match kept(step) {
+                Some(value) => assert_eq!(value.as_str().unwrap().len(), 1_000_000),
+                None => {
+                    let error = step["error"].as_str().unwrap();
+                    assert!(
+                        error.contains("at most 3145728") && error.contains("DAG_RUN_WORK_DIR"),
+                        "{error}"
+                    );
+                }
+            }
+        }
+        assert_eq!(steps.iter().filter_map(kept).count(), 1);
+        if attempt == 1 {
+            // It runs, and fails for the same reason.
+            daemon.ctl(&["retry", &run]).expect_code(1);
+        }
+    }
+    daemon.expect_unharmed();
     daemon.expect_clean();
 }
