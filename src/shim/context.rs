@@ -106,6 +106,13 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// Goes on behind the child with this index, where the cursor stood at that position. How the child exited.
+    pub(super) fn skip_to(&self, index: usize, position: usize) -> Option<Exit> {
+        self.next.set(index + 1);
+        self.cursor.skip_to(position);
+        self.ends.get(index).and_then(|end| end.exit)
+    }
+
     pub(super) fn base_dir(&self) -> &Path {
         Path::new(&self.facts.spec.base_dir)
     }

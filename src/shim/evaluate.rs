@@ -232,7 +232,12 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
         finish(cx.facts, cx.view, node, tried, &mut end);
         return Ok(end);
     }
-    for index in 0.. {
+    // What has come to its end is not planned again, each time the next command has ended.
+    let (first, position) = tried.ended.get();
+    if let Some(before) = first.checked_sub(1) {
+        end.exit = cx.skip_to(before, position);
+    }
+    for index in first.. {
         let plan = eval::plan(step, index, &cx.context(&scope), &cx.cursor);
         let Some(plan) = cx.settle(plan, &cwd)? else { break };
         let child = cx.child(Purpose::Main, plan, &scope, &cwd)?;
@@ -245,6 +250,7 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
         if end.error.is_some() {
             break;
         }
+        tried.ended.set((index + 1, cx.cursor.position()));
     }
     finish(cx.facts, cx.view, node, tried, &mut end);
     Ok(end)

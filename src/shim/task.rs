@@ -4,7 +4,7 @@
 //! for has ended: the ends of its children so far are replayed to it, so it comes to the same point and goes on.
 //! Thus nothing here waits, and a task can be given up at any moment.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use super::calls;
@@ -143,6 +143,8 @@ pub(super) struct Try {
     pub(super) from: (u64, u64),
     /// Files of the DAG's choice that get a copy, once their paths are evaluated.
     pub(super) copies: OnceCell<Vec<copies::Copy>>,
+    /// How many of its commands have succeeded, and how many results of substitutions were used then.
+    pub(super) ended: Cell<(usize, usize)>,
     /// Its sub-runs, if it calls any.
     pub(super) called: calls::Called,
 }
@@ -155,6 +157,7 @@ impl Work {
             taps,
             from,
             copies: OnceCell::new(),
+            ended: Cell::default(),
             called: calls::Called::default(),
         }))
     }
