@@ -46,11 +46,11 @@ pub(super) struct Request {
 /// How a child ended.
 #[derive(Debug, Clone)]
 pub(super) struct ChildEnd {
-    /// How it exited; none if it was never started.
+    /// How it exited; none if it was never started, or if that does not count any more: a substitution wrote too much.
     pub(super) exit: Option<Exit>,
     /// Standard output of a substitution.
     pub(super) output: String,
-    /// Why it was not started, or the end of its standard error.
+    /// Why there is no exit, or the end of its standard error.
     pub(super) error: String,
 }
 
@@ -211,23 +211,19 @@ impl Child {
             drop(log_dir.remove_file(name));
         }
         let mut error = self.errors.tail(cover);
-        let mut exit = exit_of(status);
+        let mut exit = Some(exit_of(status));
         let mut output = String::new();
         if let Some(tap) = &self.output {
             tap.drain();
             if tap.is_too_much() {
                 error =
                     format!("its output has more than the {limit} bytes that are allowed (max_output_size)");
-                exit = Exit::Code(1);
+                exit = None;
             } else {
                 output = String::from_utf8_lossy(&tap.take_kept()).into_owned();
             }
         }
-        ChildEnd {
-            exit: Some(exit),
-            output,
-            error,
-        }
+        ChildEnd { exit, output, error }
     }
 }
 

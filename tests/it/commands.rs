@@ -149,7 +149,13 @@ fn a_substitution_that_writes_without_end_is_killed_and_told() {
     let daemon = Daemon::start("");
     let text = "max_output_size: 100000\nsteps: [{name: a, env: [{A: \"`yes`\"}], command: \"true\"}]";
     let step = failing_step(&daemon, "endless", text);
-    expect_error(&step, &["more than the 100000 bytes", "max_output_size"]);
+    expect_error(
+        &step,
+        &[
+            "`yes` failed: its output has more than the 100000 bytes",
+            "max_output_size",
+        ],
+    );
     daemon.expect_unharmed();
     daemon.expect_clean();
 }
