@@ -24,6 +24,13 @@ pub const STEPS_MAX: usize = 100_000;
 pub const FRAME_MAX: usize = 8 * 1024 * 1024;
 /// Largest message between daemon and shim, in bytes: the launch specification holds the whole DAG.
 pub const SPEC_MAX: usize = 64 * 1024 * 1024;
+/// Most bytes of the captured outputs of one attempt together, those that a retry takes over included: names and values as
+/// JSON texts, and [`OUTPUT_OVERHEAD`] for each. An attempt tells its outputs twice, step by step and collected, and they
+/// must fit one record of its journal, an answer of [`FRAME_MAX`] and a specification of [`SPEC_MAX`], whatever is escaped
+/// in them.
+pub const OUTPUTS_MAX: usize = 3 * 1024 * 1024;
+/// What a captured output counts besides its name and value, in bytes.
+pub const OUTPUT_OVERHEAD: usize = 32;
 /// Most sub-runs of one parallel step.
 pub const PARALLEL_MAX: usize = 1000;
 /// Most bytes of the parameters of one sub-run, names and values together: with the text of its DAG they are one message.

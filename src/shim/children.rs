@@ -1,7 +1,7 @@
 //! Child processes of the shim: how they are started, and what is kept of them until they end.
 //!
-//! Every child leads its own session and process group and has descriptors 0 to 2 and no other. It writes to files;
-//! where secrets have to be hidden, to pipes whose end nobody waits for (W32).
+//! Every child leads its own session and process group and has descriptors 0 to 2 and no other. It writes to files, or to
+//! pipes whose end nobody waits for (W32), see [`super::taps`].
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -9,17 +9,17 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use super::mask::Masker;
+use super::files;
+use super::secrets::Cover;
+use super::taps::{Pipes, Tap};
 use super::task::TaskKey;
 use crate::model::Exit;
 use crate::sys::cgroup::Cgroup;
 use crate::sys::files::{Create, Dir};
 use crate::sys::pidfd::{PidFd, WaitStatus};
 use crate::sys::spawn::{Spawn, SpawnErrorKind, WorkDir};
-
-/// Most bytes of standard error that go into an error's text (seed-spec 7.15).
-const STDERR_TAIL: u64 = 1024;
 
 /// What a child is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +46,11 @@ pub(super) struct Request {
 /// How a child ended.
 #[derive(Debug, Clone)]
 pub(super) struct ChildEnd {
-    /// How it exited; none if it was never started.
+    /// How it exited; none if it was never started, or if that does not count any more: a substitution wrote too much.
     pub(super) exit: Option<Exit>,
     /// Standard output of a substitution.
     pub(super) output: String,
-    /// Why it was not started, or the end of its standard error.
+    /// Why there is no exit, or the end of its standard error.
     pub(super) error: String,
 }
 
@@ -71,9 +71,18 @@ pub(super) struct Child {
     pub(super) pidfd: PidFd,
     pub(super) task: TaskKey,
     pub(super) purpose: Purpose,
-    output: Option<File>,
-    errors: Option<(File, u64)>,
+    output: Option<Rc<Tap>>,
+    errors: Errors,
     script: Option<String>,
+}
+
+/// Where the end of a child's standard error is found.
+#[derive(Debug)]
+enum Errors {
+    /// In a log, behind this position.
+    Log(File, u64),
+    /// In what was kept of it.
+    Kept(Rc<Tap>),
 }
 
 /// The two streams of a step's commands.
@@ -83,15 +92,23 @@ pub(super) struct Streams {
     pub(super) stderr: File,
 }
 
+/// Where a child writes to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Output<'a> {
+    /// The streams of a step, and the log that has its errors in the end.
+    Step { streams: &'a Streams, errors: &'a File },
+    /// Pipes of its own.
+    Own(&'a Pipes),
+}
+
 /// What starting needs besides the request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) steps: Option<&'a Cgroup>,
     pub(super) log_dir: &'a Dir,
     pub(super) log_path: &'a str,
-    /// Where the commands of a step write to, and the log that has their errors in the end.
-    pub(super) streams: Option<&'a Streams>,
-    pub(super) errors: Option<&'a File>,
+    /// Where it writes to.
+    pub(super) output: Output<'a>,
     /// Makes the names of script files unique inside the attempt.
     pub(super) serial: u64,
 }
@@ -110,6 +127,14 @@ impl Child {
             script,
         } = request;
         check_working_dir(&cwd)?;
+        let errors = match place.output {
+            Output::Step { errors: log, .. } => {
+                let tail = log.try_clone().map_err(|error| format!("the log: {error}"))?;
+                let length = files::length(&tail);
+                Errors::Log(tail, length)
+            }
+            Output::Own(pipes) => Errors::Kept(Rc::clone(&pipes.stderr.0)),
+        };
         let script = match script {
             Some((text, position)) => {
                 let name = format!("script-{}", place.serial);
@@ -127,16 +152,6 @@ impl Child {
             }
             error
         };
-        let scratch = |what: &str| scratch_file(what).map_err(|error| format!("{what}: {error}"));
-        let (output, errors) = match (purpose, place.errors) {
-            (Purpose::Main, Some(log)) => {
-                let tail = log.try_clone().map_err(|error| format!("the log: {error}"))?;
-                let length = tail.metadata().map(|data| data.len()).unwrap_or(0);
-                (None, Some((tail, length)))
-            }
-            (Purpose::Substitution, _) => (Some(scratch("output")?), Some((scratch("errors")?, 0))),
-            _ => (None, Some((scratch("errors")?, 0))),
-        };
         let name = argv.first().cloned().unwrap_or_default();
         let program = find_program(&name, &env, &cwd).map_err(remove_script)?;
         let mut spawn = Spawn::new(&program);
@@ -148,16 +163,18 @@ impl Child {
         spawn.cwd = WorkDir::Path(cwd.clone());
         spawn.new_session = true;
         spawn.cgroup = place.steps;
-        match (purpose, place.streams) {
-            (Purpose::Main, Some(streams)) => {
+        let output = match place.output {
+            Output::Step { streams, .. } => {
                 spawn.stdout = Some(streams.stdout.as_fd());
                 spawn.stderr = Some(streams.stderr.as_fd());
+                None
             }
-            _ => {
-                spawn.stdout = output.as_ref().map(AsFd::as_fd);
-                spawn.stderr = errors.as_ref().map(|(file, _)| file.as_fd());
+            Output::Own(pipes) => {
+                spawn.stdout = pipes.stdout.as_ref().map(|(_, writer)| writer.as_fd());
+                spawn.stderr = Some(pipes.stderr.1.as_fd());
+                pipes.stdout.as_ref().map(|(tap, _)| Rc::clone(tap))
             }
-        }
+        };
         let spawned = spawn.spawn().map_err(|error| {
             let reason = match (error.stage, error.kind) {
                 ("chdir", _) => format!("cannot enter the working directory {}: ", cwd.display()),
@@ -182,38 +199,51 @@ impl Child {
         })
     }
 
-    /// What is left of it once it has exited. `limit` bounds a substitution's output, `masker` hides secrets in the end
-    /// of standard error before that is cut.
-    pub(super) fn finish(
-        self,
-        status: WaitStatus,
-        log_dir: &Dir,
-        limit: u64,
-        masker: Option<&Masker>,
-    ) -> ChildEnd {
+    /// Whether this pipe has its standard output.
+    pub(super) fn writes_to(&self, tap: &Rc<Tap>) -> bool {
+        self.output.as_ref().is_some_and(|own| Rc::ptr_eq(own, tap))
+    }
+
+    /// What is left of it once it has exited. `limit` is the one of a substitution's output; `cover` says how secrets are
+    /// hidden in the end of standard error, before that is cut.
+    pub(super) fn finish(self, status: WaitStatus, log_dir: &Dir, limit: u64, cover: Cover<'_>) -> ChildEnd {
         if let Some(name) = &self.script {
             drop(log_dir.remove_file(name));
         }
-        let mut error = match &self.errors {
-            Some((file, from)) => tail(file, *from, masker),
-            None => String::new(),
-        };
-        let mut exit = exit_of(status);
-        let output = match &self.output {
-            Some(file) => match read_limited(file, limit) {
-                Ok(text) => text,
-                Err(reason) => {
-                    error = reason;
-                    exit = Exit::Code(1);
-                    String::new()
+        let mut error = self.errors.tail(cover);
+        let mut exit = Some(exit_of(status));
+        let mut output = String::new();
+        if let Some(tap) = &self.output {
+            tap.drain();
+            if tap.is_too_much() {
+                error =
+                    format!("its output has more than the {limit} bytes that are allowed (max_output_size)");
+                exit = None;
+            } else {
+                output = String::from_utf8_lossy(&tap.take_kept()).into_owned();
+            }
+        }
+        ChildEnd { exit, output, error }
+    }
+}
+
+impl Errors {
+    fn tail(&self, cover: Cover<'_>) -> String {
+        match self {
+            Self::Log(file, from) => {
+                let length = files::length(file);
+                let start = length.saturating_sub(cover.tail_needs()).max(*from);
+                let mut bytes = vec![0; usize::try_from(length.saturating_sub(start)).unwrap_or(0)];
+                match file.read_exact_at(&mut bytes, start) {
+                    Ok(()) => cover.tail(&bytes),
+                    // The log was opened for appending only, or cut meanwhile: the error does without its text.
+                    Err(_) => String::new(),
                 }
-            },
-            None => String::new(),
-        };
-        ChildEnd {
-            exit: Some(exit),
-            output,
-            error,
+            }
+            Self::Kept(tap) => {
+                tap.drain();
+                cover.tail(&tap.take_kept())
+            }
         }
     }
 }
@@ -226,52 +256,13 @@ pub(super) fn exit_of(status: WaitStatus) -> Exit {
     }
 }
 
-/// A file in memory that nobody can name: a substitution's output.
-pub(super) fn scratch_file(name: &str) -> io::Result<File> {
-    let name = std::ffi::CString::new(name)?;
-    let fd = nix::sys::memfd::memfd_create(name.as_c_str(), nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?;
-    Ok(File::from(fd))
-}
-
-fn read_limited(file: &File, limit: u64) -> Result<String, String> {
-    let length = file
-        .metadata()
-        .map_err(|error| format!("its output: {error}"))?
-        .len();
-    if length > limit {
-        return Err(format!(
-            "its output has {length} bytes; at most {limit} are allowed (max_output_size)"
-        ));
-    }
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-    file.read_exact_at(&mut bytes, 0)
-        .map_err(|error| format!("its output: {error}"))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The end of what was written to a file behind `from`.
-fn tail(file: &File, from: u64, masker: Option<&Masker>) -> String {
-    let length = file.metadata().map(|data| data.len()).unwrap_or(0);
-    // A secret that begins before the cut must be found as well.
-    let before = masker.map_or(0, |masker| u64::try_from(masker.longest()).unwrap_or(u64::MAX));
-    let start = |most: u64| length.saturating_sub(most).max(from);
-    let size = |start: u64| usize::try_from(length.saturating_sub(start)).unwrap_or(0);
-    let read_from = start(STDERR_TAIL.saturating_add(before));
-    let mut bytes = vec![0; size(read_from)];
-    match file.read_exact_at(&mut bytes, read_from) {
-        Ok(()) => {
-            let shown = masker.map(|masker| masker.end_of(&bytes, size(start(STDERR_TAIL))));
-            String::from_utf8_lossy(&shown.unwrap_or(bytes)).trim().to_owned()
-        }
-        // The log was opened for appending only, or cut meanwhile: the error does without its text.
-        Err(_) => String::new(),
-    }
-}
-
 fn write_script(dir: &Dir, name: &str, text: &str) -> Result<(), String> {
     let write = || -> io::Result<()> {
         let file = dir.create_file(name, 0o700, Create::New)?;
-        file.write_all_at(text.as_bytes(), 0)
+        file.write_all_at(text.as_bytes(), 0).inspect_err(|_| {
+            // On a full disk nothing of it is left either.
+            drop(dir.remove_file(name));
+        })
     };
     write().map_err(|error| format!("cannot write the script {name}: {error}"))
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::children::{ChildEnd, Purpose, Request};
+use super::secrets::NOT_TOLD;
 use super::task::{Base, Facts};
 use crate::dag::eval::{
     self, Arg, Cursor, EvalError, Memo, Mode, Outcome, Plan, PlanContext, Scope, StepPieces,
@@ -73,7 +74,17 @@ impl<'a> Cx<'a> {
                     cwd,
                 ))))
             }
-            Err(error) => Err(Halt::Fail(error.to_string())),
+            Err(error) => Err(Halt::Fail(self.words(&error))),
+        }
+    }
+
+    /// An error in words. Where a value would be told while secrets are not known yet, it does without.
+    fn words(&self, error: &EvalError) -> String {
+        match error {
+            EvalError::Unset { name, .. } if self.facts.is_blind() => {
+                format!("{name} has no value (its message is {NOT_TOLD})")
+            }
+            _ => error.to_string(),
         }
     }
 
@@ -93,6 +104,13 @@ impl<'a> Cx<'a> {
             }
             None => Err(Halt::Need(Box::new(request(purpose, plan, scope, cwd)))),
         }
+    }
+
+    /// Goes on behind the child with this index, where the cursor stood at that position. How the child exited.
+    pub(super) fn skip_to(&self, index: usize, position: usize) -> Option<Exit> {
+        self.next.set(index + 1);
+        self.cursor.skip_to(position);
+        self.ends.get(index).and_then(|end| end.exit)
     }
 
     pub(super) fn base_dir(&self) -> &Path {

@@ -2,12 +2,14 @@
 //!
 //! The rules are [`crate::dag::eval`]'s; here they get their input, and their wishes become children.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::children::Purpose;
 use super::context::{Cx, Flow, Halt};
+use super::copies;
 use super::files;
-use super::secrets;
+use super::secrets::{self, NOT_TOLD};
 use super::taps::Taps;
 use super::task::{Base, Facts, Try};
 use crate::dag::eval::{self, Identity, Mode, OutputMatcher, RunPieces, Scope, dotenv};
@@ -15,6 +17,7 @@ use crate::dag::params::check;
 use crate::dag::types::{Action, Step};
 use crate::engine::attempt::{Prepared, TryEnd};
 use crate::model::outcome::{STDERR_MARK, signal_name};
+use crate::model::view::RunView;
 use crate::model::{Exit, Node, StepStatus};
 
 /// Largest dotenv file, in bytes.
@@ -38,6 +41,8 @@ pub(super) fn initialise(cx: &Cx<'_>) -> Flow<Initialised> {
 fn make_base(cx: &Cx<'_>) -> Flow<Base> {
     let (spec, dag) = (&cx.facts.spec, &cx.facts.dag);
     let params = effective_params(cx)?;
+    // The texts of the scope are evaluated up to three times, each time with the results behind those of the parameters.
+    let from = cx.cursor.position();
     let log_file = format!("{}/run.log", spec.view.log_dir);
     let mut pieces = RunPieces {
         os: &spec.env,
@@ -57,29 +62,37 @@ fn make_base(cx: &Cx<'_>) -> Flow<Base> {
     let first = cx.settle(eval::run_scope(&pieces, &cx.cursor), cx.base_dir())?;
     let cwd = cx.working_dir(None, &first)?;
     let mut entries = Vec::new();
-    for path in &dag.dotenv {
-        let path = cx.settle(eval::expand(path, &first, Mode::FULL, &cx.cursor), cx.base_dir())?;
-        entries.extend(read_dotenv(&path, &[&cwd, cx.base_dir()])?);
+    for written in &dag.dotenv {
+        let path = cx.settle(
+            eval::expand(written, &first, Mode::FULL, &cx.cursor),
+            cx.base_dir(),
+        )?;
+        let read = read_dotenv(&path, &[&cwd, cx.base_dir()]);
+        entries.extend(read.map_err(|(path, error)| {
+            let path = path.display().to_string();
+            let told = if cx.facts.is_blind() { written } else { &path };
+            Halt::Fail(format!("dotenv file {told}: {error}"))
+        })?);
     }
     pieces.dotenv = &entries;
     // The same texts are evaluated once more with the same results, so nothing is run twice.
-    let scope = cx.settle(eval::run_scope(&pieces, &cx.memo.cursor()), cx.base_dir())?;
+    let scope = cx.settle(eval::run_scope(&pieces, &cx.memo.cursor_at(from)), cx.base_dir())?;
     if dag.secrets.is_empty() {
         return Ok(Base { scope, params });
     }
     pieces.secrets = secrets::resolve(cx, &scope, &cwd)?.values();
-    let scope = cx.settle(eval::run_scope(&pieces, &cx.memo.cursor()), cx.base_dir())?;
+    let scope = cx.settle(eval::run_scope(&pieces, &cx.memo.cursor_at(from)), cx.base_dir())?;
     Ok(Base { scope, params })
 }
 
 /// The first file of that name in the directories. A file that is not there is no error (seed-spec 7.9).
-fn read_dotenv(path: &str, dirs: &[&Path]) -> Flow<Vec<dotenv::Entry>> {
+fn read_dotenv(path: &str, dirs: &[&Path]) -> Result<Vec<dotenv::Entry>, (PathBuf, io::Error)> {
     for dir in dirs {
         let path = dir.join(path);
         match files::read_small(&path, DOTENV_MAX) {
             Ok(Some(text)) => return Ok(dotenv::parse(&text).0),
             Ok(None) => {}
-            Err(error) => return Err(Halt::Fail(format!("dotenv file {}: {error}", path.display()))),
+            Err(error) => return Err((path, error)),
         }
     }
     Ok(Vec::new())
@@ -104,7 +117,16 @@ fn effective_params(cx: &Cx<'_>) -> Flow<Vec<(String, String)>> {
             let value = cx.settle(eval::expand(text, &scope, Mode::FULL, &cx.cursor), cx.base_dir());
             let value = match (value, &def.default) {
                 (Err(Halt::Fail(_)), Some(default)) => default.clone(),
-                (value, _) => check(def, &value?).map_err(Halt::Fail)?,
+                (value, _) => check(def, &value?).map_err(|reason| {
+                    Halt::Fail(if cx.facts.is_blind() {
+                        format!(
+                            "parameter {:?}: its `eval` comes to a value that is not allowed ({NOT_TOLD})",
+                            def.name
+                        )
+                    } else {
+                        reason
+                    })
+                })?,
             };
             scope.set(def.name.as_str(), value.as_str());
             params.push((def.name.clone(), value));
@@ -187,14 +209,16 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
     if tried.copies.get().is_none() {
         let copies: Result<Vec<_>, _> = paths
             .into_iter()
-            .map(|(path, log, from)| files::Copy::open(log, from, path))
+            .map(|(path, log, from)| {
+                copies::Copy::open(log, from, path, |path, data| copies::is_log(cx.facts, path, data))
+            })
             .collect();
         let copies = copies.map_err(Halt::Fail)?;
         tried.copies.get_or_init(|| copies);
     }
     if let Action::Call(call) = &step.action {
         let mut end = super::calls::execute(cx, (node, step), call, tried, (&scope, &cwd))?;
-        finish(cx.facts, node, tried, &mut end);
+        finish(cx.facts, cx.view, node, tried, &mut end);
         return Ok(end);
     }
     let mut end = TryEnd::default();
@@ -205,10 +229,15 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
             Ok(()) => end.verdict = Some(StepStatus::Succeeded),
             Err(error) => end.error = Some(format!("cannot write the step's log: {error}")),
         }
-        finish(cx.facts, node, tried, &mut end);
+        finish(cx.facts, cx.view, node, tried, &mut end);
         return Ok(end);
     }
-    for index in 0.. {
+    // What has come to its end is not planned again, each time the next command has ended.
+    let (first, position) = tried.ended.get();
+    if let Some(before) = first.checked_sub(1) {
+        end.exit = cx.skip_to(before, position);
+    }
+    for index in first.. {
         let plan = eval::plan(step, index, &cx.context(&scope), &cx.cursor);
         let Some(plan) = cx.settle(plan, &cwd)? else { break };
         let child = cx.child(Purpose::Main, plan, &scope, &cwd)?;
@@ -221,8 +250,9 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
         if end.error.is_some() {
             break;
         }
+        tried.ended.set((index + 1, cx.cursor.position()));
     }
-    finish(cx.facts, node, tried, &mut end);
+    finish(cx.facts, cx.view, node, tried, &mut end);
     Ok(end)
 }
 
@@ -238,7 +268,7 @@ fn numbered(step: &Step, index: usize, text: String) -> String {
 
 /// What is read from the logs of a try once it has ended: captured output, and whether a failure is tolerated for
 /// what was written.
-pub(super) fn finish(facts: &Facts, node: Node, tried: &Try, end: &mut TryEnd) {
+pub(super) fn finish(facts: &Facts, view: &RunView, node: Node, tried: &Try, end: &mut TryEnd) {
     let Some(step) = facts.step(node) else { return };
     let log = &tried.streams.stdout;
     if let Some(Err(error)) = tried.taps.as_ref().map(Taps::close) {
@@ -254,21 +284,25 @@ pub(super) fn finish(facts: &Facts, node: Node, tried: &Try, end: &mut TryEnd) {
     }
     // A try that could not start anything has no output, not an empty one.
     let ran = end.exit.is_some() || end.error.is_none() || matches!(step.action, Action::Call(_));
-    if step.output.is_some() && ran {
+    if let Some(output) = step.output.as_ref().filter(|_| ran) {
         let captured = match &tried.taps {
             Some(taps) => taps.captured(),
             None => files::captured(log, tried.from.0, facts.dag.max_output_size),
         };
-        match captured {
+        let fits = |value: String| {
+            let told = facts.masker().map(|masker| masker.text(&value));
+            let forms = [&value, told.as_ref().unwrap_or(&value)];
+            facts
+                .outputs
+                .add(view, node, &output.name, &forms.map(String::as_str))?;
+            Ok(value)
+        };
+        match captured.and_then(fits) {
             Ok(value) => end.output = Some(value),
             Err(error) => {
                 end.error.get_or_insert(error);
             }
         }
-    }
-    if let Some(merged) = &tried.merged {
-        // The capture is kept even if the log cannot take its copy; the log then says less.
-        drop(files::append(log, tried.from.0, merged));
     }
 }
 

@@ -1,19 +1,16 @@
-//! Files that the shim makes in the attempt's log directory, and copies for the DAG's own `stdout:` and
-//! `stderr:` files. Everything is opened with the rights of the job's user.
+//! Files that the shim makes in the attempt's log directory, and small ones of the user's that it reads. Everything is
+//! opened with the rights of the job's user.
 
-use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::children::Streams;
 use crate::dag::types::LogOutput;
 use crate::model::Node;
 use crate::sys::files::{Create, Dir};
 
-/// Most bytes of a log that are copied at a time while it grows.
-const FOLLOW_MAX: u64 = 1024 * 1024;
 /// Most bytes read at a time.
 const COPY_PIECE: usize = 64 * 1024;
 
@@ -109,94 +106,6 @@ pub(super) fn trimmed(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().to_owned()
 }
 
-/// A file of the user's choice that gets a copy of a log while it is written.
-#[derive(Debug)]
-pub(super) struct Copy {
-    log: File,
-    target: File,
-    path: PathBuf,
-    done: Cell<u64>,
-}
-
-impl Copy {
-    /// Opens the user's file for appending, with the job's rights. What the log has behind `from` goes there. A FIFO
-    /// that nobody reads is an error: the shim, which has one thread, must not wait for anybody.
-    ///
-    /// # Errors
-    /// In words that name the file.
-    pub(super) fn open(log: &File, from: u64, path: PathBuf) -> Result<Self, String> {
-        let open = || -> io::Result<(File, File)> {
-            let target = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o640)
-                .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-                .open(&path)?;
-            Ok((log.try_clone()?, target))
-        };
-        let (log, target) = open().map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        Ok(Self {
-            log,
-            target,
-            path,
-            done: Cell::new(from),
-        })
-    }
-
-    /// The log, to be watched for more.
-    pub(super) fn log(&self) -> &File {
-        &self.log
-    }
-
-    /// Copies some of what the log has and the copy has not, while it grows: not so much that anybody else has to
-    /// wait. What is left goes with the next growth, or at the end.
-    ///
-    /// # Errors
-    /// In words that name the file.
-    pub(super) fn follow(&self) -> Result<(), String> {
-        self.copy(FOLLOW_MAX)
-    }
-
-    /// Copies what the log has and the copy has not.
-    ///
-    /// # Errors
-    /// In words that name the file.
-    pub(super) fn catch_up(&self) -> Result<(), String> {
-        self.copy(u64::MAX)
-    }
-
-    fn copy(&self, most: u64) -> Result<(), String> {
-        let end = self.done.get().saturating_add(most);
-        let mut outcome = Ok(());
-        read_pieces(&self.log, self.done.get(), |piece| {
-            let mut rest = piece;
-            while !rest.is_empty() && outcome.is_ok() {
-                match io::Write::write(&mut &self.target, rest) {
-                    Ok(0) => outcome = Err(io::ErrorKind::WriteZero.into()),
-                    Ok(n) => {
-                        self.done.set(self.done.get() + n as u64);
-                        rest = rest.get(n..).unwrap_or_default();
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => outcome = Err(error),
-                }
-            }
-            outcome.is_ok() && self.done.get() < end
-        });
-        outcome.map_err(|error| format!("cannot write {}: {error}", self.path.display()))
-    }
-}
-
-/// Appends what was written to a log behind `from` to another file.
-pub(super) fn append(log: &File, from: u64, mut target: &File) -> io::Result<()> {
-    let mut outcome = Ok(());
-    read_pieces(log, from, |piece| {
-        outcome = io::Write::write_all(&mut target, piece);
-        outcome.is_ok()
-    });
-    outcome
-}
-
 /// Reads what was written behind `from`, piece by piece, as long as the reader wants more.
 pub(super) fn read_pieces(log: &File, from: u64, mut reader: impl FnMut(&[u8]) -> bool) {
     let mut at = from;
@@ -211,10 +120,7 @@ pub(super) fn read_pieces(log: &File, from: u64, mut reader: impl FnMut(&[u8]) -
 /// Reads a small text file of the user's (a dotenv file, a secret). `None` if there is no regular file of that name; a
 /// FIFO or device does not hold the shim up.
 pub(super) fn read_small(path: &Path, limit: u64) -> io::Result<Option<String>> {
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path);
+    let opened = without_waiting(OpenOptions::new().read(true)).open(path);
     let mut file = match opened {
         Ok(file) => file,
         Err(error)
@@ -236,26 +142,7 @@ pub(super) fn read_small(path: &Path, limit: u64) -> io::Result<Option<String>> 
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the file is not UTF-8"))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_copy_waits_for_nobody() {
-        let temp = tempfile::tempdir().unwrap();
-        let log = temp.path().join("log");
-        std::fs::write(&log, "one\ntwo\n").unwrap();
-        let log = File::open(log).unwrap();
-        let target = temp.path().join("target");
-        for from in [4, 0] {
-            Copy::open(&log, from, target.clone())
-                .unwrap()
-                .catch_up()
-                .unwrap();
-        }
-        assert_eq!(std::fs::read_to_string(target).unwrap(), "two\none\ntwo\n");
-        let fifo = temp.path().join("fifo");
-        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(Copy::open(&log, 0, fifo).is_err());
-    }
+/// Opens so that neither a FIFO without another end holds the shim up nor a terminal becomes its own.
+pub(super) fn without_waiting(options: &mut OpenOptions) -> &mut OpenOptions {
+    options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
 }

@@ -201,6 +201,8 @@ impl Masker {
 fn forms(value: &str, add: &mut impl FnMut(&str)) {
     add(value);
     add(value.trim());
+    let json = serde_json::Value::String(value.to_owned()).to_string();
+    add(json.get(1..json.len() - 1).unwrap_or_default());
     let mut part = |text: &str| {
         if text.len() >= PART_MIN {
             add(text);
@@ -208,10 +210,6 @@ fn forms(value: &str, add: &mut impl FnMut(&str)) {
     };
     for line in value.lines() {
         part(line.trim());
-    }
-    let json = serde_json::Value::String(value.to_owned()).to_string();
-    if let Some(inside) = json.get(1..json.len() - 1).filter(|inside| *inside != value) {
-        part(inside);
     }
     if value.trim_start().starts_with(['{', '[', '"'])
         && let Ok(json) = serde_json::from_str::<serde_json::Value>(value)

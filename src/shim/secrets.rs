@@ -25,6 +25,48 @@ const TOTAL_MAX: usize = 256 * 1024;
 /// Longest name of a credential, in bytes: it is the name of a file.
 const NAME_MAX: usize = 255;
 
+/// Most bytes of standard error that go into an error's text (seed-spec 7.15).
+const STDERR_TAIL: usize = 1024;
+
+/// Stands for what is not told before the secrets are known.
+pub(super) const NOT_TOLD: &str =
+    "not shown: the secrets of the DAG are not known yet, and could not be hidden in it";
+
+/// How secrets are hidden in what a command wrote.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cover<'a> {
+    /// There are none.
+    Nothing,
+    /// They are masked.
+    Mask(&'a Masker),
+    /// They are not known yet, so nothing of it can be told.
+    Everything,
+}
+
+impl Cover<'_> {
+    /// How many of the last bytes [`Cover::tail`] looks at.
+    pub(super) fn tail_needs(self) -> u64 {
+        // A secret that begins before the cut must be found as well.
+        let before = match self {
+            Self::Mask(masker) => masker.longest(),
+            Self::Nothing | Self::Everything => 0,
+        };
+        u64::try_from(STDERR_TAIL.saturating_add(before)).unwrap_or(u64::MAX)
+    }
+
+    /// The end of what was written, for people.
+    pub(super) fn tail(self, bytes: &[u8]) -> String {
+        let size = bytes.len().min(STDERR_TAIL);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        match self {
+            Self::Nothing => text(bytes.get(bytes.len() - size..).unwrap_or_default()),
+            Self::Mask(masker) => text(&masker.end_of(bytes, size)),
+            Self::Everything if text(bytes).is_empty() => String::new(),
+            Self::Everything => NOT_TOLD.to_owned(),
+        }
+    }
+}
+
 /// The secrets once they are known.
 #[derive(Debug, Default)]
 pub(super) struct Secrets {
@@ -137,6 +179,7 @@ pub(super) fn resolve<'a>(cx: &Cx<'a>, scope: &Scope, cwd: &Path) -> Flow<&'a Se
         return Ok(known);
     }
     let mut values: Vec<(String, String)> = Vec::new();
+    let mut refused = None;
     for (secret, key) in facts.dag.secrets.iter().zip(keys) {
         let value = match secret.provider.as_str() {
             "env" => from_environment(&key, scope),
@@ -148,16 +191,18 @@ pub(super) fn resolve<'a>(cx: &Cx<'a>, scope: &Scope, cwd: &Path) -> Flow<&'a Se
         };
         match value.and_then(|value| check(value, &values)) {
             Ok(value) => values.push((secret.name.clone(), value)),
-            // A path may have a value in it that is a secret, too.
             Err(reason) => {
-                let reason = complaint(secret, &reason);
-                let known = Secrets::new(values);
-                return Err(Halt::Fail(match known.masker() {
-                    Some(masker) => masker.text(&reason),
-                    None => reason,
-                }));
+                refused.get_or_insert_with(|| complaint(secret, &reason));
             }
         }
+    }
+    if let Some(reason) = refused {
+        // A path may have a value in it that is a secret, too, be it one of those behind it.
+        let known = Secrets::new(values);
+        return Err(Halt::Fail(match known.masker() {
+            Some(masker) => masker.text(&reason),
+            None => reason,
+        }));
     }
     Ok(facts.secrets.get_or_init(|| Secrets::new(values)))
 }

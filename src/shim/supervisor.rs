@@ -304,7 +304,7 @@ impl Supervisor {
                     if let Some(task) = self.tasks.get_mut(&key) {
                         task.refuse(&text);
                         if let Some(child) = task.running.and_then(|pid| self.children.get(&pid)) {
-                            tree::ignore_gone(child.pidfd.signal_group(child.pid, libc::SIGKILL));
+                            tree::kill_group(child);
                         }
                     }
                 }

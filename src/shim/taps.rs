@@ -1,10 +1,13 @@
-//! The way of a step's output into its logs where secrets have to be hidden: through pipes that the shim reads.
+//! Pipes that the shim reads: what comes through them is masked, appended to a log, kept in part.
 //!
-//! Only DAGs with secrets pay for it; the others' steps write to their logs themselves. Nothing here waits: a process
-//! that was left in the background and keeps a pipe open holds up nobody (W32), and what it writes later is masked and
-//! appended as well, until the run ends.
+//! A step's output goes through them on its way to its logs where secrets have to be hidden, or where standard output is
+//! captured and shares a log with standard error; other steps write to their logs themselves. What substitutions and
+//! conditions write is read through them too, so that it is bounded in memory however much it is. Nothing here waits: a
+//! process that was left in the background and keeps a pipe open holds up nobody (W32), and what it writes later is masked
+//! and appended as well, until the run ends.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -33,24 +36,56 @@ pub(super) struct Tap {
     state: RefCell<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    masker: Rc<Masker>,
-    stream: Stream,
-    log: File,
-    capture: Option<Capture>,
+    /// What hides secrets on the way to the log.
+    masker: Option<(Rc<Masker>, Stream)>,
+    log: Option<File>,
+    kept: Option<Kept>,
     /// Why the log says less than the step wrote.
     error: Option<String>,
     over: bool,
 }
 
-/// What a step wrote, as it was.
+/// What is kept in memory, as it was written.
 #[derive(Debug)]
-struct Capture {
-    bytes: Vec<u8>,
-    /// Bytes in all; only the first are kept.
-    size: u64,
-    limit: u64,
+enum Kept {
+    /// The first bytes.
+    First {
+        bytes: Vec<u8>,
+        /// Bytes in all.
+        size: u64,
+        /// How many are kept.
+        limit: u64,
+    },
+    /// The last bytes, and how many they are at most.
+    Last { bytes: VecDeque<u8>, most: usize },
+}
+
+impl Kept {
+    const fn first(limit: u64) -> Self {
+        Self::First {
+            bytes: Vec::new(),
+            size: 0,
+            limit,
+        }
+    }
+
+    fn add(&mut self, new: &[u8]) {
+        match self {
+            Self::First { bytes, size, limit } => {
+                let room = usize::try_from(limit.saturating_sub(*size)).unwrap_or(usize::MAX);
+                bytes.extend_from_slice(new.get(..room.min(new.len())).unwrap_or_default());
+                *size = size.saturating_add(u64::try_from(new.len()).unwrap_or(u64::MAX));
+            }
+            Self::Last { bytes, most } => {
+                let new = new.get(new.len().saturating_sub(*most)..).unwrap_or_default();
+                let gone = (bytes.len() + new.len()).saturating_sub(*most);
+                drop(bytes.drain(..gone));
+                bytes.extend(new);
+            }
+        }
+    }
 }
 
 impl AsFd for Tap {
@@ -60,26 +95,45 @@ impl AsFd for Tap {
 }
 
 impl Tap {
-    /// A pipe that ends in a log, and the end to write to. With a limit its bytes are kept, too.
-    fn open(masker: &Rc<Masker>, log: &File, capture: Option<u64>) -> io::Result<(Rc<Self>, File)> {
+    /// A pipe that ends in a log, and the end to write to. With a limit the first bytes are kept, too.
+    fn open(masker: Option<&Rc<Masker>>, log: &File, capture: Option<u64>) -> io::Result<(Rc<Self>, File)> {
+        Self::with(State {
+            masker: masker.map(|masker| (Rc::clone(masker), Stream::default())),
+            log: Some(log.try_clone()?),
+            kept: capture.map(Kept::first),
+            ..State::default()
+        })
+    }
+
+    /// A pipe that ends here, and the end to write to.
+    fn keeping(kept: Kept) -> io::Result<(Rc<Self>, File)> {
+        Self::with(State {
+            kept: Some(kept),
+            ..State::default()
+        })
+    }
+
+    fn with(state: State) -> io::Result<(Rc<Self>, File)> {
         let (reader, writer) = pipe::pipe()?;
-        let state = State {
-            masker: Rc::clone(masker),
-            stream: Stream::default(),
-            log: log.try_clone()?,
-            capture: capture.map(|limit| Capture {
-                bytes: Vec::new(),
-                size: 0,
-                limit,
-            }),
-            error: None,
-            over: false,
-        };
         let tap = Self {
             pipe: reader.into(),
             state: RefCell::new(state),
         };
         Ok((Rc::new(tap), writer.into()))
+    }
+
+    /// Whether more was written than can be kept from the beginning.
+    pub(super) fn is_too_much(&self) -> bool {
+        matches!(&self.state.borrow().kept, Some(Kept::First { size, limit, .. }) if size > limit)
+    }
+
+    /// The bytes that were kept. From now on none are; whoever goes on writing is read all the same.
+    pub(super) fn take_kept(&self) -> Vec<u8> {
+        match self.state.borrow_mut().kept.take() {
+            None => Vec::new(),
+            Some(Kept::First { bytes, .. }) => bytes,
+            Some(Kept::Last { bytes, .. }) => bytes.into(),
+        }
     }
 
     /// Takes some of what is there.
@@ -122,33 +176,59 @@ impl Tap {
 
 impl State {
     fn write(&mut self, bytes: &[u8]) {
-        if let Some(capture) = &mut self.capture {
-            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            let room = capture.limit.saturating_sub(capture.size).min(length);
-            let kept = usize::try_from(room).unwrap_or(usize::MAX);
-            capture
-                .bytes
-                .extend_from_slice(bytes.get(..kept).unwrap_or_default());
-            capture.size = capture.size.saturating_add(length);
+        if let Some(kept) = &mut self.kept {
+            kept.add(bytes);
         }
-        let mut out = Vec::with_capacity(bytes.len());
-        self.stream.feed(&self.masker, bytes, &mut out);
-        self.append(&out);
+        if let Some((masker, stream)) = &mut self.masker {
+            let mut out = Vec::with_capacity(bytes.len());
+            stream.feed(masker, bytes, &mut out);
+            self.append(&out);
+        } else {
+            self.append(bytes);
+        }
     }
 
     fn end(&mut self) {
-        if !std::mem::replace(&mut self.over, true) {
+        if !std::mem::replace(&mut self.over, true)
+            && let Some((_, stream)) = &mut self.masker
+        {
             let mut out = Vec::new();
-            self.stream.finish(&mut out);
+            stream.finish(&mut out);
             self.append(&out);
         }
     }
 
     /// A log that cannot be written loses text; its step goes on, and fails at its end.
     fn append(&mut self, masked: &[u8]) {
-        if let Err(error) = self.log.write_all(masked) {
+        if let Some(Err(error)) = self.log.as_mut().map(|log| log.write_all(masked)) {
             self.error.get_or_insert(format!("cannot write the log: {error}"));
         }
+    }
+}
+
+/// The pipes of a command that is no step's own: what it writes goes to no log, and a bounded part of it is kept.
+#[derive(Debug)]
+pub(super) struct Pipes {
+    /// Its standard output, from the beginning, if that is wanted.
+    pub(super) stdout: Option<(Rc<Tap>, File)>,
+    /// The end of its standard error.
+    pub(super) stderr: (Rc<Tap>, File),
+}
+
+impl Pipes {
+    /// `first` bounds what is kept of standard output, none if nobody reads that; `last` what is kept of standard error.
+    pub(super) fn open(first: Option<u64>, last: usize) -> io::Result<Self> {
+        let stdout = first.map(|limit| Tap::keeping(Kept::first(limit))).transpose()?;
+        let stderr = Tap::keeping(Kept::Last {
+            bytes: VecDeque::new(),
+            most: last,
+        })?;
+        Ok(Self { stdout, stderr })
+    }
+
+    /// Each pipe, to be waited for.
+    pub(super) fn each(&self) -> impl Iterator<Item = &Rc<Tap>> {
+        self.stdout.iter().chain([&self.stderr]).map(|(tap, _)| tap)
     }
 }
 
@@ -164,7 +244,7 @@ pub(super) struct Taps {
 impl Taps {
     /// Pipes in front of the logs. With a limit standard output is captured; merged streams share a pipe if it is not.
     pub(super) fn open(
-        masker: &Rc<Masker>,
+        masker: Option<&Rc<Masker>>,
         logs: &Streams,
         merged: bool,
         capture: Option<u64>,
@@ -229,12 +309,12 @@ impl Taps {
     /// # Errors
     /// In words, when it is too large.
     pub(super) fn captured(&self) -> Result<String, String> {
-        let capture = self.stdout.state.borrow_mut().capture.take();
-        let Some(capture) = capture else {
+        let kept = self.stdout.state.borrow_mut().kept.take();
+        let Some(Kept::First { bytes, size, limit }) = kept else {
             return Ok(String::new());
         };
-        files::check_captured(capture.size, capture.limit)?;
-        Ok(files::trimmed(&capture.bytes))
+        files::check_captured(size, limit)?;
+        Ok(files::trimmed(&bytes))
     }
 }
 

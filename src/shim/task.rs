@@ -4,17 +4,19 @@
 //! for has ended: the ends of its children so far are replayed to it, so it comes to the same point and goes on.
 //! Thus nothing here waits, and a task can be given up at any moment.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use super::calls;
 use super::children::{ChildEnd, Purpose, Request, Streams};
 use super::context;
+use super::copies;
 use super::evaluate;
 use super::files::{self, LogNames};
 use super::mask::Masker;
+use super::outputs::Outputs;
 use super::references::References;
-use super::secrets::Secrets;
+use super::secrets::{Cover, Secrets};
 use super::taps::Taps;
 use crate::dag::eval::{Memo, Scope};
 use crate::dag::types::{Dag, LogOutput, Shell, Step as DagStep};
@@ -41,6 +43,7 @@ pub(super) struct Facts {
     pub(super) references: References,
     pub(super) secrets: OnceCell<Secrets>,
     pub(super) base: OnceCell<Base>,
+    pub(super) outputs: Outputs,
 }
 
 /// What `Initialise` came to.
@@ -63,12 +66,27 @@ impl Facts {
             default_shell,
             secrets: OnceCell::new(),
             base: OnceCell::new(),
+            outputs: Outputs::default(),
         }
     }
 
     /// What hides the secrets; none if there are none.
     pub(super) fn masker(&self) -> Option<&Rc<Masker>> {
         self.secrets.get().and_then(Secrets::masker)
+    }
+
+    /// How secrets are hidden now in what a command wrote.
+    pub(super) fn cover(&self) -> Cover<'_> {
+        match self.masker() {
+            Some(masker) => Cover::Mask(masker),
+            None if self.is_blind() => Cover::Everything,
+            None => Cover::Nothing,
+        }
+    }
+
+    /// Whether the DAG has secrets that are not known yet. No value may be told then: one may be in it.
+    pub(super) fn is_blind(&self) -> bool {
+        !self.dag.secrets.is_empty() && self.secrets.get().is_none()
     }
 
     /// The definition of a node.
@@ -85,6 +103,17 @@ impl Facts {
             .iter()
             .find(|(known, _)| *known == handler)
             .map(|(_, step)| step)
+    }
+
+    /// Every node of the DAG.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = Node> {
+        let steps = (0..).zip(&self.dag.steps).map(|(index, _)| Node::Step(index));
+        let handlers = self
+            .dag
+            .handlers
+            .iter()
+            .map(|(handler, _)| Node::Handler(*handler));
+        steps.chain(handlers)
     }
 
     pub(super) fn log_names(&self, node: Node) -> LogNames {
@@ -108,34 +137,27 @@ pub(super) enum Work {
 #[derive(Debug)]
 pub(super) struct Try {
     pub(super) streams: Streams,
-    /// Pipes in front of the two files, if secrets have to be hidden.
+    /// Pipes in front of the two files, see [`super::taps`].
     pub(super) taps: Option<Taps>,
     /// Lengths of the two logs when the try began.
     pub(super) from: (u64, u64),
-    /// The merged log, when standard output is captured and so goes to a file of its own first.
-    pub(super) merged: Option<std::fs::File>,
     /// Files of the DAG's choice that get a copy, once their paths are evaluated.
-    pub(super) copies: OnceCell<Vec<files::Copy>>,
+    pub(super) copies: OnceCell<Vec<copies::Copy>>,
+    /// How many of its commands have succeeded, and how many results of substitutions were used then.
+    pub(super) ended: Cell<(usize, usize)>,
     /// Its sub-runs, if it calls any.
     pub(super) called: calls::Called,
 }
 
 impl Work {
-    pub(super) fn execute(mut streams: Streams, taps: Option<Taps>, capture_apart: bool) -> Self {
-        let mut merged = None;
-        if capture_apart
-            && taps.is_none()
-            && let Ok(scratch) = super::children::scratch_file("output")
-        {
-            merged = Some(std::mem::replace(&mut streams.stdout, scratch));
-        }
+    pub(super) fn execute(streams: Streams, taps: Option<Taps>) -> Self {
         let from = (files::length(&streams.stdout), files::length(&streams.stderr));
         Self::Execute(Box::new(Try {
             streams,
             taps,
             from,
-            merged,
             copies: OnceCell::new(),
+            ended: Cell::default(),
             called: calls::Called::default(),
         }))
     }
@@ -206,7 +228,7 @@ impl Task {
     }
 
     /// Files that get a copy of its logs.
-    pub(super) fn copies(&self) -> &[files::Copy] {
+    pub(super) fn copies(&self) -> &[copies::Copy] {
         match &self.work {
             Work::Execute(tried) => tried.copies.get().map(Vec::as_slice).unwrap_or_default(),
             Work::Initialise | Work::Prepare | Work::CheckRepeat => &[],
@@ -262,28 +284,28 @@ impl Task {
                     self.asked = Some(request.purpose);
                     Step::Need(request)
                 }
-                Some(why) => self.give_up(key, facts, why.clone()),
+                Some(why) => self.give_up(key, facts, view, why.clone()),
             },
-            Err(context::Halt::Calls) => self.calls(key, facts),
-            Err(context::Halt::Fail(error)) => self.give_up(key, facts, error),
+            Err(context::Halt::Calls) => self.calls(key, facts, view),
+            Err(context::Halt::Fail(error)) => self.give_up(key, facts, view, error),
         }
     }
 
     /// The sub-runs that the try has planned.
-    fn calls(&self, key: TaskKey, facts: &Facts) -> Step {
+    fn calls(&self, key: TaskKey, facts: &Facts, view: &RunView) -> Step {
         let planned = match &self.work {
             Work::Execute(tried) => tried.called.planned.get(),
             Work::Initialise | Work::Prepare | Work::CheckRepeat => None,
         };
         match (&self.refused, planned) {
             (None, Some(planned)) => Step::Calls(Rc::clone(planned)),
-            (Some(why), _) => self.give_up(key, facts, why.clone()),
-            (None, None) => self.give_up(key, facts, String::from("only a step can call")),
+            (Some(why), _) => self.give_up(key, facts, view, why.clone()),
+            (None, None) => self.give_up(key, facts, view, String::from("only a step can call")),
         }
     }
 
     /// The answer of a task that cannot go on.
-    fn give_up(&self, key: TaskKey, facts: &Facts, error: String) -> Step {
+    fn give_up(&self, key: TaskKey, facts: &Facts, view: &RunView, error: String) -> Step {
         let error = match &self.refused {
             Some(why) if *why != error => format!("{error} ({why})"),
             _ => error,
@@ -301,7 +323,7 @@ impl Task {
                     error: Some(error),
                     ..TryEnd::default()
                 };
-                evaluate::finish(facts, key.node, tried, &mut end);
+                evaluate::finish(facts, view, key.node, tried, &mut end);
                 try_ended(key, facts, end)
             }
         };

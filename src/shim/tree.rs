@@ -6,6 +6,7 @@
 
 use std::io;
 
+use super::children::Child;
 use crate::sys::cgroup::Cgroup;
 use crate::sys::pidfd::PidFd;
 use crate::sys::reap;
@@ -33,4 +34,9 @@ pub(super) fn kill_all(steps: Option<&Cgroup>) {
 /// left to the daemon, which kills the attempt's whole cgroup.
 pub(super) fn ignore_gone(result: io::Result<()>) {
     drop(result);
+}
+
+/// Kills a child and the processes of its group.
+pub(super) fn kill_group(child: &Child) {
+    ignore_gone(child.pidfd.signal_group(child.pid, libc::SIGKILL));
 }

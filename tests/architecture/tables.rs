@@ -136,11 +136,7 @@ pub(crate) const FEWER_PLEASE: &[(&str, &str, &str)] = &[
     ),
     // Calls that sys does not offer yet.
     ("nix", "src/daemon/channel.rs", "shutdown(2) of a channel"),
-    (
-        "nix",
-        "src/shim/children.rs",
-        "memfd_create(2) for scripts, access(2)",
-    ),
+    ("nix", "src/shim/children.rs", "access(2)"),
     ("nix", "src/shim/files.rs", "fcntl(2) F_SETFL"),
     (
         "nix",

@@ -128,3 +128,72 @@ fn an_environment_that_is_too_large_fails_the_step_and_nothing_else() {
     daemon.expect_unharmed();
     daemon.expect_clean();
 }
+
+#[test]
+fn the_results_of_substitutions_do_not_change_places() {
+    let daemon = Daemon::start("");
+    let text = "params:\n  - {name: P, eval: \"`echo param`\"}\n  - {name: Q, eval: \"`exit 7`\", default: given}\n\
+                env:\n  - A: \"`echo first`\"\n  - B: \"`echo second`\"\n\
+                steps:\n  - name: a\n    command: echo \"$P $Q $A $B\"\n    output: SAID\n  \
+                - name: b\n    shell: direct\n    command: [echo `echo one`, echo `echo two`, echo `echo three`]\n    output: LIST\n";
+    let run = daemon.submit("places", text);
+    let result = daemon.wait_success(&run);
+    let said = |step: usize, name: &str| result["steps"][step]["variables"][name].clone();
+    assert_eq!(said(0, "SAID"), "param given first second", "{result:#}");
+    assert_eq!(said(1, "LIST"), "one\ntwo\nthree", "{result:#}");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_substitution_that_writes_without_end_is_killed_and_told() {
+    let daemon = Daemon::start("");
+    let text = "max_output_size: 100000\nsteps: [{name: a, env: [{A: \"`yes`\"}], command: \"true\"}]";
+    let step = failing_step(&daemon, "endless", text);
+    expect_error(
+        &step,
+        &[
+            "`yes` failed: its output has more than the 100000 bytes",
+            "max_output_size",
+        ],
+    );
+    daemon.expect_unharmed();
+    daemon.expect_clean();
+}
+
+#[test]
+fn what_a_condition_leaves_in_the_background_may_write_later() {
+    let daemon = Daemon::start("");
+    let text = "steps:\n  - name: a\n    preconditions:\n      \
+                - condition: (while [ ! -e go ]; do sleep 0.02; done; echo late >&2; touch late) &\n    \
+                command: touch go; while [ ! -e late ]; do sleep 0.02; done\n    timeout_sec: 50\n";
+    let run = daemon.submit("background", text);
+    daemon.wait_success(&run);
+    daemon.expect_clean();
+}
+
+#[test]
+fn many_outputs_do_not_keep_later_steps_from_starting() {
+    let daemon = Daemon::start("");
+    let mut text = String::from("type: graph\nsteps:\n");
+    let names: Vec<String> = (0..25).map(|n| format!("s{n}")).collect();
+    for (n, name) in names.iter().enumerate() {
+        text.push_str(&format!(
+            "  - {{name: {name}, output: OUT{n}, command: \"head -c {} /dev/zero | tr '\\\\0' x\"}}\n",
+            100_000 + n
+        ));
+    }
+    text.push_str(&format!(
+        "  - {{name: small, depends: [{0}], command: \"echo ${{#OUT0}}\", output: LENGTH}}\n  \
+         - {{name: large, depends: [small], command: \"echo ${{#OUT24}}\"}}\n",
+        names.join(", ")
+    ));
+    let run = daemon.submit("many", &text);
+    let result = daemon.wait_end(&run);
+    assert_eq!(
+        result["steps"][25]["variables"]["LENGTH"], "100000",
+        "{}",
+        result["steps"][25]
+    );
+    expect_error(&result["steps"][26], &["OUT24", "not in the environment"]);
+    daemon.expect_clean();
+}

@@ -4,6 +4,8 @@ use std::io::Read;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::helper::{Daemon, read, signal, until};
 
 #[test]
@@ -186,5 +188,97 @@ fn a_follower_that_is_interrupted_leaves_the_run_alone() {
     assert_eq!(daemon.status(&run)["status"], "running");
     std::fs::write(daemon.path("go"), "").unwrap();
     daemon.wait_success(&run);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_log_is_not_copied_into_itself_or_another_log() {
+    let daemon = Daemon::start("");
+    for (name, key, target) in [
+        ("own", "stdout", "$DAG_RUN_STEP_STDOUT_FILE"),
+        ("crossed", "stderr", "$DAG_RUN_STEP_STDOUT_FILE"),
+        ("next", "stdout", "${DAG_RUN_LOG_FILE%/*}/0003-c.out"),
+        ("linked", "stdout", "link"),
+    ] {
+        let text = format!(
+            "steps:\n  - name: a\n    command: cd \"${{DAG_RUN_LOG_FILE%/*}}\"; touch 0003-c.out; ln -f 0003-c.out {src}/link\n  \
+             - name: b\n    command: echo text; echo more >&2\n    {key}: \"{target}\"\n  - name: c\n    command: \"true\"\n",
+            src = daemon.path("src").display()
+        );
+        let run = daemon.submit(name, &text);
+        let result = daemon.wait_end(&run);
+        let step = &result["steps"][1];
+        assert_eq!(step["status"], "failed", "{name}: {result:#}");
+        let error = step["error"].as_str().unwrap();
+        assert!(error.contains("a log of this run"), "{name}: {error}");
+    }
+    daemon.expect_unharmed();
+    daemon.expect_clean();
+}
+
+#[test]
+fn merged_output_that_is_captured_is_in_the_log_at_once() {
+    let daemon = Daemon::start("");
+    let text = format!(
+        "steps:\n  - name: a\n    log_output: merged\n    output: SAID\n    \
+         command: echo early; echo wrong >&2; while [ ! -e {} ]; do sleep 0.02; done; echo late\n",
+        daemon.path("go").display()
+    );
+    let run = daemon.submit("merged", &text);
+    let file = until("the log", || {
+        daemon.status(&run)["steps"][0]["stdout"]
+            .as_str()
+            .map(str::to_owned)
+    });
+    until("what is written", || {
+        let log = read(file.as_ref());
+        (log.contains("early\n") && log.contains("wrong\n")).then_some(())
+    });
+    std::fs::write(daemon.path("go"), "").unwrap();
+    let result = daemon.wait_success(&run);
+    assert_eq!(
+        result["steps"][0]["variables"]["SAID"], "early\nlate",
+        "{result:#}"
+    );
+    assert!(read(file.as_ref()).ends_with("late\n"));
+    daemon.expect_clean();
+}
+
+#[test]
+fn captured_outputs_together_are_limited_and_the_run_can_be_read_and_retried() {
+    let daemon = Daemon::start("");
+    let mut text = String::from("type: graph\nmax_output_size: 20000000\nsteps:\n");
+    for n in 0..10 {
+        text.push_str(&format!(
+            "  - {{name: s{n}, output: OUT{n}, command: \"head -c 1000000 /dev/zero | tr '\\\\0' '\\\"'\"}}\n"
+        ));
+    }
+    // More than a record of the journal holds.
+    text.push_str("  - {name: big, output: BIG, command: \"head -c 5000000 /dev/zero | tr '\\\\0' x\"}\n");
+    let run = daemon.submit("together", &text);
+    for attempt in 1..=2 {
+        let result = daemon.wait_end(&run);
+        assert_eq!(result["attempt"], attempt, "{}", result["attempt"]);
+        let steps = result["steps"].as_array().unwrap();
+        let kept = |step: &Value| step["variables"].as_object().unwrap().values().next().cloned();
+        for step in steps {
+            match kept(step) {
+                Some(value) => assert_eq!(value.as_str().unwrap().len(), 1_000_000),
+                None => {
+                    let error = step["error"].as_str().unwrap();
+                    assert!(
+                        error.contains("at most 3145728") && error.contains("DAG_RUN_WORK_DIR"),
+                        "{error}"
+                    );
+                }
+            }
+        }
+        assert_eq!(steps.iter().filter_map(kept).count(), 1);
+        if attempt == 1 {
+            // It runs, and fails for the same reason.
+            daemon.ctl(&["retry", &run]).expect_code(1);
+        }
+    }
+    daemon.expect_unharmed();
     daemon.expect_clean();
 }

@@ -291,3 +291,28 @@ fn much_output_is_masked_in_little_memory_while_others_are_served() {
     expect_hidden(&daemon, &run);
     daemon.expect_clean();
 }
+
+#[test]
+fn what_fails_before_the_secrets_are_known_tells_no_value() {
+    let daemon = world();
+    for (name, failing) in [
+        ("stderr", "A: \"`echo \\\"$TOKX\\\" >&2; exit 3`\""),
+        ("message", "A: \"${NOPE:?not $TOKX}\""),
+    ] {
+        let text = format!(
+            "env:\n  - TOKX: \"`cat token`\"\n  - {failing}\nsecrets:\n  - {{name: TOK, provider: env, key: TOKX}}\n\
+             steps:\n  - {{name: a, command: \"true\"}}\n"
+        );
+        let run = daemon.submit(name, &text);
+        let result = daemon.wait_end(&run);
+        assert_eq!(result["status"], "failed", "{result:#}");
+        let error = result["error"].as_str().unwrap();
+        let expected = match name {
+            "stderr" => "exit status 3\nstderr (end):\nnot shown: the secrets",
+            _ => "NOPE has no value",
+        };
+        assert!(error.contains(expected), "{error}");
+        expect_hidden(&daemon, &run);
+    }
+    daemon.expect_clean();
+}

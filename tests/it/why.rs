@@ -134,7 +134,9 @@ fn what_a_lost_run_called_is_told_until_it_has_ended() {
     wait_begun(&daemon, 1);
     let leaf = listed(&daemon, "leaf").remove(0);
     signal(daemon.shim(&run), libc::SIGKILL);
-    assert_eq!(daemon.wait_end(&run)["lost"], "supervisor killed by SIGKILL");
+    until("the loss to be known", || {
+        (daemon.status(&run)["lost"] == "supervisor killed by SIGKILL").then_some(())
+    });
     let told = why(&daemon, &run);
     assert!(told.starts_with("the attempt was lost"), "{told}");
     assert!(
@@ -145,6 +147,7 @@ fn what_a_lost_run_called_is_told_until_it_has_ended() {
     assert!(told.starts_with("it is being stopped"), "{told}");
     std::fs::write(daemon.path("go"), "").unwrap();
     daemon.wait_end(&leaf);
+    daemon.wait_end(&run);
     let told = why(&daemon, &run);
     assert!(!told.contains("is still"), "{told}");
     daemon.expect_clean();

@@ -180,7 +180,7 @@ fn step_layers(run: &Scope, pieces: &StepPieces<'_>, cursor: &Cursor<'_>) -> Res
     let mut own = vec![("PWD", pieces.working_dir), ("DAG_RUN_STEP_NAME", pieces.name)];
     own.extend(pieces.status.map(|s| ("DAG_RUN_STATUS", s)));
     own.extend(pieces.waiting_steps.map(|s| ("DAG_WAITING_STEPS", s)));
-    let mut scope = run.with(own).with(pieces.outputs.iter().cloned());
+    let mut scope = run.with(own).with_outputs(pieces.outputs.iter().cloned());
     scope.set_steps(Arc::clone(pieces.steps));
     let mut env = Vec::with_capacity(pieces.env.len());
     let mut total = Total::of("env");

@@ -59,6 +59,11 @@ pub const MAX_ENV_TOTAL: usize = 16 * 1024 * 1024;
 pub const MAX_SUBSTITUTIONS: usize = 256;
 /// Longest `NAME=value` that execve(2) takes, in bytes without the final NUL (`MAX_ARG_STRLEN`: 32 pages of 4 KiB).
 pub const MAX_ENV_ENTRY: usize = 128 * 1024 - 1;
+/// Most bytes of an environment whose captured outputs are all in it: names, values, and [`ENV_ENTRY_OVERHEAD`] for each.
+/// With the usual limit of the stack execve(2) takes 2 MiB, arguments included; half of it is left for them.
+pub const MAX_ENV_OUTPUTS: usize = 1024 * 1024;
+/// What an entry of the environment takes besides name and value: `=`, NUL and a pointer, in bytes.
+const ENV_ENTRY_OVERHEAD: usize = 10;
 
 /// Why a text could not be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -144,6 +149,17 @@ pub enum EvalError {
         /// Its length in bytes.
         size: usize,
     },
+    /// A captured output was left out of the environment, which has no room for all of them.
+    #[error(
+        "`{name}` ({size} bytes) is not in the environment, which would have more than {MAX_ENV_OUTPUTS} bytes with all \
+         captured outputs, so the largest are left out; read the step's log through ${{id.stdout}} instead"
+    )]
+    NoRoom {
+        /// The variable.
+        name: String,
+        /// Its length in bytes.
+        size: usize,
+    },
     /// The items of a parallel call come to none.
     #[error("parallel execution requires at least one item, and `{0}` comes to none")]
     NoItems(String),
@@ -205,9 +221,15 @@ impl Memo {
     /// A reader at the first result. One evaluation, of one or of many texts, uses one cursor throughout.
     #[must_use]
     pub const fn cursor(&self) -> Cursor<'_> {
+        self.cursor_at(0)
+    }
+
+    /// A reader that goes on where another one stood, see [`Cursor::position`].
+    #[must_use]
+    pub const fn cursor_at(&self, position: usize) -> Cursor<'_> {
         Cursor {
             memo: self,
-            next: Cell::new(0),
+            next: Cell::new(position),
         }
     }
 }
@@ -220,6 +242,18 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    /// How many results it has used.
+    #[must_use]
+    pub const fn position(&self) -> usize {
+        self.next.get()
+    }
+
+    /// Goes on at a position that it had in an earlier evaluation of the same texts: what lies before it is not
+    /// evaluated again.
+    pub fn skip_to(&self, position: usize) {
+        self.next.set(position);
+    }
+
     fn take(&self) -> Result<Option<&'a Result<String, String>>, EvalError> {
         let at = self.next.get();
         if at >= MAX_SUBSTITUTIONS {

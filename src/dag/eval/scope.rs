@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::{MAX_ENV_ENTRY, without_nul};
+use super::{ENV_ENTRY_OVERHEAD, EvalError, MAX_ENV_ENTRY, MAX_ENV_OUTPUTS, without_nul};
 
 /// Where the variables of a layer come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct StepRef {
 #[derive(Debug, Clone, PartialEq)]
 struct Layer {
     origin: Origin,
+    /// Whether they are captured outputs.
+    outputs: bool,
     vars: BTreeMap<Arc<str>, Arc<str>>,
 }
 
@@ -52,6 +54,7 @@ impl Scope {
     pub fn push(&mut self, origin: Origin) {
         self.layers.push(Arc::new(Layer {
             origin,
+            outputs: false,
             vars: BTreeMap::new(),
         }));
     }
@@ -69,11 +72,30 @@ impl Scope {
     /// This scope with a layer of user variables on top.
     #[must_use]
     pub fn with<N: Into<Arc<str>>, V: Into<Arc<str>>>(&self, vars: impl IntoIterator<Item = (N, V)>) -> Self {
+        self.with_layer(false, vars)
+    }
+
+    /// This scope with a layer of captured outputs on top. Of these the largest are left out of an environment that would
+    /// be too large with them, see [`Scope::environ`].
+    #[must_use]
+    pub fn with_outputs<N: Into<Arc<str>>, V: Into<Arc<str>>>(
+        &self,
+        outputs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        self.with_layer(true, outputs)
+    }
+
+    fn with_layer<N: Into<Arc<str>>, V: Into<Arc<str>>>(
+        &self,
+        outputs: bool,
+        vars: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
         let mut scope = self.clone();
         let vars: BTreeMap<_, _> = vars.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
         if !vars.is_empty() {
             scope.layers.push(Arc::new(Layer {
                 origin: Origin::User,
+                outputs,
                 vars,
             }));
         }
@@ -127,28 +149,55 @@ impl Scope {
     /// The environment of a process, sorted by name.
     ///
     /// It has the user variables whose names a shell can hold: others (such as `BASH_FUNC_x%%`, which bash would
-    /// run) are left out, and so are positional parameters. NUL bytes are dropped, and a variable that is longer
-    /// than execve(2) takes is left out (see [`Scope::oversized`]), since it would keep every later step from starting.
+    /// run) are left out, and so are positional parameters. NUL bytes are dropped. What would keep every later step from
+    /// starting is left out as well, see [`Scope::left_out`].
     #[must_use]
     pub fn environ(&self) -> Vec<(String, String)> {
-        self.visible()
+        self.split()
+            .0
             .into_iter()
-            .filter(|(name, value)| fits(name, value))
             .map(|(name, value)| (name.to_owned(), without_nul(value)))
             .collect()
     }
 
-    /// Names of the variables that are too long for the environment, with their lengths in bytes.
+    /// Names of the variables that are not in the environment, each with what is to be said to a text that names it:
+    /// those that are longer than execve(2) takes, and the largest captured outputs, if all entries together have more
+    /// than [`MAX_ENV_OUTPUTS`] bytes.
     #[must_use]
-    pub fn oversized(&self) -> Vec<(String, usize)> {
-        self.visible()
-            .into_iter()
-            .filter(|(name, value)| !fits(name, value))
-            .map(|(name, value)| (name.to_owned(), value.len()))
-            .collect()
+    pub fn left_out(&self) -> BTreeMap<String, EvalError> {
+        self.split().1
     }
 
-    fn visible(&self) -> BTreeMap<&str, &Arc<str>> {
+    fn split(&self) -> (BTreeMap<&str, &Arc<str>>, BTreeMap<String, EvalError>) {
+        let mut left_out = BTreeMap::new();
+        let (mut kept, mut outputs, mut total) = (BTreeMap::new(), Vec::new(), 0);
+        for (name, (value, output)) in self.visible() {
+            let (size, entry) = (value.len(), name.len() + value.len() + ENV_ENTRY_OVERHEAD);
+            if name.len() + 1 + size > MAX_ENV_ENTRY {
+                let name = name.to_owned();
+                left_out.insert(name.clone(), EvalError::ValueTooLarge { name, size });
+                continue;
+            }
+            kept.insert(name, value);
+            total += entry;
+            if output {
+                outputs.push((entry, name, size));
+            }
+        }
+        outputs.sort_unstable();
+        while total > MAX_ENV_OUTPUTS
+            && let Some((entry, name, size)) = outputs.pop()
+        {
+            total -= entry;
+            kept.remove(name);
+            let name = name.to_owned();
+            left_out.insert(name.clone(), EvalError::NoRoom { name, size });
+        }
+        (kept, left_out)
+    }
+
+    /// Value of each variable that a process could be given, and whether it is a captured output.
+    fn visible(&self) -> BTreeMap<&str, (&Arc<str>, bool)> {
         let mut all = BTreeMap::new();
         for layer in &self.layers {
             for (name, value) in &layer.vars {
@@ -157,7 +206,7 @@ impl Scope {
                     Origin::User => is_shell_name(name),
                 };
                 if possible {
-                    all.insert(name.as_ref(), value);
+                    all.insert(name.as_ref(), (value, layer.outputs));
                 }
             }
         }
@@ -173,10 +222,6 @@ fn position(name: &str) -> Option<usize> {
         return None;
     }
     name.parse().ok().filter(|n| *n <= MAX_POSITION)
-}
-
-fn fits(name: &str, value: &str) -> bool {
-    name.len() + 1 + value.len() <= MAX_ENV_ENTRY
 }
 
 /// Whether a shell can hold a variable of this name: `[A-Za-z_][A-Za-z0-9_]*` (POSIX.1-2024, 3.216).

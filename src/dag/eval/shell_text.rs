@@ -77,7 +77,7 @@ pub fn shell_text(text: &str, scope: &Scope, dialect: Dialect) -> Result<ShellTe
     if text.len() > MAX_TEXT {
         return Err(EvalError::TooLong);
     }
-    mentions_oversized(&text, scope)?;
+    mentions_left_out(&text, scope)?;
     Ok(ShellText {
         text: without_nul(&text),
         extra_env: references.values,
@@ -89,17 +89,20 @@ pub fn shell_text(text: &str, scope: &Scope, dialect: Dialect) -> Result<ShellTe
     })
 }
 
-/// Text that must say `${X}` of a variable that was left out of the environment would silently see it empty.
-fn mentions_oversized(text: &str, scope: &Scope) -> Result<(), EvalError> {
-    for (name, size) in scope.oversized() {
-        for start in [format!("${name}"), format!("${{{name}")] {
-            let mentioned = text.match_indices(&start).any(|(at, _)| {
-                let next = text.as_bytes().get(at + start.len());
-                !next.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
-            });
-            if mentioned {
-                return Err(EvalError::ValueTooLarge { name, size });
-            }
+/// Text that says `${X}` of a variable that was left out of the environment would silently see it empty.
+fn mentions_left_out(text: &str, scope: &Scope) -> Result<(), EvalError> {
+    let left_out = scope.left_out();
+    if left_out.is_empty() {
+        return Ok(());
+    }
+    for behind in text.split('$').skip(1) {
+        let name = match behind.strip_prefix('{') {
+            Some(inside) => inside.strip_prefix(['#', '!']).unwrap_or(inside),
+            None => behind,
+        };
+        let name = cut(name, 0, name_len(name).unwrap_or(0));
+        if let Some(error) = left_out.get(name) {
+            return Err(error.clone());
         }
     }
     Ok(())

@@ -81,6 +81,8 @@ fn the_forms_and_parts_of_a_value_are_replaced_too() {
         quoted.text(r#"{"a":"say \"friend\" and enter"}"#),
         r#"{"a":"*******"}"#
     );
+    // However short it is, like the value itself.
+    assert_eq!(masker(&["a\"b"]).text(r#"{"a":"a\"b"}"#), r#"{"a":"*******"}"#);
     let json = masker(&[r#"{"user": "root", "password": ["correct horse", 12]}"#]);
     assert_eq!(json.text("root has correct horse"), "root has *******");
 }

@@ -1,11 +1,12 @@
-//! What steps write: copies of logs that the DAG wants, and pipes in which secrets are hidden.
+//! What steps write: copies of logs that the DAG wants, and the pipes that are read.
 
 use std::io;
 use std::rc::Rc;
 
-use super::super::children::Streams;
-use super::super::taps::{Flow, Taps};
+use super::super::children::{Purpose, Streams};
+use super::super::taps::{Flow, Pipes, Tap, Taps};
 use super::super::task::Task;
+use super::super::tree;
 use super::{COPIES, Supervisor};
 use crate::sys::epoll::Ready;
 use crate::sys::inotify::Inotify;
@@ -49,24 +50,50 @@ impl Supervisor {
         token
     }
 
-    /// Puts pipes in front of a node's logs if there are secrets to hide.
+    /// Puts pipes in front of a node's logs if there are secrets to hide, or if standard output is captured and shares
+    /// its log with standard error.
     pub(super) fn tap(&mut self, logs: &Streams, merged: bool, captured: bool) -> io::Result<Option<Taps>> {
-        let Some(masker) = self.boot.masker().map(Rc::clone) else {
+        let masker = self.boot.masker().map(Rc::clone);
+        if masker.is_none() && !(merged && captured) {
             return Ok(None);
-        };
+        }
         let limit = captured.then_some(self.boot.dag.max_output_size);
-        let taps = Taps::open(&masker, logs, merged, limit)?;
+        let taps = Taps::open(masker.as_ref(), logs, merged, limit)?;
         for tap in taps.each() {
-            let token = self.new_token();
-            self.epoll.add(tap.as_ref(), token, Ready::READ)?;
-            self.taps.insert(token, Rc::clone(tap));
+            self.watch_tap(tap)?;
         }
         Ok(Some(taps))
     }
 
-    /// Something is in a pipe, or nobody holds its other end any more.
+    /// Pipes for a command that is no step's own.
+    pub(super) fn pipes(&mut self, purpose: Purpose) -> io::Result<Pipes> {
+        let captured = purpose == Purpose::Substitution;
+        let limit = captured.then_some(self.boot.dag.max_output_size);
+        let last = usize::try_from(self.boot.cover().tail_needs()).unwrap_or(usize::MAX);
+        let pipes = Pipes::open(limit, last)?;
+        for tap in pipes.each() {
+            self.watch_tap(tap)?;
+        }
+        Ok(pipes)
+    }
+
+    fn watch_tap(&mut self, tap: &Rc<Tap>) -> io::Result<()> {
+        let token = self.new_token();
+        self.epoll.add(tap.as_ref(), token, Ready::READ)?;
+        self.taps.insert(token, Rc::clone(tap));
+        Ok(())
+    }
+
+    /// Something is in a pipe, or nobody holds its other end any more. A substitution that has written too much is
+    /// killed: nobody will use its output.
     pub(super) fn serve_tap(&mut self, token: u64) {
-        let over = self.taps.get(&token).is_some_and(|tap| tap.pump() == Flow::Over);
+        let Some(tap) = self.taps.get(&token) else { return };
+        let over = tap.pump() == Flow::Over;
+        if tap.is_too_much()
+            && let Some(child) = self.children.values().find(|child| child.writes_to(tap))
+        {
+            tree::kill_group(child);
+        }
         if over && let Some(tap) = self.taps.remove(&token) {
             drop(self.epoll.delete(tap.as_ref()));
         }

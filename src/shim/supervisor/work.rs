@@ -1,6 +1,6 @@
 //! The work of the nodes: tasks go on, their children are started, signalled and collected.
 
-use super::super::children::{Child, Place, Purpose, exit_of};
+use super::super::children::{Child, Output, Place, Purpose, Request, exit_of};
 use super::super::taps::Taps;
 use super::super::task::{Step, Task, TaskKey, Work};
 use super::super::timers::Alarm;
@@ -31,7 +31,7 @@ impl Supervisor {
                     stdout: names.stdout.clone(),
                     stderr: names.stderr.clone(),
                 });
-                let work = Work::execute(streams, taps, merged && captured);
+                let work = Work::execute(streams, taps);
                 self.begin(TaskKey::Node(key), work);
             }
             Err(error) => {
@@ -64,16 +64,7 @@ impl Supervisor {
                     let purpose = request.purpose;
                     self.serial += 1;
                     self.watch_copies(&task);
-                    let writers = task.taps().and_then(Taps::writers);
-                    let place = Place {
-                        steps: self.steps.as_ref(),
-                        log_dir: &self.log_dir,
-                        log_path: &self.boot.spec.view.log_dir,
-                        streams: writers.as_deref().or(task.streams()),
-                        errors: task.streams().map(|streams| &streams.stderr),
-                        serial: self.serial,
-                    };
-                    match Child::start(key, *request, place) {
+                    match self.start(key, *request, &task) {
                         Ok(child) => {
                             self.started(key, purpose, &child);
                             task.running = Some(child.pid);
@@ -104,6 +95,33 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Starts a child for a task.
+    fn start(&mut self, key: TaskKey, request: Request, task: &Task) -> Result<Child, String> {
+        let (writers, pipes);
+        let output = match task.streams().filter(|_| request.purpose == Purpose::Main) {
+            Some(logs) => {
+                writers = task.taps().and_then(Taps::writers);
+                Output::Step {
+                    streams: writers.as_deref().unwrap_or(logs),
+                    errors: &logs.stderr,
+                }
+            }
+            None => {
+                let opened = self.pipes(request.purpose);
+                pipes = opened.map_err(|error| format!("pipes for its output: {error}"))?;
+                Output::Own(&pipes)
+            }
+        };
+        let place = Place {
+            steps: self.steps.as_ref(),
+            log_dir: &self.log_dir,
+            log_path: &self.boot.spec.view.log_dir,
+            output,
+            serial: self.serial,
+        };
+        Child::start(key, request, place)
     }
 
     pub(super) fn started(&mut self, key: TaskKey, purpose: Purpose, child: &Child) {
@@ -183,8 +201,8 @@ impl Supervisor {
         if let Some(taps) = task.as_ref().and_then(|task| task.taps()) {
             taps.drain();
         }
-        let masker = self.boot.masker().map(std::rc::Rc::as_ref);
-        let end = child.finish(status, &self.log_dir, self.boot.dag.max_output_size, masker);
+        let cover = self.boot.cover();
+        let end = child.finish(status, &self.log_dir, self.boot.dag.max_output_size, cover);
         if let Some(task) = &mut task {
             task.running = None;
             task.answer(end);

@@ -32,7 +32,7 @@ impl World {
     }
 
     fn open(&self, merged: bool, capture: Option<u64>) -> Taps {
-        Taps::open(&self.masker, &self.logs, merged, capture).unwrap()
+        Taps::open(Some(&self.masker), &self.logs, merged, capture).unwrap()
     }
 
     fn log(&self, which: usize) -> String {
@@ -67,10 +67,10 @@ fn what_is_captured_is_bounded_in_memory_too() {
     let taps = world.open(false, Some(10));
     write(&taps.writers().unwrap().stdout, &"x".repeat(5000));
     assert_eq!(taps.close(), Ok(()));
-    assert_eq!(
-        taps.stdout.state.borrow().capture.as_ref().unwrap().bytes.len(),
-        10
-    );
+    assert!(matches!(
+        &taps.stdout.state.borrow().kept,
+        Some(Kept::First { bytes, .. }) if bytes.len() == 10
+    ));
     let error = taps.captured().unwrap_err();
     assert!(error.contains("5000 bytes; at most 10"), "{error}");
     assert_eq!(world.log(0).len(), 5000);
@@ -156,4 +156,50 @@ fn a_log_that_cannot_be_written_fails_the_try() {
     let error = taps.close().unwrap_err();
     assert!(error.contains("cannot write the log"), "{error}");
     assert_eq!(taps.close(), Ok(()), "it is told once");
+}
+
+#[test]
+fn captured_output_of_merged_streams_is_bounded_and_in_the_log_at_once() {
+    let world = World::new();
+    let taps = Taps::open(None, &world.logs, true, Some(10)).unwrap();
+    let writers = taps.writers().unwrap();
+    write(&writers.stdout, "secret out\n");
+    write(&writers.stderr, "err\n");
+    taps.drain();
+    assert_eq!(
+        (world.log(0), world.log(1)),
+        ("secret out\n".into(), "err\n".into())
+    );
+    let kept = taps.stdout.take_kept();
+    assert_eq!(kept, b"secret out");
+}
+
+#[test]
+fn of_a_command_that_writes_much_a_bounded_part_is_kept() {
+    let pipes = Pipes::open(Some(10), 4).unwrap();
+    let (stdout, writer) = pipes.stdout.as_ref().unwrap();
+    write(writer, "0123456789");
+    stdout.drain();
+    assert!(!stdout.is_too_much());
+    for _ in 0..100 {
+        write(writer, "more");
+        stdout.drain();
+    }
+    assert!(stdout.is_too_much());
+    assert_eq!(stdout.take_kept(), b"0123456789");
+    let (stderr, writer) = &pipes.stderr;
+    for (text, kept) in [("ab", "ab"), ("cde", "bcde"), ("0123456789", "6789")] {
+        write(writer, text);
+        stderr.drain();
+        let state = stderr.state.borrow();
+        assert!(
+            matches!(&state.kept, Some(Kept::Last { bytes, .. }) if bytes.iter().eq(kept.as_bytes())),
+            "{state:?}"
+        );
+    }
+    // What is left in the background may go on writing.
+    stderr.take_kept();
+    write(writer, "text");
+    assert_eq!(stderr.pump(), Flow::Open);
+    assert_eq!(stderr.take_kept(), b"");
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::super::{Dialect, EvalError, MAX_ENV_ENTRY, Scope, shell_text};
+use super::super::{Dialect, EvalError, MAX_ENV_ENTRY, MAX_ENV_OUTPUTS, Scope, shell_text};
 use super::scope;
 
 fn sh(text: &str, scope: &Scope) -> String {
@@ -194,7 +194,14 @@ fn too_large_for_the_environment() {
     let s = scope(&[("BIG", &big), ("C", &json), ("BIGGER", "b")]);
     assert!(s.environ().iter().all(|(n, _)| n != "BIG"));
     assert_eq!(rewritten("echo $BIGGER", &s), "echo $BIGGER");
-    for text in ["echo $BIG", "echo \"${BIG}\"", "echo ${C.k}", "echo ${BIG:-x}"] {
+    for text in [
+        "echo $BIG",
+        "echo \"${BIG}\"",
+        "echo ${C.k}",
+        "echo ${BIG:-x}",
+        "echo ${#BIG}",
+        "echo ${!BIG}",
+    ] {
         assert!(
             matches!(
                 shell_text(text, &s, Dialect::Posix),
@@ -203,4 +210,28 @@ fn too_large_for_the_environment() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn the_largest_outputs_are_left_out_of_an_environment_that_has_no_room_for_all() {
+    let value = |length: usize| "x".repeat(length);
+    let outputs = (0..30).map(|n| (format!("OUT{n}"), value(50_000 + n)));
+    let s = scope(&[("MINE", &value(120_000))]).with_outputs(outputs);
+    let environ = s.environ();
+    let total: usize = environ.iter().map(|(name, value)| name.len() + value.len()).sum();
+    assert!(
+        (MAX_ENV_OUTPUTS - 60_000..MAX_ENV_OUTPUTS).contains(&total),
+        "{total}"
+    );
+    let has = |wanted: &str| environ.iter().any(|(name, _)| name == wanted);
+    // What is no output stays, however large it is.
+    assert!(has("MINE") && has("OUT0") && !has("OUT29"));
+    assert_eq!(rewritten("echo $MINE $OUT0", &s), "echo $MINE $OUT0");
+    let refused = shell_text("echo ${OUT29}", &s, Dialect::Posix);
+    assert!(
+        matches!(refused, Err(EvalError::NoRoom { size: 50_029, .. })),
+        "{refused:?}"
+    );
+    // A later variable of that name is another one.
+    assert_eq!(rewritten("echo $OUT29", &s.with([("OUT29", "")])), "echo $OUT29");
 }
