@@ -11,6 +11,7 @@ use super::{LoadOptions, keys, names, param_defs};
 use crate::dag::diag::{Pos, Report};
 use crate::dag::types::{Action, Dag, DagKind};
 use crate::dag::yaml::{Entry, Node};
+use crate::model::limits::OUTPUTS_MAX;
 use crate::model::{DagName, GroupName};
 
 /// Where the name of a DAG comes from.
@@ -130,9 +131,8 @@ pub(super) fn dag(document: &Node, naming: &Naming<'_>, report: &mut Report) -> 
             .and_then(|node| natural32(report, "max_active_steps", node))
             .unwrap_or(0),
         max_clean_up_time_sec: number(report, "max_clean_up_time_sec").unwrap_or(5),
-        // Captured output of no bytes at all is of no use; 0 is the default, as it is without the key.
-        max_output_size: number(report, "max_output_size")
-            .filter(|size| *size > 0)
+        max_output_size: value("max_output_size")
+            .and_then(|node| output_size(report, node))
             .unwrap_or(1024 * 1024),
         queue,
         max_active_runs,
@@ -229,6 +229,16 @@ fn checked_name(report: &mut Report, name: &str, at: Pos) -> Option<DagName> {
             None
         }
     }
+}
+
+/// Captured output of no bytes at all is of no use; 0 is the default, as it is without the key.
+fn output_size(report: &mut Report, node: &Node) -> Option<u64> {
+    let size = natural(report, "max_output_size", node).filter(|size| *size > 0)?;
+    if usize::try_from(size).is_ok_and(|size| size > OUTPUTS_MAX) {
+        let message = format!("all captured outputs of a run together have room for {OUTPUTS_MAX} bytes");
+        report.warn(node.at, message);
+    }
+    Some(size)
 }
 
 fn kind(report: &mut Report, node: &Node) -> Option<DagKind> {

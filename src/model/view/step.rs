@@ -30,6 +30,9 @@ impl StepView {
                 self.finished_at = None;
                 self.next_try_at = None;
                 self.error = None;
+                // Those of the try before say nothing about this one, which may end without.
+                self.exit = None;
+                self.exit_code = None;
                 self.stdout = Some(format!("{log_dir}/{stdout}"));
                 self.stderr = Some(format!("{log_dir}/{stderr}"));
             }

@@ -44,3 +44,22 @@ fn nothing_follows_the_end() {
         assert_eq!(view, end);
     }
 }
+
+#[test]
+fn a_further_try_begins_without_the_exit_of_the_one_before() {
+    let mut step = StepView::new("s");
+    let mut apply = |fact: Fact| {
+        step.apply("/l", Time(1), &fact);
+        (step.exit, step.exit_code)
+    };
+    let node = Node::Step(0);
+    let started = || Fact::NodeStarted {
+        node,
+        stdout: String::from("o"),
+        stderr: String::from("e"),
+    };
+    apply(started());
+    let exit = Exit::Code(3);
+    assert_eq!(apply(Fact::NodeExited { node, exit }), (Some(exit), Some(3)));
+    assert_eq!(apply(started()), (None, None));
+}

@@ -211,3 +211,14 @@ fn many_runs_without_a_queue_are_warned_of() {
     assert!(warnings("max_active_runs: 3\nqueue: q\nsteps: [x]\n").is_empty());
     assert!(warnings("max_active_runs: 1\nsteps: [x]\n").is_empty());
 }
+
+#[test]
+fn more_captured_output_than_a_run_has_room_for_is_worth_a_word() {
+    let size = crate::model::limits::OUTPUTS_MAX;
+    let text = |size: usize| format!("max_output_size: {size}\nsteps: [x]\n");
+    assert!(warnings(&text(size)).is_empty());
+    let told = warnings(&text(size + 1));
+    assert!(told.iter().any(|text| text.contains("have room for")), "{told:?}");
+    assert_eq!(dag(&text(size + 1)).max_output_size, size as u64 + 1);
+    assert_eq!(dag(&text(0)).max_output_size, 1024 * 1024);
+}
