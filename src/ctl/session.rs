@@ -46,6 +46,7 @@ impl Session {
         };
         let turn = Turn::wait(root)?;
         let mut failure = Failure::from(error);
+        let mut tried = false;
         for _ in 0..TRIES {
             match Client::connect(&socket) {
                 Ok(client) => return Ok(Self::of(client, place, None)),
@@ -58,10 +59,12 @@ impl Session {
                     drop(turn);
                     return Ok(Self::of(client, place, Some(daemon)));
                 }
-                // A daemon that was leaving still held its lock: when it is gone there is room.
-                Err(error) if embedded::wait_for_former(root)? => failure = error,
+                // A daemon that was leaving still held its lock: when it is gone there is room. It may be gone already, so
+                // the first failure is not believed.
+                Err(error) if embedded::wait_for_former(root)? || !tried => failure = error,
                 Err(error) => return Err(error),
             }
+            tried = true;
         }
         Err(failure)
     }

@@ -59,7 +59,7 @@ pub const MAX_ENV_TOTAL: usize = 16 * 1024 * 1024;
 pub const MAX_SUBSTITUTIONS: usize = 256;
 /// Longest `NAME=value` that execve(2) takes, in bytes without the final NUL (`MAX_ARG_STRLEN`: 32 pages of 4 KiB).
 pub const MAX_ENV_ENTRY: usize = 128 * 1024 - 1;
-/// Most bytes of an environment whose captured outputs are all in it: names, values, and [`ENV_ENTRY_OVERHEAD`] for each.
+/// Most bytes of an environment whose captured outputs are all in it: names, values, and 10 bytes more for each.
 /// With the usual limit of the stack execve(2) takes 2 MiB, arguments included; half of it is left for them.
 pub const MAX_ENV_OUTPUTS: usize = 1024 * 1024;
 /// What an entry of the environment takes besides name and value: `=`, NUL and a pointer, in bytes.
