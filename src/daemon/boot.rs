@@ -23,6 +23,7 @@ use super::dispatcher::{Counters, Dispatcher, Msg};
 use super::follow::Followers;
 use super::host::{control_listener, find_cgroups, find_shim, make_directories, raise_open_files, start_log};
 use super::launch::{Launcher, Workshop};
+use super::tree;
 use crate::config::Config;
 use crate::engine::scheduler::Scheduler;
 use crate::proc::{ProcDir, ProcWatch};
@@ -257,6 +258,7 @@ fn build(
         shim,
         shim_path,
         cgroups,
+        daemon_id: tree::daemon_id(&paths.state).map_err(because("the state directory"))?,
         environment,
     });
     let answers = to_self.clone();

@@ -1,7 +1,7 @@
 //! What a job finds in its environment before its DAG adds to it.
 
+use super::tree::Mark;
 use crate::config::Config;
-use crate::model::AttemptId;
 use crate::sys::creds::{self, User};
 
 /// The job's environment; `own` is the daemon's. Built from nothing unless it inherits the daemon's.
@@ -9,7 +9,7 @@ pub(super) fn environment(
     own: &[(String, String)],
     config: &Config,
     user: &User,
-    attempt: &AttemptId,
+    mark: &Mark,
 ) -> Vec<(String, String)> {
     let inherit = inherits(config, user);
     let mut env: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
@@ -28,7 +28,10 @@ pub(super) fn environment(
         }
     }
     env.extend(config.job.environment.clone());
-    env.insert(super::tree::MARK.into(), attempt.to_string());
+    env.extend(
+        mark.variables()
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
     env.into_iter().collect()
 }
 

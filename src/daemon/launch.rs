@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::dispatcher::Msg;
 use super::job_env;
+use super::tree::Mark;
 use crate::config::{Config, Paths};
 use crate::journal::{Header, Writer};
 use crate::model::change::NewRun;
@@ -65,10 +66,22 @@ pub(super) struct Workshop {
     pub(super) shim: File,
     pub(super) shim_path: PathBuf,
     pub(super) cgroups: Option<CgroupRoot>,
+    /// Which daemon this is, as [`super::tree::daemon_id`] tells.
+    pub(super) daemon_id: Arc<str>,
     /// Soft limit of open descriptors for jobs, if the daemon changed its own.
     pub(super) open_files: Option<u64>,
     /// Environment of the daemon, for jobs that inherit it.
     pub(super) environment: Vec<(String, String)>,
+}
+
+impl Workshop {
+    /// What the processes of an attempt are known by.
+    pub(super) fn mark(&self, attempt: &AttemptId) -> Mark {
+        Mark {
+            attempt: attempt.clone(),
+            daemon: Arc::clone(&self.daemon_id),
+        }
+    }
 }
 
 /// The launching threads.
@@ -203,7 +216,11 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
     let spawned = Spawn {
         program_fd: Some(workshop.shim.as_fd()),
         argv: vec![OsString::from("proctor-shim")],
-        env: vec![(super::tree::MARK.into(), job.attempt.as_str().into())],
+        env: workshop
+            .mark(&job.attempt)
+            .variables()
+            .map(|(name, value)| (name.into(), value.into()))
+            .to_vec(),
         stdin: Some(theirs.as_fd()),
         new_session: true,
         cgroup: cgroup.as_ref(),
@@ -262,7 +279,12 @@ fn specification(
         socket: socket_path.display().to_string(),
         become_user: root,
         daemon_uid: creds::effective_uid(),
-        env: job_env::environment(&workshop.environment, &job.config, user, &job.attempt),
+        env: job_env::environment(
+            &workshop.environment,
+            &job.config,
+            user,
+            &workshop.mark(&job.attempt),
+        ),
         default_shell: job_env::default_shell(&workshop.environment, &job.config, user),
         heartbeat_ms: heartbeat_ms(job.config.proc.heartbeat_interval_sec),
         max_clients: job.config.control.max_status_clients,

@@ -179,7 +179,8 @@ impl Dispatcher {
     /// Ends what a dead supervisor has left. False if that takes long, because a process is stuck in the kernel: it is
     /// gone on with, and until it is done the attempt counts as live.
     async fn end_rest(&self, held: &mut Attempt, attempt: &AttemptId) -> bool {
-        let ended = tokio::time::timeout(END_PATIENCE, tree::end(held.cgroup.as_ref(), attempt)).await;
+        let mark = self.workshop.mark(attempt);
+        let ended = tokio::time::timeout(END_PATIENCE, tree::end(held.cgroup.as_ref(), &mark)).await;
         if matches!(ended, Ok(Ok(()))) {
             return true;
         }

@@ -249,8 +249,9 @@ impl Dispatcher {
     /// Ends what an attempt has left, however long it takes, and tells when it is done.
     pub(super) fn end_in_background(&self, attempt: &AttemptId, cgroup: Option<Cgroup>) {
         let (attempt, to_self) = (attempt.clone(), self.to_self.clone());
+        let mark = self.workshop.mark(&attempt);
         tokio::spawn(async move {
-            while let Err(error) = tree::end(cgroup.as_ref(), &attempt).await {
+            while let Err(error) = tree::end(cgroup.as_ref(), &mark).await {
                 tracing::error!(attempt = %attempt, %error, "what an attempt left cannot be ended; trying again");
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }

@@ -4,23 +4,56 @@
 //! inherits; one that wiped its environment is not found, which `doctor` says.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
 
 use tokio::io::Interest;
 
 use crate::model::AttemptId;
+use crate::model::hash::Hasher;
 use crate::sys::cgroup::{Cgroup, populated};
 use crate::sys::pidfd::PidFd;
 use crate::sys::reactor;
 
-/// Environment variable that names the attempt a process belongs to.
-pub(super) const MARK: &str = "PROCTOR_ATTEMPT_ID";
+/// What every process of an attempt has in its environment. Attempts of two daemons may have the same id, as the same run
+/// of the same DAG has everywhere; so the daemon belongs to it.
+#[derive(Debug, Clone)]
+pub(super) struct Mark {
+    pub(super) attempt: AttemptId,
+    /// As [`daemon_id`] tells.
+    pub(super) daemon: Arc<str>,
+}
+
+impl Mark {
+    /// The variables and their values.
+    pub(super) fn variables(&self) -> [(&'static str, &str); 2] {
+        [
+            ("PROCTOR_ATTEMPT_ID", self.attempt.as_str()),
+            ("PROCTOR_DAEMON_ID", &self.daemon),
+        ]
+    }
+}
+
+/// Tells daemons apart that run at the same time and see each other's processes: by their state directories, since no two
+/// have the same one.
+///
+/// # Errors
+/// When there is no such directory.
+pub(super) fn daemon_id(state: &Path) -> io::Result<Arc<str>> {
+    let data = std::fs::metadata(state)?;
+    let mut hash = Hasher::default();
+    hash.add(&data.dev().to_string());
+    hash.add(&data.ino().to_string());
+    Ok(hash.finish(8).into())
+}
 
 /// Kills everything and returns when nothing is left. A process that cannot die (stuck in the kernel) keeps it
 /// waiting: then the attempt is not over, and its slot is not free.
-pub(super) async fn end(cgroup: Option<&Cgroup>, attempt: &AttemptId) -> io::Result<()> {
+pub(super) async fn end(cgroup: Option<&Cgroup>, mark: &Mark) -> io::Result<()> {
     match cgroup {
         Some(cgroup) => end_cgroup(cgroup).await,
-        None => end_marked(attempt).await,
+        None => end_marked(mark).await,
     }
 }
 
@@ -73,9 +106,9 @@ async fn gone(held: Vec<PidFd>) {
     }
 }
 
-async fn end_marked(attempt: &AttemptId) -> io::Result<()> {
+async fn end_marked(mark: &Mark) -> io::Result<()> {
     loop {
-        let held = marked(attempt)?;
+        let held = marked(mark)?;
         if held.is_empty() {
             return Ok(());
         }
@@ -89,14 +122,17 @@ async fn end_marked(attempt: &AttemptId) -> io::Result<()> {
     }
 }
 
-/// The live processes that carry the attempt's mark.
-fn marked(attempt: &AttemptId) -> io::Result<Vec<PidFd>> {
-    let mark = format!("{MARK}={attempt}");
+/// The live processes that carry the mark.
+fn marked(mark: &Mark) -> io::Result<Vec<PidFd>> {
+    let wanted = mark.variables().map(|(name, value)| format!("{name}={value}"));
     let carries = |pid: u32| {
         std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
-            environ
-                .split(|byte| *byte == 0)
-                .any(|entry| entry == mark.as_bytes())
+            let has = |wanted: &String| {
+                environ
+                    .split(|byte| *byte == 0)
+                    .any(|entry| entry == wanted.as_bytes())
+            };
+            wanted.iter().all(has)
         })
     };
     let mut found = Vec::new();

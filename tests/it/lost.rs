@@ -117,6 +117,42 @@ fn supervisor_and_daemon_killed_together_leave_nothing_behind() {
 }
 
 #[test]
+fn another_daemons_attempt_of_the_same_id_is_left_alone() {
+    let without = "[cgroup]\nenabled = false\n";
+    // The same run has the same attempts everywhere.
+    let begin = |daemon: &Daemon| {
+        let text = format!(
+            "steps:\n  - {{name: a, command: 'echo $PROCTOR_ATTEMPT_ID > {}; while [ ! -e {} ]; do sleep 0.02; done'}}\n",
+            daemon.path("id").display(),
+            daemon.path("go").display()
+        );
+        let file = daemon.dag("same", &text);
+        daemon
+            .ctl(&["run", "--detach", "--run-id", "r", &file])
+            .expect_code(0);
+        daemon.wait_file("id")
+    };
+    for restart in [false, true] {
+        let (mut daemon, other) = (Daemon::start(without), Daemon::start(without));
+        assert_eq!(begin(&daemon), begin(&other));
+        let shim = daemon.shim("same:r");
+        if restart {
+            daemon.kill9();
+        }
+        signal(shim, libc::SIGKILL);
+        if restart {
+            daemon.restart();
+        }
+        assert_eq!(daemon.wait_end("same:r")["status"], "failed");
+        assert_eq!(other.status("same:r")["status"], "running");
+        std::fs::write(other.path("go"), "").unwrap();
+        other.wait_success("same:r");
+        daemon.expect_clean();
+        other.expect_clean();
+    }
+}
+
+#[test]
 fn an_adopted_supervisor_that_is_killed_is_lost_with_its_cause() {
     let mut daemon = Daemon::start("");
     let (run, shim) = started(&daemon);
