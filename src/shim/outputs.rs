@@ -93,30 +93,15 @@ mod tests {
             dag: DagName::new("x").unwrap(),
             id: RunId::new("r").unwrap(),
         };
+        let group = GroupName::new("g").unwrap();
         RunView {
             attempt: Some(AttemptId::derive(&run, 1)),
-            run,
             number: 1,
             status: RunStatus::Running,
-            error: None,
-            lost: None,
-            stop: None,
-            timed_out: false,
-            kill_escalated: false,
-            stalled: false,
-            params: Vec::new(),
-            outputs: Vec::new(),
-            group: GroupName::new("g").unwrap(),
-            owner: 0,
-            trigger: Trigger::Manual,
-            parent: None,
-            created_at: Time(0),
-            started_at: None,
-            finished_at: None,
-            pid: None,
             log_dir: String::from("/l"),
             steps: (0..steps).map(|n| StepView::new(&format!("step {n}"))).collect(),
             handlers: vec![(Handler::Exit, StepView::new("exit"))],
+            ..RunView::new(run, group, 0, Trigger::Manual, Time(0))
         }
     }
 
