@@ -24,7 +24,12 @@ use crate::wire::control::{ErrorKind, Problem, Request, Response, Selector};
 #[derive(Debug)]
 pub(super) enum Ended {
     /// The run is at its end.
-    Over(Box<RunView>),
+    Over {
+        /// How it ended.
+        view: Box<RunView>,
+        /// Whether a signal or an answer asked for its stop meanwhile.
+        stopped: bool,
+    },
     /// The user left it running.
     Detached,
 }
@@ -94,7 +99,10 @@ impl Following<'_> {
                     let picture = self.progress.finish(&self.view, now(), self.out.terminal);
                     self.out.draw(&picture);
                     return Ok(if over {
-                        Ended::Over(self.view)
+                        Ended::Over {
+                            view: self.view,
+                            stopped: self.interrupts.is_stopping(),
+                        }
                     } else {
                         Ended::Detached
                     });
@@ -246,7 +254,7 @@ pub(super) fn answer(
     }
     let mut progress = Progress::new(out.json, out.can_draw);
     match follow(&mut session, &exactly(run), Some(signals), &mut progress, out) {
-        Ok(Ended::Over(view)) => {
+        Ok(Ended::Over { view, .. }) => {
             if out.json {
                 let family = Family::of(&mut session, &view)?;
                 out.object(&json::result(&view, &family));

@@ -74,6 +74,11 @@ impl Interrupts {
         self.owed.get_or_insert(interrupted);
     }
 
+    /// Whether a stop was asked for.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
     /// Whether a stop is still to be sent.
     pub(super) fn owes_stop(&self) -> bool {
         self.owed.is_some()

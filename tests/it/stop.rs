@@ -181,6 +181,25 @@ fn a_restart_of_the_daemon_in_the_grace_period_does_not_cut_it_short() {
 }
 
 #[test]
+fn who_stops_a_restart_gets_no_new_run() {
+    let daemon = Daemon::start("");
+    let run = daemon.submit("restarts", &stubborn(&daemon, 600));
+    daemon.wait_file("pid");
+    let client = daemon.begin(&["restart", &run]);
+    until("the stop", || {
+        let stop = daemon.status(&run)["stopped"] != serde_json::Value::Null;
+        stop.then_some(())
+    });
+    signal(client.pid(), libc::SIGTERM);
+    let out = client.finish().expect_code(1);
+    assert!(out.stderr.contains("no new one was started"), "{out:?}");
+    assert_eq!(daemon.wait_end(&run)["status"], "aborted");
+    let history = daemon.json(&["history"]);
+    assert_eq!(history["runs"].as_array().unwrap().len(), 1, "{history:#}");
+    daemon.expect_clean();
+}
+
+#[test]
 fn a_restart_stops_the_run_and_starts_a_new_one_like_it() {
     let daemon = Daemon::start("");
     let run = daemon.submit("restarts", &stubborn(&daemon, 1));

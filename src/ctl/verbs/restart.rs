@@ -53,16 +53,18 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     };
     call.out.note(&format!("waiting for the end of {old}"));
     let old = exactly(&old);
-    if let Ended::Detached = follow::follow(
+    let ended = follow::follow(
         &mut session,
         &old,
         Some(&signals),
         &mut Progress::Silent,
         &mut call.out,
-    )? {
+    )?;
+    // Who stops this call while it waits does not want what would come next.
+    if matches!(ended, Ended::Detached | Ended::Over { stopped: true, .. }) {
         return Err(Failure::new(
             Exit::Negative,
-            "the run is being stopped; no new one was started",
+            "the run is stopped; no new one was started",
         ));
     }
     let Response::Accepted { run, warnings } = session.call(&Request::Rerun(old))? else {

@@ -27,7 +27,7 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         &mut Progress::Silent,
         &mut call.out,
     )?;
-    let Ended::Over(view) = ended else {
+    let Ended::Over { view, .. } = ended else {
         return Err(Failure::new(Exit::Negative, "the run is still live"));
     };
     if call.out.json {
