@@ -74,8 +74,17 @@ impl Dispatcher {
         if let Some(held) = self.attempts.get_mut(attempt) {
             held.reaching = false;
         }
+        self.tell_stop_again(attempt);
+    }
+
+    /// Tells of the stop that was asked for, and of a kill that came while there was no channel.
+    fn tell_stop_again(&mut self, attempt: &AttemptId) {
         if let Some(reason) = self.stop_of(attempt) {
             self.ensure_stop(attempt, reason);
+        }
+        let held = self.attempts.get_mut(attempt);
+        if held.is_some_and(|held| std::mem::take(&mut held.kill_owed)) {
+            self.send_stop(attempt, StopReason::Caller);
         }
     }
 
@@ -92,9 +101,7 @@ impl Dispatcher {
         }
         self.take_channel(attempt, channel);
         self.read_journal(attempt);
-        if let Some(reason) = self.stop_of(attempt) {
-            self.ensure_stop(attempt, reason);
-        }
+        self.tell_stop_again(attempt);
         self.heal_if_missing(attempt);
     }
 

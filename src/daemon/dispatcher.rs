@@ -112,6 +112,8 @@ pub(super) struct Attempt {
     pub(super) stop_sent: bool,
     /// Its shim is being connected to; then it is told of a stop.
     pub(super) reaching: bool,
+    /// Its caller wants it killed, which its shim is to be told then.
+    pub(super) kill_owed: bool,
     /// Its journal is read on as soon as others have had their turn.
     pub(super) reads_on: bool,
     /// It never started, and of what was made for it only its directory is left.
@@ -138,6 +140,7 @@ impl Attempt {
             ending: false,
             stop_sent: false,
             reaching: false,
+            kill_owed: false,
             reads_on: false,
             swept: false,
         }

@@ -151,6 +151,13 @@ impl Dispatcher {
     /// Passes a person's stop on; by signal if the shim's channel is not there. One that is stalled when a further stop
     /// comes is killed, so that a stop always ends something.
     pub(super) fn send_stop(&mut self, attempt: &AttemptId, reason: StopReason) {
+        // By signal it could not tell whether that is another stop, and the first one is still to be told.
+        if reason == StopReason::Caller
+            && let Some(held) = self.attempts.get_mut(attempt).filter(|held| held.reaching)
+        {
+            held.kill_owed = true;
+            return;
+        }
         let told = self.send(attempt, &ToShim::Stop(reason));
         let further = self.attempts.get(attempt).is_some_and(|held| held.stop_sent);
         if further && self.is_stalled(attempt) {

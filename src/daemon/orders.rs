@@ -25,7 +25,8 @@ impl Dispatcher {
         if view.status == RunStatus::Waiting {
             return self.stop_waiting(asker, run, reason);
         }
-        if view.status.is_terminal() {
+        // One that has ended and is not over has left what it called behind.
+        if view.status.is_terminal() && self.is_over(&run) {
             let text = format!("run {run} has ended already: {}", view.status);
             self.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
             return;

@@ -197,7 +197,8 @@ impl Dispatcher {
 
     fn live_runs(&self, owner: Option<u32>, waiting: Vec<RunSummary>) -> Vec<RunSummary> {
         let mine = |live: &&LiveRun| owner.is_none_or(|owner| live.new.owner == owner);
-        let open = |live: &&LiveRun| !live.view.status.is_terminal();
+        // One that has ended holds its place until what it called is gone.
+        let open = |live: &&LiveRun| !live.view.status.is_terminal() || !live.over;
         let mut runs: Vec<RunSummary> = waiting;
         // What is in memory is newer than what is in the store.
         runs.retain(|run| !self.runs.contains_key(&run.run));

@@ -154,6 +154,12 @@ impl Dispatcher {
         let at = now().wall;
         for (_, step) in view.nodes() {
             evidence.extend(explain_live(step, at, wanted, stands));
+            for child in &step.children {
+                let ended = self.runs.get(&child.run).filter(|live| !live.over);
+                if let Some(live) = ended.filter(|live| live.view.status.ends_attempt()) {
+                    self.explain_left(&live.view, evidence);
+                }
+            }
         }
         let stalled = view
             .attempt

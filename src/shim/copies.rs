@@ -126,17 +126,16 @@ pub(super) fn is_log(facts: &Facts, path: &Path, data: &Metadata) -> bool {
         (Ok(parent), Ok(dir)) => identity(&parent) == identity(&dir),
         _ => false,
     };
-    let inside = std::fs::canonicalize(path).is_ok_and(|path| path.parent().is_some_and(is_dir));
-    // Elsewhere it can be a log only under a second name; so the many names are looked at in rare cases.
-    if !inside && data.nlink() < 2 {
-        return false;
+    let inside = std::fs::canonicalize(path).ok();
+    let inside = inside.filter(|path| path.parent().is_some_and(is_dir));
+    let name = inside.as_ref().and_then(|path| path.file_name()?.to_str());
+    if name.is_some_and(|name| facts.log_files().contains(name)) {
+        return true;
     }
+    // It can be a log under a second name only; so all logs are looked at in rare cases.
     let same =
-        |name: &str| std::fs::metadata(dir.join(name)).is_ok_and(|log| identity(&log) == identity(data));
-    facts.nodes().any(|node| {
-        let names = facts.log_names(node);
-        same(&names.stdout) || same(&names.stderr)
-    })
+        |name: &String| std::fs::metadata(dir.join(name)).is_ok_and(|log| identity(&log) == identity(data));
+    data.nlink() > 1 && facts.log_files().iter().any(same)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! Thus nothing here waits, and a task can be given up at any moment.
 
 use std::cell::{Cell, OnceCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::calls;
@@ -44,6 +45,7 @@ pub(super) struct Facts {
     pub(super) secrets: OnceCell<Secrets>,
     pub(super) base: OnceCell<Base>,
     pub(super) outputs: Outputs,
+    log_files: OnceCell<HashSet<String>>,
 }
 
 /// What `Initialise` came to.
@@ -67,6 +69,7 @@ impl Facts {
             secrets: OnceCell::new(),
             base: OnceCell::new(),
             outputs: Outputs::default(),
+            log_files: OnceCell::new(),
         }
     }
 
@@ -121,6 +124,14 @@ impl Facts {
             (&*step.name, step.log_output)
         });
         LogNames::of(node, name, output)
+    }
+
+    /// The names of all logs of steps and handlers.
+    pub(super) fn log_files(&self) -> &HashSet<String> {
+        self.log_files.get_or_init(|| {
+            let names = self.nodes().map(|node| self.log_names(node));
+            names.flat_map(|names| [names.stdout, names.stderr]).collect()
+        })
     }
 }
 

@@ -205,6 +205,26 @@ fn a_dead_root_takes_its_sub_runs_with_it() {
 }
 
 #[test]
+fn a_further_stop_ends_what_a_dead_root_has_left() {
+    let daemon = Daemon::start("");
+    let run = daemon.submit("root", &slow_tree(&daemon));
+    daemon.wait_file("begun");
+    let client = daemon.begin(&["wait", &run]);
+    signal(daemon.shim(&run), libc::SIGKILL);
+    daemon.wait_file("told");
+    until("the loss to be known", || {
+        (daemon.status(&run)["lost"] == "supervisor killed by SIGKILL").then_some(())
+    });
+    let listed = daemon.json(&["ps"]);
+    assert_eq!(listed["runs"].as_array().unwrap().len(), 3, "{listed:#}");
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    assert_eq!(client.finish().code(), 5);
+    let late = daemon.ctl(&["stop", &run]).expect_code(1);
+    assert!(late.stderr.contains("has ended already"), "{late:?}");
+    daemon.expect_clean();
+}
+
+#[test]
 fn a_dead_root_keeps_its_slot_until_the_last_of_its_tree_is_gone() {
     dead_run_in_a_slow_tree(true, false);
 }

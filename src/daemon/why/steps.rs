@@ -127,7 +127,8 @@ pub(super) fn explain_live(
         (StepStatus::Running, None, None) => {
             let children: Vec<(&ChildView, RunStatus)> =
                 step.children.iter().map(|child| (child, stands(child))).collect();
-            if children.iter().all(|(_, status)| status.ends_attempt()) {
+            // It was told of the ends that it has recorded; of others what they called may not be gone.
+            if children.iter().all(|(child, _)| child.status.ends_attempt()) {
                 return vec![format!("step {name} is being prepared")];
             }
             explain_sub_runs(name, &children)

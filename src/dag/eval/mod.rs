@@ -65,6 +65,9 @@ pub const MAX_ENV_OUTPUTS: usize = 1024 * 1024;
 /// What an entry of the environment takes besides name and value: `=`, NUL and a pointer, in bytes.
 const ENV_ENTRY_OVERHEAD: usize = 10;
 
+/// Captured outputs of which none is left out, in bytes of the environment.
+const ENV_OUTPUTS_KEPT: usize = 128 * 1024;
+
 /// Why a text could not be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

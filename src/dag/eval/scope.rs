@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::{ENV_ENTRY_OVERHEAD, EvalError, MAX_ENV_ENTRY, MAX_ENV_OUTPUTS, without_nul};
+use super::{ENV_ENTRY_OVERHEAD, ENV_OUTPUTS_KEPT, EvalError, MAX_ENV_ENTRY, MAX_ENV_OUTPUTS, without_nul};
 
 /// Where the variables of a layer come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +162,7 @@ impl Scope {
 
     /// Names of the variables that are not in the environment, each with what is to be said to a text that names it:
     /// those that are longer than execve(2) takes, and the largest captured outputs, if all entries together have more
-    /// than [`MAX_ENV_OUTPUTS`] bytes.
+    /// than [`MAX_ENV_OUTPUTS`] bytes and the outputs more than 128 KiB of that.
     #[must_use]
     pub fn left_out(&self) -> BTreeMap<String, EvalError> {
         self.split().1
@@ -171,6 +171,7 @@ impl Scope {
     fn split(&self) -> (BTreeMap<&str, &Arc<str>>, BTreeMap<String, EvalError>) {
         let mut left_out = BTreeMap::new();
         let (mut kept, mut outputs, mut total) = (BTreeMap::new(), Vec::new(), 0);
+        let mut captured = 0;
         for (name, (value, output)) in self.visible() {
             let (size, entry) = (value.len(), name.len() + value.len() + ENV_ENTRY_OVERHEAD);
             if name.len() + 1 + size > MAX_ENV_ENTRY {
@@ -181,14 +182,18 @@ impl Scope {
             kept.insert(name, value);
             total += entry;
             if output {
+                captured += entry;
                 outputs.push((entry, name, size));
             }
         }
         outputs.sort_unstable();
+        // Small outputs stay also beside an environment that is large without them.
         while total > MAX_ENV_OUTPUTS
+            && captured > ENV_OUTPUTS_KEPT
             && let Some((entry, name, size)) = outputs.pop()
         {
             total -= entry;
+            captured -= entry;
             kept.remove(name);
             let name = name.to_owned();
             left_out.insert(name.clone(), EvalError::NoRoom { name, size });

@@ -29,23 +29,26 @@ impl Scheduler {
         };
         self.stop_run(now, key, None, StopReason::Caller, out);
         if kill {
-            self.kill_family(key, out);
+            self.kill_family(key, &StopReason::Caller, out);
         }
     }
 
-    /// Has the run killed, or what is left of the runs that it called if it has ended itself.
-    fn kill_family(&self, key: Key, out: &mut Vec<Effect>) {
+    /// Has the run killed, which was told to stop already, or what is left of the runs that it called if it has ended
+    /// itself. False if nothing of that lives.
+    fn kill_family(&self, key: Key, reason: &StopReason, out: &mut Vec<Effect>) -> bool {
         let Some(run) = self.runs.get(&key) else {
-            return;
+            return false;
         };
         if let Some(attempt) = run.attempt.clone().filter(|_| run.is_under_way()) {
             // It kills what it called.
-            out.push(Effect::SendStop(attempt, StopReason::Caller));
-            return;
+            out.push(Effect::SendStop(attempt, reason.clone()));
+            return true;
         }
+        let mut lives = false;
         for child in &run.children {
-            self.kill_family(*child, out);
+            lives |= self.kill_family(*child, reason, out);
         }
+        lives
     }
 
     /// Stops a run. Without a token nobody waits for an answer: the run that called it wants that, or is over.
@@ -67,7 +70,12 @@ impl Scheduler {
         };
         match run.phase {
             Phase::Ending { .. } | Phase::Cleaning => {
-                out.extend(too_late(run.outcome));
+                let outcome = run.outcome;
+                // What a dead run has called was told to stop when it died, so a person's stop is a further one.
+                match token {
+                    Some(token) if self.kill_family(key, &reason, out) => out.push(Effect::Accepted(token)),
+                    _ => out.extend(too_late(outcome)),
+                }
                 return;
             }
             // An end that a stop brought about, and that is not stored yet, is what the asker wants.

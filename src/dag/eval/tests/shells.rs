@@ -213,6 +213,20 @@ fn too_large_for_the_environment() {
 }
 
 #[test]
+fn small_outputs_stay_beside_an_environment_that_is_large_without_them() {
+    let value = |length: usize| "x".repeat(length);
+    let own: Vec<(String, String)> = (0..11).map(|n| (format!("V{n}"), value(100_000))).collect();
+    let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let of = |outputs: usize| {
+        let outputs = (0..outputs).map(|n| (format!("OUT{n}"), value(50_000)));
+        let environ = scope(&own).with_outputs(outputs).environ();
+        let is_output = |(name, _): &&(String, String)| name.starts_with("OUT");
+        environ.iter().filter(is_output).count()
+    };
+    assert_eq!((of(1), of(2), of(3), of(9)), (1, 2, 2, 2));
+}
+
+#[test]
 fn the_largest_outputs_are_left_out_of_an_environment_that_has_no_room_for_all() {
     let value = |length: usize| "x".repeat(length);
     let outputs = (0..30).map(|n| (format!("OUT{n}"), value(50_000 + n)));
