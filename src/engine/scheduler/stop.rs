@@ -70,9 +70,10 @@ impl Scheduler {
         };
         match run.phase {
             Phase::Ending { .. } | Phase::Cleaning => {
-                let outcome = run.outcome;
-                // What a dead run has called was told to stop when it died, so a person's stop is a further one.
-                match token {
+                let (outcome, stored) = (run.outcome, run.end_saved);
+                // What a dead run has called was told to stop when it died, so a person's stop is a further one. Before
+                // the end is stored a crash would forget it.
+                match token.filter(|_| stored) {
                     Some(token) if self.kill_family(key, &reason, out) => out.push(Effect::Accepted(token)),
                     _ => out.extend(too_late(outcome)),
                 }
