@@ -164,7 +164,12 @@ fn a_step_that_calls_waits_for_its_sub_runs() {
         live(&step("fan", StepStatus::Running), &|_| RunStatus::Running),
         prepared
     );
-    assert_eq!(live(&fan, &|_| RunStatus::Succeeded), prepared);
+    // It is not told of an end before what the sub-run itself called is gone.
+    let told = live(&fan, &|_| RunStatus::Failed);
+    assert_eq!(told, ["step fan waits for its sub-runs: 8 failed"]);
+    let over: Vec<(&RunRef, RunStatus)> = runs.iter().map(|run| (run, RunStatus::Failed)).collect();
+    let fan = calls("fan", StepStatus::Running, &over);
+    assert_eq!(live(&fan, &|child| child.status), prepared);
 }
 
 #[test]
