@@ -174,9 +174,13 @@ fn the_tour_stops_a_run_and_goes_on_with_it() {
     let daemon = Daemon::prepare("");
     let ctl = |args: &[&str]| daemon.ctl(&[&["--embedded"], args].concat());
     // The tour's own DAG is over after a second, which a busy machine may need to get from one command to the next.
-    let hello = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/etc/examples/hello.yaml")).unwrap();
+    let hello =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/etc/examples/hello.yaml")).unwrap();
     let go = daemon.path("go");
-    let waits = hello.replace("sleep 1", &format!("until [ -e {} ]; do sleep 0.02; done", go.display()));
+    let waits = hello.replace(
+        "sleep 1",
+        &format!("until [ -e {} ]; do sleep 0.02; done", go.display()),
+    );
     assert_ne!(waits, hello);
     let file = daemon.dag("hello", &waits);
     ctl(&["run", "--detach", &file]).expect_code(0);
