@@ -68,6 +68,11 @@ fn batch(number: u64, dag_bytes: usize) -> Vec<Change> {
             params_json: String::new(),
             base_dir: "/".to_owned(),
             parent: None,
+            priority: proctor::model::Priority::default(),
+            now: false,
+            dag_limit: 0,
+            scheduled_for: None,
+            retry: None,
         })),
         Change::Intend {
             run,

@@ -18,7 +18,7 @@ use crate::engine::scheduler::Event;
 use crate::model::access::Peer;
 use crate::model::change::{Caller, NewRun};
 use crate::model::hash::hex;
-use crate::model::{DagName, GroupName, RunId, RunRef, Time, Trigger};
+use crate::model::{DagName, GroupName, Priority, RunId, RunRef, Time, Trigger};
 use crate::sys::creds::{self, User};
 use crate::wire::control::{ErrorKind, Problem, Response, Submit};
 
@@ -215,6 +215,8 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
         at,
         base_dir: submit.base_dir.clone(),
         parent: None,
+        priority: submit.priority.unwrap_or_default(),
+        now: submit.now,
     };
     let new = new_run(&dag, &input, about)?;
     Ok((new, loaded.warnings.into_iter().map(problem).collect()))
@@ -262,6 +264,8 @@ pub(super) struct About {
     pub(super) at: Time,
     pub(super) base_dir: String,
     pub(super) parent: Option<Caller>,
+    pub(super) priority: Priority,
+    pub(super) now: bool,
 }
 
 /// A run of a DAG with these parameters.
@@ -297,6 +301,11 @@ pub(super) fn new_run(
         params: params.settled(),
         base_dir: about.base_dir,
         parent: about.parent,
+        priority: about.priority,
+        now: about.now,
+        dag_limit: dag.max_active_runs.unwrap_or(0),
+        scheduled_for: None,
+        retry: None,
     }))
 }
 

@@ -178,6 +178,8 @@ pub(super) fn make(
         at,
         base_dir,
         parent: Some(caller),
+        priority: crate::model::Priority::default(),
+        now: false,
     };
     let input = ParamInput {
         pairs: request.params,

@@ -312,6 +312,9 @@ impl Dispatcher {
                     self.leaving = Some(Err(format!("the timer cannot be armed: {error}")));
                 }
             }
+            Effect::Make(new) => self.make(*new),
+            Effect::Unmake(run) => self.drop_run(&run),
+            Effect::Tick(dag, at, outcome) => self.ticked(&dag, at, &outcome),
             Effect::Idle => self.idle = true,
         }
     }

@@ -285,6 +285,8 @@ pub(super) fn fresh_view(new: &crate::model::change::NewRun) -> RunView {
     RunView {
         params: new.params.clone(),
         parent: new.parent.clone(),
+        priority: new.priority,
+        scheduled_for: new.scheduled_for,
         steps: new.steps.iter().map(|name| StepView::new(name)).collect(),
         handlers: new
             .handlers

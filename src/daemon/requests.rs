@@ -104,6 +104,32 @@ impl Dispatcher {
                     dispatcher.decide(asker, &view, Wish { step, word });
                 });
             }
+            Request::Dags => self.dags(owner, &asker),
+            Request::Install(install) => self.install(*install, asker),
+            Request::Remove(dag) => self.remove_dag(dag, owner, asker),
+            Request::Source(dag) => self.source(dag, owner, asker),
+            Request::Enable { dag, on } => self.enable(dag, on, owner, asker),
+            Request::Next { dag, count } => self.next(dag.as_ref(), count, owner, &asker),
+            Request::Queues => self.queues(owner, &asker),
+            Request::Queue(queue) => self.queue(&queue, owner, &asker),
+            Request::PauseQueue { queue, on } => self.pause_queue(queue, on, asker),
+            Request::Move {
+                run,
+                queue,
+                priority,
+                first,
+            } => self.find(run, asker, move |dispatcher, asker, view| {
+                dispatcher.move_run(asker, view.run, queue, priority, first);
+            }),
+            Request::Dequeue(run) => self.find(run, asker, |dispatcher, asker, view| {
+                dispatcher.dequeue(asker, view.run);
+            }),
+            Request::Cleanup {
+                dag,
+                keep_days,
+                keep_runs,
+                dry_run,
+            } => self.cleanup(dag, keep_days, keep_runs, dry_run, owner, asker),
             Request::Reject { run, step, reason } => {
                 let word = Word::Reject(reason);
                 self.find(run, asker, |dispatcher, asker, view| {

@@ -4,7 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::view::StepView;
-use super::{AttemptId, GroupName, LostCause, Node, RunRef, RunStatus, StopReason, Time, Trigger};
+use super::{
+    AttemptId, Boot, DagName, GroupName, LostCause, Node, RunRef, RunStatus, StopReason, Time, Trigger,
+};
+use super::{PendingRetry, Priority, Retries, RetryPolicy};
 
 /// A run as it is accepted: everything that is needed to launch it, now or after a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +40,16 @@ pub struct NewRun {
     pub base_dir: String,
     /// The step of another run that called it; none for a run that somebody asked for.
     pub parent: Option<Caller>,
+    /// Which of the runs that wait in its queue goes first.
+    pub priority: Priority,
+    /// Whether it starts at once, beyond the limits of queue, DAG and daemon.
+    pub now: bool,
+    /// Most live runs of its DAG at a time, over all queues; 0 is no limit.
+    pub dag_limit: u32,
+    /// The time of its schedule that it is for.
+    pub scheduled_for: Option<Time>,
+    /// When it is tried again as a whole.
+    pub retry: Option<RetryPolicy>,
 }
 
 /// The step that called a run, and the root of the tree of calls.
@@ -83,6 +96,8 @@ pub enum Change {
         run: RunRef,
         /// For a run that was called: number of the calling run's attempt that asks for it now.
         caller: Option<u32>,
+        /// Whether nobody asks for it: its retry is due. Else its automatic retries count from the beginning.
+        automatic: bool,
         /// When.
         at: Time,
     },
@@ -178,6 +193,60 @@ pub enum Change {
         error: Option<String>,
         /// When.
         at: Time,
+    },
+    /// A run whose attempt ended badly is tried again by itself: it is ended, and not over.
+    RetryLater {
+        /// Which run.
+        run: RunRef,
+        /// Its automatic retries, the coming one included.
+        retries: Retries,
+        /// The coming one.
+        retry: PendingRetry,
+        /// When it is due by the boot clock.
+        boot: Boot,
+        /// The boot in which that clock counts.
+        boot_id: String,
+    },
+    /// The retry of a run that would have come by itself does not come.
+    CancelRetry {
+        /// Which run.
+        run: RunRef,
+        /// Who cancelled it.
+        reason: StopReason,
+        /// When.
+        at: Time,
+    },
+    /// Every scheduled time of the DAG up to this one is decided.
+    Watermark {
+        /// Which DAG.
+        dag: DagName,
+        /// The scheduled time.
+        at: Time,
+    },
+    /// The schedules of a DAG are held back, or not any more.
+    Suspend {
+        /// Which DAG.
+        dag: DagName,
+        /// Whether they are held back.
+        on: bool,
+    },
+    /// Nothing of a queue is started, or it is again.
+    PauseQueue {
+        /// Which queue.
+        queue: GroupName,
+        /// Whether it is paused.
+        on: bool,
+    },
+    /// A queued run gets another place. What is none stays.
+    Move {
+        /// Which run.
+        run: RunRef,
+        /// Its new queue, and that queue's capacity.
+        queue: Option<(GroupName, u32)>,
+        /// Its new priority.
+        priority: Option<Priority>,
+        /// Whether it is put before all others instead of behind.
+        first: bool,
     },
     /// Entry, socket, cgroup, journal and empty files of an ended attempt are gone.
     Clean {

@@ -53,6 +53,26 @@ pub enum Verb {
     Repair,
     /// Read the configuration again.
     Reload,
+    /// List installed DAGs and what their schedules will do.
+    Dags,
+    /// Install a DAG of one's own.
+    Install,
+    /// Remove an installed DAG.
+    Remove,
+    /// See the text of an installed DAG.
+    Source,
+    /// Hold back the schedules of an installed DAG, or not any more.
+    Enable,
+    /// List queues and what waits in them.
+    Queues,
+    /// Pause a queue, or have it go on.
+    PauseQueue,
+    /// Give a queued run another place.
+    Move,
+    /// Take a run out of the queue.
+    Dequeue,
+    /// Remove old runs.
+    Cleanup,
 }
 
 /// The table's answer.
@@ -67,7 +87,7 @@ pub enum Grant {
 }
 
 /// Number of verbs.
-const VERBS: usize = 16;
+const VERBS: usize = 26;
 
 /// The permit table. One row for each verb; columns: root, admin, owner, other.
 const TABLE: [(Verb, [Grant; 4]); VERBS] = {
@@ -89,6 +109,16 @@ const TABLE: [(Verb, [Grant; 4]); VERBS] = {
         (Verb::Doctor, [Yes, Yes, Yes, No]),
         (Verb::Repair, [Yes, No, Yes, No]),
         (Verb::Reload, [Yes, No, Yes, No]),
+        (Verb::Dags, [Yes, Yes, Yes, OwnOnly]),
+        (Verb::Install, [Yes, Yes, Yes, Yes]),
+        (Verb::Remove, [Yes, Yes, Yes, OwnOnly]),
+        (Verb::Source, [Yes, Yes, Yes, OwnOnly]),
+        (Verb::Enable, [Yes, Yes, Yes, OwnOnly]),
+        (Verb::Queues, [Yes, Yes, Yes, OwnOnly]),
+        (Verb::PauseQueue, [Yes, Yes, Yes, No]),
+        (Verb::Move, [Yes, Yes, No, No]),
+        (Verb::Dequeue, [Yes, Yes, Yes, No]),
+        (Verb::Cleanup, [Yes, Yes, Yes, OwnOnly]),
     ]
 };
 
@@ -149,6 +179,16 @@ impl Verb {
             Request::Reload => Self::Reload,
             Request::Approve { .. } => Self::Approve,
             Request::Reject { .. } => Self::Reject,
+            Request::Dags | Request::Next { .. } => Self::Dags,
+            Request::Install(_) => Self::Install,
+            Request::Remove(_) => Self::Remove,
+            Request::Source(_) => Self::Source,
+            Request::Enable { .. } => Self::Enable,
+            Request::Queues | Request::Queue(_) => Self::Queues,
+            Request::PauseQueue { .. } => Self::PauseQueue,
+            Request::Move { .. } => Self::Move,
+            Request::Dequeue(_) => Self::Dequeue,
+            Request::Cleanup { .. } => Self::Cleanup,
         }
     }
 
@@ -166,6 +206,8 @@ impl Verb {
                 | Self::Rerun
                 | Self::Approve
                 | Self::Reject
+                | Self::Move
+                | Self::Dequeue
         )
     }
 
@@ -189,6 +231,16 @@ impl Verb {
             Self::Doctor => "doctor",
             Self::Repair => "repair",
             Self::Reload => "reload",
+            Self::Dags => "dags",
+            Self::Install => "install",
+            Self::Remove => "remove",
+            Self::Source => "source",
+            Self::Enable => "enable",
+            Self::Queues => "queues",
+            Self::PauseQueue => "pause-queue",
+            Self::Move => "move",
+            Self::Dequeue => "dequeue",
+            Self::Cleanup => "cleanup",
         }
     }
 }

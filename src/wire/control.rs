@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::manage::{CleanupReport, DagSummary, Install, QueueView, SourceText, Upcoming};
 use crate::model::view::{ChildView, RunSummary, RunView, StepView};
-use crate::model::{AttemptId, DagName, LostCause, Node, RunId, RunRef, RunStatus};
+use crate::model::{AttemptId, DagName, GroupName, LostCause, Node, Priority, RunId, RunRef, RunStatus};
 use crate::model::{SchemaFile, StopReason, Time, Trigger};
 
 /// Which run a request is about: the one named, or else the newest of the DAG.
@@ -42,6 +43,12 @@ pub struct Submit {
     pub args: Vec<String>,
     /// What made the run.
     pub trigger: Trigger,
+    /// Queue to wait in instead of the DAG's.
+    pub queue: Option<GroupName>,
+    /// Priority instead of the DAG's.
+    pub priority: Option<Priority>,
+    /// Whether it starts at once, beyond the limits of queue, DAG and daemon.
+    pub now: bool,
 }
 
 /// What history to list.
@@ -116,6 +123,65 @@ pub enum Request {
         step: Option<String>,
         /// Why.
         reason: Option<String>,
+    },
+    /// The installed DAGs of the caller; all of them for who may see all. Answer: [`Response::Dags`].
+    Dags,
+    /// Install a DAG of the caller's own, or a new version of it. Answer: [`Response::Dag`].
+    Install(Box<Install>),
+    /// Remove an installed DAG; its runs and their history stay. Answer: [`Response::Dag`], as it was.
+    Remove(DagName),
+    /// The text of an installed DAG. Answer: [`Response::Source`].
+    Source(DagName),
+    /// Hold back everything that the schedules of a DAG would do, or not any more. Answer: [`Response::Dag`].
+    Enable {
+        /// Which.
+        dag: DagName,
+        /// Whether its schedules are in force.
+        on: bool,
+    },
+    /// What the schedules will do, the earliest first. Answer: [`Response::Next`].
+    Next {
+        /// Only of this DAG.
+        dag: Option<DagName>,
+        /// At most so many, 1 to 1000.
+        count: u32,
+    },
+    /// The queues that are configured, hold runs or are paused. Answer: [`Response::Queues`].
+    Queues,
+    /// The runs that wait in a queue, in the order in which they would start if they all were of one user and DAG.
+    /// Answer: [`Response::Runs`].
+    Queue(GroupName),
+    /// Start nothing more of a queue, or again. Answer: [`Response::Queues`], with this one.
+    PauseQueue {
+        /// Which.
+        queue: GroupName,
+        /// Whether it is paused.
+        on: bool,
+    },
+    /// Give a queued run another place. Answer: [`Response::Accepted`].
+    Move {
+        /// Which run.
+        run: Selector,
+        /// The queue to put it into.
+        queue: Option<GroupName>,
+        /// Its new priority.
+        priority: Option<Priority>,
+        /// Whether it goes before the others of its priority instead of behind.
+        first: bool,
+    },
+    /// Take a run out of the queue; it ends as aborted. One that is not queued is left alone. Answer:
+    /// [`Response::Accepted`].
+    Dequeue(Selector),
+    /// Remove old runs with their logs. Answer: [`Response::Cleaned`].
+    Cleanup {
+        /// Only of this DAG.
+        dag: Option<DagName>,
+        /// Keep those that ended in the last so many days, instead of what DAG or configuration say.
+        keep_days: Option<u32>,
+        /// Keep the newest so many of each DAG, instead of what DAG or configuration say.
+        keep_runs: Option<u32>,
+        /// Only tell what would be removed.
+        dry_run: bool,
     },
 }
 
@@ -289,6 +355,18 @@ pub enum Response {
         /// Places in the DAG file.
         problems: Vec<Problem>,
     },
+    /// Installed DAGs, by name.
+    Dags(Vec<DagSummary>),
+    /// An installed DAG, and things about it that deserve a look.
+    Dag(Box<DagSummary>, Vec<Problem>),
+    /// The text of an installed DAG.
+    Source(Box<SourceText>),
+    /// What the schedules will do.
+    Next(Vec<Upcoming>),
+    /// Queues, by name.
+    Queues(Vec<QueueView>),
+    /// What was removed, or would be.
+    Cleaned(CleanupReport),
 }
 
 impl Update {

@@ -79,6 +79,7 @@ impl World<'_> {
                     );
                 }
             }
+            Effect::Make(_) | Effect::Unmake(_) | Effect::Tick(..) => panic!("nothing is scheduled"),
             Effect::Arm(at) => self.armed = Some(at),
             Effect::Idle => {
                 self.idle = true;

@@ -5,7 +5,7 @@ use proctor::engine::scheduler::api::{Decision, RetryFacts};
 use proctor::engine::scheduler::{Event, Token};
 use proctor::model::change::{Caller, Change, NewRun};
 use proctor::model::view::StepView;
-use proctor::model::{AttemptId, GroupName, Node, RunRef, RunStatus, StopReason, Trigger};
+use proctor::model::{AttemptId, GroupName, Node, Priority, RunRef, RunStatus, StopReason, Trigger};
 
 impl World<'_> {
     pub(crate) fn ask(&mut self, ask: Ask) -> Token {
@@ -126,6 +126,11 @@ impl World<'_> {
             params_json: String::new(),
             base_dir: String::new(),
             parent: None,
+            priority: Priority::default(),
+            now: false,
+            dag_limit: 0,
+            scheduled_for: None,
+            retry: None,
         }
     }
 

@@ -172,6 +172,12 @@ impl Store {
                 });
                 self.runs.insert(attempt.clone(), run.clone());
             }
+            Change::RetryLater { .. }
+            | Change::CancelRetry { .. }
+            | Change::Watermark { .. }
+            | Change::Suspend { .. }
+            | Change::PauseQueue { .. }
+            | Change::Move { .. } => panic!("nobody asked for it: {change:?}"),
             Change::Stop { run, reason, .. } => {
                 let row = self.rows.get_mut(run).expect("stopped before it was accepted");
                 if row.status == Some(RunStatus::Waiting) {

@@ -120,6 +120,9 @@ fn submission(args: &Args) -> Result<Submit, Failure> {
         params: args.params.clone(),
         args: args.args.clone(),
         trigger: Trigger::Manual,
+        queue: None,
+        priority: None,
+        now: false,
     };
     let path = match named(&args.dag)? {
         Named::File(path) => path,

@@ -16,6 +16,7 @@ mod activations;
 mod error;
 mod field;
 mod local;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod zone;
@@ -26,6 +27,7 @@ pub use activations::Activation;
 pub use error::CronError;
 pub(in crate::dag) use error::shown;
 pub use local::LocalTime;
+pub use schedule::{Dst, Fire, Schedule};
 pub use zone::{Moments, ZONE_RULES, Zone, ZoneError};
 
 use field::{FIELDS, Field, Set};

@@ -84,6 +84,7 @@ impl Scheduler {
         let requeue = Change::Requeue {
             run: name.clone(),
             caller: asked,
+            automatic: false,
             at: now.wall,
         };
         self.save(key, vec![requeue], false, out);
@@ -121,7 +122,12 @@ impl Scheduler {
                 };
                 let key = self.insert(Run::new(name.clone(), facts.group, facts.attempts, phase));
                 let caller = None;
-                changes.push(Change::Requeue { run, caller, at });
+                changes.push(Change::Requeue {
+                    run,
+                    caller,
+                    automatic: false,
+                    at,
+                });
                 self.save(key, changes, false, out);
             }
             Decision::Stop(reason) => {

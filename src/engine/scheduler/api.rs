@@ -1,8 +1,13 @@
 //! What goes into the scheduler engine and what comes out.
 
+use std::sync::Arc;
+
+use crate::dag::cron::{Schedule, Zone};
+use crate::dag::types::OverlapPolicy;
 use crate::model::change::{AttemptIdentity, Change, NewRun};
 use crate::model::view::RunView;
-use crate::model::{AttemptId, Boot, GroupName, LostCause, RunRef, RunStatus, StopReason, Time};
+use crate::model::{AttemptId, Boot, DagName, GroupName, LostCause, Priority, RunRef, RunStatus};
+use crate::model::{StopReason, Time};
 
 /// Names a request that waits for its answer. The shell makes them; the engine gives them back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,6 +139,22 @@ pub enum Event {
     Cleaned(AttemptId),
     /// The armed timer is due.
     Tick,
+    /// The wall clock was set.
+    ClockSet,
+    /// A DAG is installed, or a new version of it.
+    Install(Box<Installed>),
+    /// A DAG is not installed any more. Its runs stay.
+    Uninstall(DagName),
+    /// Somebody holds back the schedules of a DAG, or not any more.
+    Suspend(Token, DagName, bool),
+    /// Somebody pauses a queue, or has it go on.
+    Pause(Token, GroupName, bool),
+    /// Queues that are paused, before [`Event::Recover`].
+    Paused(Vec<GroupName>),
+    /// Somebody gives a queued run another place.
+    Move(Token, RunRef, Place),
+    /// Somebody takes a run out of the queue. One that is not queued is left alone.
+    Dequeue(Token, RunRef, StopReason),
     /// The daemon is shutting down: launch nothing more.
     Drain,
 }
@@ -165,6 +186,72 @@ impl RetryFacts {
             caller: None,
         }
     }
+}
+
+/// Another place for a queued run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// Its new queue, and that queue's capacity (0 is no limit).
+    pub queue: Option<(GroupName, u32)>,
+    /// Its new priority.
+    pub priority: Option<Priority>,
+    /// Whether it goes before the others of its priority instead of behind.
+    pub first: bool,
+}
+
+/// A DAG whose schedules count.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Installed {
+    /// Its name.
+    pub dag: DagName,
+    /// When to start a run; one-off times are among them.
+    pub starts: Vec<Schedule>,
+    /// When to stop what is live.
+    pub stops: Vec<Schedule>,
+    /// When to stop what is live and start a run.
+    pub restarts: Vec<Schedule>,
+    /// Zone of those that name none.
+    pub zone: Zone,
+    /// Most seconds by which a start is put off; by how many is the same for a time, whenever it is asked.
+    pub jitter_sec: u32,
+    /// What becomes of a start while a run of the DAG is queued or live.
+    pub overlap: OverlapPolicy,
+    /// How far back missed starts are made up for, in seconds; 0 is never.
+    pub catchup_sec: u64,
+    /// Whether a start is left out if a run since the scheduled time before has succeeded.
+    pub skip_if_successful: bool,
+    /// A run of it, but for its id, trigger and times.
+    pub template: Arc<NewRun>,
+    /// Whether its schedules are held back.
+    pub suspended: bool,
+    /// The scheduled time up to which everything is decided; none if it was never installed before.
+    pub watermark: Option<Time>,
+    /// When the newest run that succeeded was accepted.
+    pub last_success: Option<Time>,
+}
+
+/// What became of a scheduled time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TickOutcome {
+    /// This run was queued for it; it was started late if `caught_up`.
+    Started {
+        /// The run.
+        run: RunRef,
+        /// Whether the time had passed while nothing could start.
+        caught_up: bool,
+    },
+    /// Its run exists already: it was started before.
+    StartedBefore,
+    /// What was live was stopped: so many runs.
+    Stopped(usize),
+    /// A run of the DAG was queued or live, and the overlap policy has it dropped.
+    Overlapped,
+    /// A run since the scheduled time before succeeded (`skip_if_successful`).
+    Successful,
+    /// It had passed while nothing could start, and lies outside the catch-up window.
+    Missed,
+    /// The run could not be stored; it is tried again.
+    Delayed(String),
 }
 
 /// What somebody decides about a run that waits.
@@ -237,6 +324,12 @@ pub enum Effect {
     /// The run is over: the store has its end, and nothing lives any more of the runs that it called. Who waits for it, a
     /// person or the step that called it, is told. Comes once for each end, after [`Effect::Changed`].
     Over(RunRef),
+    /// The engine makes a run: take it into memory. The batch with its acceptance follows.
+    Make(Box<NewRun>),
+    /// The run that was made came to nothing.
+    Unmake(RunRef),
+    /// What became of a scheduled time of a DAG.
+    Tick(DagName, Time, TickOutcome),
     /// Tell [`Event::Tick`] at this time of the boot clock; replaces an armed one.
     Arm(Boot),
     /// Nothing is queued or live any more, and everything is recorded. After [`Event::Drain`] runs may still be

@@ -19,6 +19,8 @@ mod family;
 mod finish;
 mod groups;
 mod launch;
+mod plan;
+mod queues;
 mod recover;
 mod run;
 mod save;
@@ -29,11 +31,12 @@ mod timers;
 
 use std::collections::BTreeMap;
 
-pub use api::{Effect, Event, Refusal, Token};
+pub use api::{Effect, Event, Installed, Place, Refusal, TickOutcome, Token};
 
 use crate::model::{AttemptId, Now, RunRef};
 use groups::Groups;
 use run::{Key, Run};
+use save::Owner;
 use timers::Timers;
 
 /// What an administrator decides.
@@ -64,7 +67,8 @@ pub struct Scheduler {
     runs: BTreeMap<Key, Run>,
     names: BTreeMap<RunRef, Key>,
     attempts: BTreeMap<AttemptId, Key>,
-    commits: BTreeMap<u64, Key>,
+    /// Whose batch each one is that is in flight.
+    commits: BTreeMap<u64, Owner>,
     groups: Groups,
     timers: Timers,
     /// How many of `runs` rest in a queue.
@@ -125,6 +129,14 @@ impl Scheduler {
             Event::Gone(attempt, cause) => self.gone(now, &attempt, cause, out),
             Event::Cleaned(attempt) => self.cleaned(now, &attempt, out),
             Event::Tick => self.tick(now, out),
+            Event::ClockSet => self.clock_set(now, out),
+            Event::Install(installed) => self.install(now, *installed, out),
+            Event::Uninstall(dag) => self.uninstall(now, &dag, out),
+            Event::Suspend(token, dag, on) => self.suspend(now, token, dag, on, out),
+            Event::Pause(token, queue, on) => self.pause(token, queue, on, out),
+            Event::Paused(queues) => self.paused(queues),
+            Event::Move(token, run, place) => self.place(token, &run, place, out),
+            Event::Dequeue(token, run, reason) => self.take_out(now, token, &run, reason, out),
             Event::Drain => {
                 self.draining = true;
                 self.idle = false;

@@ -6,7 +6,18 @@ use super::run::{Key, Phase};
 use super::timers::{Timer, backoff};
 use super::{Scheduler, Token};
 use crate::model::change::Change;
-use crate::model::{Now, RunStatus};
+use crate::model::{DagName, GroupName, Now, RunStatus};
+
+/// Whose batch it is. Each owner has at most one in flight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A run's.
+    Run(Key),
+    /// The plan's of a DAG.
+    Dag(DagName),
+    /// A queue's.
+    Queue(GroupName),
+}
 
 impl Scheduler {
     /// Commits a change after those of the run that are under way. If the last batch failed it waits for the
@@ -32,13 +43,19 @@ impl Scheduler {
         self.last_commit += 1;
         let batch = std::mem::take(&mut run.unsaved);
         run.batch = Some((self.last_commit, batch.clone()));
-        self.commits.insert(self.last_commit, key);
+        self.commits.insert(self.last_commit, Owner::Run(key));
         out.push(Effect::Commit(self.last_commit, batch));
     }
 
     /// A batch is in the store.
     pub(super) fn committed(&mut self, now: Now, number: u64, out: &mut Vec<Effect>) {
-        let Some((key, batch)) = self.answered(number) else {
+        let key = match self.commits.remove(&number) {
+            Some(Owner::Run(key)) => key,
+            Some(Owner::Dag(dag)) => return self.plan_committed(now, &dag, out),
+            Some(Owner::Queue(queue)) => return self.queue_committed(&queue, out),
+            None => return,
+        };
+        let Some(batch) = self.answered(key) else {
             return;
         };
         if let Some(run) = self.runs.get_mut(&key) {
@@ -60,7 +77,15 @@ impl Scheduler {
                 Change::End { .. } => self.end_saved(key, out),
                 Change::EndQueued { .. } => self.dropped(now, key, out),
                 Change::Clean { .. } => self.forget(now, key, out),
-                Change::Start { .. } | Change::Step { .. } | Change::Decide { .. } => {}
+                Change::Move { .. } => self.moved(key, out),
+                Change::RetryLater { .. }
+                | Change::CancelRetry { .. }
+                | Change::Watermark { .. }
+                | Change::Suspend { .. }
+                | Change::PauseQueue { .. }
+                | Change::Start { .. }
+                | Change::Step { .. }
+                | Change::Decide { .. } => {}
             }
         }
         self.flush(key, out);
@@ -68,7 +93,13 @@ impl Scheduler {
 
     /// A batch is not in the store, and nothing of it is.
     pub(super) fn commit_failed(&mut self, now: Now, number: u64, error: CommitError, out: &mut Vec<Effect>) {
-        let Some((key, batch)) = self.answered(number) else {
+        let key = match self.commits.remove(&number) {
+            Some(Owner::Run(key)) => key,
+            Some(Owner::Dag(dag)) => return self.plan_not_committed(now, &dag, error, out),
+            Some(Owner::Queue(queue)) => return self.queue_not_committed(&queue, error, out),
+            None => return,
+        };
+        let Some(batch) = self.answered(key) else {
             return;
         };
         let guest = self.runs.get(&key).is_some_and(super::run::Run::is_guest);
@@ -88,10 +119,16 @@ impl Scheduler {
         self.flush(key, out);
     }
 
-    fn answered(&mut self, number: u64) -> Option<(Key, Vec<Change>)> {
-        let key = self.commits.remove(&number)?;
+    fn answered(&mut self, key: Key) -> Option<Vec<Change>> {
         let (_, batch) = self.runs.get_mut(&key)?.batch.take()?;
-        Some((key, batch))
+        Some(batch)
+    }
+
+    /// A number for a batch of this owner.
+    pub(super) fn batch_of(&mut self, owner: Owner) -> u64 {
+        self.last_commit += 1;
+        self.commits.insert(self.last_commit, owner);
+        self.last_commit
     }
 
     /// Keeps what is true and tries again later. A stop that cannot be recorded is refused and withdrawn, unless

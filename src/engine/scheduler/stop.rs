@@ -90,7 +90,11 @@ impl Scheduler {
             }
             Phase::Opening | Phase::Running => {
                 let pass = match reason {
-                    StopReason::Caller | StopReason::Shutdown => Effect::EnsureStop,
+                    StopReason::Caller
+                    | StopReason::Shutdown
+                    | StopReason::Schedule
+                    | StopReason::Superseded
+                    | StopReason::Stalled => Effect::EnsureStop,
                     StopReason::User { .. } | StopReason::Client { .. } | StopReason::Signal(_) => {
                         Effect::SendStop
                     }

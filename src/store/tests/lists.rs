@@ -137,6 +137,7 @@ fn lost_runs_are_found_alone_or_beside_others() {
     let again = Change::Requeue {
         run: run.clone(),
         caller: None,
+        automatic: false,
         at: Time(70),
     };
     bench.ok(vec![again]);

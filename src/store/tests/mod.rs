@@ -126,6 +126,11 @@ pub(super) fn new_run(dag: &str, id: &str, at: i64) -> NewRun {
         params_json: "{\"1\":\"fast\"}".to_owned(),
         base_dir: "/home/ann/jobs".to_owned(),
         parent: None,
+        priority: crate::model::Priority::default(),
+        now: false,
+        dag_limit: 0,
+        scheduled_for: None,
+        retry: None,
     }
 }
 

@@ -81,6 +81,9 @@ fn every_request_has_its_verb() {
         params: None,
         args: Vec::new(),
         trigger: Trigger::Manual,
+        queue: None,
+        priority: None,
+        now: false,
     };
     let requests = [
         Request::Ping,

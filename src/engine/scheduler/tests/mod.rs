@@ -15,7 +15,7 @@ use super::api::{AttemptEnd, CommitError, Decision, Event, RetryFacts};
 use super::{Config, Effect, Refusal, Scheduler, Token};
 use crate::model::change::{AttemptIdentity, Caller, Change, NewRun};
 use crate::model::{
-    AttemptId, Boot, GroupName, LostCause, Now, RunRef, RunStatus, StopReason, Time, Trigger,
+    AttemptId, Boot, GroupName, LostCause, Now, Priority, RunRef, RunStatus, StopReason, Time, Trigger,
 };
 
 fn run(name: &str) -> RunRef {
@@ -54,6 +54,11 @@ fn new_run(name: &str, capacity: u32) -> Box<NewRun> {
         params_json: String::new(),
         base_dir: String::new(),
         parent: None,
+        priority: Priority::default(),
+        now: false,
+        dag_limit: 0,
+        scheduled_for: None,
+        retry: None,
     })
 }
 
@@ -238,6 +243,9 @@ impl Bed {
             Effect::Changed(_) => "changed".into(),
             Effect::Over(_) => "over".into(),
             Effect::Arm(at) => format!("arm +{}", at.micros_since(self.now.boot) / 1000),
+            Effect::Make(new) => format!("make {}", new.run.id),
+            Effect::Unmake(run) => format!("unmake {}", run.id),
+            Effect::Tick(dag, at, outcome) => format!("tick {dag} {} {outcome:?}", at.secs()),
             Effect::Idle => "idle".into(),
         }
     }
@@ -258,6 +266,12 @@ fn change(change: &Change) -> String {
         }
         Change::EndQueued { status, .. } => format!("end-queued-{status}"),
         Change::Clean { .. } => "clean".into(),
+        Change::RetryLater { retry, .. } => format!("retry-later {}", retry.number),
+        Change::CancelRetry { .. } => "cancel-retry".into(),
+        Change::Watermark { dag, at } => format!("watermark {dag} {}", at.secs()),
+        Change::Suspend { dag, on } => format!("suspend {dag} {on}"),
+        Change::PauseQueue { queue, on } => format!("pause {queue} {on}"),
+        Change::Move { .. } => "move".into(),
         Change::Step { .. } => panic!("not the engine's: {change:?}"),
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::view::{ChildView, RunView, StepView};
 use crate::model::{AttemptId, DagName, Exit, GroupName, Handler, LostCause, RunId, RunRef, RunStatus};
-use crate::model::{Node, SchemaFile, SchemaRef, StepStatus, StopReason, Time, Trigger};
+use crate::model::{Node, Priority, SchemaFile, SchemaRef, StepStatus, StopReason, Time, Trigger};
 use crate::wire::control::{
     AttemptSummary, ChildUpdate, DoctorReport, ErrorKind, Finding, HistoryFilter, Problem, Selector, Submit,
     Update, Why,
@@ -61,6 +61,9 @@ fn a_view() -> RunView {
         log_dir: "/l".to_owned(),
         steps: vec![step],
         handlers: vec![(Handler::Exit, StepView::new("x"))],
+        priority: Priority::default(),
+        scheduled_for: None,
+        retry: None,
     }
 }
 
@@ -109,6 +112,9 @@ fn requests() {
         params: None,
         args: vec!["a".to_owned()],
         trigger: Trigger::Manual,
+        queue: None,
+        priority: None,
+        now: false,
     };
     let filter = HistoryFilter {
         dag: None,
