@@ -25,7 +25,7 @@ use crate::sys::creds::{self, User};
 use crate::sys::files::{self, Create, Dir};
 use crate::sys::pidfd::PidFd;
 use crate::sys::spawn::Spawn;
-use crate::sys::{fdpass, socket};
+use crate::sys::{clock, fdpass, socket};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::codec;
 use crate::wire::shim::{ShimSpec, SpecDescriptors, SpecUser, ToShim};
@@ -220,7 +220,13 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
             .mark(&job.attempt)
             .variables()
             .map(|(name, value)| (name.into(), value.into()))
-            .to_vec(),
+            .into_iter()
+            .chain(
+                clock::variables()
+                    .into_iter()
+                    .map(|(name, value)| (name.into(), value.into())),
+            )
+            .collect(),
         stdin: Some(theirs.as_fd()),
         new_session: true,
         cgroup: cgroup.as_ref(),
