@@ -18,6 +18,8 @@ mod dags;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod downtime;
+#[cfg(test)]
 mod entries;
 #[cfg(test)]
 mod examples;
