@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::dag::cron::Zone;
-use crate::dag::types::{OverlapPolicy, Scheduling};
 use crate::model::{Priority, RetryPolicy, RetryRule};
 
 const HOURLY: RetryRule = RetryRule {
@@ -288,16 +287,13 @@ fn what_the_scheduler_could_not_use_is_refused() {
 fn retries_of_older_stored_dags_are_read() {
     let dag = dag("retry_policy: {limit: 3, lost: {limit: 1}}\npriority: 5\nsteps: [x]\n");
     let mut json = serde_json::to_value(&dag).unwrap();
-    assert_eq!(
-        serde_json::from_value::<crate::dag::Dag>(json.clone()).unwrap(),
-        dag
-    );
+    assert_eq!(serde_json::from_value::<Dag>(json.clone()).unwrap(), dag);
     let rule = serde_json::json!({"limit": 3, "interval_sec": 60, "backoff": 0.0, "max_interval_sec": 3600});
     json["scheduling"] = serde_json::json!({
         "skip_if_successful": false, "catchup_window_sec": 0, "overlap_policy": "skip", "retry": rule,
     });
     json["schedule"] = serde_json::json!({"start": ["0 1 * * *"], "stop": [], "restart": []});
-    let older = serde_json::from_value::<crate::dag::Dag>(json).unwrap();
+    let older = serde_json::from_value::<Dag>(json).unwrap();
     let expected = RetryPolicy {
         failed: Some(HOURLY),
         ..RetryPolicy::default()
