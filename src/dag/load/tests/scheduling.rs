@@ -268,8 +268,8 @@ fn what_the_scheduler_could_not_use_is_refused() {
             "`retry_policy.limit` is needed",
         ),
         (
-            "retry_policy: {limit: 1, lost: {on: lost}}",
-            33,
+            "retry_policy: {limit: 1, lost: {limit: 1, on: lost}}",
+            43,
             "unknown key `on`",
         ),
     ] {
