@@ -48,7 +48,7 @@ fn berlin_leaps_over_an_hour_of_the_night_and_shows_one_twice() {
             ),
             ("15 10 2 * * *", &["03-29T03:00:00+02:00 moved"]),
             ("* * 2 * * *", &["03-29T03:00:00+02:00 moved"]),
-            ("30 */2 * * *", &["03-29T03:00:00+02:00 moved"]),
+            ("30 2-22/2 * * *", &["03-29T03:00:00+02:00 moved"]),
             // An interval keeps its rhythm.
             (
                 "30 * * * *",
