@@ -261,12 +261,8 @@ pub(super) const REPEAT: Keys<'_> = Keys::plain(
 );
 
 /// Keys of `schedule`.
-pub(super) const SCHEDULE: Keys<'_> = Keys {
-    what: "schedule",
-    known: &["start", "stop", "restart", "at", "jitter_sec"],
-    refused: &[],
-    renamed: &[("cron", "start"), ("jitter", "jitter_sec"), ("once", "at")],
-};
+pub(super) const SCHEDULE: Keys<'_> =
+    Keys::plain("schedule", &["start", "stop", "restart", "at", "jitter_sec"]);
 
 /// Keys of a DAG's `retry_policy`.
 pub(super) const DAG_RETRY: Keys<'_> = Keys {

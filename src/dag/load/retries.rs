@@ -30,7 +30,7 @@ pub(super) fn retry_policy(report: &mut Report, node: &Node, at_least_once: bool
     let entries = map(report, node, &keys::DAG_RETRY)?;
     let lost = get(entries, "lost");
     let asked = |key: &&str| get(entries, key).is_some();
-    let has_rule = asked(&"limit") || lost.is_none() || OF_LIMIT.iter().any(|key| asked(&key));
+    let has_rule = asked(&"limit") || lost.is_none() || OF_LIMIT.iter().any(asked);
     let rule = if has_rule {
         Some(rule(report, "retry_policy", node, entries)?)
     } else {
