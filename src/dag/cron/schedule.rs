@@ -1,82 +1,119 @@
-//! Schedules: compiled expressions and one-off times, and when they fire.
+//! What `schedule:` of a DAG takes: an expression with or without seconds, a word such as `@daily`, or a single time.
 
-use super::{Cron, CronError, LocalTime, Zone};
+use super::field::{SECOND, Set};
+use super::{Cron, CronError, LocalTime, Zone, error, once, words, zone_before};
 use crate::model::Time;
 
-/// A compiled expression, or a one-off time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule(Cron);
+/// Hours of a day: an expression that names them all is an interval.
+const HOURS: u32 = 24;
 
-/// When a schedule fires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fire {
-    /// The instant.
-    pub at: Time,
-    /// What the clock of the zone shows then.
-    pub local: LocalTime,
-    /// How many seconds that clock is ahead of UTC then.
-    pub offset_sec: i32,
-    /// What is unusual because the clock changes.
-    pub dst: Dst,
+/// A compiled entry of `schedule:`. Small, and cheap to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Schedule(pub(super) Kind);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// Again and again.
+    Calendar(Calendar),
+    /// Once. `wanted` is the local time that was written, if it was one that the clock does not show just once.
+    Once {
+        at: Time,
+        zone: Zone,
+        wanted: Option<LocalTime>,
+    },
 }
 
-/// What is unusual about a time because the clock changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dst {
-    /// Nothing.
-    Usual,
-    /// The wanted local time is leapt over; it comes at the end of the gap.
-    Moved {
-        /// The local time that the expression means.
-        wanted: LocalTime,
-    },
-    /// The clock shows it twice; this is the first time, and the second one does not count.
-    First,
+/// An expression with the seconds at which it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Calendar {
+    pub(super) cron: Cron,
+    pub(super) seconds: Set,
+    /// Whether it keeps its rhythm when the clock changes, instead of coming once for each local time.
+    pub(super) interval: bool,
+    /// Whether no day ever matches.
+    pub(super) never: bool,
 }
 
 impl Schedule {
-    /// Reads an expression.
+    /// Reads an expression: five fields, six with the seconds first, or one of the words `@hourly`, `@daily`,
+    /// `@midnight`, `@weekly`, `@monthly`, `@yearly` and `@annually`; before them, if wanted, `TZ=ZONE` or
+    /// `CRON_TZ=ZONE`.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All that is wrong with it, at least one, from left to right; of a field the first thing.
     pub fn parse(text: &str) -> Result<Self, Vec<CronError>> {
-        Cron::parse(text).map(Self)
-    }
-
-    /// The first time after an instant at which it fires.
-    #[must_use]
-    pub fn next(&self, after: Time, zone: Zone) -> Option<Fire> {
-        self.0.next(after, zone).map(|activation| Fire {
-            at: activation.at,
-            local: activation.local,
-            offset_sec: activation.offset_sec,
-            dst: Dst::Usual,
-        })
-    }
-
-    /// The last time before an instant at which it fires.
-    #[must_use]
-    pub fn previous(&self, before: Time, zone: Zone) -> Option<Fire> {
-        let mut days = 1;
-        while days < 12_000 {
-            let from = Time::from_secs(before.secs() - days * 86_400);
-            let mut last = None;
-            let mut at = from;
-            while let Some(fire) = self.next(at, zone).filter(|fire| fire.at < before) {
-                at = fire.at;
-                last = Some(fire);
+        let words = words(text);
+        let (zone, fields, mut errors) = zone_before(&words);
+        let midnight = |day, month, weekday| [(1, "0"), (1, "0"), (1, day), (1, month), (1, weekday)];
+        let (seconds, five) = match *fields {
+            [(_, word)] if word.starts_with('@') => {
+                let five = match word.to_ascii_lowercase().as_str() {
+                    "@hourly" => [(1, "0"), (1, "*"), (1, "*"), (1, "*"), (1, "*")],
+                    "@daily" | "@midnight" => midnight("*", "*", "*"),
+                    "@weekly" => midnight("*", "*", "0"),
+                    "@monthly" => midnight("1", "*", "*"),
+                    "@yearly" | "@annually" => midnight("1", "1", "*"),
+                    _ => {
+                        errors.push(error::no_schedule(fields, text));
+                        return Err(errors);
+                    }
+                };
+                (None, five)
             }
-            if last.is_some() {
-                return last;
+            [minutes, hours, days, months, weekdays] => (None, [minutes, hours, days, months, weekdays]),
+            [seconds, minutes, hours, days, months, weekdays] => {
+                (Some(seconds), [minutes, hours, days, months, weekdays])
             }
-            days *= 4;
-        }
-        None
+            _ => {
+                errors.push(error::no_schedule(fields, text));
+                return Err(errors);
+            }
+        };
+        let seconds = match seconds.map(|(column, word)| SECOND.read(word, column)) {
+            None => Set::only(0),
+            Some(Ok((seconds, _))) => seconds,
+            Some(Err(error)) => {
+                errors.push(error);
+                Set::default()
+            }
+        };
+        let cron = Cron::of_fields(zone, five, errors)?;
+        Ok(Self(Kind::Calendar(Calendar {
+            interval: cron.hours.is_all_below(HOURS),
+            never: cron.never_matches(),
+            cron,
+            seconds,
+        })))
     }
 
-    /// The zone that it names, if it does.
+    /// A single time: RFC 3339, or `YYYY-MM-DD HH:MM` with or without `:SS` in this zone, or in one that is named
+    /// before it with `TZ=ZONE` or `CRON_TZ=ZONE`. A local time that the clock leaps over comes at the end of the gap,
+    /// one that it shows twice the first time.
+    ///
+    /// # Errors
+    /// It is no such time, or no such zone; what is wrong, with its column.
+    pub fn at(text: &str, zone: Zone) -> Result<Self, CronError> {
+        once::read(text, zone).map(Self)
+    }
+
+    /// The zone that it names itself; that of a single time, too.
     #[must_use]
     pub const fn zone(&self) -> Option<Zone> {
-        self.0.zone()
+        match &self.0 {
+            Kind::Calendar(calendar) => calendar.cron.zone(),
+            Kind::Once { zone, .. } => Some(*zone),
+        }
+    }
+
+    /// Whether it never comes, because none of its months has one of its days.
+    #[must_use]
+    pub const fn never_comes(&self) -> bool {
+        matches!(&self.0, Kind::Calendar(Calendar { never: true, .. }))
+    }
+
+    /// Whether it comes just once.
+    #[must_use]
+    pub const fn is_once(&self) -> bool {
+        matches!(&self.0, Kind::Once { .. })
     }
 }
