@@ -241,7 +241,7 @@ fn night() -> impl Strategy<Value = Numbers> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn every_second_near_a_change(
