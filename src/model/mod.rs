@@ -12,6 +12,8 @@ pub mod limits;
 pub mod outcome;
 pub mod schema;
 pub mod status;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod time;
 pub mod view;
 
