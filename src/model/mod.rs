@@ -13,6 +13,8 @@ pub mod outcome;
 pub mod policy;
 pub mod schema;
 pub mod status;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod time;
 pub mod view;
 

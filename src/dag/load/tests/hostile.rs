@@ -3,20 +3,21 @@
 mod copies;
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::model::limits::STEPS_MAX;
+use crate::model::testing::CpuTime;
 
 /// A bound that only a pass of the wrong order breaks, also in a debug build on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
 
 fn quick<T>(what: &str, run: impl FnOnce() -> T) -> T {
-    let begin = Instant::now();
+    let begin = CpuTime::start();
     let result = run();
-    assert!(begin.elapsed() < LONG, "{what} took {:?}", begin.elapsed());
+    assert!(begin.spent() < LONG, "{what} took {:?}", begin.spent());
     result
 }
 
@@ -160,10 +161,10 @@ fn routed(count: usize) -> String {
 #[test]
 fn a_router_to_every_step_stays_linear() {
     let text = routed(STEPS_MAX - 1);
-    let begin = Instant::now();
+    let begin = CpuTime::start();
     let dag = dag(&text);
     // So many steps alone take seconds in a debug build; a quadratic pass over them takes many minutes.
-    assert!(begin.elapsed() < 6 * LONG, "a router took {:?}", begin.elapsed());
+    assert!(begin.spent() < 6 * LONG, "a router took {:?}", begin.spent());
     let targets = &dag.steps[1..];
     assert!(
         targets
