@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::{RetryPolicy, RetryRule};
+
 /// The cron expressions of a DAG, as written.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Schedules {
@@ -50,4 +52,21 @@ pub struct DagRetry {
     pub backoff: f64,
     /// Longest interval in seconds, if `backoff` is set.
     pub max_interval_sec: u64,
+}
+
+impl From<&DagRetry> for RetryPolicy {
+    fn from(retry: &DagRetry) -> Self {
+        let rule = RetryRule {
+            limit: u32::try_from(retry.limit).unwrap_or(u32::MAX),
+            interval_sec: retry.interval_sec,
+            backoff: retry.backoff,
+            max_interval_sec: retry.max_interval_sec,
+        };
+        Self {
+            failed: Some(rule),
+            exit_codes: Vec::new(),
+            lost: Some(rule),
+            shared: true,
+        }
+    }
 }

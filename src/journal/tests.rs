@@ -69,6 +69,13 @@ fn facts() -> Vec<Fact> {
             status: RunStatus::Failed,
             error: None,
             outputs: Vec::new(),
+            retry: false,
+        },
+        Fact::Ended {
+            status: RunStatus::Failed,
+            error: None,
+            outputs: Vec::new(),
+            retry: true,
         },
     ]
 }

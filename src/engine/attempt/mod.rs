@@ -114,6 +114,10 @@ pub struct Attempt {
     cancelled: bool,
     /// Whether a person rejected a step of the attempt before: no step starts, the run ends for that.
     rejected: bool,
+    /// The exit codes of failed steps after which the whole run is tried again; none if it never is.
+    retried_on: Option<Vec<i32>>,
+    /// Whether the whole run is tried again after this attempt.
+    again: bool,
     timed_out: bool,
     broken: bool,
     unmet: Option<String>,
@@ -179,11 +183,21 @@ impl Attempt {
             killing: false,
             cancelled: false,
             rejected,
+            retried_on: None,
+            again: false,
             timed_out: false,
             broken: false,
             unmet: None,
             last_error,
         }
+    }
+
+    /// The same attempt of a run that is tried again as a whole if it fails and a failed step ended with one of these exit
+    /// codes; an empty list is any failure. With none it is not, as without this call.
+    #[must_use]
+    pub fn retried_on(mut self, codes: Option<Vec<i32>>) -> Self {
+        self.retried_on = codes;
+        self
     }
 
     /// Takes an event in and says what is to be done, in order.
@@ -376,6 +390,7 @@ impl Attempt {
         }
         node.stage = Stage::Done;
         node.ended = Some(outcome.status);
+        node.code = outcome.exit_code;
         node.tolerated = outcome.tolerated;
         let counts = match outcome.status {
             // A run that waits does so whether its wait handler succeeds or not.

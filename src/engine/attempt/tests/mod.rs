@@ -255,6 +255,7 @@ impl Bench {
                 status,
                 error,
                 outputs,
+                ..
             }) => (*status, error.as_deref(), outputs),
             other => panic!("the last record is {other:?}"),
         }
