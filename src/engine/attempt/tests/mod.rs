@@ -1,5 +1,6 @@
 //! Tests of the engine: a bench that performs effects by a script, and tables for each rule.
 
+mod again;
 mod approval;
 mod calls;
 mod ends;
