@@ -69,12 +69,6 @@ fn facts() -> Vec<Fact> {
             status: RunStatus::Failed,
             error: None,
             outputs: Vec::new(),
-            retry: false,
-        },
-        Fact::Ended {
-            status: RunStatus::Failed,
-            error: None,
-            outputs: Vec::new(),
             retry: true,
         },
     ]
