@@ -151,8 +151,8 @@ impl Dispatcher {
             return String::new();
         };
         let at = retry.at.utc().format("%Y-%m-%d %H:%M:%S UTC");
-        evidence.push(format!(
-            "its retry policy (retry_policy) has it tried again; stop cancels that, retry does it at once"
+        evidence.push(String::from(
+            "its retry policy (retry_policy) has it tried again; stop cancels that, retry does it at once",
         ));
         if self.engine.holds_retries(&view.run.dag) {
             evidence.push(format!("DAG {} is disabled", view.run.dag));

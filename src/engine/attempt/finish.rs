@@ -11,6 +11,14 @@ use super::steps::seconds;
 use super::{Attempt, Cx, Effect, Node, Phase, Timer};
 
 impl Attempt {
+    /// The same attempt of a run that is tried again as a whole if it fails and a failed step ended with one of these exit
+    /// codes; an empty list is any failure. With none it is not, as without this call.
+    #[must_use]
+    pub fn retried_on(mut self, codes: Option<Vec<i32>>) -> Self {
+        self.retried_on = codes;
+        self
+    }
+
     pub(super) fn begin(&mut self, cx: &mut Cx) {
         let Phase::New(early) = &mut self.phase else {
             return;
@@ -135,6 +143,12 @@ impl Attempt {
             retry: self.again && status == RunStatus::Failed && self.stop.is_none(),
         });
         cx.push(Effect::Leave);
+    }
+
+    /// Makes the run a failure, whatever its steps say. The first error stays.
+    pub(super) fn fail(&mut self, error: String) {
+        self.broken = true;
+        self.last_error.get_or_insert(error);
     }
 
     /// The last error; before it, what aborted the run.

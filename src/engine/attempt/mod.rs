@@ -192,14 +192,6 @@ impl Attempt {
         }
     }
 
-    /// The same attempt of a run that is tried again as a whole if it fails and a failed step ended with one of these exit
-    /// codes; an empty list is any failure. With none it is not, as without this call.
-    #[must_use]
-    pub fn retried_on(mut self, codes: Option<Vec<i32>>) -> Self {
-        self.retried_on = codes;
-        self
-    }
-
     /// Takes an event in and says what is to be done, in order.
     #[must_use = "the effects have to be performed"]
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Effect> {
@@ -366,12 +358,6 @@ impl Attempt {
     fn is_busy(&self) -> bool {
         let handler = self.handler.and_then(|slot| self.nodes.get(slot));
         self.active > 0 || handler.is_some_and(|node| node.stage.is_active())
-    }
-
-    /// Makes the run a failure, whatever its steps say. The first error stays.
-    fn fail(&mut self, error: String) {
-        self.broken = true;
-        self.last_error.get_or_insert(error);
     }
 
     /// Ends a node for good.

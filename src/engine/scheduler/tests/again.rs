@@ -1,7 +1,9 @@
 //! Retries of a run as a whole.
 
-use super::super::api::{DueRetry, Event, Evidence, Recovered, Retrying};
-use super::recover::{live, lost, queued, recorded};
+mod asked;
+mod restarts;
+
+use super::super::api::{AttemptEnd, Event};
 use super::{Bed, end, new_run};
 use crate::engine::scheduler::{Effect, Scheduler, Token};
 use crate::model::change::Change;
@@ -131,7 +133,7 @@ fn a_failure_is_tried_again_only_if_the_supervisor_left_the_handler_out() {
         RunStatus::Waiting,
     ] {
         let mut bed = running(policy());
-        let ended = crate::engine::scheduler::api::AttemptEnd {
+        let ended = AttemptEnd {
             retry: true,
             ..end(status)
         };
@@ -204,126 +206,6 @@ fn a_run_that_nobody_can_start_is_not_tried_again_and_one_that_dies_at_its_gate_
         bed.tell(&format!("ok {batch}")).starts_with("changed, arm"),
         "not over"
     );
-}
-
-#[test]
-fn a_stop_cancels_the_pending_retry() {
-    let mut bed = pausing();
-    bed.play(&[
-        ("stop a", "commit 7 cancel-retry"),
-        ("stop a", ""),
-        ("tick 10000", ""),
-        ("ok 7", "yes 2, yes 3, over, idle"),
-        ("stop a", "no 4 not-found"),
-    ]);
-    assert!(bed.engine.is_empty());
-    // Before the end is stored, and while the attempt is cleaned up.
-    let mut bed = running(policy());
-    bed.play(&[
-        ("fails a1", "commit 5 end-failed+retry-later 1"),
-        ("stop a", ""),
-        ("ok 5", "changed, commit 6 cancel-retry"),
-        ("gone a1", "clean"),
-        ("ok 6", "yes 2, over"),
-        ("cleaned a1", "commit 7 clean"),
-        ("ok 7", "idle"),
-    ]);
-    let mut bed = running(policy());
-    bed.play(&[
-        ("fails a1", "commit 5 end-failed+retry-later 1"),
-        ("ok 5", "changed"),
-        ("gone a1", "clean"),
-        ("cleaned a1", "commit 6 clean"),
-        ("stop a", ""),
-        ("ok 6", "commit 7 cancel-retry"),
-        ("ok 7", "yes 2, over, idle"),
-    ]);
-    // It was on its way back into the queue: that is like any run that is stopped there.
-    let mut bed = pausing();
-    bed.play(&[
-        ("tick 10000", "commit 7 requeue"),
-        ("stop a", ""),
-        ("ok 7", "changed, commit 8 end-queued-aborted"),
-        ("ok 8", "yes 2, changed, over, idle"),
-    ]);
-    let mut bed = pausing();
-    bed.play(&[
-        ("tick 10000", "commit 7 requeue"),
-        ("stop a", ""),
-        ("full 7", "commit 8 cancel-retry"),
-        ("ok 8", "yes 2, over, idle"),
-    ]);
-}
-
-#[test]
-fn a_shutdown_does_not_cancel_it() {
-    let mut bed = running(policy());
-    bed.play(&[
-        ("fails a1", "commit 5 end-failed+retry-later 1"),
-        ("ok 5", "changed"),
-    ]);
-    bed.token += 1;
-    let stop = Event::Stop(Token(bed.token), super::run("a"), StopReason::Shutdown);
-    assert_eq!(bed.give(stop), "no 2 failed");
-    bed.play(&[
-        ("drain", ""),
-        ("gone a1", "clean"),
-        ("cleaned a1", "commit 6 clean"),
-        ("ok 6", "arm +10000, idle"),
-        ("tick 10000", ""),
-    ]);
-    assert!(!bed.engine.is_empty(), "it is up to the next daemon");
-}
-
-#[test]
-fn a_stop_that_cannot_be_stored_is_refused_and_the_retry_comes() {
-    let no = "no 2 the disk is full: no space";
-    let mut bed = pausing();
-    bed.play(&[
-        ("stop a", "commit 7 cancel-retry"),
-        ("full 7", no),
-        ("tick 10000", "commit 8 requeue"),
-    ]);
-    let mut bed = running(policy());
-    bed.play(&[
-        ("fails a1", "commit 5 end-failed+retry-later 1"),
-        ("stop a", ""),
-        ("full 5", &format!("{no}, arm +500")),
-        ("tick 500", "commit 6 end-failed+retry-later 1"),
-        ("ok 6", "changed"),
-        ("gone a1", "clean"),
-    ]);
-}
-
-#[test]
-fn a_person_can_have_it_at_once_and_the_budget_is_new() {
-    let mut bed = pausing();
-    bed.play(&[
-        ("retry a", "commit 7 requeue"),
-        ("retry a", "no 3 queued"),
-        ("submit a", "no 4 exists"),
-        ("ok 7", "yes 2, changed, commit 8 intend a2"),
-        ("ok 8", "changed, launch a2"),
-        ("ready a2", "commit 9 identify"),
-        ("ok 9", "open"),
-        ("started a2", "commit 10 start"),
-        ("ok 10", ""),
-        ("fails a2", "commit 11 end-failed+retry-later 1"),
-    ]);
-    // It waits until nothing is left of the attempt before.
-    let mut bed = running(policy());
-    bed.play(&[
-        ("fails a1", "commit 5 end-failed+retry-later 1"),
-        ("ok 5", "changed"),
-        ("retry a", ""),
-        ("gone a1", "clean"),
-        ("cleaned a1", "commit 6 clean"),
-        ("ok 6", "commit 7 requeue"),
-        ("full 7", "no 2 the disk is full: no space, arm +10000"),
-        ("tick 10000", "commit 8 requeue"),
-    ]);
-    let mut bed = pausing();
-    bed.play(&[("drain", "idle"), ("retry a", "no 2 draining")]);
 }
 
 #[test]
@@ -415,112 +297,6 @@ fn what_a_dead_root_called_is_gone_before_its_retry() {
     ]);
 }
 
-fn pending(item: Recovered, at: i64, boot: u64, boot_id: &str) -> Recovered {
-    Recovered {
-        queued: None,
-        retry: Retrying {
-            policy: Some(policy()),
-            so_far: Retries { failed: 1, lost: 0 },
-            due: Some(DueRetry {
-                retry: PendingRetry {
-                    number: 1,
-                    limit: 2,
-                    at: Time::from_secs(at),
-                },
-                boot: Boot(boot * 1_000_000),
-                boot_id: boot_id.to_owned(),
-            }),
-        },
-        ..item
-    }
-}
-
-/// A daemon that starts 100 s after the boot `now`, at 1000 s by the wall clock.
-fn restarted() -> Bed {
-    let mut bed = Bed::new();
-    bed.engine = Scheduler::new(crate::engine::scheduler::Config::default()).in_boot("now".into());
-    bed.now = Now {
-        wall: Time::from_secs(1000),
-        boot: Boot(100_000_000),
-    };
-    bed
-}
-
-#[test]
-fn a_restart_keeps_the_pending_retry_and_its_deadline() {
-    for (at, boot, boot_id, wait) in [
-        // In the same boot the wall clock may have been set meanwhile.
-        (5000, 104, "now", 4),
-        (1004, 90, "now", 0),
-        // In another one it is what counts, up to the longest that the policy has.
-        (1004, 7_000, "before", 4),
-        (900, 7_000, "before", 0),
-        (99_000, 7_000, "before", 10),
-    ] {
-        let mut bed = restarted();
-        let item = Recovered {
-            attempts: 1,
-            ..pending(queued("a", 0), at, boot, boot_id)
-        };
-        let armed = format!("arm +{}", wait * 1000);
-        assert_eq!(bed.give(Event::Recover(vec![item.clone()])), armed);
-        assert_eq!(bed.give(Event::Recover(vec![item])), "", "taken up twice");
-        let due = 100_000 + wait * 1000;
-        bed.play(&[
-            (&format!("tick {due}"), "commit 1 requeue"),
-            ("ok 1", "changed, commit 2 intend a2"),
-        ]);
-    }
-    let mut bed = restarted();
-    bed.give(Event::Recover(vec![pending(queued("a", 0), 1004, 104, "now")]));
-    bed.play(&[("stop a", "commit 1 cancel-retry"), ("ok 1", "yes 1, over, idle")]);
-}
-
-#[test]
-fn a_restart_goes_on_where_the_end_was_stored_and_decides_where_it_was_not() {
-    let mut bed = restarted();
-    let item = pending(live("a", recorded(false)), 1004, 104, "now");
-    assert_eq!(bed.give(Event::Recover(vec![item])), "clean");
-    bed.play(&[
-        ("cleaned a1", "commit 1 clean"),
-        ("ok 1", "arm +4000"),
-        ("tick 104000", "commit 2 requeue"),
-    ]);
-    let unstored = |evidence| Recovered {
-        retry: Retrying {
-            policy: Some(policy()),
-            so_far: Retries { failed: 1, lost: 0 },
-            due: None,
-        },
-        ..live("a", evidence)
-    };
-    let mut bed = restarted();
-    let told = bed.give(Event::Recover(vec![unstored(lost())]));
-    assert_eq!(told, "commit 1 end-failed-lost+retry-later 2");
-    let failed = crate::engine::scheduler::api::AttemptEnd {
-        retry: true,
-        // The time since then counts.
-        at: Time::from_secs(993),
-        ..end(RunStatus::Failed)
-    };
-    let mut bed = restarted();
-    let told = bed.give(Event::Recover(vec![unstored(Evidence::Ended(failed))]));
-    assert_eq!(told, "commit 1 end-failed+retry-later 2");
-    bed.play(&[
-        ("ok 1", "changed, clean"),
-        ("cleaned a1", "commit 2 clean"),
-        ("ok 2", "arm +3000"),
-    ]);
-    // One that was queued again keeps its count.
-    let mut bed = restarted();
-    let mut again = pending(queued("a", 1), 1004, 104, "now");
-    again.queued = Some(1);
-    again.retry.due = None;
-    again.retry.so_far.lost = 1;
-    assert_eq!(bed.give(Event::Recover(vec![again])), "commit 1 intend a1");
-    assert_eq!(bed.engine.retried_on(&super::run("a")), None);
-}
-
 #[test]
 fn the_store_is_told_both_clocks() {
     let mut bed = running(policy());
@@ -529,7 +305,7 @@ fn the_store_is_told_both_clocks() {
         wall: Time::from_secs(500),
         boot: Boot(7_000_000),
     };
-    let ended = crate::engine::scheduler::api::AttemptEnd {
+    let ended = AttemptEnd {
         retry: true,
         at: Time::from_secs(500),
         ..end(RunStatus::Failed)
