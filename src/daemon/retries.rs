@@ -11,6 +11,7 @@ use crate::engine::scheduler::api::{DueRetry, Recovered, RetryFacts, Retrying};
 use crate::model::change::{Change, NewRun};
 use crate::model::view::RunView;
 use crate::model::{RunRef, StopReason, Time};
+use crate::telemetry::events;
 
 /// What becomes of a run that waits for its retry, once a batch is stored.
 #[derive(Debug)]
@@ -26,9 +27,11 @@ impl Dispatcher {
     pub(super) fn note_retry(&mut self, number: u64, change: &Change) {
         match change {
             Change::RetryLater { run, retry, .. } => {
-                if let Some(live) = self.runs.get_mut(run) {
-                    live.view.retry = Some(*retry);
-                    crate::telemetry::events::retry_pending(run, retry);
+                // A batch that could not be stored comes again.
+                if let Some(live) = self.runs.get_mut(run)
+                    && live.view.retry.replace(*retry) != Some(*retry)
+                {
+                    events::retry_pending(run, retry);
                 }
             }
             Change::Requeue { run, .. } => {
