@@ -15,6 +15,8 @@
 
 #[path = "sim_scheduler/actions.rs"]
 mod actions;
+#[path = "sim_scheduler/again.rs"]
+mod again;
 #[path = "sim_scheduler/effects.rs"]
 mod effects;
 #[path = "sim_scheduler/recovery.rs"]

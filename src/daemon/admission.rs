@@ -18,7 +18,7 @@ use crate::engine::scheduler::Event;
 use crate::model::access::Peer;
 use crate::model::change::{Caller, NewRun};
 use crate::model::hash::hex;
-use crate::model::{DagName, GroupName, Priority, RunId, RunRef, Time, Trigger};
+use crate::model::{DagName, GroupName, Priority, RetryPolicy, RunId, RunRef, Time, Trigger};
 use crate::sys::creds::{self, User};
 use crate::wire::control::{ErrorKind, Problem, Response, Submit};
 
@@ -279,6 +279,7 @@ pub(super) fn new_run(
         .and_then(|mut params| params.settle_known(&dag.params).map(|()| params))
         .map_err(|errors| problems("the parameters are wrong; nothing was started", errors))?;
     let (group, capacity) = about.group;
+    let is_root = about.parent.is_none();
     Ok(Box::new(NewRun {
         run: RunRef {
             dag: dag.name.clone(),
@@ -305,8 +306,14 @@ pub(super) fn new_run(
         now: about.now,
         dag_limit: dag.max_active_runs.unwrap_or(0),
         scheduled_for: None,
-        retry: None,
+        retry: retry_policy(dag, is_root),
     }))
+}
+
+/// When a run of the DAG is tried again as a whole. One that was called is not: the step that called it has retries of
+/// its own, and the run at the root of the tree, too.
+fn retry_policy(dag: &Dag, is_root: bool) -> Option<RetryPolicy> {
+    dag.scheduling.retry.clone().filter(|_| is_root)
 }
 
 /// A new run from an earlier one's snapshot and parameters. Somebody asks for it, so it is nobody's sub-run: it waits for
@@ -315,7 +322,10 @@ pub(super) fn again(mut new: NewRun, at: Time) -> Result<Box<NewRun>, Box<Respon
     new.run.id = RunId::new(uuid::Uuid::now_v7().to_string()).map_err(|error| invalid(&error.to_string()))?;
     new.created_at = at;
     new.trigger = Trigger::Manual;
-    new.parent = None;
+    if new.parent.take().is_some() {
+        let dag: Dag = serde_json::from_str(&new.dag).map_err(|error| invalid(&error.to_string()))?;
+        new.retry = retry_policy(&dag, true);
+    }
     Ok(Box::new(new))
 }
 

@@ -283,9 +283,11 @@ fn build(
             None
         }
     };
+    let boot_id = identity::boot_id().map_err(because("the boot id"))?;
     let engine = Scheduler::new(crate::engine::scheduler::Config {
         max_live: config.queue.max_live_attempts,
-    });
+    })
+    .in_boot(boot_id.clone());
     let limits = Limits::of(&config);
     Ok(Dispatcher {
         reader: store.reader(),
@@ -307,6 +309,7 @@ fn build(
         next_batch: 0,
         saving: std::collections::BTreeMap::new(),
         forgetting: std::collections::BTreeMap::new(),
+        turning: std::collections::BTreeMap::new(),
         waiting: std::collections::HashMap::new(),
         news: std::collections::VecDeque::new(),
         telling: false,
@@ -314,7 +317,7 @@ fn build(
         limits: tokio::sync::watch::Sender::new(limits),
         timer: TimerFd::new().map_err(because("the timer"))?,
         counters: Counters::default(),
-        boot_id: identity::boot_id().map_err(because("the boot id"))?,
+        boot_id,
         store_trouble: None,
         clients: 0,
         embedded,

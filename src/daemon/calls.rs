@@ -165,6 +165,8 @@ impl Dispatcher {
     fn retry_call(&mut self, question: &Question, view: RunView, mut new: NewRun, caller: Caller) {
         let facts = RetryFacts {
             caller: Some((caller.run.clone(), caller.attempt)),
+            // The step that calls it has retries of its own.
+            retry: None,
             ..RetryFacts::of(&new, &view)
         };
         new.parent = Some(caller);

@@ -74,6 +74,7 @@ impl Dispatcher {
         };
         let new = Arc::clone(&live.new);
         let (view, resume) = (live.view.clone(), live.resume.clone());
+        let retried_on = self.engine.retried_on(run);
         let prepared = self.proc.prepare(&new.group, meta, at);
         let descriptor = prepared.and_then(|prepared| Ok((prepared.descriptor()?, prepared)));
         let (entry, prepared) = match descriptor {
@@ -104,6 +105,7 @@ impl Dispatcher {
             intended_at,
             view,
             resume,
+            retried_on,
             entry,
             config,
         };

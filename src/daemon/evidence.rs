@@ -161,6 +161,7 @@ impl Told {
                 status,
                 error,
                 outputs,
+                retry,
             } => {
                 self.end = Some(AttemptEnd {
                     status: *status,
@@ -168,6 +169,7 @@ impl Told {
                     outputs: outputs.clone(),
                     timed_out: view.timed_out,
                     kill_escalated: view.kill_escalated,
+                    retry: *retry,
                     at: record.at,
                 });
             }

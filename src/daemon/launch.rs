@@ -45,6 +45,8 @@ pub(super) struct Job {
     pub(super) intended_at: Time,
     pub(super) view: RunView,
     pub(super) resume: Option<Vec<StepView>>,
+    /// The exit codes after which the whole run is tried again.
+    pub(super) retried_on: Option<Vec<i32>>,
     /// The locked entry's descriptor.
     pub(super) entry: OwnedFd,
     pub(super) config: Arc<Config>,
@@ -295,6 +297,7 @@ fn specification(
         heartbeat_ms: heartbeat_ms(job.config.proc.heartbeat_interval_sec),
         max_clients: job.config.control.max_status_clients,
         resume: job.resume.clone(),
+        retried_on: job.retried_on.clone(),
         descriptors: SpecDescriptors { steps_cgroup },
         open_files: workshop.open_files,
         no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,

@@ -35,6 +35,14 @@ impl LiveRun {
         }
     }
 
+    /// A run whose last attempt has ended.
+    pub(super) fn ended(new: impl Into<Arc<NewRun>>, view: RunView) -> Self {
+        Self {
+            view,
+            ..Self::first(new)
+        }
+    }
+
     /// A run that waits for a further attempt, after the one that left it like this.
     pub(super) fn further(new: impl Into<Arc<NewRun>>, last: RunView) -> Self {
         let mut queued = Self::first(new);

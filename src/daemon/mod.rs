@@ -35,6 +35,7 @@ mod registry;
 mod reload;
 mod requests;
 mod retention;
+mod retries;
 mod saving;
 mod schedules;
 mod shims;

@@ -72,6 +72,9 @@ impl Dispatcher {
             self.answer(&asker.answers, answer);
             return;
         }
+        if view.retry.is_some() && self.runs.contains_key(&view.run) {
+            return self.retry_at_once(asker, &view);
+        }
         if self.runs.contains_key(&view.run) {
             // It has ended a moment ago and is being cleaned up: the retry waits for that.
             let waiting = self.waiting.entry(view.run.clone()).or_default();

@@ -49,6 +49,11 @@ impl Dispatcher {
         for run in recovery.queued {
             list.push(self.recover_queued(run)?);
         }
+        for run in recovery.retrying {
+            if !self.runs.contains_key(&run) {
+                list.extend(self.recover_retrying(&run)?);
+            }
+        }
         self.remove_leftovers(&scan.entries);
         if !list.is_empty() {
             tracing::info!(runs = list.len(), "taking up what was queued or live");
@@ -74,7 +79,7 @@ impl Dispatcher {
     fn recover_queued(&mut self, queued: QueuedRun) -> Result<Recovered, String> {
         let run = queued.run.clone();
         let new = self.launch_data_of(&run)?;
-        let parent = parent_of(&new);
+        let (parent, retry) = (parent_of(&new), self.stored_retries(&new)?);
         let mut live = match self.attempt_view(&run, queued.attempts)? {
             Some(last) => LiveRun::further(new, last),
             None => LiveRun::first(new),
@@ -91,10 +96,11 @@ impl Dispatcher {
             stop: queued.stop,
             unstored_start: None,
             parent,
+            retry,
         })
     }
 
-    fn launch_data_of(&self, run: &RunRef) -> Result<Arc<crate::model::change::NewRun>, String> {
+    pub(super) fn launch_data_of(&self, run: &RunRef) -> Result<Arc<crate::model::change::NewRun>, String> {
         match self.reader.launch_data(run) {
             Ok(Some(new)) => Ok(Arc::new(new)),
             Ok(None) => Err(format!("the store has no data of run {run}")),
@@ -149,7 +155,7 @@ impl Dispatcher {
                 params: Some(view.params.clone()),
             });
         tracing::debug!(attempt = %attempt, run = %stored.run, ?evidence, "found");
-        let parent = parent_of(&new);
+        let (parent, retry) = (parent_of(&new), self.stored_retries(&new)?);
         self.runs.insert(
             stored.run.clone(),
             LiveRun {
@@ -172,6 +178,7 @@ impl Dispatcher {
             stop: stored.stop,
             unstored_start,
             parent,
+            retry,
         };
         Ok((recovered, end))
     }
@@ -241,17 +248,9 @@ impl Dispatcher {
             stop: None,
             unstored_start: None,
             parent: parent_of(&new),
+            retry: self.stored_retries(&new)?,
         };
-        self.runs.insert(
-            stored.run,
-            LiveRun {
-                new,
-                view,
-                resume: None,
-                unsaved: BTreeSet::new(),
-                over: false,
-            },
-        );
+        self.runs.insert(stored.run, LiveRun::ended(new, view));
         self.attempts.insert(attempt, held);
         Ok(Some(recovered))
     }

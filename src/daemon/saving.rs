@@ -22,6 +22,7 @@ impl Dispatcher {
     pub(super) fn commit(&mut self, number: u64, changes: Vec<Change>) {
         let mut batch = Vec::with_capacity(changes.len() + 1);
         for change in changes {
+            self.note_retry(number, &change);
             match &change {
                 Change::Intend {
                     run,
@@ -120,6 +121,7 @@ impl Dispatcher {
     pub(super) fn stored(&mut self, number: u64, result: Result<(), store::Error>) {
         let saved = self.saving.remove(&number);
         let forgotten = self.forgetting.remove(&number);
+        let turn = self.turning.remove(&number);
         match result {
             Ok(()) => {
                 if self.store_trouble.take().is_some() {
@@ -132,8 +134,10 @@ impl Dispatcher {
                         self.attempts.remove(attempt);
                     }
                 }
-                if number < 1 << 62 {
-                    self.tell(Event::Committed(number));
+                match turn {
+                    Some(turn) => self.turn(number, turn),
+                    None if number < 1 << 62 => self.tell(Event::Committed(number)),
+                    None => {}
                 }
                 if let Some((attempt, Leaving::Ended)) = forgotten {
                     self.forget(&attempt);
@@ -162,14 +166,16 @@ impl Dispatcher {
         }
     }
 
-    /// Everything of an ended attempt is recorded and removed: nothing of it is held any more.
+    /// Everything of an ended attempt is recorded and removed: nothing of it is held any more. Its run is, if it is tried
+    /// again by itself.
     pub(super) fn forget(&mut self, attempt: &AttemptId) {
         let Some(held) = self.attempts.remove(attempt) else {
             return;
         };
         self.calls.forget(attempt);
         let ended = self.runs.get(&held.run).is_some_and(|live| {
-            live.view.attempt.as_ref() == Some(attempt) && live.view.status.ends_attempt()
+            let newest = live.view.attempt.as_ref() == Some(attempt);
+            newest && live.view.status.ends_attempt() && live.view.retry.is_none()
         });
         if ended {
             self.drop_run(&held.run);

@@ -172,6 +172,7 @@ impl Dispatcher {
                         status,
                         error,
                         outputs,
+                        retry,
                     } => {
                         let end = AttemptEnd {
                             status: *status,
@@ -179,6 +180,7 @@ impl Dispatcher {
                             outputs: outputs.clone(),
                             timed_out: live.view.timed_out,
                             kill_escalated: live.view.kill_escalated,
+                            retry: *retry,
                             at: record.at,
                         };
                         news.push(Event::Ended(attempt.clone(), end));

@@ -58,7 +58,10 @@ impl Dispatcher {
                 explain_steps(view, &mut evidence);
                 String::from("some steps failed in a way that the DAG tolerates (continue_on)")
             }
-            RunStatus::Failed => why_failed(view, &mut evidence),
+            RunStatus::Failed => {
+                let failed = why_failed(view, &mut evidence);
+                failed + &self.explain_retry(view, now().wall, &mut evidence)
+            }
             RunStatus::Aborted => why_aborted(view, &mut evidence),
             RunStatus::Rejected => {
                 explain_steps(view, &mut evidence);

@@ -250,6 +250,9 @@ pub enum Fact {
         /// The collected outputs, in order of the steps: key and value.
         #[serde(default)]
         outputs: Vec<(String, String)>,
+        /// Whether the failure handler was left out, because the whole run is tried again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        retry: bool,
     },
 }
 

@@ -126,6 +126,16 @@ pub struct PendingRetry {
     pub at: Time,
 }
 
+/// Which of how many it is, as people read it: `retry 2 of 5`.
+impl std::fmt::Display for PendingRetry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.limit {
+            u32::MAX => write!(f, "retry {}", self.number),
+            limit => write!(f, "retry {} of {limit}", self.number),
+        }
+    }
+}
+
 impl RetryRule {
     /// Seconds before the retry with this number, from 1.
     #[must_use]

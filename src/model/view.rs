@@ -260,6 +260,7 @@ impl RunView {
                 status,
                 error,
                 outputs,
+                ..
             } => {
                 self.status = *status;
                 self.error.clone_from(error);

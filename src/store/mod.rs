@@ -29,7 +29,7 @@ use crate::model::{AttemptId, Time};
 pub use error::{Error, OpenError};
 pub use history::{Cursor, Filter, HISTORY_MAX, Page};
 pub use reader::Reader;
-pub use recovery::{Counts, HeldAttempt, LiveAttempt, QueuedRun, Recovery};
+pub use recovery::{Counts, HeldAttempt, LiveAttempt, QueuedRun, Recovery, RetryState};
 pub use views::AttemptSummary;
 
 /// Gives the absolute path of an attempt's log directory from the time of its intent and its id. The store keeps

@@ -11,8 +11,8 @@ use crate::model::{AttemptId, DagName, GroupName, RunRef};
 
 use super::error::Fault;
 use super::{
-    AttemptSummary, Counts, Error, Filter, HeldAttempt, Options, Page, QueuedRun, Recovery, history, open,
-    recovery, schema, views,
+    AttemptSummary, Counts, Error, Filter, HeldAttempt, Options, Page, QueuedRun, Recovery, RetryState,
+    history, open, recovery, schema, views,
 };
 
 /// Connections kept for the next question.
@@ -132,6 +132,14 @@ impl Reader {
     /// If the database cannot be read.
     pub fn history(&self, filter: &Filter) -> Result<Page, Error> {
         self.ask(|db, _| history::page(db, filter))
+    }
+
+    /// What is recorded of a run's retries as a whole; nothing if there is no such run.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn retry_state(&self, run: &RunRef) -> Result<RetryState, Error> {
+        self.ask(|db, _| recovery::retry_state(db, run))
     }
 
     /// Everything that is needed to launch the run.

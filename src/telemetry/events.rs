@@ -9,7 +9,7 @@ use std::path::Path;
 use tracing::Level;
 
 use crate::model::access::Peer;
-use crate::model::{AttemptId, LostCause, RunRef, RunStatus, Trigger};
+use crate::model::{AttemptId, LostCause, PendingRetry, RunRef, RunStatus, Trigger};
 
 /// A kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +107,13 @@ events! {
     attempt_lost(run: &RunRef, attempt: &AttemptId, cause: &LostCause) [
         DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, CAUSE = %cause,
         "attempt {attempt} of {run} is lost: {cause}"
+    ];
+
+    /// A run that failed or was lost will be tried again by itself.
+    info INFO "5d1b8a0c7e5f4d3a9c26e0f1b74a8d92"
+    retry_pending(run: &RunRef, retry: &PendingRetry) [
+        DAG = %run.dag, RUN_ID = %run.id, AT = %retry.at.rfc3339(),
+        "run {run} is tried again: {retry}, at {at}", at = retry.at.rfc3339()
     ];
 
     /// An attempt could not be started; nothing of it ran.

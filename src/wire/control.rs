@@ -407,6 +407,7 @@ impl Update {
         view.stop = self.stop;
         view.outputs = self.outputs;
         view.lost = self.lost;
+        view.retry = summary.retry;
     }
 }
 

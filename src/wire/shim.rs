@@ -63,6 +63,9 @@ pub struct ShimSpec {
     pub no_new_privs: bool,
     /// File mode creation mask of the job.
     pub umask: u32,
+    /// The exit codes of failed steps after which the whole run is tried again; empty is any failure, none is never.
+    #[serde(default)]
+    pub retried_on: Option<Vec<i32>>,
 }
 
 /// The user a job runs as, looked up by the daemon before the spawn.

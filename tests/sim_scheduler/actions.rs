@@ -1,5 +1,6 @@
 //! What happens in the world by itself: the store's work, the shims' lives, and faults.
 
+use crate::again::leaves_handler_out;
 use crate::world::{Ask, Gate, Task, World, end};
 use proctor::engine::scheduler::Event;
 use proctor::engine::scheduler::api::CommitError;
@@ -17,6 +18,7 @@ enum Action {
     Drain,
     Crash,
     DiskFull,
+    ClockJump,
     Store,
     Answer,
     Tick,
@@ -116,7 +118,7 @@ impl World<'_> {
     fn faults(&self) -> Vec<Action> {
         let mut list = Vec::new();
         if self.plan == crate::world::Plan::Random {
-            list.extend([Action::DiskFull, Action::Crash]);
+            list.extend([Action::DiskFull, Action::Crash, Action::ClockJump]);
             if !self.draining && self.report.effects > 60 {
                 list.push(Action::Drain);
             }
@@ -160,6 +162,10 @@ impl World<'_> {
             Action::Crash if self.crash_budget > 0 => self.crash(),
             Action::Crash => {}
             Action::DiskFull => self.disk_full = !self.disk_full,
+            Action::ClockJump => {
+                let day = 86_400_000_000;
+                self.now.wall.0 += [-day, -1_500_000, 1_500_000, day][self.rng.below(4)];
+            }
             Action::Store => self.store_works(),
             Action::Answer => {
                 if let Some(event) = self.answers.pop_front() {
@@ -215,6 +221,9 @@ impl World<'_> {
         } else {
             self.commit(&batch)
         };
+        if outcome.is_ok() {
+            self.note_cancelled(&batch);
+        }
         self.note(|| format!("   commit {number}: {outcome:?}"));
         self.answers.push_back(match outcome {
             Ok(()) => Event::Committed(number),
@@ -259,7 +268,10 @@ impl World<'_> {
             *starts += 1;
             assert_eq!(*starts, 1, "user code of {id} began twice");
         } else if shim.ended.is_none() {
-            shim.ended = Some(if shim.stop { RunStatus::Aborted } else { status });
+            let status = if shim.stop { RunStatus::Aborted } else { status };
+            shim.retry =
+                status == RunStatus::Failed && leaves_handler_out(shim.retried_on.as_ref(), &mut self.rng);
+            shim.ended = Some(status);
         } else {
             shim.alive = false;
         }
@@ -276,7 +288,7 @@ impl World<'_> {
             Event::Started(id.clone(), at, None)
         } else if let Some(status) = shim.ended.filter(|_| !shim.ended_told) {
             shim.ended_told = true;
-            Event::Ended(id.clone(), end(status, at))
+            Event::Ended(id.clone(), end(status, shim.retry, at))
         } else if !shim.alive && (shim.ready_told || shim.gate == Gate::Shut) {
             shim.orphans = false;
             shim.gone_told = true;

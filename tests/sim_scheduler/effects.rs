@@ -13,6 +13,7 @@ impl World<'_> {
         match effect {
             Effect::Commit(number, batch) => {
                 self.check_decision(&batch);
+                self.check_time(&batch);
                 self.pending.push_back((number, batch));
             }
             Effect::Launch(run, attempt, number) => self.launch(run, attempt, number),
@@ -65,7 +66,7 @@ impl World<'_> {
             Effect::Changed(run) => {
                 let row = self.store.rows.get(&run);
                 let row = row.unwrap_or_else(|| panic!("{run} is not stored"));
-                if row.status.is_some() {
+                if row.status.is_some() && row.retry.due.is_none() {
                     self.ending.insert(run);
                 }
             }
@@ -139,8 +140,10 @@ impl World<'_> {
                 "{run} begins before {other}, which it called, is gone"
             );
         }
-        self.shims
-            .insert(attempt, Shim::new(run, group.clone(), Task::Launch));
+        let retried_on = self.engine.retried_on(&run);
+        let mut shim = Shim::new(run, group.clone(), Task::Launch);
+        shim.retried_on = retried_on;
+        self.shims.insert(attempt, shim);
         if called {
             // It runs within the slot of the one that called it.
             self.report.calls += 1;

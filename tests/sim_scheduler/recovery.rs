@@ -14,6 +14,7 @@ impl World<'_> {
         self.report.crashes += 1;
         let reboot = !self.calm && self.rng.percent(12);
         self.report.reboots += u64::from(reboot);
+        self.boot_id = self.boot_number();
         self.note(|| format!("### crash, reboot {reboot}"));
         let keep = self.rng.below(self.pending.len() + 1);
         for _ in 0..keep {
@@ -48,7 +49,7 @@ impl World<'_> {
             shim.ended_told = false;
             shim.told.clear();
         }
-        self.engine = Scheduler::new(self.config);
+        self.engine = Scheduler::new(self.config).in_boot(self.boot_id.clone());
         self.recover();
     }
 
@@ -59,7 +60,8 @@ impl World<'_> {
         self.note(|| format!("-> Recover {list:?}"));
         let recorded = list
             .iter()
-            .filter(|item| matches!(item.live, Some((_, _, Evidence::Recorded { .. }))));
+            .filter(|item| matches!(item.live, Some((_, _, Evidence::Recorded { .. }))))
+            .filter(|item| item.retry.due.is_none());
         self.ending.extend(recorded.map(|item| item.run.clone()));
         self.engine
             .handle(self.now, Event::Recover(list.clone()), &mut out);
@@ -67,7 +69,7 @@ impl World<'_> {
         self.engine
             .handle(self.now, Event::Recover(list.clone()), &mut again);
         assert!(again.is_empty(), "recovered twice: {again:?}");
-        let mut twin = Scheduler::new(self.config);
+        let mut twin = Scheduler::new(self.config).in_boot(self.boot_id.clone());
         twin.handle(self.now, Event::Recover(list), &mut again);
         assert_eq!(out, again, "the same evidence, other decisions");
         let crashes = self.report.crashes;
@@ -115,7 +117,7 @@ impl World<'_> {
                         started: shim.started,
                     },
                     (None, Some(shim)) if shim.started => match shim.ended {
-                        Some(status) => Evidence::Ended(end(status, at)),
+                        Some(status) => Evidence::Ended(end(status, shim.retry, at)),
                         None => Evidence::Lost {
                             cause: LostCause::Reboot,
                             at,
@@ -126,7 +128,7 @@ impl World<'_> {
                 let number = u32::try_from(row.attempts.len()).unwrap();
                 (attempt.id.clone(), number, evidence)
             });
-            if live.is_some() || row.queued.is_some() {
+            if live.is_some() || row.queued.is_some() || row.retry.due.is_some() {
                 let item = Recovered {
                     run: run.clone(),
                     group: row.group.clone(),
@@ -137,6 +139,7 @@ impl World<'_> {
                     unstored_start: self.unstored_start(row, at),
                     stop: row.stop.clone(),
                     parent: row.parent.clone(),
+                    retry: row.retry.clone(),
                 };
                 list.push((row.order, item));
             }

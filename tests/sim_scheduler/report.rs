@@ -24,11 +24,14 @@ pub(crate) struct Report {
     pub(crate) calls: u64,
     /// Calls that were refused because the caller was over.
     pub(crate) orphans: u64,
+    /// Retries as a whole that came by themselves.
+    pub(crate) again: u64,
+    pub(crate) cancelled_retries: u64,
     pub(crate) trace_hash: u64,
 }
 
 impl Report {
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 19] {
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 21] {
         [
             ("effects", self.effects),
             ("crashes", self.crashes),
@@ -49,6 +52,8 @@ impl Report {
             ("waits at capacity", self.waits_at_capacity),
             ("calls", self.calls),
             ("refused calls", self.orphans),
+            ("retries that came by themselves", self.again),
+            ("cancelled retries", self.cancelled_retries),
         ]
     }
 
@@ -72,5 +77,7 @@ impl Report {
         self.waits_at_capacity += other.waits_at_capacity;
         self.calls += other.calls;
         self.orphans += other.orphans;
+        self.again += other.again;
+        self.cancelled_retries += other.cancelled_retries;
     }
 }

@@ -22,8 +22,10 @@ impl World<'_> {
             Some(capacity) => capacity,
             None => u32::try_from(self.rng.below(3)).unwrap(),
         };
+        let retry = crate::again::policy(&mut self.rng);
         let new = NewRun {
             capacity,
+            retry,
             ..self.new_run(run.clone(), self.names.groups[group].clone())
         };
         let token = self.ask(Ask::Submit(run));
@@ -53,6 +55,7 @@ impl World<'_> {
             attempts: attempts.saturating_sub(u32::from(stale)),
             status: row.status.unwrap_or(RunStatus::Running),
             caller: None,
+            retry: row.retry.policy.clone(),
         };
         let token = self.ask(Ask::Retry(run.clone()));
         self.tell(Event::Retry(token, run, facts));
@@ -87,6 +90,7 @@ impl World<'_> {
                     attempts: u32::try_from(known.attempts.len()).unwrap(),
                     status,
                     caller: Some((parent, 1)),
+                    retry: None,
                 };
                 let token = self.ask(Ask::Retry(run.clone()));
                 self.tell(Event::Retry(token, run, facts));
@@ -161,6 +165,7 @@ impl World<'_> {
                 .filter(|_| self.rng.percent(95))
                 .unwrap_or(RunStatus::Waiting),
             caller: None,
+            retry: row.retry.policy.clone(),
         };
         let decision = if self.rng.percent(70) {
             Decision::Resume(vec![Change::Decide {

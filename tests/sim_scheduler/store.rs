@@ -32,6 +32,19 @@ pub(crate) struct Row {
     pub(crate) stale: bool,
     /// Somebody decided about a run that waits; so it may be queued again.
     pub(crate) decided: bool,
+    /// Its retries as a whole.
+    pub(crate) retry: crate::again::Stored,
+    /// How often it was tried again by itself.
+    pub(crate) automatic: u64,
+}
+
+/// What an attempt's journal says.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Truth {
+    pub(crate) began: bool,
+    pub(crate) ended: Option<RunStatus>,
+    /// Whether the failure handler was left out.
+    pub(crate) retry: bool,
 }
 
 impl Row {
@@ -84,20 +97,20 @@ impl Store {
     pub(crate) fn commit(
         &mut self,
         batch: &[Change],
-        truth: impl Fn(&AttemptId) -> (bool, Option<RunStatus>),
+        truth: impl Fn(&AttemptId) -> Truth,
     ) -> Result<(), CommitError> {
         assert!(!batch.is_empty(), "an empty batch");
-        for change in batch {
+        for (at, change) in batch.iter().enumerate() {
             self.apply(change, &truth)?;
+            if let Change::End { attempt, .. } = change {
+                let row = &self.rows[&self.runs[attempt]];
+                row.check_end(batch, at, row.stop.is_some(), truth(attempt));
+            }
         }
         Ok(())
     }
 
-    fn apply(
-        &mut self,
-        change: &Change,
-        truth: &impl Fn(&AttemptId) -> (bool, Option<RunStatus>),
-    ) -> Result<(), CommitError> {
+    fn apply(&mut self, change: &Change, truth: &impl Fn(&AttemptId) -> Truth) -> Result<(), CommitError> {
         match change {
             Change::Accept(new) => {
                 if self.rows.contains_key(&new.run) {
@@ -115,6 +128,11 @@ impl Store {
                     stop: None,
                     stale: false,
                     decided: false,
+                    retry: crate::again::Stored {
+                        policy: new.retry.clone(),
+                        ..crate::again::Stored::default()
+                    },
+                    automatic: 0,
                 };
                 self.rows.insert(new.run.clone(), row);
             }
@@ -137,6 +155,7 @@ impl Store {
                     "requeued, but nobody decided"
                 );
                 assert!(row.live().is_none(), "requeued while an attempt is not clean");
+                row.turn(change);
                 row.status = None;
                 row.stop = None;
                 row.queued = Some(self.next);
@@ -172,9 +191,10 @@ impl Store {
                 });
                 self.runs.insert(attempt.clone(), run.clone());
             }
-            Change::RetryLater { .. }
-            | Change::CancelRetry { .. }
-            | Change::Watermark { .. }
+            Change::RetryLater { run, .. } | Change::CancelRetry { run, .. } => {
+                self.rows.get_mut(run).expect("of a run that is not").turn(change);
+            }
+            Change::Watermark { .. }
             | Change::Suspend { .. }
             | Change::PauseQueue { .. }
             | Change::Move { .. } => panic!("nobody asked for it: {change:?}"),
@@ -202,14 +222,14 @@ impl Store {
         Ok(())
     }
 
-    fn apply_attempt(&mut self, id: &AttemptId, change: &Change, truth: (bool, Option<RunStatus>)) {
+    fn apply_attempt(&mut self, id: &AttemptId, change: &Change, truth: Truth) {
         let run = self.runs.get(id).expect("of an attempt that was not intended");
         let row = self.rows.get_mut(run).unwrap();
         let stopped = row.stop.is_some();
         let attempt = row.attempts.last_mut().expect("a taken back attempt");
         assert_eq!(attempt.id, *id, "of an attempt that is over: {change:?}");
         assert!(!attempt.clean, "after it was cleaned: {change:?}");
-        let (began, journal) = truth;
+        let (began, journal) = (truth.began, truth.ended);
         match change {
             Change::Clean { .. } => {
                 assert!(attempt.end.is_some(), "cleaned before its end");

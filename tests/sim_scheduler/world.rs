@@ -3,7 +3,7 @@
 
 use crate::report::Report;
 use crate::rng::Rng;
-use crate::store::Store;
+use crate::store::{Store, Truth};
 use proctor::engine::scheduler::api::{AttemptEnd, CommitError};
 use proctor::engine::scheduler::{Config, Effect, Event, Scheduler, Token};
 use proctor::model::change::Change;
@@ -78,6 +78,10 @@ pub(crate) struct Shim {
     pub(crate) gate: Gate,
     pub(crate) started: bool,
     pub(crate) ended: Option<RunStatus>,
+    /// Exit codes after which the whole run is tried again.
+    pub(crate) retried_on: Option<Vec<i32>>,
+    /// Whether its final record says that the failure handler was left out for that.
+    pub(crate) retry: bool,
     pub(crate) stop: bool,
     pub(crate) stalled: bool,
     pub(crate) task: Task,
@@ -100,6 +104,8 @@ impl Shim {
             gate: Gate::Shut,
             started: false,
             ended: None,
+            retried_on: None,
+            retry: false,
             stop: false,
             stalled: false,
             task,
@@ -156,6 +162,7 @@ pub(crate) struct World<'a> {
     /// Runs that have ended, and that are to be told to be over as soon as what they called is gone.
     pub(crate) ending: BTreeSet<RunRef>,
     pub(crate) armed: Option<Boot>,
+    pub(crate) boot_id: String,
     pub(crate) draining: bool,
     pub(crate) idle: bool,
     pub(crate) crash_budget: u32,
@@ -186,7 +193,7 @@ impl<'a> World<'a> {
                 wall: Time::from_secs(1_000_000),
                 boot: Boot(1),
             },
-            engine: Scheduler::new(config),
+            engine: Scheduler::new(config).in_boot(String::from("boot 0")),
             config,
             capacity,
             store: Store::default(),
@@ -201,6 +208,7 @@ impl<'a> World<'a> {
             last_token: 0,
             ending: BTreeSet::new(),
             armed: None,
+            boot_id: String::from("boot 0"),
             draining: false,
             idle: false,
             crash_budget,
@@ -261,9 +269,11 @@ impl<'a> World<'a> {
     pub(crate) fn commit(&mut self, batch: &[Change]) -> Result<(), CommitError> {
         let shims = &self.shims;
         self.store.commit(batch, |id| {
-            shims
-                .get(id)
-                .map_or((false, None), |shim| (shim.started, shim.ended))
+            shims.get(id).map_or(Truth::default(), |shim| Truth {
+                began: shim.started,
+                ended: shim.ended,
+                retry: shim.retry,
+            })
         })
     }
 
@@ -276,6 +286,7 @@ impl<'a> World<'a> {
         for (run, row) in &self.store.rows {
             assert!(row.status.is_some(), "{run} never ended: {row:?}");
             assert!(row.queued.is_none() && row.live().is_none(), "{run}: {row:?}");
+            assert!(row.retry.due.is_none(), "{run} was never tried again: {row:?}");
             for attempt in &row.attempts {
                 assert!(attempt.end.is_some(), "{run}: {row:?}");
                 assert_eq!(
@@ -300,19 +311,21 @@ impl<'a> World<'a> {
             .flat_map(|row| &row.attempts)
             .filter(|attempt| matches!(attempt.end, Some((_, Some(_)))))
             .count() as u64;
+        self.report.again = self.store.rows.values().map(|row| row.automatic).sum();
         self.report.trace_hash = self.hash.finish();
         self.report
     }
 }
 
 /// A final record.
-pub(crate) fn end(status: RunStatus, at: Time) -> AttemptEnd {
+pub(crate) fn end(status: RunStatus, retry: bool, at: Time) -> AttemptEnd {
     AttemptEnd {
         status,
         error: None,
         outputs: Vec::new(),
         timed_out: false,
         kill_escalated: false,
+        retry,
         at,
     }
 }

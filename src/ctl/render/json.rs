@@ -9,7 +9,7 @@ use crate::ctl::family::Family;
 use crate::model::change::Caller;
 use crate::model::limits::CALL_DEPTH_MAX;
 use crate::model::view::{ChildView, Decision, RunSummary, RunView, StepView};
-use crate::model::{RunRef, Time};
+use crate::model::{PendingRetry, RunRef, Time};
 use crate::wire::control::{AttemptSummary, DoctorReport, Problem, Why};
 
 fn at(time: Option<Time>) -> Value {
@@ -53,6 +53,7 @@ fn result_at(view: &RunView, family: &Family, depth: u32) -> Value {
         "lost": view.lost.as_ref().map(ToString::to_string),
         "stopped": view.stop.as_ref().map(ToString::to_string),
         "timed_out": view.timed_out,
+        "retry": view.retry.as_ref().map(pending_retry),
         "stalled": view.stalled,
         "queue": view.group,
         "owner": view.owner,
@@ -67,6 +68,15 @@ fn result_at(view: &RunView, family: &Family, depth: u32) -> Value {
         "outputs": object(&view.outputs),
         "steps": view.steps.iter().map(step_object).collect::<Vec<_>>(),
         "handlers": handlers,
+    })
+}
+
+/// A retry that comes by itself. Without a limit that is `null`.
+fn pending_retry(retry: &PendingRetry) -> Value {
+    json!({
+        "number": retry.number,
+        "limit": Some(retry.limit).filter(|limit| *limit < u32::MAX),
+        "at": retry.at.rfc3339(),
     })
 }
 
@@ -146,6 +156,7 @@ pub(crate) fn summary(run: &RunSummary) -> Value {
         "status": run.status,
         "error": run.error,
         "stalled": run.stalled,
+        "retry": run.retry.as_ref().map(pending_retry),
         "queue": run.group,
         "owner": run.owner,
         "trigger": run.trigger,

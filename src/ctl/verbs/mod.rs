@@ -23,7 +23,7 @@ pub(super) mod why;
 use super::Call;
 use super::failure::Failure;
 use super::render::table::{Table, column};
-use super::render::{elapsed, run_style, time};
+use super::render::{elapsed, pending, run_style, time};
 use super::session::Session;
 use crate::model::Time;
 use crate::model::view::RunSummary;
@@ -48,6 +48,13 @@ fn ask_once(mut session: Session, request: &Request, call: &mut Call) -> Result<
     let answer = session.call(request);
     session.finish(None, None, &mut call.out);
     answer
+}
+
+/// What went wrong, and whether it is tried again.
+fn remark(run: &RunSummary, now: Time) -> String {
+    let retry = run.retry.as_ref().map(|retry| pending(retry, now));
+    let parts = retry.into_iter().chain(run.error.clone());
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 /// A table of runs.
@@ -86,7 +93,7 @@ fn run_table(runs: &[RunSummary], now: Time, width: Option<u16>) -> Vec<String> 
                 run.owner.to_string(),
                 run.pid.map(|pid| pid.to_string()).unwrap_or_default(),
                 run.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
-                run.error.clone().unwrap_or_default(),
+                remark(run, now),
             ],
         );
     }

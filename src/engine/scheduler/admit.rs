@@ -34,6 +34,7 @@ impl Scheduler {
         };
         let mut run = Run::new(new.run.clone(), new.group.clone(), 0, phase);
         run.parent = caller.cloned();
+        run.again.policy.clone_from(&new.retry);
         let key = self.insert(run);
         self.join_family(key);
         self.save(key, vec![Change::Accept(new)], false, out);
@@ -53,13 +54,8 @@ impl Scheduler {
             out.push(Effect::Refused(token, Refusal::Draining));
             return;
         }
-        if let Some(run) = self.names.get(name).and_then(|key| self.runs.get_mut(key)) {
-            if run.end_saved && run.retry.is_none() {
-                run.retry = Some((token, facts));
-            } else {
-                out.push(Effect::Refused(token, Refusal::WrongState(run.status())));
-            }
-            return;
+        if let Some(key) = self.names.get(name).copied() {
+            return self.retry_known(now, key, token, facts, out);
         }
         // What waits goes on by a decision, or because the run that called it asks for it again after one.
         let asked_again = facts.caller.is_some() && facts.status == RunStatus::Waiting;
@@ -79,6 +75,7 @@ impl Scheduler {
         };
         let mut run = Run::new(name.clone(), facts.group, facts.attempts, phase);
         run.parent = caller;
+        run.again.policy = facts.retry;
         let key = self.insert(run);
         self.join_family(key);
         let requeue = Change::Requeue {
@@ -120,7 +117,9 @@ impl Scheduler {
                     rivals: Vec::new(),
                     capacity: facts.capacity,
                 };
-                let key = self.insert(Run::new(name.clone(), facts.group, facts.attempts, phase));
+                let mut resumed = Run::new(name.clone(), facts.group, facts.attempts, phase);
+                resumed.again.policy = facts.retry;
+                let key = self.insert(resumed);
                 let caller = None;
                 changes.push(Change::Requeue {
                     run,

@@ -6,8 +6,8 @@ use crate::dag::cron::{Schedule, Zone};
 use crate::dag::types::OverlapPolicy;
 use crate::model::change::{AttemptIdentity, Change, NewRun};
 use crate::model::view::RunView;
-use crate::model::{AttemptId, Boot, DagName, GroupName, LostCause, Priority, RunRef, RunStatus};
-use crate::model::{StopReason, Time};
+use crate::model::{AttemptId, Boot, DagName, GroupName, LostCause, PendingRetry, Priority, Retries};
+use crate::model::{RetryPolicy, RunRef, RunStatus, StopReason, Time};
 
 /// Names a request that waits for its answer. The shell makes them; the engine gives them back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,8 +58,32 @@ pub struct AttemptEnd {
     pub timed_out: bool,
     /// Whether SIGKILL had to end the grace period of a stop.
     pub kill_escalated: bool,
+    /// Whether the supervisor has left the run's failure handler out, because a retry follows.
+    pub retry: bool,
     /// When it ended.
     pub at: Time,
+}
+
+/// What the store holds of a run's retries as a whole.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Retrying {
+    /// When it is tried again; none is never.
+    pub policy: Option<RetryPolicy>,
+    /// The retries it has had by itself, the coming one included.
+    pub so_far: Retries,
+    /// The coming one, if one comes.
+    pub due: Option<DueRetry>,
+}
+
+/// A pending retry as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DueRetry {
+    /// Which one it is, and when it is due by the wall clock.
+    pub retry: PendingRetry,
+    /// When it is due by the boot clock.
+    pub boot: Boot,
+    /// The boot in which that clock counts.
+    pub boot_id: String,
 }
 
 /// What a journal's `started` record says.
@@ -71,8 +95,8 @@ pub struct StartRecord {
     pub params: Option<Vec<(String, String)>>,
 }
 
-/// A run as the store gives it to the engine when the daemon starts: each run that is queued, or has an attempt
-/// that is not marked clean.
+/// A run as the store gives it to the engine when the daemon starts: each run that is queued, has an attempt that is
+/// not marked clean, or will be tried again by itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recovered {
     /// The run.
@@ -94,6 +118,8 @@ pub struct Recovered {
     pub stop: Option<StopReason>,
     /// The run that called it, if one did.
     pub parent: Option<RunRef>,
+    /// Its retries as a whole.
+    pub retry: Retrying,
 }
 
 /// Something the engine is told.
@@ -104,8 +130,8 @@ pub enum Event {
     Recover(Vec<Recovered>),
     /// Somebody submits a run.
     Submit(Token, Box<NewRun>),
-    /// Somebody asks for a new attempt of an ended run. The facts are what the store holds after every batch the
-    /// engine has asked for so far; the store refuses to requeue a run that is not ended ([`CommitError::Exists`]).
+    /// Somebody asks for a new attempt of an ended run. One that would be tried again by itself is tried at once, and
+    /// those retries count anew. The facts are what the store holds after every batch the engine has asked for so far; the store refuses to requeue a run that is not ended ([`CommitError::Exists`]).
     Retry(Token, RunRef, RetryFacts),
     /// Somebody decides about a run that waits. The facts are what the store holds; the store refuses a decision that
     /// comes too late ([`CommitError::Exists`]).
@@ -172,6 +198,8 @@ pub struct RetryFacts {
     pub status: RunStatus,
     /// The run that calls it, and the number of its attempt that does. It must be live.
     pub caller: Option<(RunRef, u32)>,
+    /// When it is tried again as a whole.
+    pub retry: Option<RetryPolicy>,
 }
 
 impl RetryFacts {
@@ -184,6 +212,7 @@ impl RetryFacts {
             attempts: last.number,
             status: last.status,
             caller: None,
+            retry: new.retry.clone(),
         }
     }
 }
@@ -321,8 +350,9 @@ pub enum Effect {
     Refused(Token, Refusal),
     /// The run changed in a way that watchers want to know (queued, launching, lost, ended).
     Changed(RunRef),
-    /// The run is over: the store has its end, and nothing lives any more of the runs that it called. Who waits for it, a
-    /// person or the step that called it, is told. Comes once for each end, after [`Effect::Changed`].
+    /// The run is over: the store has its end, no retry comes by itself, and nothing lives any more of the runs that it
+    /// called. Who waits for it, a person or the step that called it, is told. Comes once for each end, after
+    /// [`Effect::Changed`].
     Over(RunRef),
     /// The engine makes a run: take it into memory. The batch with its acceptance follows.
     Make(Box<NewRun>),

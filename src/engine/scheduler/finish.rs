@@ -19,12 +19,19 @@ impl Scheduler {
             Phase::Opening | Phase::Running | Phase::Closing => {}
             _ => return,
         }
-        self.record_end(key, end, false, out);
+        self.record_end(now, key, end, false, out);
         self.end_family(now, key, out);
     }
 
     /// Commits the end. `gone` says whether nothing of the attempt lives any more.
-    pub(super) fn record_end(&mut self, key: Key, end: AttemptEnd, gone: bool, out: &mut Vec<Effect>) {
+    pub(super) fn record_end(
+        &mut self,
+        now: Now,
+        key: Key,
+        end: AttemptEnd,
+        gone: bool,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(run) = self.runs.get_mut(&key) else {
             return;
         };
@@ -43,6 +50,8 @@ impl Scheduler {
         };
         run.phase = Phase::Ending { gone };
         run.outcome = Some(status);
+        // Without the supervisor's word the failure handler has run, and a retry would be one too many.
+        let (again, at) = (end.retry && status == RunStatus::Failed, end.at);
         let end = Change::End {
             attempt,
             status,
@@ -51,13 +60,25 @@ impl Scheduler {
             outputs: end.outputs,
             timed_out: end.timed_out,
             kill_escalated: end.kill_escalated,
-            at: end.at,
+            at,
         };
-        self.save(key, vec![end], false, out);
+        let retry = if again {
+            self.retry_later(now, key, false, at)
+        } else {
+            None
+        };
+        self.save(key, std::iter::once(end).chain(retry).collect(), false, out);
     }
 
     /// Commits that the attempt died without a final record (P6).
-    pub(super) fn record_loss(&mut self, key: Key, cause: LostCause, at: Time, out: &mut Vec<Effect>) {
+    pub(super) fn record_loss(
+        &mut self,
+        now: Now,
+        key: Key,
+        cause: LostCause,
+        at: Time,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(run) = self.runs.get_mut(&key) else {
             return;
         };
@@ -76,7 +97,8 @@ impl Scheduler {
             kill_escalated: false,
             at,
         };
-        self.save(key, vec![end], false, out);
+        let retry = self.retry_later(now, key, true, at);
+        self.save(key, std::iter::once(end).chain(retry).collect(), false, out);
     }
 
     /// Nothing of the attempt lives any more, and its journal is read to the end.
@@ -104,7 +126,7 @@ impl Scheduler {
     }
 
     fn lost(&mut self, now: Now, key: Key, cause: LostCause, out: &mut Vec<Effect>) {
-        self.record_loss(key, cause, now.wall, out);
+        self.record_loss(now, key, cause, now.wall, out);
         self.vacate(key);
         self.end_family(now, key, out);
     }
@@ -129,10 +151,12 @@ impl Scheduler {
         self.clean(key, out);
     }
 
-    /// Tells that the run is over, once the store has the end and the runs that it called are gone.
+    /// Tells that the run is over, once the store has the end and the runs that it called are gone; not if it is tried
+    /// again by itself.
     pub(super) fn over(&mut self, key: Key, out: &mut Vec<Effect>) {
         if let Some(run) = self.runs.get_mut(&key)
             && run.end_saved
+            && run.again.due.is_none()
             && run.children.is_empty()
             && !std::mem::replace(&mut run.over, true)
         {
@@ -175,9 +199,13 @@ impl Scheduler {
         }
     }
 
-    /// Drops an ended run from memory: history belongs to the store. A retry that waited for this moment goes on.
+    /// Drops an ended run from memory, unless it is tried again by itself: history belongs to the store. A retry that
+    /// waited for this moment goes on.
     pub(super) fn forget(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
         self.release(key);
+        if self.runs.get(&key).is_some_and(|run| run.again.due.is_some()) {
+            return self.pause_run(now, key, out);
+        }
         let Some(mut run) = self.runs.remove(&key) else {
             return;
         };

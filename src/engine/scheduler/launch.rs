@@ -264,6 +264,7 @@ impl Scheduler {
         };
         run.phase = Phase::Forgetting;
         run.outcome = Some(status);
+        let is_lost = lost.is_some();
         let end = Change::End {
             attempt: attempt.clone(),
             status,
@@ -274,7 +275,14 @@ impl Scheduler {
             kill_escalated: false,
             at: now.wall,
         };
-        self.save(key, vec![end, Change::Clean { attempt }], false, out);
+        let retry = if is_lost {
+            self.retry_later(now, key, true, now.wall)
+        } else {
+            None
+        };
+        let clean = Change::Clean { attempt };
+        let batch = std::iter::once(end).chain(retry).chain([clean]);
+        self.save(key, batch.collect(), false, out);
     }
 
     fn delay(&mut self, now: Now, key: Key) {

@@ -11,9 +11,12 @@
 //!                          Delayed
 //! ```
 //!
+//! A run that is to be tried again as a whole does not leave after `Forgetting`: see [`again`].
+//!
 //! What the journal says of steps does not pass through here: the shell gives it to the store.
 
 mod admit;
+mod again;
 pub mod api;
 mod family;
 mod finish;
@@ -29,11 +32,11 @@ mod stop;
 mod tests;
 mod timers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use api::{Effect, Event, Installed, Place, Refusal, TickOutcome, Token};
 
-use crate::model::{AttemptId, Now, RunRef};
+use crate::model::{AttemptId, DagName, Now, RunRef};
 use groups::Groups;
 use run::{Key, Run};
 use save::Owner;
@@ -73,6 +76,12 @@ pub struct Scheduler {
     timers: Timers,
     /// How many of `runs` rest in a queue.
     resting: usize,
+    /// Those that wait for a retry as a whole, by DAG.
+    pausing: BTreeSet<(DagName, Key)>,
+    /// DAGs whose runs are not tried again for now.
+    on_hold: BTreeSet<DagName>,
+    /// Which boot it is.
+    boot_id: String,
     last_key: Key,
     last_commit: u64,
     /// Failures in a row for which launches were held up.
@@ -96,6 +105,9 @@ impl Scheduler {
             groups: Groups::default(),
             timers: Timers::default(),
             resting: 0,
+            pausing: BTreeSet::new(),
+            on_hold: BTreeSet::new(),
+            boot_id: String::new(),
             last_key: 0,
             last_commit: 0,
             hold_failures: 0,
@@ -146,7 +158,8 @@ impl Scheduler {
         if let Some(at) = self.timers.arm() {
             out.push(Effect::Arm(at));
         }
-        let busy = self.runs.len() - if self.draining { self.resting } else { 0 };
+        let rest = self.resting + self.pausing.len();
+        let busy = self.runs.len() - if self.draining { rest } else { 0 };
         if busy > 0 {
             self.idle = false;
         } else if !self.idle {
@@ -175,6 +188,7 @@ impl Scheduler {
             && self.groups.is_empty()
             && self.timers.runs() == 0
             && self.resting == 0
+            && self.pausing.is_empty()
             && self.groups.live() == 0
     }
 

@@ -12,6 +12,7 @@ impl Scheduler {
     pub(super) fn recover(&mut self, now: Now, list: Vec<Recovered>, out: &mut Vec<Effect>) {
         let mut queued: Vec<(u64, Key)> = Vec::new();
         let mut live: Vec<(Key, Evidence)> = Vec::new();
+        let mut pausing: Vec<Key> = Vec::new();
         for item in list {
             if self.names.contains_key(&item.run) {
                 continue;
@@ -21,6 +22,7 @@ impl Scheduler {
             run.stop = item.stop;
             run.parent = item.parent;
             run.member = !run.is_guest();
+            self.take_up_retries(now, &mut run, item.retry);
             let member = run.member;
             let group = run.group.clone();
             if let (Some((attempt, ..)), Some(start)) = (&item.live, item.unstored_start) {
@@ -37,6 +39,7 @@ impl Scheduler {
                     live.push((self.insert(run), evidence));
                 }
                 (None, Some(position)) => queued.push((position, self.insert(run))),
+                (None, None) if run.again.due.is_some() => pausing.push(self.insert(run)),
                 (None, None) => continue,
             }
             if member {
@@ -52,8 +55,11 @@ impl Scheduler {
             }
         }
         for (key, evidence) in live {
-            self.take_up(key, evidence, out);
+            self.take_up(now, key, evidence, out);
             self.flush(key, out);
+        }
+        for key in pausing {
+            self.take_up_pausing(now, key);
         }
         queued.sort_unstable();
         for (_, key) in queued {
@@ -71,7 +77,7 @@ impl Scheduler {
         self.end_broken_families(now, out);
     }
 
-    fn take_up(&mut self, key: Key, evidence: Evidence, out: &mut Vec<Effect>) {
+    fn take_up(&mut self, now: Now, key: Key, evidence: Evidence, out: &mut Vec<Effect>) {
         let Some(run) = self.runs.get_mut(&key) else {
             return;
         };
@@ -95,12 +101,12 @@ impl Scheduler {
             }
             Evidence::Ended(end) => {
                 self.occupy(key);
-                self.record_end(key, end, true, out);
+                self.record_end(now, key, end, true, out);
                 self.vacate(key);
             }
             Evidence::Lost { cause, at } => {
                 self.occupy(key);
-                self.record_loss(key, cause, at, out);
+                self.record_loss(now, key, cause, at, out);
                 self.vacate(key);
             }
             Evidence::Recorded { status, alive } => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::again::Again;
 use super::api::{RetryFacts, Token};
 use crate::model::change::Change;
 use crate::model::{AttemptId, Boot, GroupName, LostCause, RunRef, RunStatus, StopReason};
@@ -56,6 +57,13 @@ pub(super) enum Phase {
     Cleaning,
     /// Nothing of it is left; the batch that says so is being committed.
     Forgetting,
+    /// Nothing of its attempt is left, and it waits for its retry as a whole.
+    Pausing,
+    /// Its `Requeue` is being committed: its retry is due, or a person wants it.
+    Returning {
+        /// Who asked, if somebody did.
+        token: Option<Token>,
+    },
 }
 
 /// A run in memory.
@@ -99,6 +107,8 @@ pub(super) struct Run {
     pub(super) over: bool,
     /// A retry that waits until nothing is left of the attempt before (W5).
     pub(super) retry: Option<(Token, RetryFacts)>,
+    /// Its retries as a whole.
+    pub(super) again: Again,
     /// The batch in flight. There is at most one, so batches of a run cannot overtake each other.
     pub(super) batch: Option<(u64, Vec<Change>)>,
     /// What is to be committed after it, in order.
@@ -136,6 +146,7 @@ impl Run {
             end_saved: false,
             over: false,
             retry: None,
+            again: Again::default(),
             batch: None,
             unsaved: Vec::new(),
             timer: None,
@@ -158,6 +169,7 @@ impl Run {
     /// The status that those are told who ask for something that does not fit it.
     pub(super) const fn status(&self) -> RunStatus {
         match self.phase {
+            Phase::Pausing => RunStatus::Failed,
             _ if self.end_saved => RunStatus::Queued,
             Phase::Admitting { .. } | Phase::Queued | Phase::Delayed | Phase::Dropping => RunStatus::Queued,
             _ => RunStatus::Running,

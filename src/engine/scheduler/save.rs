@@ -64,6 +64,7 @@ impl Scheduler {
         for change in batch {
             match change {
                 Change::Accept(_) => self.admitted(now, key, false, out),
+                Change::Requeue { .. } if self.is_returning(key) => self.returned(now, key, out),
                 Change::Requeue { .. } => self.admitted(now, key, true, out),
                 Change::Intend { .. } => self.intended(now, key, out),
                 Change::Identify { .. } => self.identified(key, out),
@@ -78,8 +79,8 @@ impl Scheduler {
                 Change::EndQueued { .. } => self.dropped(now, key, out),
                 Change::Clean { .. } => self.forget(now, key, out),
                 Change::Move { .. } => self.moved(key, out),
+                Change::CancelRetry { .. } => self.retry_cancelled(now, key, out),
                 Change::RetryLater { .. }
-                | Change::CancelRetry { .. }
                 | Change::Watermark { .. }
                 | Change::Suspend { .. }
                 | Change::PauseQueue { .. }
@@ -104,6 +105,9 @@ impl Scheduler {
         };
         let guest = self.runs.get(&key).is_some_and(super::run::Run::is_guest);
         match batch.first() {
+            Some(Change::Requeue { .. }) if self.is_returning(key) => {
+                self.not_returned(now, key, error, out);
+            }
             // A running step waits for it, and nobody is there to ask again: it waits for room (P21).
             Some(Change::Accept(_) | Change::Requeue { .. })
                 if guest && matches!(error, CommitError::DiskFull(_)) =>
@@ -117,6 +121,11 @@ impl Scheduler {
             _ => self.keep(now, key, batch, error, out),
         }
         self.flush(key, out);
+    }
+
+    fn is_returning(&self, key: Key) -> bool {
+        let run = self.runs.get(&key);
+        run.is_some_and(|run| matches!(run.phase, Phase::Returning { .. }))
     }
 
     fn answered(&mut self, key: Key) -> Option<Vec<Change>> {
@@ -140,6 +149,12 @@ impl Scheduler {
         };
         let later = std::mem::replace(&mut run.unsaved, batch);
         run.unsaved.extend(later);
+        if self.withdraw_cancel(now, key, &error, out) {
+            return self.save_later(now, key);
+        }
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
         let stop_lost = run.stop.is_some() && !run.bound && !run.stop_saved && !run.stop_tokens.is_empty();
         match run.phase {
             Phase::Opening | Phase::Running | Phase::Ending { .. } | Phase::Cleaning => {
@@ -176,10 +191,17 @@ impl Scheduler {
             }
             _ => {}
         }
-        run.failures += 1;
-        if !run.unsaved.is_empty() {
-            let at = backoff(now.boot, run.failures);
-            self.set_timer(key, at);
+        self.save_later(now, key);
+    }
+
+    /// Has what is unsaved sent again after a pause.
+    fn save_later(&mut self, now: Now, key: Key) {
+        if let Some(run) = self.runs.get_mut(&key) {
+            run.failures += 1;
+            if !run.unsaved.is_empty() {
+                let at = backoff(now.boot, run.failures);
+                self.set_timer(key, at);
+            }
         }
     }
 
@@ -194,11 +216,13 @@ impl Scheduler {
                         continue;
                     };
                     run.timer = None;
-                    if matches!(run.phase, Phase::Delayed) {
-                        self.resting = self.resting.saturating_sub(1);
-                        self.enqueue(key);
-                    } else {
-                        self.flush(key, out);
+                    match run.phase {
+                        Phase::Delayed => {
+                            self.resting = self.resting.saturating_sub(1);
+                            self.enqueue(key);
+                        }
+                        Phase::Pausing => self.retry_due(now, key, out),
+                        _ => self.flush(key, out),
                     }
                 }
             }

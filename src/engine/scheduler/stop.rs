@@ -64,11 +64,25 @@ impl Scheduler {
             return;
         };
         run.bound |= reason == StopReason::Caller;
+        // A shutdown stops what is live; a retry that comes is up to the next daemon.
+        if reason != StopReason::Shutdown && self.awaits_retry(key) {
+            if token.is_some() {
+                self.kill_family(key, &reason, out);
+            }
+            return self.cancel_retry(now, key, token, reason, out);
+        }
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
         let too_late = |outcome: Option<RunStatus>| {
             let status = outcome.unwrap_or(RunStatus::Failed);
             token.map(|token| Effect::Refused(token, Refusal::WrongState(status)))
         };
         match run.phase {
+            Phase::Pausing => {
+                out.extend(too_late(run.outcome));
+                return;
+            }
             Phase::Ending { .. } | Phase::Cleaning => {
                 let (outcome, stored) = (run.outcome, run.end_saved);
                 // What a dead run has called was told to stop when it died, so a person's stop is a further one. Before
@@ -116,7 +130,7 @@ impl Scheduler {
         run.stop = Some(reason.clone());
         match run.phase {
             // The one is ended as soon as it exists, the other is being ended.
-            Phase::Admitting { .. } | Phase::Dropping => {}
+            Phase::Admitting { .. } | Phase::Returning { .. } | Phase::Dropping => {}
             Phase::Queued | Phase::Delayed => {
                 self.dequeue(key);
                 self.drop_queued(now, key, out);

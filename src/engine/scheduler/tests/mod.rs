@@ -4,6 +4,7 @@
 //! rest name an attempt: `ready a1` is the first attempt of run `a`. Runs named with a capital belong to the
 //! group of that name and a capacity of 2; the others to `g`, with a capacity of 1.
 
+mod again;
 mod decide;
 mod family;
 mod queue;
@@ -69,6 +70,7 @@ fn end(status: RunStatus) -> AttemptEnd {
         outputs: Vec::new(),
         timed_out: false,
         kill_escalated: false,
+        retry: false,
         at: Time::default(),
     }
 }
@@ -81,6 +83,7 @@ fn decide(token: Token, name: &str, status: RunStatus, decision: Decision) -> Ev
         attempts: 1,
         status,
         caller: None,
+        retry: None,
     };
     Event::Decide(token, run(name), facts, decision)
 }
@@ -131,6 +134,15 @@ impl Bed {
             "started" => Event::Started(attempt(rest), Time::default(), None),
             "ended" => Event::Ended(attempt(rest), end(RunStatus::Succeeded)),
             "waits" => Event::Ended(attempt(rest), end(RunStatus::Waiting)),
+            // The supervisor leaves the failure handler out, or it has run.
+            "fails" => Event::Ended(
+                attempt(rest),
+                AttemptEnd {
+                    retry: true,
+                    ..end(RunStatus::Failed)
+                },
+            ),
+            "fails-last" => Event::Ended(attempt(rest), end(RunStatus::Failed)),
             "odd-end" => Event::Ended(attempt(rest), end(RunStatus::Running)),
             "gone" => Event::Gone(attempt(rest), LostCause::SupervisorSignal(9)),
             "damaged" => Event::Gone(attempt(rest), LostCause::JournalDamaged("torn".into())),
@@ -170,6 +182,7 @@ impl Bed {
                             attempts: 1,
                             status: RunStatus::Failed,
                             caller: Some((run(parent), 1)),
+                            retry: None,
                         };
                         Event::Retry(token, run(name), facts)
                     }
@@ -182,6 +195,7 @@ impl Bed {
                             attempts: 1,
                             status: RunStatus::Failed,
                             caller: None,
+                            retry: None,
                         };
                         Event::Retry(token, run(rest), facts)
                     }
