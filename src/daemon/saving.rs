@@ -82,6 +82,7 @@ impl Dispatcher {
             }
             batch.push(change);
         }
+        self.add_notice(number, &mut batch);
         self.submit(number, batch);
     }
 
@@ -120,6 +121,7 @@ impl Dispatcher {
     pub(super) fn stored(&mut self, number: u64, result: Result<(), store::Error>) {
         let saved = self.saving.remove(&number);
         let forgotten = self.forgetting.remove(&number);
+        self.notice_stored(number, result.is_ok());
         match result {
             Ok(()) => {
                 if self.store_trouble.take().is_some() {

@@ -17,6 +17,7 @@ mod admit;
 pub mod api;
 mod family;
 mod finish;
+pub mod foreign;
 mod groups;
 mod launch;
 mod plan;
@@ -24,6 +25,7 @@ mod queues;
 mod recover;
 mod run;
 mod save;
+pub mod stalled;
 mod stop;
 #[cfg(test)]
 mod tests;
