@@ -100,7 +100,12 @@ pub(super) fn keys_of(section: &str) -> impl Iterator<Item = &'static str> + Clo
 
 /// Whether `name` is a table inside the table `section`.
 pub(super) fn is_inner(section: &str, name: &str) -> bool {
-    let inner = |key: &Key| key.section.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')) == Some(name);
+    let inner = |key: &Key| {
+        key.section
+            .strip_prefix(section)
+            .and_then(|rest| rest.strip_prefix('.'))
+            == Some(name)
+    };
     KEYS.iter().any(inner)
 }
 

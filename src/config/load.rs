@@ -264,7 +264,12 @@ fn heartbeats<'t>(proc: &mut Proc, reader: &mut Reader<'_>, root: &'t DeTable<'t
     let range = value::seconds(0.2, 86_400.0);
     let stale = reader.set(&section, "stale_after_sec", &mut proc.stale_after_sec, range);
     let stop = &mut proc.stop_stalled_after_sec;
-    reader.set(&section, "stop_stalled_after_sec", stop, value::seconds(0.0, 604_800.0));
+    reader.set(
+        &section,
+        "stop_stalled_after_sec",
+        stop,
+        value::seconds(0.0, 604_800.0),
+    );
     if let Some(span) = stale.or(interval)
         && reader.is_whole()
         && proc.stale_after_sec <= proc.heartbeat_interval_sec

@@ -260,7 +260,8 @@ fn list<T>(
 
 /// A program by its absolute path, and its arguments; or nothing.
 pub(super) fn command(value: &DeValue<'_>) -> Result<Vec<String>, Complaint> {
-    let cure = "write the program's absolute path and its arguments, as in [\"/usr/local/bin/notify\", \"-v\"]";
+    let cure =
+        "write the program's absolute path and its arguments, as in [\"/usr/local/bin/notify\", \"-v\"]";
     let found = list(value, cure, Ok)?;
     match found.first() {
         Some(program) if !program.starts_with('/') => complain(format!("starts with {program:?}"), cure),

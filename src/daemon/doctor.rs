@@ -150,11 +150,16 @@ impl Dispatcher {
         };
         let count = names.len();
         for name in names {
-            let of_attempt = |name| AttemptId::new(name).is_ok_and(|attempt| self.attempts.contains_key(&attempt));
+            let of_attempt =
+                |name| AttemptId::new(name).is_ok_and(|attempt| self.attempts.contains_key(&attempt));
             if self.hooks.has_cgroup(&name) || of_attempt(name.clone()) {
                 continue;
             }
-            let mut found = finding("cgroup", false, format!("{name} belongs to no attempt and no hook"));
+            let mut found = finding(
+                "cgroup",
+                false,
+                format!("{name} belongs to no attempt and no hook"),
+            );
             if repair && let Ok(Some(cgroup)) = cgroups.open(&name) {
                 // Only an empty one: what lives in it may be an attempt that a restored store does not know.
                 found.repaired = matches!(cgroup.is_populated(), Ok(false)) && cgroup.remove().is_ok();

@@ -168,7 +168,11 @@ impl Dispatcher {
         if self.attempts.iter().any(own) {
             return true;
         }
-        let others = self.foreign.watched.values().filter_map(|seen| seen.entry.as_ref());
+        let others = self
+            .foreign
+            .watched
+            .values()
+            .filter_map(|seen| seen.entry.as_ref());
         others
             .filter(|other| other.same_scope(entry) && other.meta.attempt != meta.attempt)
             .filter_map(|other| self.proc.read_again(other, at).ok().flatten())

@@ -116,7 +116,11 @@ impl Dispatcher {
             attempts.get(attempt).map(|held| held.run.clone())
         });
         let live = run.as_ref().and_then(|run| self.runs.get(run));
-        let Some((run, live)) = run.as_ref().zip(live).filter(|(_, live)| live.new.parent.is_none()) else {
+        let Some((run, live)) = run
+            .as_ref()
+            .zip(live)
+            .filter(|(_, live)| live.new.parent.is_none())
+        else {
             return;
         };
         let Some(event) = NoticeEvent::of(live.view.status, live.view.lost.is_some()) else {
@@ -182,10 +186,7 @@ impl Dispatcher {
         {
             self.hooks.counters.dropped += 1;
             events::notice_dropped(&notice.run, notice.event.as_str(), most);
-            self.acted(
-                "notice dropped",
-                format!("{} of {}", notice.event, notice.run),
-            );
+            self.acted("notice dropped", format!("{} of {}", notice.event, notice.run));
             gone.push(notice.id);
         }
         self.forget_notices(gone);

@@ -101,7 +101,10 @@ impl Dispatcher {
 
     /// How long a stop of the attempt may take, in microseconds: what its DAG says.
     fn grace_of(&self, attempt: &AttemptId) -> u64 {
-        let live = self.attempts.get(attempt).and_then(|held| self.runs.get(&held.run));
+        let live = self
+            .attempts
+            .get(attempt)
+            .and_then(|held| self.runs.get(&held.run));
         let dag: Option<CleanUp> = live.and_then(|live| serde_json::from_str(&live.new.dag).ok());
         dag.map_or(GRACE_SECS, |dag| dag.max_clean_up_time_sec)
             .saturating_mul(1_000_000)

@@ -213,9 +213,7 @@ impl ProcWatch {
                     events.push(ProcEvent::Rescan);
                 }
             }
-            (Change::Vanished, Some(name))
-                if level == Level::Dag && is_entry(&name) =>
-            {
+            (Change::Vanished, Some(name)) if level == Level::Dag && is_entry(&name) => {
                 events.push(ProcEvent::EntryVanished {
                     path: path.join(name),
                 });

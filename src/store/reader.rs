@@ -11,8 +11,8 @@ use crate::model::{AttemptId, DagName, GroupName, Notice, RunRef};
 
 use super::error::Fault;
 use super::{
-    AttemptSummary, Counts, Error, Filter, HeldAttempt, Options, Page, QueuedRun, Recovery, history, notices, open,
-    recovery, schema, views,
+    AttemptSummary, Counts, Error, Filter, HeldAttempt, Options, Page, QueuedRun, Recovery, history, notices,
+    open, recovery, schema, views,
 };
 
 /// Connections kept for the next question.

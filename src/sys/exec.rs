@@ -20,7 +20,9 @@ pub fn exec(program: &Path, argv: &[String], env: &[(String, String)]) -> io::Re
     let program = text(program.as_os_str().as_bytes())?;
     let argv = argv.iter().map(|word| text(word.as_bytes()));
     let argv = argv.collect::<io::Result<Vec<_>>>()?;
-    let env = env.iter().map(|(name, value)| text(format!("{name}={value}").as_bytes()));
+    let env = env
+        .iter()
+        .map(|(name, value)| text(format!("{name}={value}").as_bytes()));
     let env = env.collect::<io::Result<Vec<_>>>()?;
     Ok(nix::unistd::execve(&program, &argv, &env)?)
 }

@@ -74,7 +74,12 @@ fn report_lines(report: &DoctorReport) -> Vec<String> {
             report
                 .actions
                 .iter()
-                .map(|action| (action.what.clone(), format!("{}, {}", action.at.rfc3339(), action.about)))
+                .map(|action| {
+                    (
+                        action.what.clone(),
+                        format!("{}, {}", action.at.rfc3339(), action.about),
+                    )
+                })
                 .collect(),
         ),
     ] {

@@ -46,7 +46,11 @@ impl Dispatcher {
 
     /// A child has exited and is not reaped yet: if it is a hook's, the rest of its process group ends with it.
     pub(in crate::daemon) fn hook_exits(&self, pid: u32) {
-        let running = self.hooks.by_pid.get(&pid).and_then(|id| self.hooks.running.get(id));
+        let running = self
+            .hooks
+            .by_pid
+            .get(&pid)
+            .and_then(|id| self.hooks.running.get(id));
         if let Some(process) = running.and_then(|running| running.process.as_ref()) {
             process.kill();
         }
@@ -72,9 +76,10 @@ impl Dispatcher {
             (None, _) => Err(format!("it did not end within {timeout} s and was killed")),
             (_, Some(WaitStatus::Code(0))) => Ok(()),
             (_, Some(WaitStatus::Code(code))) => Err(format!("exit code {code}")),
-            (_, Some(WaitStatus::Signal { signal, .. })) => {
-                Err(format!("killed by {}", crate::model::outcome::signal_name(signal)))
-            }
+            (_, Some(WaitStatus::Signal { signal, .. })) => Err(format!(
+                "killed by {}",
+                crate::model::outcome::signal_name(signal)
+            )),
             (_, None) => Err(String::from("it was killed before it began")),
         };
         if let Some(listener) = process.listener.take() {

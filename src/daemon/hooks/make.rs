@@ -129,7 +129,9 @@ fn cgroup(workshop: &Workshop, id: i64) -> Result<Option<Cgroup>, String> {
         }
         cgroups.create(&name)
     };
-    make().map(Some).map_err(|error| format!("the hook's cgroup: {error}"))
+    make()
+        .map(Some)
+        .map_err(|error| format!("the hook's cgroup: {error}"))
 }
 
 /// The whole environment of a hook. Nothing of the daemon's own is in it, nor what jobs are given.

@@ -154,10 +154,7 @@ mod tests {
             stalled.look(&silent(1_300)),
             (asked, Some(Act::Stop), Some(Boot(1_320)))
         );
-        assert_eq!(
-            stopping.look(&silent(1_019)),
-            (stopping, None, Some(Boot(1_020)))
-        );
+        assert_eq!(stopping.look(&silent(1_019)), (stopping, None, Some(Boot(1_020))));
         assert_eq!(
             stopping.look(&silent(1_020)),
             (Stage::Killed, Some(Act::Kill), None)

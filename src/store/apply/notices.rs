@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use super::run;
 use super::rows::RunRow;
+use super::run;
 use crate::model::Notice;
 use crate::store::codes;
 use crate::store::error::Fault;

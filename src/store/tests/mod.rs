@@ -3,6 +3,7 @@
 mod calls;
 mod changes;
 mod lists;
+mod notices;
 mod opening;
 mod retries;
 mod scale;
