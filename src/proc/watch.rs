@@ -124,6 +124,8 @@ impl ProcWatch {
         for child in children(&root)? {
             watch.add_tree(child, Level::Group, &mut events);
         }
+        // The scan that follows finds what is there.
+        events.retain(|event| !matches!(event, ProcEvent::EntryAppeared { .. }));
         Ok((watch, events))
     }
 

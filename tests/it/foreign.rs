@@ -61,10 +61,10 @@ impl Entry {
             (!self.path.exists()).then_some(())
         });
         let name = self.path.file_name().unwrap().to_str().unwrap();
-        daemon.wait_log(why);
-        let log = daemon.log();
-        let line = log.lines().find(|line| line.contains(name));
-        assert!(line.is_some_and(|line| line.contains(why)), "{why}:\n{log}");
+        let said = |log: &str| log.lines().any(|line| line.contains(name) && line.contains(why));
+        until(&format!("the log says of {name}: {why}"), || {
+            said(&daemon.log()).then_some(())
+        });
     }
 }
 

@@ -221,7 +221,7 @@ fn a_hook_that_fails_is_logged_with_the_beginning_of_what_it_wrote_and_not_tried
     let mut daemon = Daemon::prepare("");
     let ran = daemon.path("ran");
     let script = format!(
-        "echo x >>{}; echo out of paper; echo 'no \u{1b}[31mink' >&2; head -c 100000 /dev/zero | tr '\\\\0' y; exit 4",
+        "echo x >>{}; echo out of paper; printf 'no \\033[31mink\\n' >&2; head -c 100000 /dev/zero | tr '\\0' y; exit 4",
         ran.display()
     );
     daemon.configure(&hook("failed", &script, ""));
