@@ -126,10 +126,9 @@ impl Dispatcher {
             record: self.known_record(&entry),
         };
         match judge(&evidence) {
-            Ruling::Leave | Ruling::Watch => {}
             Ruling::Remove(reason) => self.remove_foreign(&entry, reason),
             Ruling::Doubt if looks >= LOOKS => self.ask_for_record(entry, evidence),
-            Ruling::Doubt => {}
+            Ruling::Leave | Ruling::Watch | Ruling::Doubt => {}
         }
     }
 

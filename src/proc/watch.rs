@@ -220,12 +220,10 @@ impl ProcWatch {
                     path: path.join(name),
                 });
             }
-            (Change::Appeared, Some(name)) if level == Level::Dag => {
-                if is_entry(&name) {
-                    events.push(ProcEvent::EntryAppeared {
-                        path: path.join(name),
-                    });
-                }
+            (Change::Appeared, Some(name)) if level == Level::Dag && is_entry(&name) => {
+                events.push(ProcEvent::EntryAppeared {
+                    path: path.join(name),
+                });
             }
             (Change::Appeared, Some(name)) if !name.as_bytes().starts_with(b".") => {
                 if let Some(below) = level.below() {

@@ -188,8 +188,8 @@ events! {
 
     /// A hook could not be started, failed, or was over its time; it is not tried again.
     error ERROR "6a06bb6ac34b3ceedfca58aa253185d6"
-    hook_failed(run: &RunRef, event: &str, why: &str, output: &str) [
-        DAG = %run.dag, RUN_ID = %run.id, HOOK = event, OUTPUT = output,
+    hook_failed(run: &RunRef, event: &str, why: &str) [
+        DAG = %run.dag, RUN_ID = %run.id, HOOK = event,
         "hooks.{event} for {run} failed: {why}"
     ];
 

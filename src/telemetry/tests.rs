@@ -72,7 +72,7 @@ fn every_event() {
     events::stalled_stopped(&run, &attempt, 700);
     events::stalled_killed(&run, &attempt);
     events::foreign_removed(Path::new("/p/a\nb"), &run, &attempt, "stale");
-    events::hook_failed(&run, "failed", "exit code 1", "no\npaper");
+    events::hook_failed(&run, "failed", "exit code 1; it wrote: no\npaper");
     events::notice_dropped(&run, "lost", 1000);
     events::request_denied(peer, "/bin/x\u{1b}[2J", "stop", "nightly");
     events::client_dropped(peer, &"i");

@@ -107,16 +107,16 @@ impl Dispatcher {
             return;
         };
         let Notice { run, event, .. } = &running.notice;
-        let output = output.unwrap_or_default();
+        let wrote = output.map_or_else(String::new, |output| format!("; it wrote: {output}"));
         match result {
             Ok(()) => {
                 self.hooks.counters.done += 1;
-                tracing::info!(DAG = %run.dag, RUN_ID = %run.id, HOOK = %event, output, "the hook has run");
+                tracing::info!(DAG = %run.dag, RUN_ID = %run.id, HOOK = %event, "hooks.{event} for {run} has run{wrote}");
                 self.acted("hook run", format!("{event} of {run}"));
             }
             Err(why) => {
                 self.hooks.counters.failed += 1;
-                events::hook_failed(run, event.as_str(), &why, &output);
+                events::hook_failed(run, event.as_str(), &format!("{why}{wrote}"));
                 self.acted("hook failed", format!("{event} of {run}: {why}"));
             }
         }
