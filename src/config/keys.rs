@@ -43,6 +43,7 @@ pub const KEYS: &[Key] = &[
     later("paths", "runtime"),
     now("proc", "heartbeat_interval_sec"),
     now("proc", "stale_after_sec"),
+    now("proc", "stop_stalled_after_sec"),
     now("queue", "max_active_runs"),
     now("queue", "max_live_attempts"),
     now("queues.NAME", "max_active_runs"),
@@ -60,6 +61,20 @@ pub const KEYS: &[Key] = &[
     later("cgroup", "enabled"),
     later("cgroup", "parent"),
     now("shutdown", "attempts"),
+    now("hooks", "max_parallel"),
+    now("hooks", "queue_max"),
+    now("hooks.failed", "command"),
+    now("hooks.failed", "user"),
+    now("hooks.failed", "timeout_sec"),
+    now("hooks.failed", "dags"),
+    now("hooks.lost", "command"),
+    now("hooks.lost", "user"),
+    now("hooks.lost", "timeout_sec"),
+    now("hooks.lost", "dags"),
+    now("hooks.succeeded", "command"),
+    now("hooks.succeeded", "user"),
+    now("hooks.succeeded", "timeout_sec"),
+    now("hooks.succeeded", "dags"),
     now("log", "level"),
     later("log", "target"),
 ];
@@ -81,6 +96,17 @@ pub(super) fn keys_of(section: &str) -> impl Iterator<Item = &'static str> + Clo
     KEYS.iter()
         .filter(move |key| key.section == section)
         .map(|key| key.name)
+}
+
+/// Whether `name` is a table inside the table `section`.
+pub(super) fn is_inner(section: &str, name: &str) -> bool {
+    let inner = |key: &Key| {
+        key.section
+            .strip_prefix(section)
+            .and_then(|rest| rest.strip_prefix('.'))
+            == Some(name)
+    };
+    KEYS.iter().any(inner)
 }
 
 /// When a change of `path`, as [`super::Config::entries`] names it, takes effect.

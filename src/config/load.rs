@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use super::error::ConfigError;
 use super::reader::{Reader, shown};
 use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue, Shutdown};
-use super::{Paths, value};
+use super::{Hooks, Paths, value};
 use crate::model::GroupName;
 use crate::sys::{creds, files};
 
@@ -30,6 +30,7 @@ impl Config {
             proc: Proc {
                 heartbeat_interval_sec: 5.0,
                 stale_after_sec: 90.0,
+                stop_stalled_after_sec: 0.0,
             },
             queue: Queue {
                 max_active_runs: 1,
@@ -61,6 +62,7 @@ impl Config {
             shutdown: Shutdown {
                 attempts: OnShutdown::Keep,
             },
+            hooks: Hooks::default(),
             log: Log {
                 level: "info".to_owned(),
                 target: LogTarget::Auto,
@@ -224,6 +226,8 @@ fn fill<'t>(config: &mut Config, reader: &mut Reader<'_>, root: &'t DeTable<'t>)
     let attempts = &mut config.shutdown.attempts;
     reader.set(&section, "attempts", attempts, value::choice(words));
 
+    config.hooks.fill(reader, root);
+
     let section = reader.section(root, "log");
     reader.set(&section, "level", &mut config.log.level, value::filter);
     let words = &[
@@ -259,6 +263,13 @@ fn heartbeats<'t>(proc: &mut Proc, reader: &mut Reader<'_>, root: &'t DeTable<'t
     let interval = reader.set(&section, "heartbeat_interval_sec", interval, range);
     let range = value::seconds(0.2, 86_400.0);
     let stale = reader.set(&section, "stale_after_sec", &mut proc.stale_after_sec, range);
+    let stop = &mut proc.stop_stalled_after_sec;
+    reader.set(
+        &section,
+        "stop_stalled_after_sec",
+        stop,
+        value::seconds(0.0, 604_800.0),
+    );
     if let Some(span) = stale.or(interval)
         && reader.is_whole()
         && proc.stale_after_sec <= proc.heartbeat_interval_sec

@@ -30,6 +30,7 @@ impl Config {
                 Proc {
                     heartbeat_interval_sec,
                     stale_after_sec,
+                    stop_stalled_after_sec,
                 },
             queue:
                 Queue {
@@ -48,6 +49,7 @@ impl Config {
             access: Access { admin_group },
             cgroup: Cgroup { enabled, parent },
             shutdown: Shutdown { attempts },
+            hooks,
             log: Log { level, target },
         } = self;
         let mut all = BTreeMap::new();
@@ -59,6 +61,7 @@ impl Config {
         put("paths.runtime", path(&paths.runtime));
         put("proc.heartbeat_interval_sec", heartbeat_interval_sec.to_string());
         put("proc.stale_after_sec", stale_after_sec.to_string());
+        put("proc.stop_stalled_after_sec", stop_stalled_after_sec.to_string());
         put("queue.max_active_runs", max_active_runs.to_string());
         put("queue.max_live_attempts", max_live_attempts.to_string());
         for (name, limit) in named {
@@ -77,6 +80,7 @@ impl Config {
             OnShutdown::Stop => "stop",
         };
         put("shutdown.attempts", quoted(word));
+        hooks.entries(&mut put);
         put("log.level", quoted(level));
         let word = match target {
             LogTarget::Auto => "auto",

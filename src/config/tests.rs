@@ -1,6 +1,7 @@
 //! Tests of the configuration: defaults, errors, paths.
 
 mod effects;
+mod hooks;
 
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,7 @@ runtime = "/a/run"
 [proc]
 heartbeat_interval_sec = 2.5
 stale_after_sec = 30
+stop_stalled_after_sec = 600
 [queue]
 max_active_runs = 2
 max_live_attempts = 100
@@ -64,6 +66,24 @@ enabled = false
 parent = "/sys/fs/cgroup/x"
 [shutdown]
 attempts = "stop"
+[hooks]
+max_parallel = 2
+queue_max = 10
+[hooks.failed]
+command = ["/bin/notify", "-v", ""]
+user = "operator"
+timeout_sec = 5
+dags = ["backup", "report"]
+[hooks.lost]
+command = ["/bin/page"]
+user = "operator"
+timeout_sec = 6
+dags = ["backup"]
+[hooks.succeeded]
+command = ["/bin/true"]
+user = "nobody"
+timeout_sec = 7
+dags = ["report"]
 [log]
 level = "warn,proctor::engine=debug"
 target = "json"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::Paths;
+use super::{Hooks, Paths};
 use crate::model::GroupName;
 
 /// The whole configuration.
@@ -25,6 +25,8 @@ pub struct Config {
     pub cgroup: Cgroup,
     /// What a shutdown does.
     pub shutdown: Shutdown,
+    /// Commands for operators.
+    pub hooks: Hooks,
     /// Logging.
     pub log: Log,
 }
@@ -36,6 +38,8 @@ pub struct Proc {
     pub heartbeat_interval_sec: f64,
     /// Age in seconds at which a heartbeat is stale; more than the interval.
     pub stale_after_sec: f64,
+    /// Seconds after which a stalled attempt is stopped; 0 only reports it.
+    pub stop_stalled_after_sec: f64,
 }
 
 /// `[queue]` and `[queues.NAME]`: how many attempts may be live.

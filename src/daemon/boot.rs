@@ -185,6 +185,7 @@ async fn serve(
             },
         }
     }
+    dispatcher.end_hooks().await;
     let ended = dispatcher.leaving.take().unwrap_or(Ok(()));
     // Without a service manager this is nothing; with one that does not listen nothing can be done.
     drop(notify::stopping("leaving; live attempts go on"));
@@ -316,6 +317,10 @@ fn build(
         telemetry,
         limits: tokio::sync::watch::Sender::new(limits),
         timer: TimerFd::new().map_err(because("the timer"))?,
+        alarms: super::alarms::Alarms::default(),
+        hooks: super::hooks::Hooks::default(),
+        foreign: super::foreign::Foreign::default(),
+        actions: std::collections::BTreeMap::new(),
         counters: Counters::default(),
         boot_id,
         store_trouble: None,

@@ -10,13 +10,17 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::alarms::Alarms;
 use super::follow::Followers;
+use super::foreign::Foreign;
+use super::hooks::Hooks;
 use super::launch::{Launched, Launcher, Workshop};
 use super::live::LiveRun;
 use super::outbox::Outbox;
 use super::questions::Calls;
 use super::saving::Leaving;
 use crate::config::Config;
+use crate::engine::scheduler::stalled::Stage;
 use crate::engine::scheduler::{Effect, Event, Scheduler, Token};
 use crate::journal::Reader as JournalReader;
 use crate::model::access::Peer;
@@ -118,6 +122,8 @@ pub(super) struct Attempt {
     pub(super) reads_on: bool,
     /// It never started, and of what was made for it only its directory is left.
     pub(super) swept: bool,
+    /// What is known of its silence.
+    pub(super) stage: Stage,
 }
 
 impl Attempt {
@@ -143,6 +149,7 @@ impl Attempt {
             kill_owed: false,
             reads_on: false,
             swept: false,
+            stage: Stage::default(),
         }
     }
 }
@@ -180,6 +187,10 @@ pub(super) struct Counters {
     pub(super) healed: u64,
     pub(super) quarantined: u64,
     pub(super) denied: u64,
+    pub(super) stalled: u64,
+    pub(super) recovered: u64,
+    pub(super) stalled_stopped: u64,
+    pub(super) stalled_killed: u64,
 }
 
 /// Owner of all state.
@@ -217,7 +228,12 @@ pub(super) struct Dispatcher {
     /// Limits of the control socket, for those who come from now on.
     pub(super) limits: tokio::sync::watch::Sender<super::clients::Limits>,
     pub(super) timer: TimerFd,
+    pub(super) alarms: Alarms,
+    pub(super) hooks: Hooks,
+    pub(super) foreign: Foreign,
     pub(super) counters: Counters,
+    /// The last time that each kind of thing was done.
+    pub(super) actions: BTreeMap<&'static str, (Time, String)>,
     pub(super) boot_id: String,
     pub(super) store_trouble: Option<String>,
     pub(super) clients: usize,
@@ -289,11 +305,6 @@ impl Dispatcher {
         self.telling = false;
     }
 
-    /// The armed timer went off.
-    pub(super) fn tick(&mut self) {
-        self.tell(Event::Tick);
-    }
-
     fn perform(&mut self, effect: Effect) {
         self.idle = false;
         match effect {
@@ -309,11 +320,7 @@ impl Dispatcher {
             Effect::Refused(token, refusal) => self.refused(token, refusal),
             Effect::Changed(run) => self.changed(&run),
             Effect::Over(run) => self.over(&run),
-            Effect::Arm(at) => {
-                if let Err(error) = self.timer.arm(at.0) {
-                    self.leaving = Some(Err(format!("the timer cannot be armed: {error}")));
-                }
-            }
+            Effect::Arm(at) => self.arm_engine(at),
             Effect::Make(new) => self.make(*new),
             Effect::Unmake(run) => self.drop_run(&run),
             Effect::Tick(dag, at, outcome) => self.ticked(&dag, at, &outcome),
@@ -353,6 +360,7 @@ impl Dispatcher {
     /// that is draining, when nothing is live any more.
     pub(super) fn leave_if_idle(&mut self) {
         let unused = self.embedded && self.served && self.clients == 0 && self.engine.is_empty();
+        let unused = unused && self.hooks.pending() == 0;
         if (unused || (self.draining && self.idle)) && self.leaving.is_none() {
             self.leaving = Some(Ok(()));
         }

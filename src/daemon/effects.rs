@@ -130,7 +130,9 @@ impl Dispatcher {
                 }
             }
         }
-        if !self.send(attempt, &ToShim::Go) {
+        if self.send(attempt, &ToShim::Go) {
+            self.watch_heartbeat(attempt);
+        } else {
             self.close_gate(attempt);
         }
     }
@@ -190,7 +192,7 @@ impl Dispatcher {
         self.signal_shim(attempt, signals);
     }
 
-    fn signal_shim(&self, attempt: &AttemptId, signals: &[i32]) {
+    pub(super) fn signal_shim(&self, attempt: &AttemptId, signals: &[i32]) {
         let Some(pidfd) = self.attempts.get(attempt).and_then(|held| held.pidfd.as_ref()) else {
             return;
         };

@@ -4,6 +4,7 @@
 //! It must not run a job's code, open a path that a user chose, or decide anything itself.
 
 mod admission;
+mod alarms;
 mod args;
 mod below;
 mod boot;
@@ -20,6 +21,8 @@ mod doctor;
 mod effects;
 mod evidence;
 mod follow;
+mod foreign;
+mod hooks;
 mod host;
 mod installed;
 mod job_env;
@@ -40,6 +43,7 @@ mod saving;
 mod schedules;
 mod shims;
 mod slots;
+mod stalled;
 mod tree;
 mod verdicts;
 mod why;

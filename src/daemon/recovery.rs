@@ -32,6 +32,7 @@ impl Dispatcher {
         for bad in &scan.bad {
             self.quarantine(bad);
         }
+        self.recover_hooks().await?;
         let recovery = self.reader.recover().map_err(|error| text(&error))?;
         let held = self.reader.not_cleaned().map_err(|error| text(&error))?;
         let mut list = Vec::new();
@@ -55,6 +56,7 @@ impl Dispatcher {
             }
         }
         self.remove_leftovers(&scan.entries);
+        self.watch_foreign(&scan.entries);
         if !list.is_empty() {
             tracing::info!(runs = list.len(), "taking up what was queued or live");
         }
@@ -119,7 +121,7 @@ impl Dispatcher {
         let mut held = Attempt::new(stored.run.clone(), stored.number, stored.intended_at);
         held.entry = entries
             .iter()
-            .find(|entry| entry.meta.attempt == attempt)
+            .find(|entry| entry.owner.is_some() && entry.meta.attempt == attempt)
             .cloned();
         held.cgroup = self.cgroup_of(&attempt)?;
         let mut view = RunView {
@@ -224,7 +226,7 @@ impl Dispatcher {
         let mut held = Attempt::new(stored.run.clone(), stored.number, stored.intended_at);
         held.entry = entries
             .iter()
-            .find(|entry| entry.meta.attempt == attempt)
+            .find(|entry| entry.owner.is_some() && entry.meta.attempt == attempt)
             .cloned();
         held.cgroup = self.cgroup_of(&attempt)?;
         let owner = held.entry.as_ref().and_then(|entry| entry.owner.as_ref());

@@ -78,6 +78,7 @@ impl Dispatcher {
             max_live: self.config.queue.max_live_attempts,
         });
         self.tell(crate::engine::scheduler::Event::Tick);
+        self.run_hooks();
         if let Err(error) = self.telemetry.set_level(&self.config.log.level) {
             tracing::error!(%error, "the log level stays as it was");
         }

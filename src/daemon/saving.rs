@@ -83,6 +83,7 @@ impl Dispatcher {
             }
             batch.push(change);
         }
+        self.add_notice(number, &mut batch);
         self.submit(number, batch);
     }
 
@@ -122,6 +123,7 @@ impl Dispatcher {
         let saved = self.saving.remove(&number);
         let forgotten = self.forgetting.remove(&number);
         let turn = self.turning.remove(&number);
+        self.notice_stored(number, result.is_ok());
         match result {
             Ok(()) => {
                 if self.store_trouble.take().is_some() {

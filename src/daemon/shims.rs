@@ -233,6 +233,7 @@ impl Dispatcher {
         held.ending = true;
         held.exit = Some(status);
         self.by_pid.remove(&held.pid);
+        self.unwatch_heartbeat(attempt);
         // Nobody writes to it any more.
         while self.read_journal_piece(attempt) {}
         let Some(held) = self.attempts.get(attempt) else {
@@ -280,6 +281,8 @@ impl Dispatcher {
         if lost {
             self.counters.lost += 1;
             events::attempt_lost(&held.run, attempt, &cause);
+            let named = format!("attempt {attempt} of {}: {cause}", held.run);
+            self.acted("attempt lost", named);
         }
         self.tell(Event::Gone(attempt.clone(), cause));
     }
@@ -287,6 +290,8 @@ impl Dispatcher {
     /// Collects every child that has exited: shims with their status, orphans without.
     pub(super) fn reap(&mut self) {
         while let Ok(Some(pid)) = reap::next_zombie() {
+            let hook = self.hook_of(pid);
+            self.hook_exits(pid);
             let status = match reap::reap_pid(pid) {
                 Ok(status) => status,
                 Err(error) => {
@@ -296,6 +301,8 @@ impl Dispatcher {
             };
             if let Some(attempt) = self.by_pid.remove(&pid) {
                 self.exited(&attempt, status);
+            } else if let Some(hook) = hook {
+                self.hook_exited(hook, status);
             }
         }
     }
@@ -315,6 +322,7 @@ impl Dispatcher {
             watch_adopted(attempt.clone(), pidfd, self.to_self.clone());
         }
         self.reach(attempt);
+        self.watch_heartbeat(attempt);
     }
 }
 

@@ -7,7 +7,7 @@ use super::view::StepView;
 use super::{
     AttemptId, Boot, DagName, GroupName, LostCause, Node, RunRef, RunStatus, StopReason, Time, Trigger,
 };
-use super::{PendingRetry, Priority, Retries, RetryPolicy};
+use super::{Notice, PendingRetry, Priority, Retries, RetryPolicy};
 
 /// A run as it is accepted: everything that is needed to launch it, now or after a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -247,6 +247,13 @@ pub enum Change {
         priority: Option<Priority>,
         /// Whether it is put before all others instead of behind.
         first: bool,
+    },
+    /// Operators are to be told that the run is over. In the batch of its end, so that neither is there without the other.
+    Notify(Box<Notice>),
+    /// The operators' command for a notice has run, or it is not run any more.
+    Notified {
+        /// The notice's number.
+        id: i64,
     },
     /// Entry, socket, cgroup, journal and empty files of an ended attempt are gone.
     Clean {

@@ -9,6 +9,7 @@ pub mod fact;
 pub mod hash;
 pub mod ids;
 pub mod limits;
+pub mod notice;
 pub mod outcome;
 pub mod policy;
 pub mod schema;
@@ -20,6 +21,7 @@ pub mod view;
 
 pub use fact::{Fact, Handler, Node, Record, StopReason};
 pub use ids::{AttemptId, DagName, GroupName, IdError, RunId, RunRef};
+pub use notice::{Notice, NoticeEvent, NoticeFacts};
 pub use outcome::{Exit, LostCause};
 pub use policy::{PendingRetry, Priority, Retries, RetryPolicy, RetryRule};
 pub use schema::{SchemaFile, SchemaRef};

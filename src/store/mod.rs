@@ -9,6 +9,7 @@ mod apply;
 mod codes;
 mod error;
 mod history;
+mod notices;
 mod open;
 mod reader;
 mod recovery;

@@ -7,12 +7,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::model::change::NewRun;
 use crate::model::view::{RunSummary, RunView};
-use crate::model::{AttemptId, DagName, GroupName, RunRef};
+use crate::model::{AttemptId, DagName, GroupName, Notice, RunRef};
 
 use super::error::Fault;
 use super::{
     AttemptSummary, Counts, Error, Filter, HeldAttempt, Options, Page, QueuedRun, Recovery, RetryState,
-    history, open, recovery, schema, views,
+    history, notices, open, recovery, schema, views,
 };
 
 /// Connections kept for the next question.
@@ -172,6 +172,14 @@ impl Reader {
     /// If the database cannot be read.
     pub fn queue(&self, group: Option<&GroupName>) -> Result<Vec<QueuedRun>, Error> {
         self.ask(|db, _| recovery::queue(db, group))
+    }
+
+    /// What operators are still to be told, oldest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn notices(&self) -> Result<Vec<Notice>, Error> {
+        self.ask(|db, _| notices::pending(db))
     }
 
     /// How many runs wait, are live and are to be cleaned.

@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod creds;
 pub mod epoll;
+pub mod exec;
 pub mod fdpass;
 pub mod features;
 pub mod files;

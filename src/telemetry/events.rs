@@ -158,6 +158,55 @@ events! {
         "proc entry {} made right: {what}", path.display()
     ];
 
+    /// A live attempt has not beaten for longer than proc.stale_after_sec; it is not taken for dead.
+    warn WARN "e0dcbf43536b485e66e4e48746e04c0e"
+    attempt_stalled(run: &RunRef, attempt: &AttemptId, silent_secs: u64) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, SILENT_SECS = silent_secs,
+        "attempt {attempt} of {run} is stalled: its supervisor lives and has not beaten for {silent_secs} s"
+    ];
+
+    /// An attempt that was stalled beats again.
+    info INFO "90b4459e85da373b989d13bc14ffaaed"
+    attempt_recovered(run: &RunRef, attempt: &AttemptId) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt,
+        "attempt {attempt} of {run} beats again"
+    ];
+
+    /// A stalled attempt is stopped, as proc.stop_stalled_after_sec wants.
+    error ERROR "b0aabdd1e4143d51820bc193d62a5c05"
+    stalled_stopped(run: &RunRef, attempt: &AttemptId, silent_secs: u64) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, SILENT_SECS = silent_secs,
+        "attempt {attempt} of {run} is stopped: it has been silent for {silent_secs} s"
+    ];
+
+    /// The supervisor of a stalled attempt that did not hear of its stop is killed; the attempt is lost then.
+    error ERROR "01da70e90cb8feaeb3f80b489e1753d8"
+    stalled_killed(run: &RunRef, attempt: &AttemptId) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt,
+        "attempt {attempt} of {run} does not hear that it is to stop, so its supervisor is killed"
+    ];
+
+    /// A proc entry of another writer, which was stale, was removed.
+    warn WARN "f813c569b00d50a52ca607ad9f5088af"
+    foreign_removed(path: &Path, run: &RunRef, attempt: &AttemptId, reason: &str) [
+        ENTRY = %path.display(), DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt,
+        "proc entry {} of another writer removed: {reason}", path.display()
+    ];
+
+    /// A hook could not be started, failed, or was over its time; it is not tried again.
+    error ERROR "6a06bb6ac34b3ceedfca58aa253185d6"
+    hook_failed(run: &RunRef, event: &str, why: &str) [
+        DAG = %run.dag, RUN_ID = %run.id, HOOK = event,
+        "hooks.{event} for {run} failed: {why}"
+    ];
+
+    /// More notices wait than hooks.queue_max allows, so the oldest was dropped: its hook does not run.
+    error ERROR "3df17ac2ba79f893629b4ebcae87ef0d"
+    notice_dropped(run: &RunRef, event: &str, most: usize) [
+        DAG = %run.dag, RUN_ID = %run.id, HOOK = event,
+        "hooks.{event} for {run} dropped: more than {most} notices wait"
+    ];
+
     /// A caller asked for something it may not do.
     warn WARN "a3eec94cf5569244123c6ccaf8f53dc6"
     request_denied(peer: Peer, exe: &str, verb: &str, target: &str) [

@@ -67,6 +67,13 @@ fn every_event() {
     events::step_rejected(&run, &attempt, "s\n1", 1000, "e\nf");
     events::entry_quarantined(Path::new("/p/a\nb"), &"f");
     events::entry_healed(Path::new("/p"), &"g");
+    events::attempt_stalled(&run, &attempt, 91);
+    events::attempt_recovered(&run, &attempt);
+    events::stalled_stopped(&run, &attempt, 700);
+    events::stalled_killed(&run, &attempt);
+    events::foreign_removed(Path::new("/p/a\nb"), &run, &attempt, "stale");
+    events::hook_failed(&run, "failed", "exit code 1; it wrote: no\npaper");
+    events::notice_dropped(&run, "lost", 1000);
     events::request_denied(peer, "/bin/x\u{1b}[2J", "stop", "nightly");
     events::client_dropped(peer, &"i");
     events::store_trouble("commit", &"j");

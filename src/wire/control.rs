@@ -307,6 +307,19 @@ pub struct DoctorReport {
     pub features: Vec<(String, String)>,
     /// Counters: live, queued, stalled, lost and the like.
     pub counters: Vec<(String, u64)>,
+    /// What the daemon did by itself, the last of each kind.
+    pub actions: Vec<Action>,
+}
+
+/// Something that the daemon did by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// What kind of thing.
+    pub what: String,
+    /// When.
+    pub at: Time,
+    /// What it was about.
+    pub about: String,
 }
 
 /// The daemon's answer.

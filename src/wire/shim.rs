@@ -251,3 +251,17 @@ pub enum StatusResponse {
         message: String,
     },
 }
+
+/// What a shim that is started as `proctor-shim --hook` reads on descriptor 0, as JSON up to the end: a hook for operators.
+/// It becomes the user and then the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookSpec {
+    /// The user to become; none if it stays who it is.
+    pub user: Option<SpecUser>,
+    /// Absolute path of the program, and its arguments.
+    pub command: Vec<String>,
+    /// Its whole environment.
+    pub env: Vec<(String, String)>,
+    /// Soft limit of open files, if the daemon changed its own.
+    pub open_files: Option<u64>,
+}

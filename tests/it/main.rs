@@ -26,7 +26,11 @@ mod entries;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod helper;
+#[cfg(test)]
+mod hooks;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
@@ -42,6 +46,8 @@ mod prop;
 mod router;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod stalled;
 #[cfg(test)]
 mod start;
 #[cfg(test)]

@@ -197,6 +197,8 @@ impl Store {
             Change::Watermark { .. }
             | Change::Suspend { .. }
             | Change::PauseQueue { .. }
+            | Change::Notify(_)
+            | Change::Notified { .. }
             | Change::Move { .. } => panic!("nobody asked for it: {change:?}"),
             Change::Stop { run, reason, .. } => {
                 let row = self.rows.get_mut(run).expect("stopped before it was accepted");

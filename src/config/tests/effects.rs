@@ -18,6 +18,12 @@ fn the_defaults_are_wise_and_unwise_settings_are_named() {
     };
     assert_eq!(warned("proc.stale_after_sec = 14"), ["proc.stale_after_sec"]);
     assert_eq!(
+        warned("proc.stop_stalled_after_sec = 89"),
+        ["proc.stop_stalled_after_sec"]
+    );
+    assert_eq!(warned("proc.stop_stalled_after_sec = 90"), [""; 0]);
+    assert_eq!(warned("hooks.lost.user = 'x'"), ["hooks.lost.command"]);
+    assert_eq!(
         warned("proc.heartbeat_interval_sec = 0.5"),
         ["proc.heartbeat_interval_sec"]
     );

@@ -217,11 +217,17 @@ pub(crate) fn doctor(report: &DoctorReport) -> Value {
         .iter()
         .map(|(k, v)| (k.clone(), json!(v)))
         .collect();
+    let actions: Vec<Value> = report
+        .actions
+        .iter()
+        .map(|action| json!({ "what": action.what, "at": action.at.rfc3339(), "about": action.about }))
+        .collect();
     json!({
         "ok": report.findings.iter().all(|f| f.ok || f.repaired),
         "findings": findings,
         "features": object(&report.features),
         "counters": counters,
+        "actions": actions,
     })
 }
 

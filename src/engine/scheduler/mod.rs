@@ -20,6 +20,7 @@ mod again;
 pub mod api;
 mod family;
 mod finish;
+pub mod foreign;
 mod groups;
 mod launch;
 mod plan;
@@ -27,6 +28,7 @@ mod queues;
 mod recover;
 mod run;
 mod save;
+pub mod stalled;
 mod stop;
 #[cfg(test)]
 mod tests;

@@ -85,6 +85,8 @@ impl Scheduler {
                 | Change::Suspend { .. }
                 | Change::PauseQueue { .. }
                 | Change::Start { .. }
+                | Change::Notify(_)
+                | Change::Notified { .. }
                 | Change::Step { .. }
                 | Change::Decide { .. } => {}
             }

@@ -2,6 +2,7 @@
 //! back. A terminal status never changes.
 
 mod attempt;
+mod notices;
 mod rows;
 mod scheduling;
 
@@ -71,6 +72,8 @@ pub(super) fn apply(db: &Connection, change: &Change, log_dir: &LogDir) -> Resul
             priority,
             first,
         } => scheduling::place(db, run, queue.as_ref(), *priority, *first),
+        Change::Notify(notice) => notices::notify(db, notice),
+        Change::Notified { id } => run(db, "DELETE FROM notices WHERE id = ?1", [id]),
         Change::End { .. } => end(db, change),
         Change::EndQueued {
             run,

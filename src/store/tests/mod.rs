@@ -4,6 +4,7 @@ mod again;
 mod calls;
 mod changes;
 mod lists;
+mod notices;
 mod opening;
 mod retries;
 mod scale;

@@ -286,7 +286,9 @@ fn change(change: &Change) -> String {
         Change::Suspend { dag, on } => format!("suspend {dag} {on}"),
         Change::PauseQueue { queue, on } => format!("pause {queue} {on}"),
         Change::Move { .. } => "move".into(),
-        Change::Step { .. } => panic!("not the engine's: {change:?}"),
+        Change::Notify(_) | Change::Notified { .. } | Change::Step { .. } => {
+            panic!("not the engine's: {change:?}")
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use crate::model::view::{ChildView, RunView, StepView};
 use crate::model::{AttemptId, DagName, Exit, GroupName, Handler, LostCause, RunId, RunRef, RunStatus};
 use crate::model::{Node, Priority, SchemaFile, SchemaRef, StepStatus, StopReason, Time, Trigger};
 use crate::wire::control::{
-    AttemptSummary, ChildUpdate, DoctorReport, ErrorKind, Finding, HistoryFilter, Problem, Selector, Submit,
-    Update, Why,
+    Action, AttemptSummary, ChildUpdate, DoctorReport, ErrorKind, Finding, HistoryFilter, Problem, Selector,
+    Submit, Update, Why,
 };
 
 fn run_ref() -> RunRef {
@@ -213,6 +213,11 @@ fn responses() {
         }],
         features: vec![("f".to_owned(), "g".to_owned())],
         counters: vec![("n".to_owned(), 5)],
+        actions: vec![Action {
+            what: "w".to_owned(),
+            at: Time(1),
+            about: "a".to_owned(),
+        }],
     };
     let pong = Response::Pong {
         version: "1".to_owned(),
@@ -247,7 +252,10 @@ fn responses() {
         (Response::Done, "05"),
         (Response::Attempts(vec![attempt]), "06010101610400000000"),
         (Response::Why(why), "0701640172050161010165"),
-        (Response::Doctor(report), "0801016301016400010166016701016e05"),
+        (
+            Response::Doctor(report),
+            "0801016301016400010166016701016e05010177020161",
+        ),
         (Response::Reloaded(vec!["r".to_owned()]), "09010172"),
         (error, "0a07016d01016801016d000101010200"),
     ];
