@@ -9,6 +9,7 @@ mod apply;
 mod codes;
 mod error;
 mod history;
+mod installed;
 mod open;
 mod reader;
 mod recovery;
@@ -28,6 +29,7 @@ use crate::model::{AttemptId, Time};
 
 pub use error::{Error, OpenError};
 pub use history::{Cursor, Filter, HISTORY_MAX, Page};
+pub use installed::PlanRecord;
 pub use reader::Reader;
 pub use recovery::{Counts, HeldAttempt, LiveAttempt, QueuedRun, Recovery};
 pub use views::AttemptSummary;

@@ -176,6 +176,8 @@ impl Store {
             | Change::CancelRetry { .. }
             | Change::Watermark { .. }
             | Change::Suspend { .. }
+            | Change::Install(_)
+            | Change::Uninstall { .. }
             | Change::PauseQueue { .. }
             | Change::Move { .. } => panic!("nobody asked for it: {change:?}"),
             Change::Stop { run, reason, .. } => {

@@ -82,6 +82,8 @@ impl Scheduler {
                 | Change::CancelRetry { .. }
                 | Change::Watermark { .. }
                 | Change::Suspend { .. }
+                | Change::Install(_)
+                | Change::Uninstall { .. }
                 | Change::PauseQueue { .. }
                 | Change::Start { .. }
                 | Change::Step { .. }
