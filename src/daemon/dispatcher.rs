@@ -15,6 +15,7 @@ use super::launch::{Launched, Launcher, Workshop};
 use super::live::LiveRun;
 use super::outbox::Outbox;
 use super::questions::Calls;
+use super::registry::Registry;
 use super::saving::Leaving;
 use crate::config::Config;
 use crate::engine::scheduler::{Effect, Event, Scheduler, Token};
@@ -180,6 +181,7 @@ pub(super) struct Counters {
     pub(super) healed: u64,
     pub(super) quarantined: u64,
     pub(super) denied: u64,
+    pub(super) ticks: super::schedules::Ticks,
 }
 
 /// Owner of all state.
@@ -202,6 +204,7 @@ pub(super) struct Dispatcher {
     pub(super) calls: Calls,
     pub(super) next_token: u64,
     pub(super) next_batch: u64,
+    pub(super) registry: Registry,
     /// Nodes of own batches that are on their way to the store.
     pub(super) saving: BTreeMap<u64, (RunRef, Vec<Node>)>,
     /// Attempts whose clean-up is being recorded, by batch.

@@ -274,6 +274,9 @@ impl Dispatcher {
             ("entries put aside", self.counters.quarantined),
             ("requests denied", self.counters.denied),
         ];
+        counters.push(("installed DAGs", n(self.registry.in_force.len())));
+        counters.push(("installed DAGs with errors", n(self.registry.with_errors())));
+        counters.extend(self.counters.ticks.named());
         if let Some(stored) = stored {
             counters.push(("not cleaned up", stored.not_cleaned));
         }

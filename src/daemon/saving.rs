@@ -71,6 +71,7 @@ impl Dispatcher {
                         live.view.stop = Some(reason.clone());
                     }
                 }
+                Change::Watermark { .. } | Change::Suspend { .. } => self.registry.note(&change),
                 Change::Clean { attempt } => {
                     self.forgetting.insert(number, (attempt.clone(), Leaving::Ended));
                 }

@@ -1,0 +1,383 @@
+//! `install` and `remove`: the daemon alone writes the directories of users' DAGs.
+
+use std::sync::Arc;
+
+use super::super::admission::{known_user, problems};
+use super::super::control::refusal;
+use super::super::dispatcher::{Dispatcher, now};
+use super::super::requests::Asker;
+use super::answers::owns;
+use super::files::{self, is_schema_of, open_dir, read_all, read_base, schema_file};
+use super::place::{FileId, Place, is_dag_file};
+use super::scan::own_name;
+use super::version::{self, Context, hash_of, of_file};
+use crate::config::Config;
+use crate::dag::{BaseConfig, LoadOptions, Source, name_of};
+use crate::model::change::InstalledDag;
+use crate::model::limits::{DAG_SOURCE_MAX, SCHEMA_MAX, SCHEMAS_MAX};
+use crate::model::{DagName, SchemaFile};
+use crate::sys::creds;
+use crate::sys::files::Dir;
+use crate::wire::control::{ErrorKind, Problem, Response};
+use crate::wire::manage::Install;
+
+/// Most DAGs that a user may have installed.
+const OWN_DAGS_MAX: usize = 1_000;
+/// Most bytes that these may have together.
+const OWN_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// What of the registry an installation needs.
+#[derive(Debug)]
+struct Known {
+    /// The file that has the name, and the user id that owns it.
+    taken: Option<(FileId, Option<u32>)>,
+    context: Context,
+    uid: u32,
+}
+
+fn refused(kind: ErrorKind, message: impl Into<String>, hint: Option<&str>) -> Box<Response> {
+    Box::new(Response::Error {
+        kind,
+        message: message.into(),
+        hint: hint.map(str::to_owned),
+        problems: Vec::new(),
+    })
+}
+
+fn failed(what: &str, error: &std::io::Error) -> Box<Response> {
+    refused(ErrorKind::Unavailable, format!("nothing was installed: {what}: {error}"), None)
+}
+
+fn wrong(errors: Vec<Problem>) -> Box<Response> {
+    Box::new(Response::Error {
+        kind: ErrorKind::Invalid,
+        message: "the DAG has errors; nothing was installed".to_owned(),
+        hint: None,
+        problems: errors,
+    })
+}
+
+impl Dispatcher {
+    /// Installs a DAG of the caller's own, or a new version of it.
+    pub(in crate::daemon) fn install(&mut self, install: Install, asker: Asker) {
+        let config = Arc::clone(&self.config);
+        // The name first: what has it already, memory knows.
+        self.elsewhere(
+            move || {
+                let name = name_for_install(&config, &install);
+                (install, name)
+            },
+            move |dispatcher, (install, name)| match name {
+                Ok(name) => dispatcher.install_as(name, install, asker),
+                Err(refused) => dispatcher.answer(&asker.answers, *refused),
+            },
+        );
+    }
+
+    fn install_as(&mut self, dag: DagName, install: Install, asker: Asker) {
+        let taken = self.file_of(&dag, None);
+        let known = Known {
+            taken: taken.map(|id| {
+                let owner = self.registry.files.get(&id).and_then(|state| state.owner);
+                (id, owner)
+            }),
+            context: Context {
+                config: Arc::clone(&self.config),
+                zone: self.registry.zone,
+            },
+            uid: match creds::effective_uid() {
+                0 => asker.peer.uid,
+                own => own,
+            },
+        };
+        self.elsewhere(
+            move || write(&known, &dag, &install),
+            move |dispatcher, written| match written {
+                Ok((id, warnings)) => {
+                    let place = id.place.clone();
+                    let go_on = Box::new(move |dispatcher: &mut Self| {
+                        let summary = dispatcher.summary(&id);
+                        dispatcher.answer_dag(summary, warnings, asker.answers);
+                    });
+                    dispatcher.look_then(place, go_on);
+                }
+                Err(refused) => dispatcher.answer(&asker.answers, *refused),
+            },
+        );
+    }
+
+    /// Removes an installed DAG.
+    pub(in crate::daemon) fn remove_dag(&mut self, dag: DagName, owner: Option<u32>, asker: Asker) {
+        let id = match self.file_to_change(&dag, owner) {
+            Ok(id) => id,
+            Err(refused) => return self.answer(&asker.answers, *refused),
+        };
+        let summary = self.summary(&id);
+        let config = Arc::clone(&self.config);
+        self.elsewhere(
+            move || {
+                let removed = remove(&config, &id);
+                (id, removed)
+            },
+            move |dispatcher, (id, removed)| match removed {
+                Ok(()) => {
+                    dispatcher.registry.removed.insert(dag);
+                    let go_on = Box::new(move |dispatcher: &mut Self| {
+                        dispatcher.registry.removed.clear();
+                        dispatcher.answer_dag(summary, Vec::new(), asker.answers);
+                    });
+                    dispatcher.look_then(id.place, go_on);
+                }
+                Err(error) => {
+                    let text = format!("{} cannot be removed: {error}", id.path(&dispatcher.config).display());
+                    dispatcher.answer(&asker.answers, refusal(ErrorKind::Unavailable, &text));
+                }
+            },
+        );
+    }
+}
+
+/// The name that a DAG is to be installed by.
+fn name_for_install(config: &Config, install: &Install) -> Result<DagName, Box<Response>> {
+    if install.source.len() > DAG_SOURCE_MAX {
+        let text = format!("{} is over the limit of {DAG_SOURCE_MAX} bytes", install.file);
+        return Err(refused(ErrorKind::Invalid, text, None));
+    }
+    let base = read_base(config).map_err(|error| refused(ErrorKind::Unavailable, error, None))?;
+    let source = Source {
+        text: install.source.as_bytes(),
+        file: &install.file,
+        stem: &install.stem,
+    };
+    let file = config.paths.base.display().to_string();
+    let options = LoadOptions {
+        name: install.name.as_deref(),
+        base: base.as_ref().map(|text| BaseConfig {
+            text: text.as_bytes(),
+            file: &file,
+        }),
+        ..LoadOptions::default()
+    };
+    let name =
+        name_of(&source, &options).map_err(|errors| problems("the DAG has errors; nothing was installed", errors))?;
+    if name.as_str().starts_with('.') {
+        let text = format!("a DAG named {name} cannot be installed: files whose names begin with a dot are hidden");
+        return Err(refused(ErrorKind::Invalid, text, Some("give it another name with --name")));
+    }
+    Ok(name)
+}
+
+/// Where the DAG goes: into the file that has its name, if that is the caller's and may be replaced.
+fn target(known: &Known, dag: &DagName, install: &Install) -> Result<FileId, Box<Response>> {
+    let fresh = FileId {
+        place: Place::of_user(known.uid),
+        name: format!("{dag}.yaml"),
+    };
+    let Some((id, owner)) = &known.taken else {
+        if install.replaces.is_some() {
+            let text = format!("DAG {dag} is not installed any more");
+            return Err(refused(ErrorKind::NotFound, text, None));
+        }
+        return Ok(fresh);
+    };
+    if !owns(known.uid, id, *owner) {
+        let whose = match id.place {
+            Place::System => "the system has",
+            Place::User(_) => "another user has",
+        };
+        let text = format!("{whose} a DAG {dag}, and names are unique; nothing was installed");
+        return Err(refused(ErrorKind::Exists, text, Some("give it another name with --name")));
+    }
+    if !install.replace {
+        let text = format!("a DAG {dag} is installed already: {}", id.path(&known.context.config).display());
+        return Err(refused(ErrorKind::Exists, text, Some("--replace replaces it; --name gives another name")));
+    }
+    Ok(id.clone())
+}
+
+/// Checks everything as the registry will, then writes the file. Gives it with what deserves a look.
+fn write(known: &Known, dag: &DagName, install: &Install) -> Result<(FileId, Vec<Problem>), Box<Response>> {
+    known_user(known.uid)?;
+    let config = &known.context.config;
+    let id = target(known, dag, install)?;
+    let owner = id
+        .place
+        .owner(config)
+        .map_err(|error| refused(ErrorKind::Unavailable, format!("nothing was installed: {error}"), None))?;
+    let dir = directory(config, &id.place)?;
+    let unusable = |error: String| {
+        let path = id.path(config);
+        refused(ErrorKind::Unavailable, format!("{} cannot be used: {error}", path.display()), None)
+    };
+    // One that is damaged may be replaced, too, unless it is an edit of what it says.
+    let old = match read_all(&dir, &id.name, DAG_SOURCE_MAX) {
+        Err(error) if install.replaces.is_some() => return Err(unusable(error)),
+        old => old.ok().flatten(),
+    };
+    let mut mode = if install.private { 0o600 } else { 0o644 };
+    if let Some(hash) = &install.replaces {
+        let old = old.as_ref().filter(|old| hash_of(&old.text) == *hash).ok_or_else(|| {
+            let text = format!("DAG {dag} was changed or removed meanwhile; nothing was installed");
+            refused(ErrorKind::WrongState, text, Some("take over what changed, and try again"))
+        })?;
+        if own_name(&old.text) != own_name(&install.source) {
+            let text = format!("an edit of DAG {dag} cannot change its `name:`; nothing was installed");
+            return Err(refused(ErrorKind::Invalid, text, Some("install it under the new name, and remove this one")));
+        }
+        if !install.private {
+            mode = old.mode;
+        }
+    }
+    within_limits(&dir, &id, install)?;
+    let record = InstalledDag {
+        dag: dag.clone(),
+        file: id.stored(),
+        owner: matches!(id.place, Place::User(_)).then_some(owner.uid),
+        mode,
+        at: now().wall,
+        source: install.source.clone(),
+        base: read_base(config).map_err(|error| refused(ErrorKind::Unavailable, error, None))?,
+        schemas: schemas(&dir, &id.place, dag, install),
+    };
+    let stem = id.stem().to_owned();
+    let version = version::make(&known.context, &owner, &install.file, &stem, record).map_err(wrong)?;
+    if version.record.dag != *dag {
+        let text = format!("the text names the DAG {}, not {dag}", version.record.dag);
+        return Err(wrong(vec![of_file(text, Some("change its `name:`".to_owned()), &install.file)]));
+    }
+    let kept = put_schemas(&dir, &id, dag, install)?;
+    dir.replace_file(&id.name, install.source.as_bytes(), mode)
+        .map_err(|error| failed("the file cannot be written", &error))?;
+    // Those of the version before; the new one is in its place now.
+    remove_schemas(&dir, id.stem(), &kept);
+    Ok((id, version.warnings))
+}
+
+/// Opens the place, and makes it if it is a user's first.
+fn directory(config: &Config, place: &Place) -> Result<Dir, Box<Response>> {
+    if let Place::User(name) = place {
+        let made = Dir::open(&config.paths.state)
+            .and_then(|state| state.ensure_dir("dags", 0o755))
+            .and_then(|users| users.ensure_dir(name, 0o755).map(|dir| (users, dir)))
+            .and_then(|(users, _)| users.sync());
+        made.map_err(|error| failed("the directory cannot be made", &error))?;
+    }
+    let path = place.dir(config);
+    match open_dir(&path) {
+        Ok(Some(dir)) => Ok(dir),
+        Ok(None) => Err(refused(ErrorKind::Unavailable, format!("{} is gone", path.display()), None)),
+        Err(error) => Err(refused(
+            ErrorKind::Unavailable,
+            format!("{} cannot be used: {error}", path.display()),
+            None,
+        )),
+    }
+}
+
+/// Whether the user has room for it.
+fn within_limits(dir: &Dir, id: &FileId, install: &Install) -> Result<(), Box<Response>> {
+    if id.place == Place::System {
+        return Ok(());
+    }
+    let names = dir.list().map_err(|error| failed("the directory cannot be read", &error))?;
+    let mut count = 1;
+    let mut bytes = u64::try_from(install.source.len()).unwrap_or(u64::MAX);
+    for name in names.into_iter().filter_map(|entry| entry.name.into_string().ok()) {
+        if !is_dag_file(&name) || name == id.name {
+            continue;
+        }
+        count += 1;
+        let size = dir.open_regular(&name).and_then(|file| file.metadata()).map_or(0, |about| about.len());
+        bytes = bytes.saturating_add(size);
+    }
+    room(count, bytes)
+}
+
+fn room(count: usize, bytes: u64) -> Result<(), Box<Response>> {
+    let most = if count > OWN_DAGS_MAX {
+        format!("{OWN_DAGS_MAX} DAGs")
+    } else if bytes > OWN_BYTES_MAX {
+        format!("{OWN_BYTES_MAX} bytes of DAGs")
+    } else {
+        return Ok(());
+    };
+    let text = format!("a user may have {most} installed; nothing was installed");
+    Err(refused(ErrorKind::Unavailable, text, Some("remove some that are not needed")))
+}
+
+/// The schemas that the DAG is loaded with: a user's come with it, the system's lie beside it.
+fn schemas(dir: &Dir, place: &Place, dag: &DagName, install: &Install) -> Vec<SchemaFile> {
+    match place {
+        Place::User(_) => install.schemas.clone(),
+        Place::System => {
+            let source = Source {
+                text: install.source.as_bytes(),
+                file: &install.file,
+                stem: &install.stem,
+            };
+            crate::dag::schema_files(&source, None, |wanted| {
+                files::read_schema(dir, place, Some(dag), wanted).map(|text| text.text)
+            })
+        }
+    }
+}
+
+/// Puts the schemas of a user's DAG beside it. Gives their names.
+fn put_schemas(dir: &Dir, id: &FileId, dag: &DagName, install: &Install) -> Result<Vec<String>, Box<Response>> {
+    let mut names = Vec::new();
+    if id.place == Place::System {
+        return Ok(names);
+    }
+    let mut total = 0;
+    for schema in &install.schemas {
+        let Some(text) = &schema.text else { continue };
+        total += text.len();
+        if text.len() > SCHEMA_MAX || total > SCHEMAS_MAX {
+            let text = format!("the JSON schemas of {} are too large", install.file);
+            return Err(refused(ErrorKind::Invalid, text, None));
+        }
+        let name = schema_file(dag, &schema.wanted);
+        dir.replace_file(&name, text.as_bytes(), 0o600)
+            .map_err(|error| failed("a JSON schema cannot be written", &error))?;
+        names.push(name);
+    }
+    Ok(names)
+}
+
+fn remove_schemas(dir: &Dir, stem: &str, kept: &[String]) {
+    let names = dir.list().unwrap_or_default().into_iter();
+    for name in names.filter_map(|entry| entry.name.into_string().ok()) {
+        if is_schema_of(&name, stem) && !kept.contains(&name)
+            && let Err(error) = dir.remove_file(&name)
+        {
+            tracing::warn!(%name, %error, "a JSON schema of a DAG that was replaced or removed is left over");
+        }
+    }
+}
+
+/// Removes the file. One that is gone already is as good as removed.
+fn remove(config: &Config, id: &FileId) -> Result<(), String> {
+    let Some(dir) = open_dir(&id.place.dir(config))? else {
+        return Ok(());
+    };
+    match dir.remove_file(&id.name) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.to_string()),
+        _ => {}
+    }
+    if id.place != Place::System {
+        remove_schemas(&dir, id.stem(), &[]);
+    }
+    dir.sync().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_has_room_for_so_many_dags_and_so_many_bytes() {
+        assert!(room(OWN_DAGS_MAX, OWN_BYTES_MAX).is_ok());
+        assert!(room(OWN_DAGS_MAX + 1, 0).is_err());
+        assert!(room(1, OWN_BYTES_MAX + 1).is_err());
+    }
+}
