@@ -26,6 +26,8 @@ mod helper;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod installed;
+#[cfg(test)]
 mod lost;
 #[cfg(test)]
 mod output;

@@ -245,7 +245,7 @@ fn write(known: &Known, dag: &DagName, install: &Install) -> Result<(FileId, Vec
         let text = format!("the text names the DAG {}, not {dag}", version.record.dag);
         return Err(wrong(vec![of_file(text, Some("change its `name:`".to_owned()), &install.file)]));
     }
-    let kept = put_schemas(&dir, &id, dag, install)?;
+    let kept = put_schemas(&dir, &id, dag, install, &version.record.schemas)?;
     dir.replace_file(&id.name, install.source.as_bytes(), mode)
         .map_err(|error| failed("the file cannot be written", &error))?;
     // Those of the version before; the new one is in its place now.
@@ -305,28 +305,29 @@ fn room(count: usize, bytes: u64) -> Result<(), Box<Response>> {
     Err(refused(ErrorKind::Unavailable, text, Some("remove some that are not needed")))
 }
 
-/// The schemas that the DAG is loaded with: a user's come with it, the system's lie beside it.
+/// The schemas that the DAG is loaded with: what came with it, else what lies beside it.
 fn schemas(dir: &Dir, place: &Place, dag: &DagName, install: &Install) -> Vec<SchemaFile> {
-    match place {
-        Place::User(_) => install.schemas.clone(),
-        Place::System => {
-            let source = Source {
-                text: install.source.as_bytes(),
-                file: &install.file,
-                stem: &install.stem,
-            };
-            crate::dag::schema_files(&source, None, |wanted| {
-                files::read_schema(dir, place, Some(dag), wanted).map(|text| text.text)
-            })
+    let source = Source {
+        text: install.source.as_bytes(),
+        file: &install.file,
+        stem: &install.stem,
+    };
+    crate::dag::schema_files(&source, None, |wanted| {
+        let came = install.schemas.iter().find(|schema| schema.wanted == *wanted);
+        match came.filter(|_| *place != Place::System) {
+            Some(schema) => {
+                let absent = || schema.error.clone().unwrap_or_else(|| "it did not come with the DAG".to_owned());
+                schema.text.clone().ok_or_else(absent)
+            }
+            None => files::read_schema(dir, place, Some(dag), wanted).map(|text| text.text),
         }
-    }
+    })
 }
 
-/// Puts the schemas of a user's DAG beside it. Gives their names.
-fn put_schemas(dir: &Dir, id: &FileId, dag: &DagName, install: &Install) -> Result<Vec<String>, Box<Response>> {
-    let mut names = Vec::new();
+/// Puts the schemas that came with a user's DAG beside it. Gives the names of all that it is loaded with.
+fn put_schemas(dir: &Dir, id: &FileId, dag: &DagName, install: &Install, all: &[SchemaFile]) -> Result<Vec<String>, Box<Response>> {
     if id.place == Place::System {
-        return Ok(names);
+        return Ok(Vec::new());
     }
     let mut total = 0;
     for schema in &install.schemas {
@@ -339,9 +340,8 @@ fn put_schemas(dir: &Dir, id: &FileId, dag: &DagName, install: &Install) -> Resu
         let name = schema_file(dag, &schema.wanted);
         dir.replace_file(&name, text.as_bytes(), 0o600)
             .map_err(|error| failed("a JSON schema cannot be written", &error))?;
-        names.push(name);
     }
-    Ok(names)
+    Ok(all.iter().map(|schema| schema_file(dag, &schema.wanted)).collect())
 }
 
 fn remove_schemas(dir: &Dir, stem: &str, kept: &[String]) {
