@@ -184,12 +184,7 @@ fn fill<'t>(config: &mut Config, reader: &mut Reader<'_>, root: &'t DeTable<'t>)
     heartbeats(&mut config.proc, reader, root);
     queues(&mut config.queue, reader, root);
     let section = reader.section(root, "schedule");
-    reader.set(
-        &section,
-        "time_zone",
-        &mut config.schedule.time_zone,
-        value::text,
-    );
+    reader.set(&section, "time_zone", &mut config.schedule.time_zone, value::text);
     job(&mut config.job, reader, root);
 
     let section = reader.section(root, "control");

@@ -187,7 +187,9 @@ pub(super) fn make(
 ) -> (About, ParamInput) {
     let base_dir = match request.target {
         CallTarget::File { base_dir, .. } => base_dir,
-        CallTarget::Local(_) | CallTarget::Installed(_) => base_dir.unwrap_or_else(|| parent.base_dir.clone()),
+        CallTarget::Local(_) | CallTarget::Installed(_) => {
+            base_dir.unwrap_or_else(|| parent.base_dir.clone())
+        }
     };
     let about = About {
         id: request.run,

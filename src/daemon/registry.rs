@@ -92,8 +92,7 @@ pub(super) type Catalog = BTreeMap<DagName, String>;
 pub(super) fn zone_of(config: &Config) -> Result<Zone, String> {
     let name = &config.schedule.time_zone;
     if !name.is_empty() {
-        return Zone::named(name)
-            .map_err(|error| format!("schedule.time_zone: {error}; {}", error.hint()));
+        return Zone::named(name).map_err(|error| format!("schedule.time_zone: {error}; {}", error.hint()));
     }
     let link = std::path::Path::new(timezone::LOCALTIME);
     let told = timezone::of_machine(link).and_then(|name| match name {
@@ -160,7 +159,10 @@ impl Registry {
         let known = if anew {
             BTreeMap::new()
         } else {
-            let stamped = self.files.iter().filter_map(|(id, state)| Some((id.clone(), state.stamps.clone()?)));
+            let stamped = self
+                .files
+                .iter()
+                .filter_map(|(id, state)| Some((id.clone(), state.stamps.clone()?)));
             stamped.collect()
         };
         Look {

@@ -94,7 +94,11 @@ impl Dispatcher {
             }
             (Some(dag), _) => self.engine.upcoming(Some(dag), at, count),
             (None, Some(_)) => {
-                let seen = self.registry.in_force.keys().filter(|dag| self.may_see(dag, owner));
+                let seen = self
+                    .registry
+                    .in_force
+                    .keys()
+                    .filter(|dag| self.may_see(dag, owner));
                 merged(&self.engine, seen.cloned().collect(), at, count)
             }
         };
@@ -111,7 +115,7 @@ fn merged(engine: &Scheduler, dags: BTreeSet<DagName>, after: Time, count: usize
     let more = |dag: &DagName, after: Time| {
         let mut next = engine.upcoming(Some(dag), after, AT_ONCE);
         let last = next.last().filter(|_| next.len() == AT_ONCE).map(|last| last.at);
-        next.retain(|one| last.is_none_or(|last| one.at < last) );
+        next.retain(|one| last.is_none_or(|last| one.at < last));
         next
     };
     for dag in dags {
@@ -175,7 +179,10 @@ fn offset(seconds: i32) -> String {
 /// What became of a scheduled time, in words.
 fn words(outcome: &TickOutcome) -> String {
     match outcome {
-        TickOutcome::Started { run, caught_up: false } => format!("run {} was queued", run.id),
+        TickOutcome::Started {
+            run,
+            caught_up: false,
+        } => format!("run {} was queued", run.id),
         TickOutcome::Started { run, caught_up: true } => format!("run {} was queued, late", run.id),
         TickOutcome::StartedBefore => "its run had been started before".to_owned(),
         TickOutcome::Stopped(1) => "1 run was stopped".to_owned(),
@@ -199,7 +206,12 @@ mod tests {
 
     #[test]
     fn offsets_are_written_as_rfc_3339_has_them() {
-        for (seconds, text) in [(0, "+00:00"), (7_200, "+02:00"), (-12_600, "-03:30"), (-2_670, "-00:44:30")] {
+        for (seconds, text) in [
+            (0, "+00:00"),
+            (7_200, "+02:00"),
+            (-12_600, "-03:30"),
+            (-2_670, "-00:44:30"),
+        ] {
             assert_eq!(offset(seconds), text);
         }
     }

@@ -11,8 +11,8 @@ use crate::model::{AttemptId, DagName, GroupName, RunRef, Time};
 
 use super::error::Fault;
 use super::{
-    AttemptSummary, Counts, Error, Filter, HeldAttempt, Options, Page, PlanRecord, QueuedRun, Recovery, history,
-    installed, open, recovery, schema, views,
+    AttemptSummary, Counts, Error, Filter, HeldAttempt, Options, Page, PlanRecord, QueuedRun, Recovery,
+    history, installed, open, recovery, schema, views,
 };
 
 /// Connections kept for the next question.

@@ -22,6 +22,6 @@ pub mod signals;
 pub mod socket;
 pub mod spawn;
 pub mod stdio;
-pub mod timezone;
 #[cfg(test)]
 mod testing;
+pub mod timezone;

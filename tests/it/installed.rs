@@ -26,7 +26,11 @@ fn dags(daemon: &Daemon) -> Vec<Value> {
 /// The DAGs as `NAME EXPRESSION` with `!` behind it if there is a problem and `?` if no version is in force.
 fn shown(daemon: &Daemon) -> Vec<String> {
     let words = |dag: &Value| {
-        let bad = if dag["problems"].as_array().unwrap().is_empty() { "" } else { "!" };
+        let bad = if dag["problems"].as_array().unwrap().is_empty() {
+            ""
+        } else {
+            "!"
+        };
         let none = if dag["in_force"] == true { "" } else { "?" };
         let when = text_of(&dag["schedules"][0]["expression"]).to_owned();
         format!("{} {when}{bad}{none}", text_of(&dag["dag"]))
@@ -35,16 +39,25 @@ fn shown(daemon: &Daemon) -> Vec<String> {
 }
 
 fn wait_shown(daemon: &Daemon, expected: &[&str]) {
-    until(&format!("the DAGs are {expected:?}, not {:?}\n{}", shown(daemon), daemon.log()), || {
-        (shown(daemon) == expected).then_some(())
-    });
+    until(
+        &format!(
+            "the DAGs are {expected:?}, not {:?}\n{}",
+            shown(daemon),
+            daemon.log()
+        ),
+        || (shown(daemon) == expected).then_some(()),
+    );
 }
 
 /// Every message of a DAG's problems.
 fn problems(daemon: &Daemon, dag: &str) -> String {
     let all = dags(daemon);
-    let found = all.iter().find(|found| found["dag"] == dag && found["problems"][0].is_object());
-    found.map(|found| found["problems"].to_string()).unwrap_or_default()
+    let found = all
+        .iter()
+        .find(|found| found["dag"] == dag && found["problems"][0].is_object());
+    found
+        .map(|found| found["problems"].to_string())
+        .unwrap_or_default()
 }
 
 /// `proctorctl edit` with a piece of shell as the editor; the file is `$1`.
@@ -52,7 +65,9 @@ fn edit(daemon: &Daemon, dag: &str, script: &str) -> Out {
     let editor = daemon.path("src/editor");
     std::fs::write(&editor, format!("#!/bin/sh\n{script}\n")).unwrap();
     let mut command = daemon.command(&["edit", dag]);
-    command.env_remove("VISUAL").env("EDITOR", format!("sh {}", editor.display()));
+    command
+        .env_remove("VISUAL")
+        .env("EDITOR", format!("sh {}", editor.display()));
     command.env("XDG_RUNTIME_DIR", daemon.path("src"));
     crate::helper::Running::start(command).finish()
 }
@@ -70,17 +85,23 @@ fn a_dag_is_installed_run_by_name_edited_and_removed() {
     let daemon = Daemon::start("");
     let file = daemon.dag("mine", &yearly(1));
     let answer = daemon.json(&["install", &file]);
-    assert_eq!((&answer["dag"], &answer["in_force"]), (&"mine".into(), &true.into()), "{answer:#}");
+    assert_eq!(
+        (&answer["dag"], &answer["in_force"]),
+        (&"mine".into(), &true.into()),
+        "{answer:#}"
+    );
     assert_eq!(shown(&daemon), ["mine 1 3 1 1 *"]);
     let own = std::path::PathBuf::from(text_of(&answer["file"]));
     assert!(own.starts_with(daemon.path("var/lib/proctor/dags")), "{own:?}");
     std::fs::remove_file(&file).unwrap();
     let result = daemon.json(&["run", "mine"]);
     assert_eq!(result["status"], "succeeded", "{result:#}");
-    until("the newest run is told", || (dags(&daemon)[0]["newest"]["status"] == "succeeded").then_some(()));
+    until("the newest run is told", || {
+        (dags(&daemon)[0]["newest"]["status"] == "succeeded").then_some(())
+    });
 
     let file = daemon.dag("mine", &yearly(2));
-    let out = daemon.ctl(&["install", &file]).expect_code(4);
+    let out = daemon.ctl(&["install", &file]).expect_code(1);
     assert!(out.stderr.contains("--replace"), "{out:?}");
     daemon.json(&["install", "--replace", "--private", &file]);
     assert_eq!(shown(&daemon), ["mine 2 3 1 1 *"]);
@@ -97,7 +118,10 @@ fn a_dag_is_installed_run_by_name_edited_and_removed() {
     assert!(out.stderr.contains("unchanged"), "{out:?}");
     assert_eq!(drafts(&daemon), [""; 0].map(std::path::PathBuf::from));
     let out = edit(&daemon, "mine", "echo 'nonsense: 1' >>\"$1\"").expect_code(2);
-    assert!(out.stderr.contains("nonsense") && out.stderr.contains("kept in"), "{out:?}");
+    assert!(
+        out.stderr.contains("nonsense") && out.stderr.contains("kept in"),
+        "{out:?}"
+    );
     let kept = drafts(&daemon).pop().unwrap();
     assert!(out.stderr.contains(kept.to_str().unwrap()), "{out:?}");
     let text = std::fs::read_to_string(kept.join("mine.yaml")).unwrap();
@@ -123,13 +147,22 @@ fn a_dag_that_is_wrong_or_cannot_start_by_itself_is_not_installed() {
     let daemon = Daemon::start("");
     let file = daemon.dag("bad", BAD);
     let out = daemon.ctl(&["install", &file]).expect_code(2);
-    assert!(out.stderr.contains("bad.yaml:2") && out.stderr.contains("command"), "{out:?}");
+    assert!(
+        out.stderr.contains("bad.yaml:2") && out.stderr.contains("command"),
+        "{out:?}"
+    );
     let needs = "params: [{name: who, required: true}]\n";
     let file = daemon.dag("needs", &format!("{needs}{}", yearly(1)));
     let out = daemon.ctl(&["install", &file]).expect_code(2);
-    assert!(out.stderr.contains("schedule") && out.stderr.contains("default"), "{out:?}");
+    assert!(
+        out.stderr.contains("schedule") && out.stderr.contains("default"),
+        "{out:?}"
+    );
     assert_eq!(shown(&daemon), [""; 0]);
-    let file = daemon.dag("byhand", &format!("{needs}steps: [{{name: a, command: echo $who}}]\n"));
+    let file = daemon.dag(
+        "byhand",
+        &format!("{needs}steps: [{{name: a, command: echo $who}}]\n"),
+    );
     daemon.json(&["install", &file]);
     assert_eq!(shown(&daemon), ["byhand "]);
     daemon.ctl(&["run", "byhand"]).expect_code(2);
@@ -162,10 +195,18 @@ fn a_broken_file_keeps_its_last_good_version_also_over_a_restart() {
     let mut daemon = Daemon::prepare("");
     put(&daemon, "a.yaml", &yearly(1));
     daemon.restart();
-    assert_eq!(shown(&daemon), ["a 1 3 1 1 *"], "what is there at the start is read before anything is answered");
+    assert_eq!(
+        shown(&daemon),
+        ["a 1 3 1 1 *"],
+        "what is there at the start is read before anything is answered"
+    );
     put(&daemon, "a.yaml", BAD);
     wait_shown(&daemon, &["a 1 3 1 1 *!"]);
-    assert!(problems(&daemon, "a").contains("comand"), "{}", problems(&daemon, "a"));
+    assert!(
+        problems(&daemon, "a").contains("comand"),
+        "{}",
+        problems(&daemon, "a")
+    );
     daemon.wait_log("its last good version stays in force");
     daemon.kill9();
     daemon.restart();
@@ -188,7 +229,15 @@ fn a_broken_file_keeps_its_last_good_version_also_over_a_restart() {
 fn a_burst_of_edits_ends_with_the_last_one() {
     let daemon = Daemon::start("");
     for minute in 0..40 {
-        put(&daemon, "a.yaml", if minute % 3 == 1 { BAD } else { "steps: [{name: a, command: x}]\n" });
+        put(
+            &daemon,
+            "a.yaml",
+            if minute % 3 == 1 {
+                BAD
+            } else {
+                "steps: [{name: a, command: x}]\n"
+            },
+        );
         put(&daemon, "b.yaml", &yearly(minute));
     }
     put(&daemon, "a.yaml", &yearly(50));
@@ -204,19 +253,32 @@ fn a_name_belongs_to_one_file() {
     put(&daemon, "a.yaml", &yearly(1));
     wait_shown(&daemon, &["a 1 3 1 1 *"]);
     put(&daemon, "b.yaml", &format!("name: a\n{}", yearly(2)));
-    until("the clash is told", || problems(&daemon, "a").contains("dags/a.yaml has it").then_some(()));
-    let in_force: Vec<Value> = dags(&daemon).into_iter().filter(|dag| dag["in_force"] == true).collect();
+    until("the clash is told", || {
+        problems(&daemon, "a")
+            .contains("dags/a.yaml has it")
+            .then_some(())
+    });
+    let in_force: Vec<Value> = dags(&daemon)
+        .into_iter()
+        .filter(|dag| dag["in_force"] == true)
+        .collect();
     assert_eq!(in_force.len(), 1, "{in_force:#?}");
-    assert_eq!(in_force[0]["schedules"][0]["expression"], "1 3 1 1 *", "{in_force:#?}");
+    assert_eq!(
+        in_force[0]["schedules"][0]["expression"], "1 3 1 1 *",
+        "{in_force:#?}"
+    );
     let file = daemon.dag("a", &yearly(3));
     // Below a private root everything is its user's.
-    daemon.ctl(&["install", &file]).expect_code(4);
+    daemon.ctl(&["install", &file]).expect_code(1);
     std::fs::remove_file(daemon.path("etc/proctor/dags/a.yaml")).unwrap();
     wait_shown(&daemon, &["a 2 3 1 1 *"]);
     put(&daemon, "b.yaml", &format!("name: c\n{}", yearly(2)));
     wait_shown(&daemon, &["c 2 3 1 1 *"]);
     let result = daemon.json(&["run", "c"]);
-    assert_eq!(result["dag"], "c", "it is found by its name, not by its file's: {result:#}");
+    assert_eq!(
+        result["dag"], "c",
+        "it is found by its name, not by its file's: {result:#}"
+    );
     daemon.expect_clean();
 }
 
@@ -245,7 +307,11 @@ fn the_base_configuration_holds_for_scheduled_and_for_named_runs() {
     // A base configuration that is wrong makes every file wrong, and no version goes out of force.
     std::fs::write(&base, "env: [GREETING: bye]\nnonsense: 1\n").unwrap();
     wait_shown(&daemon, &["a !"]);
-    assert!(problems(&daemon, "a").contains("base.yaml"), "{}", problems(&daemon, "a"));
+    assert!(
+        problems(&daemon, "a").contains("base.yaml"),
+        "{}",
+        problems(&daemon, "a")
+    );
     daemon.ctl(&["run", "a"]).expect_code(2);
     std::fs::remove_file(&base).unwrap();
     wait_shown(&daemon, &["a "]);
@@ -287,16 +353,27 @@ fn what_is_no_plain_file_harms_nobody() {
     std::fs::remove_file(&own).unwrap();
     std::os::unix::fs::symlink(&secret, &own).unwrap();
     wait_shown(&daemon, &["mine 1 3 1 1 *!"]);
-    assert!(problems(&daemon, "mine").contains("symbolic link"), "{}", problems(&daemon, "mine"));
+    assert!(
+        problems(&daemon, "mine").contains("symbolic link"),
+        "{}",
+        problems(&daemon, "mine")
+    );
     let out = daemon.ctl(&["run", "mine"]);
-    assert!(!out.status.success() && out.stderr.contains("symbolic link"), "{out:?}");
+    assert!(
+        !out.status.success() && out.stderr.contains("symbolic link"),
+        "{out:?}"
+    );
     std::fs::remove_file(&own).unwrap();
     std::fs::hard_link(&secret, &own).unwrap();
-    until("the second name is seen", || problems(&daemon, "mine").contains("one link").then_some(()));
+    until("the second name is seen", || {
+        problems(&daemon, "mine").contains("one link").then_some(())
+    });
     std::fs::remove_file(&own).unwrap();
     let dir = daemon.path("etc/proctor/dags");
     std::fs::create_dir_all(&dir).unwrap();
-    let made = std::process::Command::new("mkfifo").arg(dir.join("fifo.yaml")).status();
+    let made = std::process::Command::new("mkfifo")
+        .arg(dir.join("fifo.yaml"))
+        .status();
     assert!(made.unwrap().success());
     std::fs::create_dir(dir.join("dir.yaml")).unwrap();
     let huge = std::fs::File::create(dir.join("huge.yaml")).unwrap();
@@ -304,8 +381,15 @@ fn what_is_no_plain_file_harms_nobody() {
     std::fs::write(dir.join("bytes.yaml"), [0xff, 0xfe, 0]).unwrap();
     std::fs::write(dir.join("odd name!.yaml"), BAD).unwrap();
     put(&daemon, "good.yaml", &yearly(5));
-    wait_shown(&daemon, &["bytes !?", "fifo !?", "good 5 3 1 1 *", "huge !?", "odd_name_ !?"]);
-    assert!(problems(&daemon, "huge").contains("larger than"), "{}", problems(&daemon, "huge"));
+    wait_shown(
+        &daemon,
+        &["bytes !?", "fifo !?", "good 5 3 1 1 *", "huge !?", "odd_name_ !?"],
+    );
+    assert!(
+        problems(&daemon, "huge").contains("larger than"),
+        "{}",
+        problems(&daemon, "huge")
+    );
     daemon.ctl(&["run", "huge"]).expect_code(2);
     daemon.ctl(&["run", "fifo"]).expect_code(2);
     daemon.expect_unharmed();
@@ -322,7 +406,10 @@ fn a_reload_takes_up_what_depends_on_the_configuration() {
     assert!(out.stderr.contains("Mars/Olympus"), "{out:?}");
     daemon.configure("[schedule]\ntime_zone = \"Europe/Berlin\"\n");
     let answer = daemon.json(&["reload"]);
-    assert!(answer["changes"].to_string().contains("schedule.time_zone"), "{answer:#}");
+    assert!(
+        answer["changes"].to_string().contains("schedule.time_zone"),
+        "{answer:#}"
+    );
     assert_eq!(shown(&daemon), ["a 1 3 1 1 *"]);
     daemon.expect_clean();
 }

@@ -88,7 +88,13 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
         let schedules: Vec<String> = dag
             .schedules
             .iter()
-            .map(|(kind, text)| if kind == "start" { text.clone() } else { format!("{kind} {text}") })
+            .map(|(kind, text)| {
+                if kind == "start" {
+                    text.clone()
+                } else {
+                    format!("{kind} {text}")
+                }
+            })
             .collect();
         let next = dag.next.as_ref().filter(|next| !next.suspended);
         let newest = dag.newest.as_ref();
@@ -104,9 +110,15 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
                 state(dag).to_owned(),
                 schedules.join("; "),
                 next.map(|next| next.local.clone()).unwrap_or_default(),
-                newest.map(|(run, status)| format!("{status} {}", run.id)).unwrap_or_default(),
+                newest
+                    .map(|(run, status)| format!("{status} {}", run.id))
+                    .unwrap_or_default(),
                 dag.last.clone().unwrap_or_default(),
-                if dag.system { "system".to_owned() } else { dag.owner.to_string() },
+                if dag.system {
+                    "system".to_owned()
+                } else {
+                    dag.owner.to_string()
+                },
                 dag.file.clone(),
             ],
         );
@@ -137,7 +149,11 @@ pub(crate) fn times(next: &[Upcoming], width: Option<u16>) -> Vec<String> {
         if late > 0 {
             notes.push(format!("{late} s later (jitter)"));
         }
-        let style = if next.note.is_some() { changed_style() } else { anstyle::Style::new() };
+        let style = if next.note.is_some() {
+            changed_style()
+        } else {
+            anstyle::Style::new()
+        };
         table.row(
             style,
             [
@@ -194,7 +210,10 @@ mod tests {
         assert!(text.contains("enabled") && text.contains("0 3 * * *"), "{text}");
         assert!(text.contains("1970-01-01 01:00 +01:00"), "{text}");
         dag.suspended = true;
-        dag.next = Some(Upcoming { suspended: true, ..a_time() });
+        dag.next = Some(Upcoming {
+            suspended: true,
+            ..a_time()
+        });
         let text = dags(&[dag.clone()], None).join("\n");
         assert!(text.contains("disabled") && !text.contains("1970"), "{text}");
         dag.problems.push(Problem {
@@ -205,7 +224,10 @@ mod tests {
             hint: None,
         });
         let text = dags(&[dag.clone()], None).join("\n");
-        assert!(text.contains("last good") && text.contains("backup.yaml:3:1"), "{text}");
+        assert!(
+            text.contains("last good") && text.contains("backup.yaml:3:1"),
+            "{text}"
+        );
         dag.in_force = false;
         assert!(dags(&[dag], None).join("\n").contains("error"));
     }
@@ -213,7 +235,12 @@ mod tests {
     #[test]
     fn a_time_has_its_zone_and_what_is_unusual_about_it() {
         let text = times(&[a_time()], None).join("\n");
-        for part in ["Europe/Berlin", "DST: the first of the two", "7 s later (jitter)", "start"] {
+        for part in [
+            "Europe/Berlin",
+            "DST: the first of the two",
+            "7 s later (jitter)",
+            "start",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         let value = upcoming(&a_time());

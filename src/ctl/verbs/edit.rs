@@ -37,7 +37,9 @@ struct Draft {
 impl Draft {
     fn new(dag: &DagName, text: &str) -> Result<Self, Failure> {
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let above = runtime.filter(|dir| dir.is_absolute() && dir.is_dir()).unwrap_or_else(std::env::temp_dir);
+        let above = runtime
+            .filter(|dir| dir.is_absolute() && dir.is_dir())
+            .unwrap_or_else(std::env::temp_dir);
         // Making it fails if somebody was there before, so it is ours whoever may write above.
         let name = format!("proctorctl-{dag}-{}-{}", std::process::id(), clock::boot_micros());
         let dir = above.join(name);
@@ -77,7 +79,9 @@ impl Draft {
 
 /// The editor that somebody wants, as a piece of shell.
 fn editor(get: impl Fn(&str) -> Option<OsString>) -> OsString {
-    let wanted = ["VISUAL", "EDITOR"].into_iter().find_map(|name| get(name).filter(|value| !value.is_empty()));
+    let wanted = ["VISUAL", "EDITOR"]
+        .into_iter()
+        .find_map(|name| get(name).filter(|value| !value.is_empty()));
     wanted.unwrap_or_else(|| OsString::from("vi"))
 }
 
@@ -86,12 +90,22 @@ fn edit(editor: &OsString, file: &Path) -> Result<(), Failure> {
     // As for other programs, the variable may hold arguments, too.
     let mut script = editor.clone();
     script.push(" \"$1\"");
-    let status = Command::new("/bin/sh").arg("-c").arg(script).arg("sh").arg(file).status();
+    let status = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(script)
+        .arg("sh")
+        .arg(file)
+        .status();
     let shown = editor.display();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Failure::usage(format!("the editor {shown} failed ({status}); nothing was installed"))),
-        Err(error) => Err(Failure::system(&format!("the editor {shown} cannot be started"), &error)),
+        Ok(status) => Err(Failure::usage(format!(
+            "the editor {shown} failed ({status}); nothing was installed"
+        ))),
+        Err(error) => Err(Failure::system(
+            &format!("the editor {shown} cannot be started"),
+            &error,
+        )),
     }
 }
 
@@ -183,7 +197,13 @@ mod tests {
     fn visual_goes_before_editor_and_vi_is_always_there() {
         let with = |visual: &str, other: &str| {
             let (visual, other) = (OsString::from(visual), OsString::from(other));
-            editor(move |name| Some(if name == "VISUAL" { visual.clone() } else { other.clone() }))
+            editor(move |name| {
+                Some(if name == "VISUAL" {
+                    visual.clone()
+                } else {
+                    other.clone()
+                })
+            })
         };
         assert_eq!(with("emacs -nw", "ed"), "emacs -nw");
         assert_eq!(with("", "ed"), "ed");

@@ -67,7 +67,11 @@ pub(in crate::ctl) fn install(args: &Install, call: &mut Call) -> Result<Exit, F
 
 pub(in crate::ctl) fn remove(args: &Remove, call: &mut Call) -> Result<Exit, Failure> {
     let dag = DagName::new(args.name.as_str())?;
-    change(&Request::Remove(dag), "is removed; its runs stay in the history", call)
+    change(
+        &Request::Remove(dag),
+        "is removed; its runs stay in the history",
+        call,
+    )
 }
 
 /// Asks for a change of an installed DAG and tells what came of it.
@@ -97,10 +101,17 @@ fn tell(dag: &DagSummary, call: &mut Call) {
     }
     match &dag.next {
         Some(next) if !next.suspended => {
-            let note = next.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
-            call.out.line(&format!("next: {} {}{note}", next.local, next.zone));
+            let note = next
+                .note
+                .as_ref()
+                .map(|note| format!(" ({note})"))
+                .unwrap_or_default();
+            call.out
+                .line(&format!("next: {} {}{note}", next.local, next.zone));
         }
-        Some(_) if dag.suspended => call.out.line("its schedules are held back; `proctorctl enable` ends that"),
+        Some(_) if dag.suspended => call
+            .out
+            .line("its schedules are held back; `proctorctl enable` ends that"),
         _ => {}
     }
 }

@@ -42,7 +42,8 @@ pub(in crate::ctl) fn dags(_args: &Dags, call: &mut Call) -> Result<Exit, Failur
         let dags: Vec<Value> = dags.iter().map(render::dag).collect();
         call.out.object(&json!({ "dags": dags }));
     } else if dags.is_empty() {
-        call.out.note("no DAG is installed; `proctorctl install FILE` installs one");
+        call.out
+            .note("no DAG is installed; `proctorctl install FILE` installs one");
     } else {
         let lines = render::dags(&dags, call.out.width());
         call.out.lines(lines);

@@ -44,7 +44,9 @@ fn sees(uid: u32, id: &FileId, state: &FileState) -> bool {
 /// Whether a user may change a file: those of the system belong to the daemon's own user.
 pub(super) fn owns(uid: u32, id: &FileId, owner: Option<u32>) -> bool {
     match id.place {
-        Place::User(_) => owner == Some(uid) || (creds::effective_uid() != 0 && uid == creds::effective_uid()),
+        Place::User(_) => {
+            owner == Some(uid) || (creds::effective_uid() != 0 && uid == creds::effective_uid())
+        }
         Place::System => uid == creds::effective_uid(),
     }
 }
@@ -52,7 +54,9 @@ pub(super) fn owns(uid: u32, id: &FileId, owner: Option<u32>) -> bool {
 /// What a list calls a file: by the DAG that it is in force for, that it says, or by its own name.
 pub(super) fn shown_name(id: &FileId, state: &FileState) -> Option<DagName> {
     let version = state.now.as_ref().or(state.good.as_ref());
-    version.map(|version| version.record.dag.clone()).or_else(|| name_for(id.stem()))
+    version
+        .map(|version| version.record.dag.clone())
+        .or_else(|| name_for(id.stem()))
 }
 
 impl Dispatcher {
@@ -68,7 +72,12 @@ impl Dispatcher {
             let state = self.registry.files.get(id);
             state.is_some_and(|state| owner.is_none_or(|uid| sees(uid, id, state)))
         };
-        let force = self.registry.in_force.get(dag).map(|force| &force.file).filter(|id| seen(id));
+        let force = self
+            .registry
+            .in_force
+            .get(dag)
+            .map(|force| &force.file)
+            .filter(|id| seen(id));
         let mut files = self.registry.files.iter();
         let other = || {
             let found = files.find(|(id, state)| shown_name(id, state).as_ref() == Some(dag) && seen(id));
@@ -92,12 +101,17 @@ impl Dispatcher {
         }
         let force = self.registry.in_force.values().find(|force| force.file == *id);
         let shown = force.map(|force| &force.version).or(state.now.as_ref());
-        let dag = shown.map(|version| version.record.dag.clone()).or_else(|| shown_name(id, state))?;
+        let dag = shown
+            .map(|version| version.record.dag.clone())
+            .or_else(|| shown_name(id, state))?;
         let part = |of: fn(&Version) -> Vec<(String, String)>| shown.map(|version| of(version));
         let next = force.and_then(|_| self.engine.upcoming(Some(&dag), now().wall, 1).pop());
         Some(DagSummary {
             file: id.path(&self.config).display().to_string(),
-            owner: state.owner.or(shown.map(|version| version.owner)).unwrap_or(creds::effective_uid()),
+            owner: state
+                .owner
+                .or(shown.map(|version| version.owner))
+                .unwrap_or(creds::effective_uid()),
             system: id.place == Place::System,
             description: shown.and_then(|version| version.description.clone()),
             schedules: part(|version| version.schedules.clone()).unwrap_or_default(),
@@ -212,7 +226,9 @@ impl Dispatcher {
 
     /// The file of a DAG that somebody wants to change, or the refusal.
     pub(super) fn file_to_change(&self, dag: &DagName, owner: Option<u32>) -> Result<FileId, Box<Response>> {
-        let id = self.file_of(dag, owner).ok_or_else(|| Box::new(not_installed(dag)))?;
+        let id = self
+            .file_of(dag, owner)
+            .ok_or_else(|| Box::new(not_installed(dag)))?;
         if let Some(uid) = owner {
             let known = self.registry.files.get(&id).and_then(|state| state.owner);
             if !owns(uid, &id, known) {
@@ -256,7 +272,10 @@ impl Dispatcher {
                 self.answer(&answers, refusal(ErrorKind::Unavailable, &text));
             }
             Some(Refusal::Draining) => {
-                self.answer(&answers, refusal(ErrorKind::Unavailable, "the daemon is shutting down"));
+                self.answer(
+                    &answers,
+                    refusal(ErrorKind::Unavailable, "the daemon is shutting down"),
+                );
             }
             Some(_) => self.answer(&answers, not_installed(&dag)),
         }

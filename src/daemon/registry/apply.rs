@@ -26,14 +26,23 @@ impl Registry {
     /// Which file each DAG was in, also before the daemon started.
     fn before(&self) -> BTreeMap<DagName, FileId> {
         let stored = self.stored.iter();
-        let mut before: BTreeMap<DagName, FileId> =
-            stored.map(|(dag, row)| (dag.clone(), FileId::from_stored(&row.file))).collect();
-        before.extend(self.in_force.iter().map(|(dag, force)| (dag.clone(), force.file.clone())));
+        let mut before: BTreeMap<DagName, FileId> = stored
+            .map(|(dag, row)| (dag.clone(), FileId::from_stored(&row.file)))
+            .collect();
+        before.extend(
+            self.in_force
+                .iter()
+                .map(|(dag, force)| (dag.clone(), force.file.clone())),
+        );
         before
     }
 
     /// Takes over what was seen of the files.
-    fn take_files(&mut self, places: BTreeMap<Place, Result<BTreeMap<String, FoundFile>, String>>, all: bool) {
+    fn take_files(
+        &mut self,
+        places: BTreeMap<Place, Result<BTreeMap<String, FoundFile>, String>>,
+        all: bool,
+    ) {
         if all {
             self.files.retain(|id, _| places.contains_key(&id.place));
         }
@@ -52,7 +61,8 @@ impl Registry {
                     continue;
                 }
             };
-            self.files.retain(|id, _| id.place != place || found.contains_key(&id.name));
+            self.files
+                .retain(|id, _| id.place != place || found.contains_key(&id.name));
             for (name, file) in std::mem::take(&mut found) {
                 let place = place.clone();
                 let state = self.files.entry(FileId { place, name }).or_default();
@@ -77,8 +87,11 @@ impl Dispatcher {
         self.registry.take_files(seen.places, seen.all);
         let force = settle(&mut self.registry.files, &before);
         let last = std::mem::replace(&mut self.registry.in_force, force);
-        let gone: Vec<DagName> =
-            before.keys().filter(|dag| !self.registry.in_force.contains_key(*dag)).cloned().collect();
+        let gone: Vec<DagName> = before
+            .keys()
+            .filter(|dag| !self.registry.in_force.contains_key(*dag))
+            .cloned()
+            .collect();
         for dag in gone {
             self.uninstalled(dag);
         }
@@ -86,15 +99,24 @@ impl Dispatcher {
             .registry
             .in_force
             .iter()
-            .filter(|(dag, force)| last.get(*dag).is_none_or(|last| !Arc::ptr_eq(&last.version, &force.version)))
+            .filter(|(dag, force)| {
+                last.get(*dag)
+                    .is_none_or(|last| !Arc::ptr_eq(&last.version, &force.version))
+            })
             .map(|(dag, force)| (dag.clone(), force.clone()))
             .collect();
         for (dag, InForce { version, .. }) in now {
             let known = last.contains_key(&dag);
             self.installed(&dag, &version, known, seen.last_success.get(&dag).copied());
         }
-        let system = self.registry.in_force.iter().filter(|(_, force)| force.file.place == Place::System);
-        let catalog: Catalog = system.map(|(dag, force)| (dag.clone(), force.file.name.clone())).collect();
+        let system = self
+            .registry
+            .in_force
+            .iter()
+            .filter(|(_, force)| force.file.place == Place::System);
+        let catalog: Catalog = system
+            .map(|(dag, force)| (dag.clone(), force.file.name.clone()))
+            .collect();
         self.registry.catalog = Arc::new(catalog);
         self.tell_problems();
     }
@@ -146,12 +168,17 @@ impl Dispatcher {
     fn tell_problems(&mut self) {
         let config = &self.config;
         let files = &mut self.registry.files;
-        let first: BTreeMap<FileId, Option<FileId>> =
-            files.iter().map(|(id, state)| (id.clone(), state.clash.clone())).collect();
+        let first: BTreeMap<FileId, Option<FileId>> = files
+            .iter()
+            .map(|(id, state)| (id.clone(), state.clash.clone()))
+            .collect();
         for (id, state) in files {
             let mut problems = state.problems.clone();
             if let Some(Some(first)) = first.get(id) {
-                problems.push(clash(state.now.as_deref(), &first.path(config).display().to_string()));
+                problems.push(clash(
+                    state.now.as_deref(),
+                    &first.path(config).display().to_string(),
+                ));
             }
             if problems == state.told {
                 continue;
@@ -176,7 +203,9 @@ fn same(stored: &InstalledDag, now: &InstalledDag) -> bool {
 
 /// The problem of a file whose name another one has.
 pub(super) fn clash(version: Option<&Version>, first: &str) -> Problem {
-    let name = version.map(|version| version.record.dag.to_string()).unwrap_or_default();
+    let name = version
+        .map(|version| version.record.dag.to_string())
+        .unwrap_or_default();
     Problem {
         message: format!("the name {name} is taken: {first} has it"),
         file: version.map(|version| version.record.file.clone()),

@@ -45,7 +45,11 @@ fn refused(kind: ErrorKind, message: impl Into<String>, hint: Option<&str>) -> B
 }
 
 fn failed(what: &str, error: &std::io::Error) -> Box<Response> {
-    refused(ErrorKind::Unavailable, format!("nothing was installed: {what}: {error}"), None)
+    refused(
+        ErrorKind::Unavailable,
+        format!("nothing was installed: {what}: {error}"),
+        None,
+    )
 }
 
 fn wrong(errors: Vec<Problem>) -> Box<Response> {
@@ -129,7 +133,10 @@ impl Dispatcher {
                     dispatcher.look_then(id.place, go_on);
                 }
                 Err(error) => {
-                    let text = format!("{} cannot be removed: {error}", id.path(&dispatcher.config).display());
+                    let text = format!(
+                        "{} cannot be removed: {error}",
+                        id.path(&dispatcher.config).display()
+                    );
                     dispatcher.answer(&asker.answers, refusal(ErrorKind::Unavailable, &text));
                 }
             },
@@ -158,11 +165,16 @@ fn name_for_install(config: &Config, install: &Install) -> Result<DagName, Box<R
         }),
         ..LoadOptions::default()
     };
-    let name =
-        name_of(&source, &options).map_err(|errors| problems("the DAG has errors; nothing was installed", errors))?;
+    let name = name_of(&source, &options)
+        .map_err(|errors| problems("the DAG has errors; nothing was installed", errors))?;
     if name.as_str().starts_with('.') {
-        let text = format!("a DAG named {name} cannot be installed: files whose names begin with a dot are hidden");
-        return Err(refused(ErrorKind::Invalid, text, Some("give it another name with --name")));
+        let text =
+            format!("a DAG named {name} cannot be installed: files whose names begin with a dot are hidden");
+        return Err(refused(
+            ErrorKind::Invalid,
+            text,
+            Some("give it another name with --name"),
+        ));
     }
     Ok(name)
 }
@@ -186,11 +198,22 @@ fn target(known: &Known, dag: &DagName, install: &Install) -> Result<FileId, Box
             Place::User(_) => "another user has",
         };
         let text = format!("{whose} a DAG {dag}, and names are unique; nothing was installed");
-        return Err(refused(ErrorKind::Exists, text, Some("give it another name with --name")));
+        return Err(refused(
+            ErrorKind::Exists,
+            text,
+            Some("give it another name with --name"),
+        ));
     }
     if !install.replace {
-        let text = format!("a DAG {dag} is installed already: {}", id.path(&known.context.config).display());
-        return Err(refused(ErrorKind::Exists, text, Some("--replace replaces it; --name gives another name")));
+        let text = format!(
+            "a DAG {dag} is installed already: {}",
+            id.path(&known.context.config).display()
+        );
+        return Err(refused(
+            ErrorKind::Exists,
+            text,
+            Some("--replace replaces it; --name gives another name"),
+        ));
     }
     Ok(id.clone())
 }
@@ -200,14 +223,21 @@ fn write(known: &Known, dag: &DagName, install: &Install) -> Result<(FileId, Vec
     known_user(known.uid)?;
     let config = &known.context.config;
     let id = target(known, dag, install)?;
-    let owner = id
-        .place
-        .owner(config)
-        .map_err(|error| refused(ErrorKind::Unavailable, format!("nothing was installed: {error}"), None))?;
+    let owner = id.place.owner(config).map_err(|error| {
+        refused(
+            ErrorKind::Unavailable,
+            format!("nothing was installed: {error}"),
+            None,
+        )
+    })?;
     let dir = directory(config, &id.place)?;
     let unusable = |error: String| {
         let path = id.path(config);
-        refused(ErrorKind::Unavailable, format!("{} cannot be used: {error}", path.display()), None)
+        refused(
+            ErrorKind::Unavailable,
+            format!("{} cannot be used: {error}", path.display()),
+            None,
+        )
     };
     // One that is damaged may be replaced, too, unless it is an edit of what it says.
     let old = match read_all(&dir, &id.name, DAG_SOURCE_MAX) {
@@ -216,13 +246,24 @@ fn write(known: &Known, dag: &DagName, install: &Install) -> Result<(FileId, Vec
     };
     let mut mode = if install.private { 0o600 } else { 0o644 };
     if let Some(hash) = &install.replaces {
-        let old = old.as_ref().filter(|old| hash_of(&old.text) == *hash).ok_or_else(|| {
-            let text = format!("DAG {dag} was changed or removed meanwhile; nothing was installed");
-            refused(ErrorKind::WrongState, text, Some("take over what changed, and try again"))
-        })?;
+        let old = old
+            .as_ref()
+            .filter(|old| hash_of(&old.text) == *hash)
+            .ok_or_else(|| {
+                let text = format!("DAG {dag} was changed or removed meanwhile; nothing was installed");
+                refused(
+                    ErrorKind::WrongState,
+                    text,
+                    Some("take over what changed, and try again"),
+                )
+            })?;
         if own_name(&old.text) != own_name(&install.source) {
             let text = format!("an edit of DAG {dag} cannot change its `name:`; nothing was installed");
-            return Err(refused(ErrorKind::Invalid, text, Some("install it under the new name, and remove this one")));
+            return Err(refused(
+                ErrorKind::Invalid,
+                text,
+                Some("install it under the new name, and remove this one"),
+            ));
         }
         if !install.private {
             mode = old.mode;
@@ -243,7 +284,11 @@ fn write(known: &Known, dag: &DagName, install: &Install) -> Result<(FileId, Vec
     let version = version::make(&known.context, &owner, &install.file, &stem, record).map_err(wrong)?;
     if version.record.dag != *dag {
         let text = format!("the text names the DAG {}, not {dag}", version.record.dag);
-        return Err(wrong(vec![of_file(text, Some("change its `name:`".to_owned()), &install.file)]));
+        return Err(wrong(vec![of_file(
+            text,
+            Some("change its `name:`".to_owned()),
+            &install.file,
+        )]));
     }
     let kept = put_schemas(&dir, &id, dag, install, &version.record.schemas)?;
     dir.replace_file(&id.name, install.source.as_bytes(), mode)
@@ -265,7 +310,11 @@ fn directory(config: &Config, place: &Place) -> Result<Dir, Box<Response>> {
     let path = place.dir(config);
     match open_dir(&path) {
         Ok(Some(dir)) => Ok(dir),
-        Ok(None) => Err(refused(ErrorKind::Unavailable, format!("{} is gone", path.display()), None)),
+        Ok(None) => Err(refused(
+            ErrorKind::Unavailable,
+            format!("{} is gone", path.display()),
+            None,
+        )),
         Err(error) => Err(refused(
             ErrorKind::Unavailable,
             format!("{} cannot be used: {error}", path.display()),
@@ -279,15 +328,23 @@ fn within_limits(dir: &Dir, id: &FileId, install: &Install) -> Result<(), Box<Re
     if id.place == Place::System {
         return Ok(());
     }
-    let names = dir.list().map_err(|error| failed("the directory cannot be read", &error))?;
+    let names = dir
+        .list()
+        .map_err(|error| failed("the directory cannot be read", &error))?;
     let mut count = 1;
     let mut bytes = u64::try_from(install.source.len()).unwrap_or(u64::MAX);
-    for name in names.into_iter().filter_map(|entry| entry.name.into_string().ok()) {
+    for name in names
+        .into_iter()
+        .filter_map(|entry| entry.name.into_string().ok())
+    {
         if !is_dag_file(&name) || name == id.name {
             continue;
         }
         count += 1;
-        let size = dir.open_regular(&name).and_then(|file| file.metadata()).map_or(0, |about| about.len());
+        let size = dir
+            .open_regular(&name)
+            .and_then(|file| file.metadata())
+            .map_or(0, |about| about.len());
         bytes = bytes.saturating_add(size);
     }
     room(count, bytes)
@@ -302,7 +359,11 @@ fn room(count: usize, bytes: u64) -> Result<(), Box<Response>> {
         return Ok(());
     };
     let text = format!("a user may have {most} installed; nothing was installed");
-    Err(refused(ErrorKind::Unavailable, text, Some("remove some that are not needed")))
+    Err(refused(
+        ErrorKind::Unavailable,
+        text,
+        Some("remove some that are not needed"),
+    ))
 }
 
 /// The schemas that the DAG is loaded with: what came with it, else what lies beside it.
@@ -316,7 +377,12 @@ fn schemas(dir: &Dir, place: &Place, dag: &DagName, install: &Install) -> Vec<Sc
         let came = install.schemas.iter().find(|schema| schema.wanted == *wanted);
         match came.filter(|_| *place != Place::System) {
             Some(schema) => {
-                let absent = || schema.error.clone().unwrap_or_else(|| "it did not come with the DAG".to_owned());
+                let absent = || {
+                    schema
+                        .error
+                        .clone()
+                        .unwrap_or_else(|| "it did not come with the DAG".to_owned())
+                };
                 schema.text.clone().ok_or_else(absent)
             }
             None => files::read_schema(dir, place, Some(dag), wanted).map(|text| text.text),
@@ -325,7 +391,13 @@ fn schemas(dir: &Dir, place: &Place, dag: &DagName, install: &Install) -> Vec<Sc
 }
 
 /// Puts the schemas that came with a user's DAG beside it. Gives the names of all that it is loaded with.
-fn put_schemas(dir: &Dir, id: &FileId, dag: &DagName, install: &Install, all: &[SchemaFile]) -> Result<Vec<String>, Box<Response>> {
+fn put_schemas(
+    dir: &Dir,
+    id: &FileId,
+    dag: &DagName,
+    install: &Install,
+    all: &[SchemaFile],
+) -> Result<Vec<String>, Box<Response>> {
     if id.place == Place::System {
         return Ok(Vec::new());
     }
@@ -341,13 +413,17 @@ fn put_schemas(dir: &Dir, id: &FileId, dag: &DagName, install: &Install, all: &[
         dir.replace_file(&name, text.as_bytes(), 0o600)
             .map_err(|error| failed("a JSON schema cannot be written", &error))?;
     }
-    Ok(all.iter().map(|schema| schema_file(dag, &schema.wanted)).collect())
+    Ok(all
+        .iter()
+        .map(|schema| schema_file(dag, &schema.wanted))
+        .collect())
 }
 
 fn remove_schemas(dir: &Dir, stem: &str, kept: &[String]) {
     let names = dir.list().unwrap_or_default().into_iter();
     for name in names.filter_map(|entry| entry.name.into_string().ok()) {
-        if is_schema_of(&name, stem) && !kept.contains(&name)
+        if is_schema_of(&name, stem)
+            && !kept.contains(&name)
             && let Err(error) = dir.remove_file(&name)
         {
             tracing::warn!(%name, %error, "a JSON schema of a DAG that was replaced or removed is left over");

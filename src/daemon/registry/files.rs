@@ -63,7 +63,9 @@ pub(in crate::daemon) fn open_dir(path: &Path) -> Result<Option<Dir>, String> {
         Err(error) => return Err(error.to_string()),
     };
     let held = dir.as_fd().try_clone_to_owned().map(std::fs::File::from);
-    let about = held.and_then(|held| held.metadata()).map_err(|error| error.to_string())?;
+    let about = held
+        .and_then(|held| held.metadata())
+        .map_err(|error| error.to_string())?;
     trusted(&about, creds::effective_uid())?;
     Ok(Some(dir))
 }
@@ -115,7 +117,12 @@ pub(in crate::daemon) fn read_all(dir: &Dir, name: &str, limit: usize) -> Result
 /// Reads the base configuration of installed DAGs. `None` if there is none.
 pub(in crate::daemon) fn read_base(config: &Config) -> Result<Option<String>, String> {
     let path = &config.paths.base;
-    let shown = |error: String| format!("the base configuration {} cannot be used: {error}", path.display());
+    let shown = |error: String| {
+        format!(
+            "the base configuration {} cannot be used: {error}",
+            path.display()
+        )
+    };
     let (Some(dir), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
         return Ok(None);
     };
@@ -191,7 +198,11 @@ mod tests {
         assert!(read_all(&dir, "bytes", 9).unwrap_err().contains("byte 1"));
         let made = std::process::Command::new("mkfifo").arg(at("fifo")).status();
         assert!(made.unwrap().success());
-        assert!(read_all(&dir, "fifo", 9).unwrap_err().contains("not a regular file"));
+        assert!(
+            read_all(&dir, "fifo", 9)
+                .unwrap_err()
+                .contains("not a regular file")
+        );
     }
 
     #[test]
@@ -206,7 +217,10 @@ mod tests {
         assert!(open_dir(temp.path()).unwrap_err().contains("everybody"));
         let other = std::fs::metadata(&path).unwrap();
         assert!(trusted(&other, other.uid()).is_err(), "mode");
-        assert_eq!(open_dir(&temp.path().join("absent")).map(|dir| dir.is_none()), Ok(true));
+        assert_eq!(
+            open_dir(&temp.path().join("absent")).map(|dir| dir.is_none()),
+            Ok(true)
+        );
     }
 
     #[test]

@@ -47,7 +47,13 @@ pub(super) fn settle(
     let mut left = Vec::new();
     let mut claims: Vec<(&FileId, Arc<Version>)> = Vec::new();
     for (id, state) in files.iter() {
-        claims.extend(state.now.as_ref().or(state.good.as_ref()).map(|version| (id, Arc::clone(version))));
+        claims.extend(
+            state
+                .now
+                .as_ref()
+                .or(state.good.as_ref())
+                .map(|version| (id, Arc::clone(version))),
+        );
     }
     // A claim by right of the past goes before one by order.
     claims.sort_by_key(|(id, version)| before.get(&version.record.dag) != Some(*id));
@@ -69,7 +75,9 @@ pub(super) fn settle(
         if let Some(good) = &state.good {
             let file = id.clone();
             let version = Arc::clone(good);
-            force.entry(good.record.dag.clone()).or_insert(InForce { file, version });
+            force
+                .entry(good.record.dag.clone())
+                .or_insert(InForce { file, version });
         }
     }
     for InForce { file, version } in force.values() {

@@ -138,12 +138,22 @@ mod tests {
         }
         let mut all = [FileId::from_stored("bob/a.yaml"), FileId::from_stored("z.yaml")];
         all.sort();
-        assert_eq!(all.map(|id| id.stored()), ["z.yaml", "bob/a.yaml"], "the system's first");
+        assert_eq!(
+            all.map(|id| id.stored()),
+            ["z.yaml", "bob/a.yaml"],
+            "the system's first"
+        );
     }
 
     #[test]
     fn hidden_files_and_others_are_no_dags() {
-        for (name, is) in [("a.yaml", true), ("a.yml", true), (".a.yaml", false), ("a.json", false), ("yaml", false)] {
+        for (name, is) in [
+            ("a.yaml", true),
+            ("a.yml", true),
+            (".a.yaml", false),
+            ("a.json", false),
+            ("yaml", false),
+        ] {
             assert_eq!(is_dag_file(name), is, "{name}");
         }
     }
@@ -154,6 +164,9 @@ mod tests {
         assert_eq!(user_of("0").unwrap().uid, 0);
         assert!(user_of("no such user").is_err());
         assert_eq!(Place::of_user(0), Place::User("root".to_owned()));
-        assert_eq!(Place::of_user(4_000_000_000), Place::User("4000000000".to_owned()));
+        assert_eq!(
+            Place::of_user(4_000_000_000),
+            Place::User("4000000000".to_owned())
+        );
     }
 }

@@ -94,7 +94,10 @@ impl Look {
         for file in files {
             let now = file.now.as_ref().and_then(|now| now.as_ref().ok());
             for version in now.into_iter().chain(&file.stored) {
-                let matters = version.plan.as_ref().is_some_and(version::Plan::skips_if_successful);
+                let matters = version
+                    .plan
+                    .as_ref()
+                    .is_some_and(version::Plan::skips_if_successful);
                 let dag = &version.record.dag;
                 if matters && let Ok(Some(at)) = self.reader.last_success(dag) {
                     seen.last_success.insert(dag.clone(), at);
@@ -115,13 +118,19 @@ impl Look {
         let root = files::open_dir(&self.context.config.paths.user_dags());
         if let Ok(Some(root)) = root {
             let below = root.list().unwrap_or_default().into_iter();
-            let names = below.filter(|entry| entry.is_dir).filter_map(|entry| entry.name.into_string().ok());
+            let names = below
+                .filter(|entry| entry.is_dir)
+                .filter_map(|entry| entry.name.into_string().ok());
             places.extend(names.filter(|name| !name.starts_with('.')).map(Place::User));
         }
         places
     }
 
-    fn place(&self, place: &Place, base: &Result<Option<String>, String>) -> Result<BTreeMap<String, FoundFile>, String> {
+    fn place(
+        &self,
+        place: &Place,
+        base: &Result<Option<String>, String>,
+    ) -> Result<BTreeMap<String, FoundFile>, String> {
         let path = place.dir(&self.context.config);
         let mut found = BTreeMap::new();
         let listed = files::open_dir(&path).and_then(|dir| {
@@ -138,7 +147,11 @@ impl Look {
                 for row in &self.stored {
                     let id = FileId::from_stored(&row.file);
                     if id.place == *place {
-                        let problem = of_file(text.clone(), None, &id.path(&self.context.config).display().to_string());
+                        let problem = of_file(
+                            text.clone(),
+                            None,
+                            &id.path(&self.context.config).display().to_string(),
+                        );
                         found.insert(id.name.clone(), self.bad(&id, vec![problem]));
                     }
                 }
@@ -147,7 +160,9 @@ impl Look {
         };
         let owner = place.owner(&self.context.config);
         for entry in names {
-            let Ok(name) = entry.name.into_string() else { continue };
+            let Ok(name) = entry.name.into_string() else {
+                continue;
+            };
             if !is_dag_file(&name) || entry.is_dir {
                 continue;
             }
@@ -189,7 +204,10 @@ impl Look {
         base: &Result<Option<String>, String>,
     ) -> Option<FoundFile> {
         let path = id.path(&self.context.config).display().to_string();
-        let known = self.known.get(id).filter(|known| self.same_schemas(dir, id, known));
+        let known = self
+            .known
+            .get(id)
+            .filter(|known| self.same_schemas(dir, id, known));
         let text = match files::read(dir, &id.name, DAG_SOURCE_MAX, known.map(|known| known.file)) {
             Ok(None) => return None,
             Ok(Some(Err(_))) => {
@@ -234,20 +252,22 @@ impl Look {
             stamps.schemas.push((wanted.clone(), stamp));
             read.map(|text| text.text)
         });
-        Some(match version::make(&self.context, owner, &path, id.stem(), record) {
-            Ok(version) => FoundFile {
-                now: Some(Ok(Arc::new(version))),
-                stamps: Some(stamps),
-                owner: Some(owner.uid),
-                mode: text.mode,
-                stored: None,
+        Some(
+            match version::make(&self.context, owner, &path, id.stem(), record) {
+                Ok(version) => FoundFile {
+                    now: Some(Ok(Arc::new(version))),
+                    stamps: Some(stamps),
+                    owner: Some(owner.uid),
+                    mode: text.mode,
+                    stored: None,
+                },
+                Err(problems) => FoundFile {
+                    stamps: Some(stamps),
+                    mode: text.mode,
+                    ..self.bad(id, problems)
+                },
             },
-            Err(problems) => FoundFile {
-                stamps: Some(stamps),
-                mode: text.mode,
-                ..self.bad(id, problems)
-            },
-        })
+        )
     }
 
     fn schema(&self, dir: &Dir, id: &FileId, wanted: &SchemaRef) -> Result<files::Text, String> {

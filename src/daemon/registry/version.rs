@@ -173,7 +173,9 @@ fn plan(
     };
     let compile = |texts: &[String]| -> Result<Vec<Schedule>, Vec<Problem>> {
         let compiled = texts.iter().map(|text| Schedule::parse(text));
-        compiled.map(|one| one.map_err(|errors| told(errors, path))).collect()
+        compiled
+            .map(|one| one.map_err(|errors| told(errors, path)))
+            .collect()
     };
     let mut starts = compile(&dag.schedule.start)?;
     for text in once(&dag.schedule) {
@@ -247,7 +249,13 @@ pub(in crate::daemon) fn of_file(message: String, hint: Option<String>, path: &s
 pub(in crate::daemon) fn name_for(stem: &str) -> Option<DagName> {
     let plain: String = stem
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
         .take(crate::model::limits::DAG_NAME_MAX)
         .collect();
     DagName::new(plain).ok()

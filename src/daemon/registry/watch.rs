@@ -66,7 +66,10 @@ impl DirWatch {
                 self.watched.insert(watch, path.to_owned());
             }
             Err(error)
-                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) => {}
             Err(error) => {
                 let path = path.display();
                 tracing::warn!(%path, %error, "a directory cannot be watched; `proctorctl reload` has it read");

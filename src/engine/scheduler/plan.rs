@@ -37,6 +37,10 @@ impl Scheduler {
         out: &mut Vec<Effect>,
     ) {
         let refusal = Refusal::Store(format!("{error:?}"));
-        out.extend(self.suspending.remove(dag).map(|token| Effect::Refused(token, refusal)));
+        out.extend(
+            self.suspending
+                .remove(dag)
+                .map(|token| Effect::Refused(token, refusal)),
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod changes;
+mod installed;
 mod lists;
 mod opening;
 mod retries;

@@ -41,11 +41,21 @@ impl World {
     /// What is in force: `DAG=FILE`; and the files whose name another one has, with that: `FILE>FILE`.
     fn settle(&mut self) -> String {
         let force = settle(&mut self.files, &self.before);
-        self.before = force.iter().map(|(dag, force)| (dag.clone(), force.file.clone())).collect();
-        let mut words: Vec<String> =
-            force.iter().map(|(dag, force)| format!("{dag}={}", force.file.stored())).collect();
+        self.before = force
+            .iter()
+            .map(|(dag, force)| (dag.clone(), force.file.clone()))
+            .collect();
+        let mut words: Vec<String> = force
+            .iter()
+            .map(|(dag, force)| format!("{dag}={}", force.file.stored()))
+            .collect();
         for (id, state) in &self.files {
-            words.extend(state.clash.as_ref().map(|first| format!("{}>{}", id.stored(), first.stored())));
+            words.extend(
+                state
+                    .clash
+                    .as_ref()
+                    .map(|first| format!("{}>{}", id.stored(), first.stored())),
+            );
         }
         words.join(" ")
     }
@@ -57,13 +67,21 @@ fn a_name_belongs_to_the_file_that_had_it_first() {
     world.write("u/a.yaml", Some("a"));
     assert_eq!(world.settle(), "a=u/a.yaml");
     world.write("z.yaml", Some("a"));
-    assert_eq!(world.settle(), "a=u/a.yaml z.yaml>u/a.yaml", "the past counts before the order");
+    assert_eq!(
+        world.settle(),
+        "a=u/a.yaml z.yaml>u/a.yaml",
+        "the past counts before the order"
+    );
     world.files.remove(&FileId::from_stored("u/a.yaml"));
     assert_eq!(world.settle(), "a=z.yaml", "what waited for the name has it");
     let mut world = World::default();
     world.write("u/a.yaml", Some("a"));
     world.write("z.yaml", Some("a"));
-    assert_eq!(world.settle(), "a=z.yaml u/a.yaml>z.yaml", "the system's come first");
+    assert_eq!(
+        world.settle(),
+        "a=z.yaml u/a.yaml>z.yaml",
+        "the system's come first"
+    );
 }
 
 #[test]
@@ -76,7 +94,11 @@ fn a_bad_file_keeps_its_last_good_version_and_name() {
     world.write("b.yaml", Some("a"));
     assert_eq!(world.settle(), "a=a.yaml b.yaml>a.yaml");
     world.write("c.yaml", None);
-    assert_eq!(world.settle(), "a=a.yaml b.yaml>a.yaml", "what was never good is not in force");
+    assert_eq!(
+        world.settle(),
+        "a=a.yaml b.yaml>a.yaml",
+        "what was never good is not in force"
+    );
 }
 
 #[test]
@@ -86,7 +108,11 @@ fn a_file_may_rename_its_dag_unless_the_name_is_taken() {
     world.write("b.yaml", Some("b"));
     world.settle();
     world.write("a.yaml", Some("b"));
-    assert_eq!(world.settle(), "a=a.yaml b=b.yaml a.yaml>b.yaml", "it keeps its old name");
+    assert_eq!(
+        world.settle(),
+        "a=a.yaml b=b.yaml a.yaml>b.yaml",
+        "it keeps its old name"
+    );
     world.write("a.yaml", Some("c"));
     assert_eq!(world.settle(), "b=b.yaml c=a.yaml");
     world.write("a.yaml", Some("b"));
