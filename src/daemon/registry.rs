@@ -10,6 +10,7 @@ mod place;
 mod scan;
 mod version;
 mod watch;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::AsFd;
@@ -39,6 +40,8 @@ use watch::DirWatch;
 
 /// How long nothing may change before changes are read.
 const SETTLE: Duration = Duration::from_millis(250);
+/// How long after a failure a version is given to the store again.
+const AGAIN: Duration = Duration::from_secs(30);
 /// How long changes may go on without being read.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
 
@@ -68,6 +71,10 @@ pub(super) struct Registry {
     /// Who waits for the next look that begins from now on, and for the one that is being taken.
     waiting: Vec<GoOn>,
     answered: Vec<GoOn>,
+    /// Versions that are on their way to the store, by batch.
+    saving: HashMap<u64, DagName>,
+    /// Why places cannot be read, as the log has it.
+    unreadable: BTreeMap<Place, String>,
     /// DAGs that somebody removed on purpose.
     removed: BTreeSet<DagName>,
     /// Who waits for schedules to be held back, or not any more.
@@ -120,6 +127,8 @@ impl Registry {
             owed: false,
             waiting: Vec::new(),
             answered: Vec::new(),
+            saving: HashMap::new(),
+            unreadable: BTreeMap::new(),
             removed: BTreeSet::new(),
             suspending: HashMap::new(),
         }
@@ -353,6 +362,23 @@ impl Dispatcher {
         self.registry.dirty = Some((scope, at, at));
         self.registry.waiting.push(go_on);
         self.look_now();
+    }
+
+    /// The store answered for a version of a DAG. One that it does not have is told again after a while: until then a
+    /// restart would find an older one.
+    pub(super) fn version_stored(&mut self, number: u64, stored: bool) {
+        let Some(dag) = self.registry.saving.remove(&number).filter(|_| !stored) else {
+            return;
+        };
+        self.registry.stored.remove(&dag);
+        let to_self = self.to_self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(AGAIN).await;
+            let again = move |dispatcher: &mut Self| {
+                dispatcher.store_version(&dag);
+            };
+            drop(to_self.send(Msg::Then(Box::new(again))));
+        });
     }
 
     /// The configuration was read again: everything that depends on it is made anew.

@@ -121,6 +121,7 @@ impl Dispatcher {
     pub(super) fn stored(&mut self, number: u64, result: Result<(), store::Error>) {
         let saved = self.saving.remove(&number);
         let forgotten = self.forgetting.remove(&number);
+        self.version_stored(number, result.is_ok());
         match result {
             Ok(()) => {
                 if self.store_trouble.take().is_some() {

@@ -350,8 +350,10 @@ fn what_is_no_plain_file_harms_nobody() {
     // A secret that only the daemon could read, by way of a link.
     let secret = daemon.path("src/secret");
     std::fs::write(&secret, "steps: [{name: s, command: echo the-secret}]\n").unwrap();
-    std::fs::remove_file(&own).unwrap();
-    std::os::unix::fs::symlink(&secret, &own).unwrap();
+    // In one step, so that the file is never seen to be gone.
+    let beside = own.with_file_name(".tmp");
+    std::os::unix::fs::symlink(&secret, &beside).unwrap();
+    std::fs::rename(&beside, &own).unwrap();
     wait_shown(&daemon, &["mine 1 3 1 1 *!"]);
     assert!(
         problems(&daemon, "mine").contains("symbolic link"),
@@ -363,8 +365,8 @@ fn what_is_no_plain_file_harms_nobody() {
         !out.status.success() && out.stderr.contains("symbolic link"),
         "{out:?}"
     );
-    std::fs::remove_file(&own).unwrap();
-    std::fs::hard_link(&secret, &own).unwrap();
+    std::fs::hard_link(&secret, &beside).unwrap();
+    std::fs::rename(&beside, &own).unwrap();
     until("the second name is seen", || {
         problems(&daemon, "mine").contains("one link").then_some(())
     });

@@ -149,6 +149,10 @@ impl Dispatcher {
             move || {
                 let mut newest: BTreeMap<DagName, Option<(RunRef, RunStatus)>> = BTreeMap::new();
                 for summary in &mut list {
+                    // The runs of others are none of theirs, and would be gone through for nothing.
+                    if owner.is_some_and(|uid| uid != summary.owner) {
+                        continue;
+                    }
                     let known = newest.entry(summary.dag.clone()).or_insert_with(|| {
                         let filter = Filter {
                             dag: Some(summary.dag.clone()),

@@ -50,6 +50,10 @@ impl Registry {
             let mut found = match found {
                 Ok(found) => found,
                 Err(error) => {
+                    if self.unreadable.get(&place) != Some(&error) {
+                        tracing::error!(%error, "installed DAGs cannot be read; what is in force stays so");
+                        self.unreadable.insert(place.clone(), error.clone());
+                    }
                     // Nothing is known to be gone: all is as it was, with a reason why it cannot be looked at.
                     for (id, state) in &mut self.files {
                         if id.place == place {
@@ -63,6 +67,7 @@ impl Registry {
             };
             self.files
                 .retain(|id, _| id.place != place || found.contains_key(&id.name));
+            self.unreadable.remove(&place);
             for (name, file) in std::mem::take(&mut found) {
                 let place = place.clone();
                 let state = self.files.entry(FileId { place, name }).or_default();
@@ -129,13 +134,9 @@ impl Dispatcher {
         known: bool,
         last_success: Option<crate::model::Time>,
     ) {
-        let record = &version.record;
-        let stored = self.registry.stored.insert(dag.clone(), Arc::clone(record));
-        if stored.as_ref().is_none_or(|stored| !same(stored, record)) {
-            let batch = vec![Change::Install(Box::new((**record).clone()))];
-            let number = self.own_batch();
-            self.submit(number, batch);
-            events::dag_installed(dag, &record.file, version.owner, known || stored.is_some());
+        let again = known || self.registry.stored.contains_key(dag);
+        if self.store_version(dag) {
+            events::dag_installed(dag, &version.record.file, version.owner, again);
         }
         match &version.plan {
             Some(plan) => {
@@ -148,6 +149,23 @@ impl Dispatcher {
             None if known => self.tell(Event::Uninstall(dag.clone())),
             None => {}
         }
+    }
+
+    /// Gives the store the version of a DAG that is in force, if it has another one.
+    pub(super) fn store_version(&mut self, dag: &DagName) -> bool {
+        let Some(force) = self.registry.in_force.get(dag) else {
+            return false;
+        };
+        let record = Arc::clone(&force.version.record);
+        let stored = self.registry.stored.insert(dag.clone(), Arc::clone(&record));
+        let new = stored.is_none_or(|stored| !same(&stored, &record));
+        if new {
+            let batch = vec![Change::Install(Box::new((*record).clone()))];
+            let number = self.own_batch();
+            self.registry.saving.insert(number, dag.clone());
+            self.submit(number, batch);
+        }
+        new
     }
 
     fn uninstalled(&mut self, dag: DagName) {

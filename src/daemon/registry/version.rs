@@ -260,3 +260,6 @@ pub(in crate::daemon) fn name_for(stem: &str) -> Option<DagName> {
         .collect();
     DagName::new(plain).ok()
 }
+
+#[cfg(test)]
+mod tests;
