@@ -244,7 +244,7 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         let value = upcoming(&a_time());
-        assert_eq!(value["at"], "1970-01-01T00:00:00Z");
+        assert_eq!(value["at"], "1970-01-01T00:00:00.000Z");
         assert_eq!(value["enabled"], true);
     }
 }
