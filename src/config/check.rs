@@ -139,6 +139,7 @@ impl Config {
         if !self.paths.private {
             for (key, path) in [
                 ("paths.dags", &self.paths.dags),
+                ("paths.base", &self.paths.base),
                 ("paths.state", &self.paths.state),
                 ("paths.runtime", &self.paths.runtime),
             ] {

@@ -39,6 +39,7 @@ const fn later(section: &'static str, name: &'static str) -> Key {
 /// Every key, in the order of `proctord.toml`.
 pub const KEYS: &[Key] = &[
     later("paths", "dags"),
+    later("paths", "base"),
     later("paths", "state"),
     later("paths", "runtime"),
     now("proc", "heartbeat_interval_sec"),
@@ -47,6 +48,7 @@ pub const KEYS: &[Key] = &[
     now("queue", "max_active_runs"),
     now("queue", "max_live_attempts"),
     now("queues.NAME", "max_active_runs"),
+    now("schedule", "time_zone"),
     now("job", "default_shell"),
     now("job", "path"),
     now("job", "inherit_environment"),

@@ -8,7 +8,8 @@ use toml::de::DeTable;
 
 use super::error::ConfigError;
 use super::reader::{Reader, shown};
-use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue, Shutdown};
+use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue};
+use super::types::{Schedule, Shutdown};
 use super::{Hooks, Paths, value};
 use crate::model::GroupName;
 use crate::sys::{creds, files};
@@ -37,6 +38,7 @@ impl Config {
                 max_live_attempts: 0,
                 named: std::collections::BTreeMap::new(),
             },
+            schedule: Schedule::default(),
             job: Job {
                 default_shell: String::new(),
                 path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
@@ -183,6 +185,8 @@ fn fill<'t>(config: &mut Config, reader: &mut Reader<'_>, root: &'t DeTable<'t>)
     paths(&mut config.paths, reader, root);
     heartbeats(&mut config.proc, reader, root);
     queues(&mut config.queue, reader, root);
+    let section = reader.section(root, "schedule");
+    reader.set(&section, "time_zone", &mut config.schedule.time_zone, value::text);
     job(&mut config.job, reader, root);
 
     let section = reader.section(root, "control");
@@ -242,6 +246,7 @@ fn fill<'t>(config: &mut Config, reader: &mut Reader<'_>, root: &'t DeTable<'t>)
 fn paths<'t>(paths: &mut Paths, reader: &mut Reader<'_>, root: &'t DeTable<'t>) {
     let section = reader.section(root, "paths");
     reader.set(&section, "dags", &mut paths.dags, value::path);
+    reader.set(&section, "base", &mut paths.base, value::path);
     let state = reader.set(&section, "state", &mut paths.state, value::path);
     let runtime = reader.set(&section, "runtime", &mut paths.runtime, value::path);
     if let Some(span) = runtime.or(state)

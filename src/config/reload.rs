@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::keys::{Effect, effect_of};
-use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue, Shutdown};
+use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue};
+use super::types::{Schedule, Shutdown};
 
 /// What a reload does.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +39,7 @@ impl Config {
                     max_live_attempts,
                     named,
                 },
+            schedule: Schedule { time_zone },
             job,
             control:
                 Control {
@@ -57,6 +59,7 @@ impl Config {
             all.insert(key.to_owned(), value);
         };
         put("paths.dags", path(&paths.dags));
+        put("paths.base", path(&paths.base));
         put("paths.state", path(&paths.state));
         put("paths.runtime", path(&paths.runtime));
         put("proc.heartbeat_interval_sec", heartbeat_interval_sec.to_string());
@@ -67,6 +70,7 @@ impl Config {
         for (name, limit) in named {
             put(&format!("queues.{name}.max_active_runs"), limit.to_string());
         }
+        put("schedule.time_zone", quoted(time_zone));
         job_entries(job, &mut put);
         put("control.max_clients", max_clients.to_string());
         put("control.max_status_clients", max_status_clients.to_string());

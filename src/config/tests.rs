@@ -34,6 +34,7 @@ fn problem(text: &str) -> String {
 const EVERYTHING: &str = r#"
 [paths]
 dags = "/a/dags"
+base = "/a/base.yaml"
 state = "/a/state"
 runtime = "/a/run"
 [proc]
@@ -47,6 +48,8 @@ max_live_attempts = 100
 max_active_runs = 7
 [queues."a.b"]
 max_active_runs = 0
+[schedule]
+time_zone = "Europe/Berlin"
 [job]
 default_shell = "/bin/bash -e"
 path = "/bin"

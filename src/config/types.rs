@@ -15,6 +15,8 @@ pub struct Config {
     pub proc: Proc,
     /// How many attempts may be live.
     pub queue: Queue,
+    /// When schedules are due.
+    pub schedule: Schedule,
     /// What jobs get.
     pub job: Job,
     /// Clients and protocols.
@@ -51,6 +53,13 @@ pub struct Queue {
     pub max_live_attempts: u32,
     /// Named queues: most live runs of each; 0 is no limit.
     pub named: BTreeMap<GroupName, u32>,
+}
+
+/// `[schedule]`: when schedules are due.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Schedule {
+    /// Name of the time zone of schedules that name none, as the IANA database has it; empty is that of the machine.
+    pub time_zone: String,
 }
 
 /// `[job]`: what jobs get.

@@ -69,6 +69,20 @@ pub(super) enum Verb {
     History(verbs::history::Args),
     /// Wait for the end of a run; the exit status tells its outcome
     Wait(verbs::wait::Args),
+    /// Install a DAG of your own: it can be run by name, and its schedules count
+    Install(verbs::install::Install),
+    /// Remove an installed DAG
+    Remove(verbs::install::Remove),
+    /// Change an installed DAG in an editor
+    Edit(verbs::edit::Args),
+    /// List the installed DAGs, how they stand and what is wrong with them
+    Dags(verbs::installed::Dags),
+    /// Have the schedules of a DAG count again
+    Enable(verbs::enable::Args),
+    /// Hold back everything that the schedules of a DAG would do
+    Disable(verbs::enable::Args),
+    /// Show what the schedules will do
+    Next(verbs::installed::Next),
     /// Check DAG files, here and without running anything
     Validate(verbs::validate::Args),
     /// Show what a run of a DAG file would do, without running anything

@@ -11,6 +11,7 @@ use super::control::refusal;
 use super::dispatcher::{Asked, Asking, Dispatcher, now};
 use super::installed;
 use super::live::LiveRun;
+use super::registry::Catalog;
 use crate::config::Config;
 use crate::dag::params::resolve;
 use crate::dag::{BaseConfig, Dag, Diagnostic, LoadOptions, ParamInput, Source, load};
@@ -34,11 +35,12 @@ impl Dispatcher {
     /// Somebody wants a run.
     pub(super) fn submit_request(&mut self, peer: Peer, mut submit: Submit, answers: Sender<Response>) {
         let config = Arc::clone(&self.config);
+        let catalog = Arc::clone(&self.registry.catalog);
         let at = now().wall;
         self.elsewhere(
             move || {
                 if submit.source.is_empty() {
-                    take_installed(&config, peer, &mut submit)?;
+                    take_installed(&config, &catalog, peer, &mut submit)?;
                 }
                 known_user(peer.uid)?;
                 admit(&config, peer, &submit, at)
@@ -103,7 +105,7 @@ fn invalid(message: &str) -> Box<Response> {
     Box::new(refusal(ErrorKind::Invalid, message))
 }
 
-fn problem(diagnostic: Diagnostic) -> Problem {
+pub(super) fn problem(diagnostic: Diagnostic) -> Problem {
     Problem {
         message: diagnostic.message,
         file: diagnostic.file,
@@ -113,7 +115,7 @@ fn problem(diagnostic: Diagnostic) -> Problem {
     }
 }
 
-fn problems(message: &str, diagnostics: Vec<Diagnostic>) -> Box<Response> {
+pub(super) fn problems(message: &str, diagnostics: Vec<Diagnostic>) -> Box<Response> {
     Box::new(Response::Error {
         kind: ErrorKind::Invalid,
         message: message.to_owned(),
@@ -146,7 +148,7 @@ fn owner_of(peer_uid: u32) -> u32 {
 }
 
 /// A user that no database knows gets no run: it could never be launched.
-fn known_user(uid: u32) -> Result<(), Box<Response>> {
+pub(super) fn known_user(uid: u32) -> Result<(), Box<Response>> {
     if uid == creds::effective_uid() {
         return Ok(());
     }
@@ -156,14 +158,22 @@ fn known_user(uid: u32) -> Result<(), Box<Response>> {
 }
 
 /// Takes the installed DAG that is named, with the JSON schemas it refers to.
-fn take_installed(config: &Config, peer: Peer, submit: &mut Submit) -> Result<(), Box<Response>> {
+fn take_installed(
+    config: &Config,
+    catalog: &Catalog,
+    peer: Peer,
+    submit: &mut Submit,
+) -> Result<(), Box<Response>> {
     let name = submit.name.take().unwrap_or_default();
     let name = DagName::new(name).map_err(|error| invalid(&error.to_string()))?;
-    submit.source = installed::read(config, peer.uid, &name)?;
-    submit.file = format!("{name}.yaml");
-    submit.stem = name.to_string();
-    submit.base_dir = config.paths.dags.display().to_string();
-    submit.schemas = installed::read_schemas(config, peer.uid, &source_of(submit), base_of(submit).as_ref());
+    let found = installed::find(config, catalog, peer.uid, &name, submit.base.take())?;
+    submit.source = found.source;
+    submit.name = found.name;
+    submit.file = found.file;
+    submit.stem = found.stem;
+    submit.base = found.base;
+    submit.base_dir = found.base_dir;
+    submit.schemas = found.schemas;
     Ok(())
 }
 
@@ -223,7 +233,7 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
 }
 
 /// The group of a run that somebody asks for, and its capacity.
-fn group_of(config: &Config, dag: &Dag) -> (GroupName, u32) {
+pub(super) fn group_of(config: &Config, dag: &Dag) -> (GroupName, u32) {
     match &dag.queue {
         Some(queue) => {
             let named = config.queue.named.get(queue).copied();

@@ -74,6 +74,8 @@ pub(super) fn because(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Fail
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config =
         Config::load(args.config.as_deref(), &args.root).map_err(|error| Failure::Config(error.report()))?;
+    super::registry::zone_of(&config)
+        .map_err(|error| Failure::Config(format!("{}: {error}\n", config.paths.config.display())))?;
     if args.check_config {
         for warning in config.check() {
             drop(writeln!(io::stdout(), "warning: {warning}"));
@@ -135,6 +137,7 @@ async fn serve(
         }
     };
     dispatcher.recover().await.map_err(Failure::Other)?;
+    dispatcher.start_registry().await.map_err(Failure::Other)?;
 
     let (listener, socket) = control_listener(&dispatcher.config)?;
     tokio::spawn(control::serve(
@@ -306,6 +309,7 @@ fn build(
         asked: std::collections::HashMap::new(),
         followers: Followers::default(),
         calls: super::questions::Calls::default(),
+        registry: super::registry::Registry::new(),
         next_token: 0,
         next_batch: 0,
         saving: std::collections::BTreeMap::new(),

@@ -68,11 +68,12 @@ impl Dispatcher {
         let progress = Progress::Preparing { stop: None };
         self.calls.questions.insert(question.clone(), progress);
         let (config, callees) = (Arc::clone(&self.config), Arc::clone(&self.calls.callees));
+        let catalog = Arc::clone(&self.registry.catalog);
         let (reader, at) = (self.reader.clone(), now().wall);
         let after = request.after;
         self.elsewhere(
             move || {
-                let snapshot = callees.find(&config, &parent, &request.target)?;
+                let (snapshot, base_dir) = callees.find(&config, &catalog, &parent, &request.target)?;
                 let caller = Caller {
                     run: parent.run.clone(),
                     attempt: number,
@@ -84,7 +85,7 @@ impl Dispatcher {
                         .clone(),
                     depth,
                 };
-                let (about, input) = callee::make(&parent, request, caller, &config, at);
+                let (about, input) = callee::make(&parent, request, caller, base_dir, at);
                 prepare(&snapshot, &input, about, &reader)
             },
             move |dispatcher, prepared| match prepared {

@@ -18,6 +18,7 @@ use super::launch::{Launched, Launcher, Workshop};
 use super::live::LiveRun;
 use super::outbox::Outbox;
 use super::questions::Calls;
+use super::registry::Registry;
 use super::saving::Leaving;
 use crate::config::Config;
 use crate::engine::scheduler::stalled::Stage;
@@ -191,6 +192,7 @@ pub(super) struct Counters {
     pub(super) recovered: u64,
     pub(super) stalled_stopped: u64,
     pub(super) stalled_killed: u64,
+    pub(super) ticks: super::schedules::Ticks,
 }
 
 /// Owner of all state.
@@ -213,6 +215,7 @@ pub(super) struct Dispatcher {
     pub(super) calls: Calls,
     pub(super) next_token: u64,
     pub(super) next_batch: u64,
+    pub(super) registry: Registry,
     /// Nodes of own batches that are on their way to the store.
     pub(super) saving: BTreeMap<u64, (RunRef, Vec<Node>)>,
     /// Attempts whose clean-up is being recorded, by batch.

@@ -305,6 +305,9 @@ impl Dispatcher {
             ("notices pending", n(self.hooks.pending())),
             ("notices dropped", self.hooks.counters.dropped),
         ];
+        counters.push(("installed DAGs", n(self.registry.in_force.len())));
+        counters.push(("installed DAGs with errors", n(self.registry.with_errors())));
+        counters.extend(self.counters.ticks.named());
         if let Some(stored) = stored {
             counters.push(("not cleaned up", stored.not_cleaned));
         }

@@ -139,6 +139,9 @@ impl Dispatcher {
 
     /// The engine accepted a request.
     pub(super) fn accepted(&mut self, token: Token) {
+        if self.suspended(token, None) {
+            return;
+        }
         if let Some(asked) = self.asked.remove(&token) {
             let decides = matches!(asked.asking, Asking::Decision(_));
             if asked.created
@@ -161,6 +164,9 @@ impl Dispatcher {
 
     /// The engine refused a request.
     pub(super) fn refused(&mut self, token: Token, refused: Refusal) {
+        if self.suspended(token, Some(&refused)) {
+            return;
+        }
         let Some(asked) = self.asked.remove(&token) else {
             return;
         };

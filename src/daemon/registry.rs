@@ -1,30 +1,397 @@
-//! Installed DAGs: which there are, and what people do with them.
+//! Installed DAGs: which there are and what is in force of them. Their directories are watched; a burst of changes
+//! settles, then what changed is read beside the dispatcher, and what follows is told to store, engine and log.
 
-use super::control::refusal;
-use super::dispatcher::Dispatcher;
-use super::requests::Asker;
-use crate::model::DagName;
-use crate::wire::control::ErrorKind;
-use crate::wire::manage::Install;
+mod answers;
+mod apply;
+mod edit;
+mod files;
+mod names;
+mod place;
+mod scan;
+mod version;
+mod watch;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::Sender;
+
+use super::dispatcher::{Dispatcher, GoOn, Msg, now};
+use crate::config::Config;
+use crate::dag::cron::Zone;
+use crate::engine::scheduler::{Event, Token};
+use crate::model::change::{Change, InstalledDag};
+use crate::model::{Boot, DagName};
+use crate::store::{PlanRecord, Reader};
+use crate::sys::epoll::ClockWatch;
+use crate::sys::{reactor, timezone};
+use crate::wire::control::Response;
+
+pub(super) use answers::not_installed;
+pub(super) use files::{open_dir, read_all, read_base, read_schema};
+pub(super) use names::{FileState, InForce};
+pub(super) use place::{FileId, Place};
+use scan::{Look, Scope};
+use version::Context;
+use watch::DirWatch;
+
+/// How long nothing may change before changes are read.
+const SETTLE: Duration = Duration::from_millis(250);
+/// How long after a failure a version is given to the store again.
+const AGAIN: Duration = Duration::from_secs(30);
+/// How long changes may go on without being read.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
+
+/// What is known of installed DAGs.
+pub(super) struct Registry {
+    /// Zone of schedules that name none.
+    pub(super) zone: Zone,
+    pub(super) files: BTreeMap<FileId, FileState>,
+    pub(super) in_force: BTreeMap<DagName, InForce>,
+    /// Where each DAG of the system lies, for those who start it by name.
+    pub(super) catalog: Arc<Catalog>,
+    /// What became of the last scheduled time of a DAG, in words.
+    pub(super) last: HashMap<DagName, String>,
+    /// What is decided of schedules.
+    plans: HashMap<DagName, PlanRecord>,
+    /// What the store has, as far as it is told.
+    stored: BTreeMap<DagName, Arc<InstalledDag>>,
+    base: Result<Option<String>, String>,
+    watch: Option<DirWatch>,
+    /// Where to look next, since when, and when the last change of it was seen.
+    dirty: Option<(Scope, Boot, Boot)>,
+    /// Whether everything is to be made anew.
+    anew: bool,
+    looking: bool,
+    /// Whether the next look is to be taken right after the one that is being taken.
+    owed: bool,
+    /// Who waits for the next look that begins from now on, and for the one that is being taken.
+    waiting: Vec<GoOn>,
+    answered: Vec<GoOn>,
+    /// Versions that are on their way to the store, by batch.
+    saving: HashMap<u64, DagName>,
+    /// Why places cannot be read, as the log has it.
+    unreadable: BTreeMap<Place, String>,
+    /// DAGs that somebody removed on purpose.
+    removed: BTreeSet<DagName>,
+    /// Who waits for schedules to be held back, or not any more.
+    suspending: HashMap<Token, Suspending>,
+}
+
+/// A request to hold back the schedules of a DAG, or not any more.
+#[derive(Debug)]
+struct Suspending {
+    dag: DagName,
+    on: bool,
+    answers: Sender<Response>,
+}
+
+/// The files of the system's DAGs by name.
+pub(super) type Catalog = BTreeMap<DagName, String>;
+
+/// The zone of schedules that name none: the configured one, else that of the machine.
+///
+/// # Errors
+/// In words, if there is no such zone.
+pub(super) fn zone_of(config: &Config) -> Result<Zone, String> {
+    let name = &config.schedule.time_zone;
+    if !name.is_empty() {
+        return Zone::named(name).map_err(|error| format!("schedule.time_zone: {error}; {}", error.hint()));
+    }
+    let link = std::path::Path::new(timezone::LOCALTIME);
+    let told = timezone::of_machine(link).and_then(|name| match name {
+        Some(name) => Zone::named(&name).map_err(|error| format!("{error}, which {} names", link.display())),
+        None => Ok(Zone::UTC),
+    });
+    told.map_err(|error| format!("{error}; set schedule.time_zone"))
+}
+
+impl Registry {
+    pub(super) fn new() -> Self {
+        Self {
+            zone: Zone::UTC,
+            files: BTreeMap::new(),
+            in_force: BTreeMap::new(),
+            catalog: Arc::default(),
+            last: HashMap::new(),
+            plans: HashMap::new(),
+            stored: BTreeMap::new(),
+            base: Ok(None),
+            watch: None,
+            dirty: None,
+            anew: true,
+            looking: false,
+            owed: false,
+            waiting: Vec::new(),
+            answered: Vec::new(),
+            saving: HashMap::new(),
+            unreadable: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            suspending: HashMap::new(),
+        }
+    }
+
+    /// Whether the schedules of a DAG are held back.
+    pub(super) fn is_suspended(&self, dag: &DagName) -> bool {
+        self.plans.get(dag).is_some_and(|plan| plan.suspended)
+    }
+
+    /// How many files have errors.
+    pub(super) fn with_errors(&self) -> usize {
+        let bad = |state: &&FileState| !state.problems.is_empty() || state.clash.is_some();
+        self.files.values().filter(bad).count()
+    }
+
+    fn plan_mut(&mut self, dag: &DagName) -> &mut PlanRecord {
+        self.plans.entry(dag.clone()).or_insert_with(|| PlanRecord {
+            dag: dag.clone(),
+            watermark: None,
+            suspended: false,
+        })
+    }
+
+    /// The engine decides something about schedules, and the store is told.
+    pub(super) fn note(&mut self, change: &Change) {
+        match change {
+            Change::Watermark { dag, at } => self.plan_mut(dag).watermark = Some(*at),
+            Change::Suspend { dag, on } => self.plan_mut(dag).suspended = *on,
+            _ => {}
+        }
+    }
+
+    /// What a look needs to know.
+    fn look(&mut self, context: Context, scope: Scope, stored: Vec<InstalledDag>, reader: Reader) -> Look {
+        let anew = std::mem::take(&mut self.anew);
+        let known = if anew {
+            BTreeMap::new()
+        } else {
+            let stamped = self
+                .files
+                .iter()
+                .filter_map(|(id, state)| Some((id.clone(), state.stamps.clone()?)));
+            stamped.collect()
+        };
+        Look {
+            context,
+            scope: if anew { Scope::All } else { scope },
+            known,
+            base: self.base.clone(),
+            stored,
+            reader,
+            at: now().wall,
+        }
+    }
+}
 
 impl Dispatcher {
-    pub(super) fn dags(&mut self, _owner: Option<u32>, asker: &Asker) {
-        self.answer(&asker.answers, refusal(ErrorKind::Unavailable, "not built"));
+    /// Reads what is installed and tells the engine, then goes on watching. After [`Event::Recover`].
+    ///
+    /// # Errors
+    /// If the store cannot be read, or the configured zone does not exist.
+    pub(super) async fn start_registry(&mut self) -> Result<(), String> {
+        let text = |error: &dyn std::fmt::Display| format!("installed DAGs: {error}");
+        self.registry.zone = zone_of(&self.config)?;
+        for plan in self.reader.plans().map_err(|error| text(&error))? {
+            self.registry.plans.insert(plan.dag.clone(), plan);
+        }
+        let stored = self.reader.installed().map_err(|error| text(&error))?;
+        self.registry.take_stored(&stored);
+        // What changes from here on is told, so that nothing falls between.
+        match DirWatch::new(&self.config) {
+            Ok(watch) => self.registry.watch = Some(watch),
+            Err(error) => {
+                tracing::warn!(%error, "installed DAGs cannot be watched; `proctorctl reload` has them read");
+            }
+        }
+        let look = self.next_look(Scope::All, stored);
+        let seen = tokio::task::spawn_blocking(move || look.take())
+            .await
+            .map_err(|error| text(&error))?;
+        self.seen(seen);
+        self.watch_directories();
+        self.watch_clock();
+        Ok(())
     }
 
-    pub(super) fn install(&mut self, _install: Install, asker: Asker) {
-        self.answer(&asker.answers, refusal(ErrorKind::Unavailable, "not built"));
+    fn next_look(&mut self, scope: Scope, stored: Vec<InstalledDag>) -> Look {
+        let context = Context {
+            config: Arc::clone(&self.config),
+            zone: self.registry.zone,
+        };
+        let reader = self.reader.clone();
+        self.registry.look(context, scope, stored, reader)
     }
 
-    pub(super) fn remove_dag(&mut self, _dag: DagName, _owner: Option<u32>, asker: Asker) {
-        self.answer(&asker.answers, refusal(ErrorKind::Unavailable, "not built"));
+    /// Has the dispatcher told when something happens in a directory.
+    fn watch_directories(&self) {
+        let Some(watch) = &self.registry.watch else { return };
+        let watched = watch.as_fd().try_clone_to_owned().and_then(reactor::readable);
+        let watched = match watched {
+            Ok(watched) => watched,
+            Err(error) => {
+                tracing::warn!(%error, "installed DAGs cannot be watched; `proctorctl reload` has them read");
+                return;
+            }
+        };
+        let to_self = self.to_self.clone();
+        tokio::spawn(async move {
+            while let Ok(mut ready) = watched.readable().await {
+                ready.clear_ready();
+                let told = to_self.send(Msg::Then(Box::new(Self::directories_changed)));
+                if told.is_err() {
+                    return;
+                }
+            }
+        });
     }
 
-    pub(super) fn source(&mut self, _dag: DagName, _owner: Option<u32>, asker: Asker) {
-        self.answer(&asker.answers, refusal(ErrorKind::Unavailable, "not built"));
+    /// Has the engine told when the wall clock is set.
+    fn watch_clock(&self) {
+        let watched = ClockWatch::new().and_then(|watch| {
+            let readable = watch.as_fd().try_clone_to_owned().and_then(reactor::readable)?;
+            Ok((watch, readable))
+        });
+        let (watch, readable) = match watched {
+            Ok(watched) => watched,
+            Err(error) => {
+                tracing::warn!(%error, "the clock cannot be watched; schedules notice that it was set when they are due next");
+                return;
+            }
+        };
+        let to_self = self.to_self.clone();
+        tokio::spawn(async move {
+            while let Ok(mut ready) = readable.readable().await {
+                ready.clear_ready();
+                if matches!(watch.take(), Ok(true))
+                    && to_self.send(Msg::Then(Box::new(Self::clock_set))).is_err()
+                {
+                    return;
+                }
+            }
+        });
     }
 
-    pub(super) fn enable(&mut self, _dag: DagName, _on: bool, _owner: Option<u32>, asker: Asker) {
-        self.answer(&asker.answers, refusal(ErrorKind::Unavailable, "not built"));
+    fn clock_set(&mut self) {
+        tracing::info!("the wall clock was set; schedules are counted anew");
+        self.tell(Event::ClockSet);
+    }
+
+    fn directories_changed(&mut self) {
+        let read = self.registry.watch.as_mut().map(DirWatch::read);
+        match read {
+            Some(Ok(Some(scope))) => self.look_later(scope),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "news of installed DAGs cannot be read; all are looked at");
+                self.look_later(Scope::All);
+            }
+            _ => {}
+        }
+    }
+
+    /// Something changed: it is looked at when nothing has changed for a moment.
+    fn look_later(&mut self, scope: Scope) {
+        let at = now().boot;
+        match self.registry.dirty.take() {
+            Some((more, since, _)) => self.registry.dirty = Some((scope.and(more), since, at)),
+            None => {
+                self.registry.dirty = Some((scope, at, at));
+                self.arm_settling(SETTLE);
+            }
+        }
+    }
+
+    fn arm_settling(&self, pause: Duration) {
+        let to_self = self.to_self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            drop(to_self.send(Msg::Then(Box::new(Self::settled))));
+        });
+    }
+
+    /// The timer that was armed at the first change went off.
+    fn settled(&mut self) {
+        let Some((_, since, last)) = &self.registry.dirty else {
+            return;
+        };
+        let at = now().boot;
+        let quiet = Duration::from_micros(at.0.saturating_sub(last.0));
+        let all = Duration::from_micros(at.0.saturating_sub(since.0));
+        if quiet < SETTLE && all < SETTLE_MAX {
+            return self.arm_settling(SETTLE - quiet);
+        }
+        self.look_now();
+    }
+
+    /// Looks at what changed, unless a look is being taken: then it comes after that.
+    fn look_now(&mut self) {
+        if std::mem::replace(&mut self.registry.looking, true) {
+            self.registry.owed = true;
+            return;
+        }
+        self.registry.owed = false;
+        let dirty = self.registry.dirty.take().map(|(scope, ..)| scope);
+        let scope = dirty.unwrap_or(Scope::Places(BTreeSet::new()));
+        self.registry.answered = std::mem::take(&mut self.registry.waiting);
+        let look = self.next_look(scope, Vec::new());
+        self.elsewhere(
+            move || look.take(),
+            |dispatcher, seen| {
+                dispatcher.registry.looking = false;
+                dispatcher.seen(seen);
+                for go_on in std::mem::take(&mut dispatcher.registry.answered) {
+                    go_on(dispatcher);
+                }
+                if dispatcher.registry.owed {
+                    dispatcher.look_now();
+                }
+            },
+        );
+    }
+
+    /// Looks at a place at once, and goes on when what was seen counts.
+    pub(super) fn look_then(&mut self, place: Place, go_on: GoOn) {
+        let at = now().boot;
+        let scope = Scope::Places(BTreeSet::from([place]));
+        let scope = match self.registry.dirty.take() {
+            Some((more, ..)) => scope.and(more),
+            None => scope,
+        };
+        self.registry.dirty = Some((scope, at, at));
+        self.registry.waiting.push(go_on);
+        self.look_now();
+    }
+
+    /// The store answered for a version of a DAG. One that it does not have is told again after a while: until then a
+    /// restart would find an older one.
+    pub(super) fn version_stored(&mut self, number: u64, stored: bool) {
+        let Some(dag) = self.registry.saving.remove(&number).filter(|_| !stored) else {
+            return;
+        };
+        self.registry.stored.remove(&dag);
+        let to_self = self.to_self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(AGAIN).await;
+            let again = move |dispatcher: &mut Self| {
+                dispatcher.store_version(&dag);
+            };
+            drop(to_self.send(Msg::Then(Box::new(again))));
+        });
+    }
+
+    /// The configuration was read again: everything that depends on it is made anew.
+    pub(super) fn reload_registry(&mut self) {
+        if let Ok(zone) = zone_of(&self.config) {
+            self.registry.zone = zone;
+        }
+        if let Some(watch) = &mut self.registry.watch {
+            watch.add_all();
+        }
+        self.registry.anew = true;
+        let at = now().boot;
+        self.registry.dirty = Some((Scope::All, at, at));
+        self.look_now();
     }
 }

@@ -72,6 +72,7 @@ impl Dispatcher {
                         live.view.stop = Some(reason.clone());
                     }
                 }
+                Change::Watermark { .. } | Change::Suspend { .. } => self.registry.note(&change),
                 Change::Clean { attempt } => {
                     self.forgetting.insert(number, (attempt.clone(), Leaving::Ended));
                 }
@@ -124,6 +125,7 @@ impl Dispatcher {
         let forgotten = self.forgetting.remove(&number);
         let turn = self.turning.remove(&number);
         self.notice_stored(number, result.is_ok());
+        self.version_stored(number, result.is_ok());
         match result {
             Ok(()) => {
                 if self.store_trouble.take().is_some() {

@@ -1,13 +1,47 @@
 //! What the engine makes of schedules, and what people ask about them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::control::refusal;
-use super::dispatcher::Dispatcher;
+use super::dispatcher::{Dispatcher, now};
 use super::live::LiveRun;
 use super::requests::Asker;
-use crate::engine::scheduler::TickOutcome;
+use crate::dag::cron::Dst;
+use crate::engine::scheduler::api::{Action, Upcoming};
+use crate::engine::scheduler::{Scheduler, TickOutcome};
 use crate::model::change::NewRun;
 use crate::model::{DagName, Time};
-use crate::wire::control::ErrorKind;
+use crate::telemetry::events;
+use crate::wire::control::{ErrorKind, Response};
+use crate::wire::manage;
+
+/// Most times of one answer.
+const NEXT_MAX: usize = 1000;
+
+/// Counters of scheduled times, for `doctor`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ticks {
+    pub(super) started: u64,
+    pub(super) caught_up: u64,
+    pub(super) stopped: u64,
+    pub(super) skipped: u64,
+    pub(super) missed: u64,
+    pub(super) delayed: u64,
+}
+
+impl Ticks {
+    /// With their names.
+    pub(super) const fn named(self) -> [(&'static str, u64); 6] {
+        [
+            ("scheduled starts", self.started),
+            ("scheduled starts made up for", self.caught_up),
+            ("scheduled stops", self.stopped),
+            ("scheduled times skipped", self.skipped),
+            ("scheduled times missed", self.missed),
+            ("scheduled starts delayed", self.delayed),
+        ]
+    }
+}
 
 impl Dispatcher {
     /// The engine has made a run.
@@ -16,10 +50,194 @@ impl Dispatcher {
     }
 
     /// What became of a scheduled time.
-    pub(super) fn ticked(&mut self, _dag: &DagName, _at: Time, _outcome: &TickOutcome) {}
+    pub(super) fn ticked(&mut self, dag: &DagName, at: Time, outcome: &TickOutcome) {
+        let ticks = &mut self.counters.ticks;
+        match outcome {
+            TickOutcome::Started { run, caught_up } => {
+                ticks.started += 1;
+                ticks.caught_up += u64::from(*caught_up);
+                events::schedule_started(run, at, *caught_up);
+            }
+            TickOutcome::Stopped(count) => {
+                ticks.stopped += 1;
+                events::schedule_stopped(dag, at, *count);
+            }
+            TickOutcome::StartedBefore | TickOutcome::Overlapped | TickOutcome::Successful => {
+                ticks.skipped += 1;
+                events::schedule_skipped(dag, at, &words(outcome));
+            }
+            TickOutcome::Missed => {
+                ticks.missed += 1;
+                events::schedule_skipped(dag, at, &words(outcome));
+            }
+            TickOutcome::Delayed(why) => {
+                ticks.delayed += 1;
+                events::schedule_delayed(dag, at, why);
+            }
+        }
+        let words = format!("{}: {}", at.rfc3339(), words(outcome));
+        self.registry.last.insert(dag.clone(), words);
+    }
 
     /// What the schedules will do.
-    pub(super) fn next(&mut self, _dag: Option<&DagName>, _count: u32, _owner: Option<u32>, asker: &Asker) {
-        self.answer(&asker.answers, refusal(ErrorKind::Unavailable, "not built"));
+    pub(super) fn next(&mut self, dag: Option<&DagName>, count: u32, owner: Option<u32>, asker: &Asker) {
+        let count = usize::try_from(count).unwrap_or(NEXT_MAX);
+        if count == 0 || count > NEXT_MAX {
+            let text = format!("the number of times must be 1 to {NEXT_MAX}");
+            return self.answer(&asker.answers, refusal(ErrorKind::Invalid, &text));
+        }
+        let at = now().wall;
+        let next = match (dag, owner) {
+            (None, None) => self.engine.upcoming(None, at, count),
+            (Some(dag), _) if !self.may_see(dag, owner) => {
+                return self.answer(&asker.answers, super::registry::not_installed(dag));
+            }
+            (Some(dag), _) => self.engine.upcoming(Some(dag), at, count),
+            (None, Some(_)) => {
+                let seen = self
+                    .registry
+                    .in_force
+                    .keys()
+                    .filter(|dag| self.may_see(dag, owner));
+                merged(&self.engine, seen.cloned().collect(), at, count)
+            }
+        };
+        let next = next.into_iter().map(told).collect();
+        self.answer(&asker.answers, Response::Next(next));
+    }
+}
+
+/// The next times of these DAGs together.
+fn merged(engine: &Scheduler, dags: BTreeSet<DagName>, after: Time, count: usize) -> Vec<Upcoming> {
+    // Three actions may share a time, so of four times the last one may not be all of its kind, and others are.
+    const AT_ONCE: usize = 4;
+    let mut waiting: BTreeMap<(Time, DagName), Vec<Upcoming>> = BTreeMap::new();
+    let more = |dag: &DagName, after: Time| {
+        let mut next = engine.upcoming(Some(dag), after, AT_ONCE);
+        let last = next.last().filter(|_| next.len() == AT_ONCE).map(|last| last.at);
+        next.retain(|one| last.is_none_or(|last| one.at < last));
+        next
+    };
+    for dag in dags {
+        let next = more(&dag, after);
+        waiting.extend(next.first().map(|first| first.at).map(|at| ((at, dag), next)));
+    }
+    let mut all = Vec::new();
+    while all.len() < count
+        && let Some(((_, dag), next)) = waiting.pop_first()
+    {
+        let at = next.first().map_or(after, |first| first.at);
+        let (now, mut later): (Vec<_>, Vec<_>) = next.into_iter().partition(|one| one.at == at);
+        all.extend(now);
+        if later.is_empty() {
+            later = more(&dag, at);
+        }
+        waiting.extend(later.first().map(|first| first.at).map(|at| ((at, dag), later)));
+    }
+    all.truncate(count);
+    all
+}
+
+/// A time to come as it is told.
+pub(super) fn told(next: Upcoming) -> manage::Upcoming {
+    let fire = next.fire;
+    let note = match fire.dst {
+        Dst::Usual => None,
+        Dst::Moved { wanted } => Some(format!(
+            "the clock leaps over {wanted} that day: at the end of the gap instead"
+        )),
+        Dst::First => Some("the clock shows this time twice that day: the first of the two".to_owned()),
+    };
+    manage::Upcoming {
+        dag: next.dag,
+        action: match next.action {
+            Action::Start => manage::Action::Start,
+            Action::Stop => manage::Action::Stop,
+            Action::Restart => manage::Action::Restart,
+        },
+        at: next.at,
+        due: next.due,
+        local: format!("{} {}", fire.local, offset(fire.offset_sec)),
+        zone: next.zone.name().to_owned(),
+        note,
+        suspended: next.suspended,
+    }
+}
+
+/// An offset from UTC, such as `+02:00`; with seconds if it has some.
+fn offset(seconds: i32) -> String {
+    let sign = if seconds < 0 { '-' } else { '+' };
+    let all = seconds.unsigned_abs();
+    let (hours, minutes, rest) = (all / 3600, all / 60 % 60, all % 60);
+    if rest == 0 {
+        format!("{sign}{hours:02}:{minutes:02}")
+    } else {
+        format!("{sign}{hours:02}:{minutes:02}:{rest:02}")
+    }
+}
+
+/// What became of a scheduled time, in words.
+fn words(outcome: &TickOutcome) -> String {
+    match outcome {
+        TickOutcome::Started {
+            run,
+            caught_up: false,
+        } => format!("run {} was queued", run.id),
+        TickOutcome::Started { run, caught_up: true } => format!("run {} was queued, late", run.id),
+        TickOutcome::StartedBefore => "its run had been started before".to_owned(),
+        TickOutcome::Stopped(1) => "1 run was stopped".to_owned(),
+        TickOutcome::Stopped(count) => format!("{count} runs were stopped"),
+        TickOutcome::Overlapped => {
+            "not started: a run of the DAG was queued or live (overlap_policy)".to_owned()
+        }
+        TickOutcome::Successful => {
+            "not started: a run since the time before has succeeded (skip_if_successful)".to_owned()
+        }
+        TickOutcome::Missed => {
+            "not started: the time had passed while nothing could start (catchup_window)".to_owned()
+        }
+        TickOutcome::Delayed(why) => format!("not started yet: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_written_as_rfc_3339_has_them() {
+        for (seconds, text) in [
+            (0, "+00:00"),
+            (7_200, "+02:00"),
+            (-12_600, "-03:30"),
+            (-2_670, "-00:44:30"),
+        ] {
+            assert_eq!(offset(seconds), text);
+        }
+    }
+
+    #[test]
+    fn every_outcome_has_words_of_its_own() {
+        let run = crate::model::RunRef {
+            dag: DagName::new("d").unwrap(),
+            id: crate::model::RunId::new("r").unwrap(),
+        };
+        let started = |caught_up| TickOutcome::Started {
+            run: run.clone(),
+            caught_up,
+        };
+        let all = [
+            started(false),
+            started(true),
+            TickOutcome::StartedBefore,
+            TickOutcome::Stopped(1),
+            TickOutcome::Stopped(2),
+            TickOutcome::Overlapped,
+            TickOutcome::Successful,
+            TickOutcome::Missed,
+            TickOutcome::Delayed("full".to_owned()),
+        ];
+        let words: BTreeSet<String> = all.iter().map(words).collect();
+        assert_eq!(words.len(), all.len());
     }
 }

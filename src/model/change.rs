@@ -7,7 +7,7 @@ use super::view::StepView;
 use super::{
     AttemptId, Boot, DagName, GroupName, LostCause, Node, RunRef, RunStatus, StopReason, Time, Trigger,
 };
-use super::{Notice, PendingRetry, Priority, Retries, RetryPolicy};
+use super::{Notice, PendingRetry, Priority, Retries, RetryPolicy, SchemaFile};
 
 /// A run as it is accepted: everything that is needed to launch it, now or after a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,6 +82,27 @@ pub struct AttemptIdentity {
     pub boot_id: String,
     /// Id of the attempt's cgroup.
     pub cgroup_id: Option<u64>,
+}
+
+/// A version of an installed DAG that can be in force, with everything that it is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledDag {
+    /// Its name.
+    pub dag: DagName,
+    /// Its file, below the directory of its kind: `NAME.yaml` of a DAG of the system, `USER/NAME.yaml` of a user's.
+    pub file: String,
+    /// User id its runs belong to; none is the system's.
+    pub owner: Option<u32>,
+    /// Permission bits of the file: who may see it.
+    pub mode: u32,
+    /// When this version was read.
+    pub at: Time,
+    /// Text of the file.
+    pub source: String,
+    /// Base configuration it was read with.
+    pub base: Option<String>,
+    /// The JSON schemas that the two refer to.
+    pub schemas: Vec<SchemaFile>,
 }
 
 /// One change of the store.
@@ -222,6 +243,15 @@ pub enum Change {
         dag: DagName,
         /// The scheduled time.
         at: Time,
+    },
+    /// A version of an installed DAG is in force from now on.
+    Install(Box<InstalledDag>),
+    /// A DAG is not installed any more.
+    Uninstall {
+        /// Which.
+        dag: DagName,
+        /// Whether what is decided of its schedules is forgotten, too: somebody removed it on purpose.
+        forget: bool,
     },
     /// The schedules of a DAG are held back, or not any more.
     Suspend {

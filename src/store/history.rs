@@ -301,6 +301,10 @@ pub(super) fn attempt_id(text: String) -> Result<AttemptId, Fault> {
     AttemptId::new(text).map_err(|error| Fault::text(format!("a row of the store holds a bad name: {error}")))
 }
 
+pub(super) fn dag_name(text: String) -> Result<DagName, Fault> {
+    DagName::new(text).map_err(|error| Fault::text(format!("a row of the store holds a bad name: {error}")))
+}
+
 pub(super) fn group_name(text: String) -> Result<GroupName, Fault> {
     GroupName::new(text).map_err(|error| Fault::text(format!("a row of the store holds a bad name: {error}")))
 }

@@ -10,6 +10,7 @@ mod codes;
 mod error;
 mod history;
 mod notices;
+mod installed;
 mod open;
 mod reader;
 mod recovery;
@@ -29,6 +30,7 @@ use crate::model::{AttemptId, Time};
 
 pub use error::{Error, OpenError};
 pub use history::{Cursor, Filter, HISTORY_MAX, Page};
+pub use installed::PlanRecord;
 pub use reader::Reader;
 pub use recovery::{Counts, HeldAttempt, LiveAttempt, QueuedRun, Recovery, RetryState};
 pub use views::AttemptSummary;

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::model::change::NewRun;
+use crate::model::change::{InstalledDag, NewRun};
 use crate::model::view::{RunSummary, RunView};
-use crate::model::{AttemptId, DagName, GroupName, Notice, RunRef};
+use crate::model::{AttemptId, DagName, GroupName, Notice, RunRef, Time};
 
 use super::error::Fault;
 use super::{
-    AttemptSummary, Counts, Error, Filter, HeldAttempt, Options, Page, QueuedRun, Recovery, RetryState,
-    history, notices, open, recovery, schema, views,
+    AttemptSummary, Counts, Error, Filter, HeldAttempt, Options, Page, PlanRecord, QueuedRun, Recovery,
+    RetryState, history, installed, notices, open, recovery, schema, views,
 };
 
 /// Connections kept for the next question.
@@ -196,6 +196,38 @@ impl Reader {
     /// If the database cannot be read.
     pub fn run_of(&self, attempt: &AttemptId) -> Result<Option<(RunRef, u32)>, Error> {
         self.ask(|db, _| views::run_of(db, attempt))
+    }
+
+    /// What is decided of schedules, of all DAGs that ever had some, by name.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn plans(&self) -> Result<Vec<PlanRecord>, Error> {
+        self.ask(|db, _| installed::plans(db))
+    }
+
+    /// What is decided of the schedules of one DAG.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn plan(&self, dag: &DagName) -> Result<Option<PlanRecord>, Error> {
+        self.ask(|db, _| installed::plan(db, dag))
+    }
+
+    /// The last good versions of installed DAGs, by name.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn installed(&self) -> Result<Vec<InstalledDag>, Error> {
+        self.ask(|db, _| installed::installed(db))
+    }
+
+    /// When the newest run of that DAG that succeeded was accepted; those that a step called do not count.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn last_success(&self, dag: &DagName) -> Result<Option<Time>, Error> {
+        self.ask(|db, _| installed::last_success(db, dag))
     }
 
     /// Version of the schema.

@@ -16,7 +16,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
 ];
 
 /// Tables and indexes that the newest version has.
-pub(super) const OBJECTS: [&str; 20] = [
+pub(super) const OBJECTS: [&str; 21] = [
     "words",
     "dags",
     "runs",
@@ -25,6 +25,7 @@ pub(super) const OBJECTS: [&str; 20] = [
     "runs_by_dag_and_time",
     "runs_open",
     "runs_by_parent",
+    "runs_succeeded",
     "runs_retrying",
     "plans",
     "installed",

@@ -8,6 +8,7 @@ ALTER TABLE runs ADD COLUMN retry         TEXT;      -- policy of retries as a w
 ALTER TABLE runs ADD COLUMN retries       TEXT;      -- those it has had by itself, JSON; NULL: none
 ALTER TABLE runs ADD COLUMN retry_at      INTEGER;   -- the coming one is due by the wall clock; NULL: none comes
 ALTER TABLE runs ADD COLUMN retry_due     TEXT;      -- JSON: number, limit, boot clock, boot id
+CREATE INDEX runs_succeeded ON runs (dag, created_at) WHERE parent IS NULL AND status = 4;
 CREATE INDEX runs_retrying ON runs (retry_at) WHERE retry_at IS NOT NULL;
 
 -- What is decided of a DAG's schedules, whether it is installed or not.
@@ -22,6 +23,7 @@ CREATE TABLE installed (
     dag     INTEGER PRIMARY KEY REFERENCES words (id),
     file    TEXT NOT NULL,                -- path below the directory of its kind
     owner   INTEGER,                      -- user id; NULL: a DAG of the system
+    mode    INTEGER NOT NULL,             -- permission bits of the file
     at      INTEGER NOT NULL,             -- when this version was read
     source  TEXT NOT NULL,
     base    TEXT,                         -- base configuration it was read with

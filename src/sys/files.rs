@@ -3,6 +3,7 @@
 //! No function here follows a symbolic link in the last part of a name, changes owner or mode by path, or
 //! leaves a descriptor open over exec.
 
+mod errors;
 mod tree;
 
 use nix::dir::Type;
@@ -16,6 +17,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+pub use errors::{disk_full, is_link};
 
 /// How [`Dir::create_file`] opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -361,12 +364,6 @@ pub fn fchown(file: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
         Some(Uid::from_raw(uid)),
         Some(Gid::from_raw(gid)),
     )?)
-}
-
-/// Whether an error means that there is no room (disk, quota or inodes).
-#[must_use]
-pub fn disk_full(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
 }
 
 /// Writes all of `bytes` at `offset`.

@@ -25,3 +25,4 @@ pub mod spawn;
 pub mod stdio;
 #[cfg(test)]
 mod testing;
+pub mod timezone;

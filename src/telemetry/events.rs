@@ -9,7 +9,7 @@ use std::path::Path;
 use tracing::Level;
 
 use crate::model::access::Peer;
-use crate::model::{AttemptId, LostCause, PendingRetry, RunRef, RunStatus, Trigger};
+use crate::model::{AttemptId, DagName, LostCause, PendingRetry, RunRef, RunStatus, Time, Trigger};
 
 /// A kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,62 @@ events! {
     run_accepted(run: &RunRef, trigger: Trigger) [
         DAG = %run.dag, RUN_ID = %run.id, TRIGGER = %trigger,
         "run {run} accepted ({trigger})"
+    ];
+
+    /// A DAG is installed, or a new version of it is in force.
+    info INFO "c9313e1ca88848d39c07bb0483aad844"
+    dag_installed(dag: &DagName, file: &str, owner: u32, again: bool) [
+        DAG = %dag, FILE = file, OWNER = owner, AGAIN = again,
+        "DAG {dag} is in force as {file} has it now"
+    ];
+
+    /// A DAG is not installed any more; its runs and their history stay.
+    info INFO "1ab6104e15534844a830804001059eb2"
+    dag_uninstalled(dag: &DagName) [
+        DAG = %dag,
+        "DAG {dag} is not installed any more"
+    ];
+
+    /// The file of an installed DAG has errors; its last good version stays in force, if there is one.
+    error ERROR "50f7d171e2f2443f8bb96772e7d4d03b"
+    dag_rejected(file: &Path, problems: &str, kept: bool) [
+        FILE = %file.display(), KEPT = kept,
+        "{} has errors{}: {problems}", file.display(), if kept { "; its last good version stays in force" } else { "" }
+    ];
+
+    /// The schedules of a DAG are held back, or in force again.
+    info INFO "355da4ae294e43f58116ec344fda8bc9"
+    dag_suspended(dag: &DagName, suspended: bool) [
+        DAG = %dag, SUSPENDED = suspended,
+        "the schedules of DAG {dag} are {}", if suspended { "held back" } else { "in force again" }
+    ];
+
+    /// A scheduled time made a run; late if it had passed while nothing could start.
+    info INFO "052d56f5360242ef9bba26ea913ac581"
+    schedule_started(run: &RunRef, at: Time, caught_up: bool) [
+        DAG = %run.dag, RUN_ID = %run.id, SCHEDULED_FOR = %at.rfc3339(), CAUGHT_UP = caught_up,
+        "run {run} is queued for its scheduled time {}", at.rfc3339()
+    ];
+
+    /// A scheduled time stopped what was live.
+    info INFO "30be5cab5d86477dab4b74d9066960a8"
+    schedule_stopped(dag: &DagName, at: Time, count: usize) [
+        DAG = %dag, SCHEDULED_FOR = %at.rfc3339(), COUNT = count,
+        "the schedule of DAG {dag} stopped {count} runs at its time {}", at.rfc3339()
+    ];
+
+    /// A scheduled time started nothing, as the DAG or its schedule has it.
+    info INFO "0536812be3c345c0ad04ca6d927a0e56"
+    schedule_skipped(dag: &DagName, at: Time, why: &str) [
+        DAG = %dag, SCHEDULED_FOR = %at.rfc3339(), REASON = why,
+        "DAG {dag} is not started for its scheduled time {}: {why}", at.rfc3339()
+    ];
+
+    /// The run of a scheduled time could not be stored; it is tried again.
+    error ERROR "c3d6c82463564655ad942f9c04bd9c05"
+    schedule_delayed(dag: &DagName, at: Time, why: &str) [
+        DAG = %dag, SCHEDULED_FOR = %at.rfc3339(), REASON = why,
+        "DAG {dag} cannot be started for its scheduled time {} yet: {why}", at.rfc3339()
     ];
 
     /// An attempt is live: its shim was let through the gate.

@@ -34,6 +34,8 @@ mod hooks;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod installed;
+#[cfg(test)]
 mod lost;
 #[cfg(test)]
 mod output;

@@ -146,3 +146,90 @@ fn a_job_of_another_user_gets_nothing_of_root_and_touches_nothing_of_root() {
     daemon.wait_end(&run);
     daemon.expect_clean();
 }
+
+#[test]
+fn users_have_dags_of_their_own_that_others_do_not_even_see() {
+    let Some((host, guest)) = two_users() else { return };
+    let daemon = Daemon::start(OPEN);
+    let text = "working_dir: /\nschedule: 1 3 1 1 *\nsteps: [{name: a, command: id -u, output: WHO}]\n";
+    let file = daemon.dag("who", text);
+    open_up(&daemon, &User::current().unwrap());
+    let as_user = |user: &User, args: &[&str]| {
+        let mut command = ctl_as(user, daemon.root());
+        command.arg("--json").args(args);
+        Running::start(command).finish()
+    };
+    let own = as_user(&guest, &["install", &file]).expect_code(0).json();
+    assert_eq!(
+        (&own["owner"], &own["system"]),
+        (&guest.uid.into(), &false.into()),
+        "{own:#}"
+    );
+    let path = Path::new(own["file"].as_str().unwrap());
+    let about = |path: &Path| {
+        use std::os::unix::fs::MetadataExt;
+        let about = std::fs::metadata(path).unwrap();
+        (about.uid(), about.mode() & 0o777)
+    };
+    assert_eq!(about(path), (0, 0o644), "only the daemon writes there");
+    assert_eq!(about(path.parent().unwrap()), (0, 0o755));
+    let result = as_user(&guest, &["run", "who"]).expect_code(0).json();
+    assert_eq!(
+        result["steps"][0]["variables"]["WHO"],
+        guest.uid.to_string(),
+        "{result:#}"
+    );
+
+    let listed = |user: &User| {
+        let answer = as_user(user, &["dags"]).expect_code(0).json();
+        let names = answer["dags"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|dag| dag["dag"].to_string());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&guest), ["\"who\""]);
+    assert_eq!(listed(&host), [""; 0]);
+    for verb in ["run", "remove", "edit", "enable", "disable", "next"] {
+        as_user(&host, &[verb, "who"]).expect_code(1);
+    }
+    let out = as_user(&host, &["install", "--replace", &file]).expect_code(1);
+    assert!(out.text().contains("another user has a DAG who"), "{out:?}");
+    assert!(
+        !out.text().contains("var/lib"),
+        "its place is nobody's business: {out:?}"
+    );
+    as_user(&host, &["install", "--name", "mine", &file]).expect_code(0);
+    assert_eq!(
+        daemon.json(&["dags"])["dags"].as_array().unwrap().len(),
+        2,
+        "root sees all"
+    );
+
+    let system = daemon.path("etc/proctor/dags");
+    std::fs::create_dir_all(&system).unwrap();
+    for (name, mode) in [("open.yaml", 0o644), ("closed.yaml", 0o600)] {
+        std::fs::write(system.join(".tmp"), text).unwrap();
+        std::fs::set_permissions(system.join(".tmp"), std::fs::Permissions::from_mode(mode)).unwrap();
+        std::fs::rename(system.join(".tmp"), system.join(name)).unwrap();
+    }
+    crate::helper::until("all are listed", || {
+        (daemon.json(&["dags"])["dags"].as_array().unwrap().len() == 4).then_some(())
+    });
+    assert_eq!(listed(&guest), ["\"open\"", "\"who\""]);
+    for verb in ["remove", "edit", "enable", "disable"] {
+        as_user(&guest, &[verb, "open"]).expect_code(77);
+        as_user(&guest, &[verb, "closed"]).expect_code(1);
+    }
+    let next = as_user(&guest, &["next"]).expect_code(0).json();
+    assert!(
+        !next.to_string().contains("closed") && !next.to_string().contains("mine"),
+        "{next:#}"
+    );
+    as_user(&guest, &["disable", "who"]).expect_code(0);
+    daemon.json(&["enable", "who"]);
+    as_user(&guest, &["remove", "who"]).expect_code(0);
+    as_user(&guest, &["run", "who"]).expect_code(1);
+    daemon.expect_clean();
+}

@@ -196,6 +196,8 @@ impl Store {
             }
             Change::Watermark { .. }
             | Change::Suspend { .. }
+            | Change::Install(_)
+            | Change::Uninstall { .. }
             | Change::PauseQueue { .. }
             | Change::Notify(_)
             | Change::Notified { .. }

@@ -70,6 +70,7 @@ fn a_reload_applies_what_it_can_and_keeps_the_rest() {
         "cgroup.parent",
         "control.socket_mode",
         "log.target",
+        "paths.base",
         "paths.dags",
         "paths.runtime",
         "paths.state",

@@ -4,6 +4,7 @@
 
 pub(crate) mod escape;
 pub(crate) mod graph;
+pub(crate) mod installed;
 pub(crate) mod json;
 pub(crate) mod plan;
 pub(crate) mod progress;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::dag::cron::{Schedule, Zone};
+use crate::dag::cron::{Fire, Schedule, Zone};
 use crate::dag::types::OverlapPolicy;
 use crate::model::change::{AttemptIdentity, Change, NewRun};
 use crate::model::view::RunView;
@@ -257,6 +257,36 @@ pub struct Installed {
     pub watermark: Option<Time>,
     /// When the newest run that succeeded was accepted.
     pub last_success: Option<Time>,
+}
+
+/// What a schedule does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Starts a run.
+    Start,
+    /// Stops what is live.
+    Stop,
+    /// Stops what is live and starts a run.
+    Restart,
+}
+
+/// A scheduled time to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upcoming {
+    /// Which DAG.
+    pub dag: DagName,
+    /// The scheduled time.
+    pub at: Time,
+    /// When it is due: the jitter added.
+    pub due: Time,
+    /// What is done.
+    pub action: Action,
+    /// What the clock of the zone shows then.
+    pub fire: Fire,
+    /// That zone.
+    pub zone: Zone,
+    /// Whether it is held back.
+    pub suspended: bool,
 }
 
 /// What became of a scheduled time.

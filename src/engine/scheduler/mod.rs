@@ -75,6 +75,7 @@ pub struct Scheduler {
     /// Whose batch each one is that is in flight.
     commits: BTreeMap<u64, Owner>,
     groups: Groups,
+    suspending: BTreeMap<crate::model::DagName, Token>,
     timers: Timers,
     /// How many of `runs` rest in a queue.
     resting: usize,
@@ -105,6 +106,7 @@ impl Scheduler {
             attempts: BTreeMap::new(),
             commits: BTreeMap::new(),
             groups: Groups::default(),
+            suspending: BTreeMap::new(),
             timers: Timers::default(),
             resting: 0,
             pausing: BTreeSet::new(),

@@ -83,6 +83,8 @@ impl Scheduler {
                 Change::RetryLater { .. }
                 | Change::Watermark { .. }
                 | Change::Suspend { .. }
+                | Change::Install(_)
+                | Change::Uninstall { .. }
                 | Change::PauseQueue { .. }
                 | Change::Start { .. }
                 | Change::Notify(_)

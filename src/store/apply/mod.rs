@@ -3,6 +3,7 @@
 
 mod attempt;
 mod notices;
+mod installed;
 mod rows;
 mod scheduling;
 
@@ -65,6 +66,8 @@ pub(super) fn apply(db: &Connection, change: &Change, log_dir: &LogDir) -> Resul
         Change::RetryLater { .. } | Change::CancelRetry { .. } => scheduling::retry(db, change),
         Change::Watermark { dag, at } => scheduling::watermark(db, dag, *at),
         Change::Suspend { dag, on } => scheduling::suspend(db, dag, *on),
+        Change::Install(version) => installed::install(db, version),
+        Change::Uninstall { dag, forget } => installed::uninstall(db, dag, *forget),
         Change::PauseQueue { queue, on } => scheduling::pause(db, queue, *on),
         Change::Move {
             run,

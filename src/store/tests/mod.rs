@@ -3,6 +3,7 @@
 mod again;
 mod calls;
 mod changes;
+mod installed;
 mod lists;
 mod notices;
 mod opening;

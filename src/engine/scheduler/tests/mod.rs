@@ -283,6 +283,8 @@ fn change(change: &Change) -> String {
         Change::RetryLater { retry, .. } => format!("retry-later {}", retry.number),
         Change::CancelRetry { .. } => "cancel-retry".into(),
         Change::Watermark { dag, at } => format!("watermark {dag} {}", at.secs()),
+        Change::Install(version) => format!("install {}", version.dag),
+        Change::Uninstall { dag, .. } => format!("uninstall {dag}"),
         Change::Suspend { dag, on } => format!("suspend {dag} {on}"),
         Change::PauseQueue { queue, on } => format!("pause {queue} {on}"),
         Change::Move { .. } => "move".into(),

@@ -1,0 +1,250 @@
+//! Installed DAGs and what their schedules will do.
+
+use serde_json::{Value, json};
+
+use super::json::problems;
+use super::table::{Table, column};
+use super::{changed_style, problem, run_style};
+use crate::wire::control::Problem;
+use crate::wire::manage::{Action, DagSummary, Upcoming};
+
+/// A scheduled time as JSON.
+pub(crate) fn upcoming(next: &Upcoming) -> Value {
+    json!({
+        "dag": next.dag,
+        "action": action(next.action),
+        "at": next.at.rfc3339(),
+        "due": next.due.rfc3339(),
+        "local": next.local,
+        "zone": next.zone,
+        "note": next.note,
+        "enabled": !next.suspended,
+    })
+}
+
+/// An installed DAG as JSON.
+pub(crate) fn dag(dag: &DagSummary) -> Value {
+    let schedules: Vec<Value> = dag
+        .schedules
+        .iter()
+        .map(|(kind, text)| json!({ "kind": kind, "expression": text }))
+        .collect();
+    json!({
+        "dag": dag.dag,
+        "file": dag.file,
+        "owner": dag.owner,
+        "system": dag.system,
+        "description": dag.description,
+        "schedules": schedules,
+        "enabled": !dag.suspended,
+        "in_force": dag.in_force,
+        "problems": problems(&dag.problems),
+        "next": dag.next.as_ref().map(upcoming),
+        "last": dag.last,
+        "newest": dag.newest.as_ref().map(|(run, status)| json!({ "run_id": run.id, "status": status })),
+    })
+}
+
+/// An installed DAG that something was done to.
+pub(crate) fn changed(summary: &DagSummary, warnings: &[Problem]) -> Value {
+    let mut value = dag(summary);
+    value["warnings"] = problems(warnings);
+    value
+}
+
+const fn action(action: Action) -> &'static str {
+    match action {
+        Action::Start => "start",
+        Action::Stop => "stop",
+        Action::Restart => "restart",
+    }
+}
+
+/// How a DAG stands, in a word.
+fn state(dag: &DagSummary) -> &'static str {
+    match (dag.in_force, dag.problems.is_empty(), dag.suspended) {
+        (false, ..) => "error",
+        (true, false, _) => "last good",
+        (true, true, true) => "disabled",
+        (true, true, false) if dag.schedules.is_empty() => "by hand",
+        (true, true, false) => "enabled",
+    }
+}
+
+/// A table of installed DAGs, then what is wrong with their files.
+pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
+    let columns = [
+        column("DAG", 0),
+        column("STATE", 0),
+        column("SCHEDULE", 1),
+        column("NEXT", 2),
+        column("NEWEST RUN", 3),
+        column("LAST TIME", 6),
+        column("OWNER", 4),
+        column("FILE", 5),
+    ];
+    let mut table = Table::new(&columns, "STATE");
+    for dag in dags {
+        let schedules: Vec<String> = dag
+            .schedules
+            .iter()
+            .map(|(kind, text)| {
+                if kind == "start" {
+                    text.clone()
+                } else {
+                    format!("{kind} {text}")
+                }
+            })
+            .collect();
+        let next = dag.next.as_ref().filter(|next| !next.suspended);
+        let newest = dag.newest.as_ref();
+        let style = match (state(dag), newest) {
+            ("error" | "last good", _) => run_style(crate::model::RunStatus::Failed),
+            (_, Some((_, status))) => run_style(*status),
+            _ => anstyle::Style::new(),
+        };
+        table.row(
+            style,
+            [
+                dag.dag.to_string(),
+                state(dag).to_owned(),
+                schedules.join("; "),
+                next.map(|next| next.local.clone()).unwrap_or_default(),
+                newest
+                    .map(|(run, status)| format!("{status} {}", run.id))
+                    .unwrap_or_default(),
+                dag.last.clone().unwrap_or_default(),
+                if dag.system {
+                    "system".to_owned()
+                } else {
+                    dag.owner.to_string()
+                },
+                dag.file.clone(),
+            ],
+        );
+    }
+    let mut lines = table.lines(width);
+    for dag in dags {
+        lines.extend(dag.problems.iter().map(problem));
+    }
+    lines
+}
+
+/// A table of scheduled times.
+pub(crate) fn times(next: &[Upcoming], width: Option<u16>) -> Vec<String> {
+    let columns = [
+        column("LOCAL TIME", 0),
+        column("ZONE", 2),
+        column("DAG", 0),
+        column("ACTION", 1),
+        column("NOTE", 0),
+    ];
+    let mut table = Table::new(&columns, "ACTION");
+    for next in next {
+        let mut notes: Vec<String> = next.note.iter().map(|note| format!("DST: {note}")).collect();
+        if next.suspended {
+            notes.push("disabled".to_owned());
+        }
+        let late = next.due.secs().saturating_sub(next.at.secs());
+        if late > 0 {
+            notes.push(format!("{late} s later (jitter)"));
+        }
+        let style = if next.note.is_some() {
+            changed_style()
+        } else {
+            anstyle::Style::new()
+        };
+        table.row(
+            style,
+            [
+                next.local.clone(),
+                next.zone.clone(),
+                next.dag.to_string(),
+                action(next.action).to_owned(),
+                notes.join("; "),
+            ],
+        );
+    }
+    table.lines(width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DagName, Time};
+
+    fn a_dag() -> DagSummary {
+        DagSummary {
+            dag: DagName::new("backup").unwrap(),
+            file: "/etc/proctor/dags/backup.yaml".to_owned(),
+            owner: 0,
+            system: true,
+            description: None,
+            schedules: vec![("start".to_owned(), "0 3 * * *".to_owned())],
+            suspended: false,
+            problems: Vec::new(),
+            in_force: true,
+            next: Some(a_time()),
+            last: None,
+            newest: None,
+        }
+    }
+
+    fn a_time() -> Upcoming {
+        Upcoming {
+            dag: DagName::new("backup").unwrap(),
+            action: Action::Start,
+            at: Time::from_secs(0),
+            due: Time::from_secs(7),
+            local: "1970-01-01 01:00 +01:00".to_owned(),
+            zone: "Europe/Berlin".to_owned(),
+            note: Some("the first of the two".to_owned()),
+            suspended: false,
+        }
+    }
+
+    #[test]
+    fn a_table_tells_how_a_dag_stands_and_what_is_wrong_with_its_file() {
+        let mut dag = a_dag();
+        let text = dags(&[dag.clone()], None).join("\n");
+        assert!(text.contains("enabled") && text.contains("0 3 * * *"), "{text}");
+        assert!(text.contains("1970-01-01 01:00 +01:00"), "{text}");
+        dag.suspended = true;
+        dag.next = Some(Upcoming {
+            suspended: true,
+            ..a_time()
+        });
+        let text = dags(&[dag.clone()], None).join("\n");
+        assert!(text.contains("disabled") && !text.contains("1970"), "{text}");
+        dag.problems.push(Problem {
+            message: "it is wrong".to_owned(),
+            file: Some(dag.file.clone()),
+            line: Some(3),
+            column: Some(1),
+            hint: None,
+        });
+        let text = dags(&[dag.clone()], None).join("\n");
+        assert!(
+            text.contains("last good") && text.contains("backup.yaml:3:1"),
+            "{text}"
+        );
+        dag.in_force = false;
+        assert!(dags(&[dag], None).join("\n").contains("error"));
+    }
+
+    #[test]
+    fn a_time_has_its_zone_and_what_is_unusual_about_it() {
+        let text = times(&[a_time()], None).join("\n");
+        for part in [
+            "Europe/Berlin",
+            "DST: the first of the two",
+            "7 s later (jitter)",
+            "start",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let value = upcoming(&a_time());
+        assert_eq!(value["at"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(value["enabled"], true);
+    }
+}

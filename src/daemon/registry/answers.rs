@@ -1,0 +1,288 @@
+//! What people ask about installed DAGs: which there are, what they say, whether their schedules count.
+
+use std::collections::BTreeMap;
+
+use super::super::control::refusal;
+use super::super::dispatcher::{Dispatcher, now};
+use super::super::requests::Asker;
+use super::super::schedules::told;
+use super::apply::clash;
+use super::names::FileState;
+use super::place::{FileId, Place};
+use super::version::{Version, hash_of, name_for};
+use super::{Suspending, files};
+use crate::engine::scheduler::{Event, Refusal, Token};
+use crate::model::limits::DAG_SOURCE_MAX;
+use crate::model::{DagName, RunRef, RunStatus};
+use crate::store::Filter;
+use crate::sys::creds;
+use crate::telemetry::events;
+use crate::wire::control::{ErrorKind, Response};
+use crate::wire::manage::{DagSummary, SourceText};
+
+/// Most problems of one DAG in a list.
+const PROBLEMS_MAX: usize = 20;
+
+/// The refusal of what is not there, or not to be seen, which must look the same.
+pub(in crate::daemon) fn not_installed(dag: &DagName) -> Response {
+    Response::Error {
+        kind: ErrorKind::NotFound,
+        message: format!("no DAG {dag} is installed"),
+        hint: Some("`proctorctl dags` lists those that are".to_owned()),
+        problems: Vec::new(),
+    }
+}
+
+/// Whether a user may see a file: the one it belongs to, and of the system's those who could read it.
+fn sees(uid: u32, id: &FileId, state: &FileState) -> bool {
+    match id.place {
+        Place::User(_) => state.owner == Some(uid),
+        Place::System => state.mode & 0o004 != 0,
+    }
+}
+
+/// Whether a user may change a file: those of the system belong to the daemon's own user.
+pub(super) fn owns(uid: u32, id: &FileId, owner: Option<u32>) -> bool {
+    match id.place {
+        Place::User(_) => {
+            owner == Some(uid) || (creds::effective_uid() != 0 && uid == creds::effective_uid())
+        }
+        Place::System => uid == creds::effective_uid(),
+    }
+}
+
+/// What a list calls a file: by the DAG that it is in force for, that it says, or by its own name.
+pub(super) fn shown_name(id: &FileId, state: &FileState) -> Option<DagName> {
+    let version = state.now.as_ref().or(state.good.as_ref());
+    version
+        .map(|version| version.record.dag.clone())
+        .or_else(|| name_for(id.stem()))
+}
+
+impl Dispatcher {
+    /// Whether somebody may see an installed DAG; none may see all.
+    pub(in crate::daemon) fn may_see(&self, dag: &DagName, owner: Option<u32>) -> bool {
+        self.file_of(dag, owner).is_some()
+    }
+
+    /// The file that a name means to somebody: the one in force, else one that has errors. None if there is none that they
+    /// may see.
+    pub(super) fn file_of(&self, dag: &DagName, owner: Option<u32>) -> Option<FileId> {
+        let seen = |id: &FileId| {
+            let state = self.registry.files.get(id);
+            state.is_some_and(|state| owner.is_none_or(|uid| sees(uid, id, state)))
+        };
+        let force = self
+            .registry
+            .in_force
+            .get(dag)
+            .map(|force| &force.file)
+            .filter(|id| seen(id));
+        let mut files = self.registry.files.iter();
+        let other = || {
+            let found = files.find(|(id, state)| shown_name(id, state).as_ref() == Some(dag) && seen(id));
+            found.map(|(id, _)| id)
+        };
+        force.or_else(other).cloned()
+    }
+
+    /// A file in a list.
+    pub(super) fn summary(&self, id: &FileId) -> Option<DagSummary> {
+        let state = self.registry.files.get(id)?;
+        let mut problems = state.problems.clone();
+        problems.truncate(PROBLEMS_MAX);
+        if let Some(first) = &state.clash {
+            // Whose file another user's is, is nobody's business.
+            let place = match first.place {
+                Place::User(_) if first.place != id.place => "another user's DAG".to_owned(),
+                _ => first.path(&self.config).display().to_string(),
+            };
+            problems.push(clash(state.now.as_deref(), &place));
+        }
+        let force = self.registry.in_force.values().find(|force| force.file == *id);
+        let shown = force.map(|force| &force.version).or(state.now.as_ref());
+        let dag = shown
+            .map(|version| version.record.dag.clone())
+            .or_else(|| shown_name(id, state))?;
+        let part = |of: fn(&Version) -> Vec<(String, String)>| shown.map(|version| of(version));
+        let next = force.and_then(|_| self.engine.upcoming(Some(&dag), now().wall, 1).pop());
+        Some(DagSummary {
+            file: id.path(&self.config).display().to_string(),
+            owner: state
+                .owner
+                .or(shown.map(|version| version.owner))
+                .unwrap_or(creds::effective_uid()),
+            system: id.place == Place::System,
+            description: shown.and_then(|version| version.description.clone()),
+            schedules: part(|version| version.schedules.clone()).unwrap_or_default(),
+            suspended: self.registry.is_suspended(&dag),
+            problems,
+            in_force: force.is_some(),
+            next: next.map(told),
+            last: force.and_then(|_| self.registry.last.get(&dag).cloned()),
+            newest: None,
+            dag,
+        })
+    }
+
+    /// The installed DAGs.
+    pub(in crate::daemon) fn dags(&mut self, owner: Option<u32>, asker: &Asker) {
+        let files = self.registry.files.iter();
+        let seen = files.filter(|(id, state)| owner.is_none_or(|uid| sees(uid, id, state)));
+        let ids: Vec<FileId> = seen.map(|(id, _)| id.clone()).collect();
+        let list: Vec<DagSummary> = ids.iter().filter_map(|id| self.summary(id)).collect();
+        let answers = asker.answers.clone();
+        self.with_newest(list, owner, move |dispatcher, list| {
+            dispatcher.answer(&answers, Response::Dags(list));
+        });
+    }
+
+    /// Adds the newest run of each.
+    fn with_newest(
+        &self,
+        mut list: Vec<DagSummary>,
+        owner: Option<u32>,
+        go_on: impl FnOnce(&mut Self, Vec<DagSummary>) + Send + 'static,
+    ) {
+        let reader = self.reader.clone();
+        self.elsewhere(
+            move || {
+                let mut newest: BTreeMap<DagName, Option<(RunRef, RunStatus)>> = BTreeMap::new();
+                for summary in &mut list {
+                    // The runs of others are none of theirs, and would be gone through for nothing.
+                    if owner.is_some_and(|uid| uid != summary.owner) {
+                        continue;
+                    }
+                    let known = newest.entry(summary.dag.clone()).or_insert_with(|| {
+                        let filter = Filter {
+                            dag: Some(summary.dag.clone()),
+                            owner,
+                            limit: Some(1),
+                            ..Filter::default()
+                        };
+                        let page = reader.history(&filter).ok()?;
+                        page.runs.into_iter().next().map(|run| (run.run, run.status))
+                    });
+                    summary.newest.clone_from(known);
+                }
+                list.sort_by(|a, b| (&a.dag, &a.file).cmp(&(&b.dag, &b.file)));
+                list
+            },
+            move |dispatcher, mut list| {
+                for (run, status) in list.iter_mut().filter_map(|summary| summary.newest.as_mut()) {
+                    // What is in memory is newer than what is in the store.
+                    if let Some(live) = dispatcher.runs.get(run) {
+                        *status = live.view.status;
+                    }
+                }
+                go_on(dispatcher, list);
+            },
+        );
+    }
+
+    /// Answers with one DAG.
+    pub(super) fn answer_dag(
+        &self,
+        summary: Option<DagSummary>,
+        warnings: Vec<crate::wire::control::Problem>,
+        answers: tokio::sync::mpsc::Sender<Response>,
+    ) {
+        self.with_newest(summary.into_iter().collect(), None, move |dispatcher, list| {
+            let answer = match list.into_iter().next() {
+                Some(summary) => Response::Dag(Box::new(summary), warnings),
+                None => refusal(ErrorKind::NotFound, "the DAG is not installed any more"),
+            };
+            dispatcher.answer(&answers, answer);
+        });
+    }
+
+    /// The text of a DAG's file, as it is now.
+    pub(in crate::daemon) fn source(&mut self, dag: DagName, owner: Option<u32>, asker: Asker) {
+        let Some(id) = self.file_of(&dag, owner) else {
+            return self.answer(&asker.answers, not_installed(&dag));
+        };
+        let config = std::sync::Arc::clone(&self.config);
+        let known = self.registry.files.get(&id).and_then(|state| state.owner);
+        let own = owns(asker.peer.uid, &id, known);
+        self.elsewhere(
+            move || {
+                let path = id.path(&config).display().to_string();
+                let dir = files::open_dir(&id.place.dir(&config));
+                let text = dir.and_then(|dir| match dir {
+                    Some(dir) => files::read_all(&dir, &id.name, DAG_SOURCE_MAX),
+                    None => Ok(None),
+                });
+                match text {
+                    Ok(Some(text)) => Response::Source(Box::new(SourceText {
+                        dag,
+                        file: path,
+                        hash: hash_of(&text.text),
+                        text: text.text,
+                        own,
+                    })),
+                    Ok(None) => not_installed(&dag),
+                    Err(error) => refusal(ErrorKind::Invalid, &format!("{path} cannot be used: {error}")),
+                }
+            },
+            move |dispatcher, answer| dispatcher.answer(&asker.answers, answer),
+        );
+    }
+
+    /// The file of a DAG that somebody wants to change, or the refusal.
+    pub(super) fn file_to_change(&self, dag: &DagName, owner: Option<u32>) -> Result<FileId, Box<Response>> {
+        let id = self
+            .file_of(dag, owner)
+            .ok_or_else(|| Box::new(not_installed(dag)))?;
+        if let Some(uid) = owner {
+            let known = self.registry.files.get(&id).and_then(|state| state.owner);
+            if !owns(uid, &id, known) {
+                let text = format!("DAG {dag} is the system's; only root and the admin group may change it");
+                return Err(Box::new(refusal(ErrorKind::Denied, &text)));
+            }
+        }
+        Ok(id)
+    }
+
+    /// Holds back the schedules of a DAG, or not any more.
+    pub(in crate::daemon) fn enable(&mut self, dag: DagName, on: bool, owner: Option<u32>, asker: Asker) {
+        if let Err(refused) = self.file_to_change(&dag, owner) {
+            return self.answer(&asker.answers, *refused);
+        }
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        let suspending = Suspending {
+            dag: dag.clone(),
+            on: !on,
+            answers: asker.answers,
+        };
+        self.registry.suspending.insert(token, suspending);
+        self.tell(Event::Suspend(token, dag, !on));
+    }
+
+    /// The engine answered such a request. False if it is another one's token.
+    pub(in crate::daemon) fn suspended(&mut self, token: Token, refused: Option<&Refusal>) -> bool {
+        let Some(Suspending { dag, on, answers }) = self.registry.suspending.remove(&token) else {
+            return false;
+        };
+        match refused {
+            None => {
+                self.registry.plan_mut(&dag).suspended = on;
+                events::dag_suspended(&dag, on);
+                let summary = self.file_of(&dag, None).and_then(|id| self.summary(&id));
+                self.answer_dag(summary, Vec::new(), answers);
+            }
+            Some(Refusal::Store(why)) => {
+                let text = format!("nothing was changed: the store cannot be written: {why}");
+                self.answer(&answers, refusal(ErrorKind::Unavailable, &text));
+            }
+            Some(Refusal::Draining) => {
+                self.answer(
+                    &answers,
+                    refusal(ErrorKind::Unavailable, "the daemon is shutting down"),
+                );
+            }
+            Some(_) => self.answer(&answers, not_installed(&dag)),
+        }
+        true
+    }
+}

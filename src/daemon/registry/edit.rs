@@ -1,0 +1,213 @@
+//! `install` and `remove`: the daemon alone writes the directories of users' DAGs.
+
+use std::sync::Arc;
+
+use super::super::admission::problems;
+use super::super::control::refusal;
+use super::super::dispatcher::Dispatcher;
+use super::super::requests::Asker;
+use super::answers::owns;
+use super::files::read_base;
+use super::place::{FileId, Place};
+use super::version::Context;
+use super::write::{remove, write};
+use crate::config::Config;
+use crate::dag::{BaseConfig, LoadOptions, Source, name_of};
+use crate::model::DagName;
+use crate::model::limits::DAG_SOURCE_MAX;
+use crate::sys::creds;
+use crate::wire::control::{ErrorKind, Problem, Response};
+use crate::wire::manage::Install;
+
+/// What of the registry an installation needs.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The file that has the name, and the user id that owns it.
+    taken: Option<(FileId, Option<u32>)>,
+    pub(super) context: Context,
+    /// Who installs.
+    pub(super) uid: u32,
+}
+
+pub(super) fn refused(kind: ErrorKind, message: impl Into<String>, hint: Option<&str>) -> Box<Response> {
+    Box::new(Response::Error {
+        kind,
+        message: message.into(),
+        hint: hint.map(str::to_owned),
+        problems: Vec::new(),
+    })
+}
+
+pub(super) fn failed(what: &str, error: &std::io::Error) -> Box<Response> {
+    refused(
+        ErrorKind::Unavailable,
+        format!("nothing was installed: {what}: {error}"),
+        None,
+    )
+}
+
+pub(super) fn wrong(errors: Vec<Problem>) -> Box<Response> {
+    Box::new(Response::Error {
+        kind: ErrorKind::Invalid,
+        message: "the DAG has errors; nothing was installed".to_owned(),
+        hint: None,
+        problems: errors,
+    })
+}
+
+impl Dispatcher {
+    /// Installs a DAG of the caller's own, or a new version of it.
+    pub(in crate::daemon) fn install(&mut self, install: Install, asker: Asker) {
+        let config = Arc::clone(&self.config);
+        // The name first: what has it already, memory knows.
+        self.elsewhere(
+            move || {
+                let name = name_for_install(&config, &install);
+                (install, name)
+            },
+            move |dispatcher, (install, name)| match name {
+                Ok(name) => dispatcher.install_as(name, install, asker),
+                Err(refused) => dispatcher.answer(&asker.answers, *refused),
+            },
+        );
+    }
+
+    fn install_as(&mut self, dag: DagName, install: Install, asker: Asker) {
+        let taken = self.file_of(&dag, None);
+        let known = Known {
+            taken: taken.map(|id| {
+                let owner = self.registry.files.get(&id).and_then(|state| state.owner);
+                (id, owner)
+            }),
+            context: Context {
+                config: Arc::clone(&self.config),
+                zone: self.registry.zone,
+            },
+            uid: match creds::effective_uid() {
+                0 => asker.peer.uid,
+                own => own,
+            },
+        };
+        self.elsewhere(
+            move || write(&known, &dag, &install),
+            move |dispatcher, written| match written {
+                Ok((id, warnings)) => {
+                    let place = id.place.clone();
+                    let go_on = Box::new(move |dispatcher: &mut Self| {
+                        let summary = dispatcher.summary(&id);
+                        dispatcher.answer_dag(summary, warnings, asker.answers);
+                    });
+                    dispatcher.look_then(place, go_on);
+                }
+                Err(refused) => dispatcher.answer(&asker.answers, *refused),
+            },
+        );
+    }
+
+    /// Removes an installed DAG.
+    pub(in crate::daemon) fn remove_dag(&mut self, dag: DagName, owner: Option<u32>, asker: Asker) {
+        let id = match self.file_to_change(&dag, owner) {
+            Ok(id) => id,
+            Err(refused) => return self.answer(&asker.answers, *refused),
+        };
+        let summary = self.summary(&id);
+        let config = Arc::clone(&self.config);
+        self.elsewhere(
+            move || {
+                let removed = remove(&config, &id);
+                (id, removed)
+            },
+            move |dispatcher, (id, removed)| match removed {
+                Ok(()) => {
+                    dispatcher.registry.removed.insert(dag);
+                    let go_on = Box::new(move |dispatcher: &mut Self| {
+                        dispatcher.registry.removed.clear();
+                        dispatcher.answer_dag(summary, Vec::new(), asker.answers);
+                    });
+                    dispatcher.look_then(id.place, go_on);
+                }
+                Err(error) => {
+                    let text = format!(
+                        "{} cannot be removed: {error}",
+                        id.path(&dispatcher.config).display()
+                    );
+                    dispatcher.answer(&asker.answers, refusal(ErrorKind::Unavailable, &text));
+                }
+            },
+        );
+    }
+}
+
+/// The name that a DAG is to be installed by.
+fn name_for_install(config: &Config, install: &Install) -> Result<DagName, Box<Response>> {
+    if install.source.len() > DAG_SOURCE_MAX {
+        let text = format!("{} is over the limit of {DAG_SOURCE_MAX} bytes", install.file);
+        return Err(refused(ErrorKind::Invalid, text, None));
+    }
+    let base = read_base(config).map_err(|error| refused(ErrorKind::Unavailable, error, None))?;
+    let source = Source {
+        text: install.source.as_bytes(),
+        file: &install.file,
+        stem: &install.stem,
+    };
+    let file = config.paths.base.display().to_string();
+    let options = LoadOptions {
+        name: install.name.as_deref(),
+        base: base.as_ref().map(|text| BaseConfig {
+            text: text.as_bytes(),
+            file: &file,
+        }),
+        ..LoadOptions::default()
+    };
+    let name = name_of(&source, &options)
+        .map_err(|errors| problems("the DAG has errors; nothing was installed", errors))?;
+    if name.as_str().starts_with('.') {
+        let text =
+            format!("a DAG named {name} cannot be installed: files whose names begin with a dot are hidden");
+        return Err(refused(
+            ErrorKind::Invalid,
+            text,
+            Some("give it another name with --name"),
+        ));
+    }
+    Ok(name)
+}
+
+/// Where the DAG goes: into the file that has its name, if that is the caller's and may be replaced.
+pub(super) fn target(known: &Known, dag: &DagName, install: &Install) -> Result<FileId, Box<Response>> {
+    let fresh = FileId {
+        place: Place::of_user(known.uid),
+        name: format!("{dag}.yaml"),
+    };
+    let Some((id, owner)) = &known.taken else {
+        if install.replaces.is_some() {
+            let text = format!("DAG {dag} is not installed any more");
+            return Err(refused(ErrorKind::NotFound, text, None));
+        }
+        return Ok(fresh);
+    };
+    if !owns(known.uid, id, *owner) {
+        let whose = match id.place {
+            Place::System => "the system has",
+            Place::User(_) => "another user has",
+        };
+        let text = format!("{whose} a DAG {dag}, and names are unique; nothing was installed");
+        return Err(refused(
+            ErrorKind::Exists,
+            text,
+            Some("give it another name with --name"),
+        ));
+    }
+    if !install.replace {
+        let text = format!(
+            "a DAG {dag} is installed already: {}",
+            id.path(&known.context.config).display()
+        );
+        return Err(refused(
+            ErrorKind::Exists,
+            text,
+            Some("--replace replaces it; --name gives another name"),
+        ));
+    }
+    Ok(id.clone())
+}

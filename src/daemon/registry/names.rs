@@ -1,0 +1,92 @@
+//! Which file's version of a DAG is in force: names are unique, and a bad file keeps its last good version.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::place::FileId;
+use super::scan::Stamps;
+use super::version::Version;
+use crate::model::DagName;
+use crate::wire::control::Problem;
+
+/// A DAG file and what is known of it.
+#[derive(Debug, Clone, Default)]
+pub(in crate::daemon) struct FileState {
+    /// What tells whether it has changed; none if it is read again in any case.
+    pub(super) stamps: Option<Stamps>,
+    /// User id that its runs would belong to, if there is such a user.
+    pub(in crate::daemon) owner: Option<u32>,
+    /// Permission bits of the file; none if it could not be read.
+    pub(in crate::daemon) mode: u32,
+    /// What it says now.
+    pub(in crate::daemon) now: Option<Arc<Version>>,
+    /// What is wrong with it now.
+    pub(in crate::daemon) problems: Vec<Problem>,
+    /// The version that was in force last.
+    pub(in crate::daemon) good: Option<Arc<Version>>,
+    /// Another file has its name.
+    pub(in crate::daemon) clash: Option<FileId>,
+    /// The problems that the log has already.
+    pub(super) told: Vec<Problem>,
+}
+
+/// The version of a DAG that is in force, and its file.
+#[derive(Debug, Clone)]
+pub(in crate::daemon) struct InForce {
+    pub(in crate::daemon) file: FileId,
+    pub(in crate::daemon) version: Arc<Version>,
+}
+
+/// Decides which versions are in force. Who had a name before keeps it, else the first file in order gets it. A file
+/// whose new name is taken is in error, and keeps the name that it had.
+pub(super) fn settle(
+    files: &mut BTreeMap<FileId, FileState>,
+    before: &BTreeMap<DagName, FileId>,
+) -> BTreeMap<DagName, InForce> {
+    let mut force: BTreeMap<DagName, InForce> = BTreeMap::new();
+    let mut left = Vec::new();
+    let mut claims: Vec<(&FileId, Arc<Version>)> = Vec::new();
+    for (id, state) in files.iter() {
+        claims.extend(
+            state
+                .now
+                .as_ref()
+                .or(state.good.as_ref())
+                .map(|version| (id, Arc::clone(version))),
+        );
+    }
+    // A claim by right of the past goes before one by order.
+    claims.sort_by_key(|(id, version)| before.get(&version.record.dag) != Some(*id));
+    for (id, version) in claims {
+        let name = version.record.dag.clone();
+        if let Some(first) = force.get(&name) {
+            left.push((id.clone(), first.file.clone()));
+        } else {
+            let file = id.clone();
+            force.insert(name, InForce { file, version });
+        }
+    }
+    for state in files.values_mut() {
+        state.clash = None;
+    }
+    for (id, first) in left {
+        let Some(state) = files.get_mut(&id) else { continue };
+        state.clash = Some(first);
+        if let Some(good) = &state.good {
+            let file = id.clone();
+            let version = Arc::clone(good);
+            force
+                .entry(good.record.dag.clone())
+                .or_insert(InForce { file, version });
+        }
+    }
+    for InForce { file, version } in force.values() {
+        if let Some(state) = files.get_mut(file) {
+            state.good = Some(Arc::clone(version));
+        }
+    }
+    force
+}
+
+#[cfg(test)]
+mod tests;

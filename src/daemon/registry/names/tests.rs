@@ -1,0 +1,121 @@
+//! Names that move between files.
+
+use super::*;
+use crate::model::Time;
+use crate::model::change::InstalledDag;
+
+fn version(dag: &str) -> Arc<Version> {
+    Arc::new(Version {
+        record: Arc::new(InstalledDag {
+            dag: DagName::new(dag).unwrap(),
+            file: String::new(),
+            owner: None,
+            mode: 0o644,
+            at: Time(0),
+            source: String::new(),
+            base: None,
+            schemas: Vec::new(),
+        }),
+        hash: String::new(),
+        description: None,
+        schedules: Vec::new(),
+        warnings: Vec::new(),
+        owner: 0,
+        plan: None,
+    })
+}
+
+#[derive(Default)]
+struct World {
+    files: BTreeMap<FileId, FileState>,
+    before: BTreeMap<DagName, FileId>,
+}
+
+impl World {
+    /// The file says this now: a name, or rubbish.
+    fn write(&mut self, file: &str, dag: Option<&str>) {
+        let state = self.files.entry(FileId::from_stored(file)).or_default();
+        state.now = dag.map(version);
+    }
+
+    /// What is in force: `DAG=FILE`; and the files whose name another one has, with that: `FILE>FILE`.
+    fn settle(&mut self) -> String {
+        let force = settle(&mut self.files, &self.before);
+        self.before = force
+            .iter()
+            .map(|(dag, force)| (dag.clone(), force.file.clone()))
+            .collect();
+        let mut words: Vec<String> = force
+            .iter()
+            .map(|(dag, force)| format!("{dag}={}", force.file.stored()))
+            .collect();
+        for (id, state) in &self.files {
+            words.extend(
+                state
+                    .clash
+                    .as_ref()
+                    .map(|first| format!("{}>{}", id.stored(), first.stored())),
+            );
+        }
+        words.join(" ")
+    }
+}
+
+#[test]
+fn a_name_belongs_to_the_file_that_had_it_first() {
+    let mut world = World::default();
+    world.write("u/a.yaml", Some("a"));
+    assert_eq!(world.settle(), "a=u/a.yaml");
+    world.write("z.yaml", Some("a"));
+    assert_eq!(
+        world.settle(),
+        "a=u/a.yaml z.yaml>u/a.yaml",
+        "the past counts before the order"
+    );
+    world.files.remove(&FileId::from_stored("u/a.yaml"));
+    assert_eq!(world.settle(), "a=z.yaml", "what waited for the name has it");
+    let mut world = World::default();
+    world.write("u/a.yaml", Some("a"));
+    world.write("z.yaml", Some("a"));
+    assert_eq!(
+        world.settle(),
+        "a=z.yaml u/a.yaml>z.yaml",
+        "the system's come first"
+    );
+}
+
+#[test]
+fn a_bad_file_keeps_its_last_good_version_and_name() {
+    let mut world = World::default();
+    world.write("a.yaml", Some("a"));
+    world.settle();
+    world.write("a.yaml", None);
+    assert_eq!(world.settle(), "a=a.yaml");
+    world.write("b.yaml", Some("a"));
+    assert_eq!(world.settle(), "a=a.yaml b.yaml>a.yaml");
+    world.write("c.yaml", None);
+    assert_eq!(
+        world.settle(),
+        "a=a.yaml b.yaml>a.yaml",
+        "what was never good is not in force"
+    );
+}
+
+#[test]
+fn a_file_may_rename_its_dag_unless_the_name_is_taken() {
+    let mut world = World::default();
+    world.write("a.yaml", Some("a"));
+    world.write("b.yaml", Some("b"));
+    world.settle();
+    world.write("a.yaml", Some("b"));
+    assert_eq!(
+        world.settle(),
+        "a=a.yaml b=b.yaml a.yaml>b.yaml",
+        "it keeps its old name"
+    );
+    world.write("a.yaml", Some("c"));
+    assert_eq!(world.settle(), "b=b.yaml c=a.yaml");
+    world.write("a.yaml", Some("b"));
+    world.write("b.yaml", Some("c"));
+    assert_eq!(world.settle(), "b=a.yaml c=b.yaml", "two may swap");
+}

@@ -1,0 +1,313 @@
+//! One look at the directories: which files there are, and what those say that changed. Done beside the dispatcher.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::files::{self, Stamp};
+use super::place::{FileId, Owner, Place, is_dag_file};
+use super::version::{self, Context, Version, of_file};
+use crate::dag::{BaseConfig, LoadOptions, Source, schema_files};
+use crate::model::change::InstalledDag;
+use crate::model::limits::DAG_SOURCE_MAX;
+use crate::model::{DagName, SchemaRef, Time};
+use crate::store::Reader;
+use crate::sys::files::Dir;
+use crate::wire::control::Problem;
+
+/// What tells that a file and the schemas it refers to are as they were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stamps {
+    file: Stamp,
+    schemas: Vec<(SchemaRef, Option<Stamp>)>,
+}
+
+/// What to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Every place.
+    All,
+    /// These.
+    Places(BTreeSet<Place>),
+}
+
+/// A look that is to be taken.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) context: Context,
+    pub(super) scope: Scope,
+    /// What is known of files, so that they are read only if they changed; nothing if all is to be made anew.
+    pub(super) known: BTreeMap<FileId, Stamps>,
+    /// The base configuration as it was last time.
+    pub(super) base: Result<Option<String>, String>,
+    /// The last good versions that the store has, when nothing is known yet.
+    pub(super) stored: Vec<InstalledDag>,
+    pub(super) reader: Reader,
+    pub(super) at: Time,
+}
+
+/// A file as it was found.
+#[derive(Debug)]
+pub(super) struct FoundFile {
+    /// What it says now; none if it is the same as last time.
+    pub(super) now: Option<Result<Arc<Version>, Vec<Problem>>>,
+    pub(super) stamps: Option<Stamps>,
+    /// User id that its runs would belong to, if there is such a user.
+    pub(super) owner: Option<u32>,
+    /// Permission bits of the file; none if it could not be read.
+    pub(super) mode: u32,
+    /// Its last good version, if it is bad now and the store knows one.
+    pub(super) stored: Option<Arc<Version>>,
+}
+
+/// What was seen.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Whether every place was looked at: then there are no others.
+    pub(super) all: bool,
+    pub(super) base: Result<Option<String>, String>,
+    /// The files of each place; or why it could not be looked at, and then all is as it was.
+    pub(super) places: BTreeMap<Place, Result<BTreeMap<String, FoundFile>, String>>,
+    /// When the newest run of a DAG succeeded, for those where that matters.
+    pub(super) last_success: HashMap<DagName, Time>,
+}
+
+impl Look {
+    /// Looks.
+    pub(super) fn take(mut self) -> Seen {
+        let base = files::read_base(&self.context.config);
+        if base != self.base {
+            // It holds for all of them.
+            self.known.clear();
+            self.scope = Scope::All;
+        }
+        let mut seen = Seen {
+            all: self.scope == Scope::All,
+            base: base.clone(),
+            places: BTreeMap::new(),
+            last_success: HashMap::new(),
+        };
+        for place in self.places() {
+            let found = self.place(&place, &base);
+            seen.places.insert(place, found);
+        }
+        let files = seen.places.values().flatten().flat_map(BTreeMap::values);
+        for file in files {
+            let now = file.now.as_ref().and_then(|now| now.as_ref().ok());
+            for version in now.into_iter().chain(&file.stored) {
+                let matters = version
+                    .plan
+                    .as_ref()
+                    .is_some_and(version::Plan::skips_if_successful);
+                let dag = &version.record.dag;
+                if matters && let Ok(Some(at)) = self.reader.last_success(dag) {
+                    seen.last_success.insert(dag.clone(), at);
+                }
+            }
+        }
+        seen
+    }
+
+    /// The places to look at. Those that the store has versions of are among them, so that a place that cannot be read
+    /// keeps them.
+    fn places(&self) -> BTreeSet<Place> {
+        if let Scope::Places(places) = &self.scope {
+            return places.clone();
+        }
+        let mut places = BTreeSet::from([Place::System]);
+        places.extend(self.stored.iter().map(|row| FileId::from_stored(&row.file).place));
+        let root = files::open_dir(&self.context.config.paths.user_dags());
+        if let Ok(Some(root)) = root {
+            let below = root.list().unwrap_or_default().into_iter();
+            let names = below
+                .filter(|entry| entry.is_dir)
+                .filter_map(|entry| entry.name.into_string().ok());
+            places.extend(names.filter(|name| !name.starts_with('.')).map(Place::User));
+        }
+        places
+    }
+
+    fn place(
+        &self,
+        place: &Place,
+        base: &Result<Option<String>, String>,
+    ) -> Result<BTreeMap<String, FoundFile>, String> {
+        let path = place.dir(&self.context.config);
+        let mut found = BTreeMap::new();
+        let listed = files::open_dir(&path).and_then(|dir| {
+            let Some(dir) = dir else { return Ok(None) };
+            let names = dir.list().map_err(|error| error.to_string())?;
+            Ok(Some((dir, names)))
+        });
+        let (dir, names) = match listed {
+            Ok(Some(listed)) => listed,
+            Ok(None) => return Ok(found),
+            Err(error) => {
+                let text = format!("{} cannot be read: {error}", path.display());
+                // What the store knows of it is all there is.
+                for row in &self.stored {
+                    let id = FileId::from_stored(&row.file);
+                    if id.place == *place {
+                        let problem = of_file(
+                            text.clone(),
+                            None,
+                            &id.path(&self.context.config).display().to_string(),
+                        );
+                        found.insert(id.name.clone(), self.bad(&id, vec![problem]));
+                    }
+                }
+                return if found.is_empty() { Err(text) } else { Ok(found) };
+            }
+        };
+        let owner = place.owner(&self.context.config);
+        for entry in names {
+            let Ok(name) = entry.name.into_string() else {
+                continue;
+            };
+            if !is_dag_file(&name) || entry.is_dir {
+                continue;
+            }
+            let id = FileId {
+                place: place.clone(),
+                name,
+            };
+            if let Some(file) = self.file(&dir, &id, owner.as_ref(), base) {
+                found.insert(id.name, file);
+            }
+        }
+        Ok(found)
+    }
+
+    /// A file with an error, and what the store knows of it.
+    fn bad(&self, id: &FileId, problems: Vec<Problem>) -> FoundFile {
+        let stored = id.stored();
+        let row = self.stored.iter().find(|row| row.file == stored);
+        let last = row.and_then(|row| {
+            let owner = id.place.owner(&self.context.config).ok()?;
+            let path = id.path(&self.context.config).display().to_string();
+            version::make(&self.context, &owner, &path, id.stem(), row.clone()).ok()
+        });
+        FoundFile {
+            now: Some(Err(problems)),
+            stamps: None,
+            owner: id.place.owner(&self.context.config).ok().map(|owner| owner.uid),
+            mode: 0,
+            stored: last.map(Arc::new),
+        }
+    }
+
+    /// Reads a file if it changed. `None` if it is gone by now.
+    fn file(
+        &self,
+        dir: &Dir,
+        id: &FileId,
+        owner: Result<&Owner, &String>,
+        base: &Result<Option<String>, String>,
+    ) -> Option<FoundFile> {
+        let path = id.path(&self.context.config).display().to_string();
+        let known = self
+            .known
+            .get(id)
+            .filter(|known| self.same_schemas(dir, id, known));
+        let text = match files::read(dir, &id.name, DAG_SOURCE_MAX, known.map(|known| known.file)) {
+            Ok(None) => return None,
+            Ok(Some(Err(_))) => {
+                return Some(FoundFile {
+                    now: None,
+                    stamps: known.cloned(),
+                    owner: None,
+                    mode: 0,
+                    stored: None,
+                });
+            }
+            Ok(Some(Ok(text))) => text,
+            Err(error) => {
+                let problem = of_file(format!("it cannot be used: {error}"), None, &path);
+                return Some(self.bad(id, vec![problem]));
+            }
+        };
+        let (owner, base) = match (owner, base) {
+            (Ok(owner), Ok(base)) => (owner, base.clone()),
+            (Err(error), _) | (_, Err(error)) => {
+                return Some(self.bad(id, vec![of_file(error.clone(), None, &path)]));
+            }
+        };
+        let mut stamps = Stamps {
+            file: text.stamp,
+            schemas: Vec::new(),
+        };
+        let mut record = InstalledDag {
+            // The text tells the name.
+            dag: version::name_for(id.stem())?,
+            file: id.stored(),
+            owner: matches!(id.place, Place::User(_)).then_some(owner.uid),
+            mode: text.mode,
+            at: self.at,
+            source: text.text,
+            base,
+            schemas: Vec::new(),
+        };
+        record.schemas = schemas(&record, &path, id.stem(), |wanted| {
+            let read = self.schema(dir, id, wanted);
+            let stamp = read.as_ref().ok().map(|text| text.stamp);
+            stamps.schemas.push((wanted.clone(), stamp));
+            read.map(|text| text.text)
+        });
+        Some(
+            match version::make(&self.context, owner, &path, id.stem(), record) {
+                Ok(version) => FoundFile {
+                    now: Some(Ok(Arc::new(version))),
+                    stamps: Some(stamps),
+                    owner: Some(owner.uid),
+                    mode: text.mode,
+                    stored: None,
+                },
+                Err(problems) => FoundFile {
+                    stamps: Some(stamps),
+                    mode: text.mode,
+                    ..self.bad(id, problems)
+                },
+            },
+        )
+    }
+
+    fn schema(&self, dir: &Dir, id: &FileId, wanted: &SchemaRef) -> Result<files::Text, String> {
+        files::read_schema(dir, &id.place, version::name_for(id.stem()).as_ref(), wanted)
+    }
+
+    fn same_schemas(&self, dir: &Dir, id: &FileId, known: &Stamps) -> bool {
+        known.schemas.iter().all(|(wanted, stamp)| {
+            let now = self.schema(dir, id, wanted);
+            now.ok().map(|text| text.stamp) == *stamp
+        })
+    }
+}
+
+/// The schemas that the texts of a record refer to.
+fn schemas(
+    record: &InstalledDag,
+    path: &str,
+    stem: &str,
+    read: impl FnMut(&SchemaRef) -> Result<String, String>,
+) -> Vec<crate::model::SchemaFile> {
+    let source = Source {
+        text: record.source.as_bytes(),
+        file: path,
+        stem,
+    };
+    let base = record.base.as_ref().map(|text| BaseConfig {
+        text: text.as_bytes(),
+        file: "base configuration",
+    });
+    schema_files(&source, base.as_ref(), read)
+}
+
+/// The name that a text gives itself, if it does.
+pub(super) fn own_name(text: &str) -> Option<String> {
+    let source = Source {
+        text: text.as_bytes(),
+        file: "",
+        stem: "",
+    };
+    let name = crate::dag::name_of(&source, &LoadOptions::default());
+    name.ok().map(|name| name.to_string())
+}

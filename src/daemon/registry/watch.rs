@@ -1,0 +1,202 @@
+//! News of the directories with installed DAGs and of the base configuration. Events only say where to look.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use super::place::Place;
+use super::scan::Scope;
+use crate::config::Config;
+use crate::sys::inotify::{Change, DirEvent, Inotify, Watch};
+
+/// Watches every place, and the directories above them in which they may appear.
+#[derive(Debug)]
+pub(super) struct DirWatch {
+    inotify: Inotify,
+    watched: HashMap<Watch, PathBuf>,
+    dags: PathBuf,
+    users: PathBuf,
+    base: PathBuf,
+}
+
+impl AsFd for DirWatch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+}
+
+impl DirWatch {
+    /// Watches all there is. Who looks after this misses nothing.
+    pub(super) fn new(config: &Config) -> io::Result<Self> {
+        let paths = &config.paths;
+        let mut watch = Self {
+            inotify: Inotify::new()?,
+            watched: HashMap::new(),
+            dags: paths.dags.clone(),
+            users: paths.user_dags(),
+            base: paths.base.clone(),
+        };
+        watch.add_all();
+        Ok(watch)
+    }
+
+    /// Takes up what is not watched yet.
+    pub(super) fn add_all(&mut self) {
+        for path in [self.dags.clone(), self.users.clone(), self.base.clone()] {
+            if let Some(above) = path.parent() {
+                self.add(above);
+            }
+        }
+        self.add(&self.dags.clone());
+        self.add(&self.users.clone());
+        let below = std::fs::read_dir(&self.users).into_iter().flatten().flatten();
+        let dirs: Vec<PathBuf> = below
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .map(|entry| entry.path())
+            .collect();
+        for dir in dirs {
+            self.add(&dir);
+        }
+    }
+
+    fn add(&mut self, path: &Path) {
+        match self.inotify.add_dir_watch(path) {
+            Ok(watch) => {
+                self.watched.insert(watch, path.to_owned());
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) => {}
+            Err(error) => {
+                let path = path.display();
+                tracing::warn!(%path, %error, "a directory cannot be watched; `proctorctl reload` has it read");
+            }
+        }
+    }
+
+    /// Where to look after what has happened since the last call. `None`: nowhere.
+    pub(super) fn read(&mut self) -> io::Result<Option<Scope>> {
+        let mut places = BTreeSet::new();
+        let mut all = false;
+        loop {
+            let events = self.inotify.read()?;
+            if events.is_empty() {
+                break;
+            }
+            for event in events {
+                match self.about(&event) {
+                    Some(Scope::All) => all = true,
+                    Some(Scope::Places(more)) => places.extend(more),
+                    None => {}
+                }
+            }
+        }
+        Ok(if all {
+            Some(Scope::All)
+        } else if places.is_empty() {
+            None
+        } else {
+            Some(Scope::Places(places))
+        })
+    }
+
+    fn about(&mut self, event: &DirEvent) -> Option<Scope> {
+        let Some(watch) = event.watch else {
+            return Some(Scope::All);
+        };
+        let dir = self.watched.get(&watch)?.clone();
+        let Some(name) = event.name.as_ref().filter(|_| event.change != Change::WatchGone) else {
+            if event.change == Change::WatchGone {
+                self.watched.remove(&watch);
+                // One that was only moved away is still watched; its new place is none of ours.
+                drop(self.inotify.remove_watch(watch));
+                self.add_all();
+                return Some(Scope::All);
+            }
+            return (event.change == Change::Overflow).then_some(Scope::All);
+        };
+        let path = dir.join(name);
+        if path == self.base {
+            return Some(Scope::All);
+        }
+        if path == self.dags || path == self.users {
+            self.add_all();
+            return Some(Scope::All);
+        }
+        if dir == self.dags {
+            return (!hidden(name)).then(|| one(Place::System));
+        }
+        if dir == self.users {
+            let user = name.to_str()?.to_owned();
+            if event.change == Change::Appeared {
+                self.add(&path);
+            }
+            return (!hidden(name)).then(|| one(Place::User(user)));
+        }
+        if dir.parent() == Some(&self.users) && !hidden(name) {
+            let user = dir.file_name()?.to_str()?.to_owned();
+            return Some(one(Place::User(user)));
+        }
+        None
+    }
+}
+
+fn one(place: Place) -> Scope {
+    Scope::Places(BTreeSet::from([place]))
+}
+
+/// Editors and the daemon write beside the file first, under such names.
+fn hidden(name: &std::ffi::OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+impl Scope {
+    /// Both.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Places(mut places), Self::Places(more)) => {
+                places.extend(more);
+                Self::Places(places)
+            }
+            _ => Self::All,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_tell_where_to_look() {
+        let root = tempfile::tempdir().unwrap();
+        let config = Config::defaults(root.path());
+        let at = |path: &str| root.path().join(path);
+        std::fs::create_dir_all(at("etc/proctor")).unwrap();
+        std::fs::create_dir_all(at("var/lib/proctor/dags")).unwrap();
+        let mut watch = DirWatch::new(&config).unwrap();
+        assert_eq!(watch.read().unwrap(), None);
+        std::fs::create_dir(at("etc/proctor/dags")).unwrap();
+        assert_eq!(watch.read().unwrap(), Some(Scope::All), "the directory has come");
+        std::fs::write(at("etc/proctor/dags/a.yaml"), "x").unwrap();
+        assert_eq!(watch.read().unwrap(), Some(one(Place::System)));
+        std::fs::write(at("etc/proctor/dags/.hidden"), "x").unwrap();
+        std::fs::write(at("etc/proctor/proctord.toml"), "x").unwrap();
+        assert_eq!(watch.read().unwrap(), None);
+        std::fs::create_dir(at("var/lib/proctor/dags/alice")).unwrap();
+        let alice = one(Place::User("alice".to_owned()));
+        assert_eq!(watch.read().unwrap(), Some(alice.clone()));
+        std::fs::write(at("var/lib/proctor/dags/alice/a.yaml"), "x").unwrap();
+        assert_eq!(watch.read().unwrap(), Some(alice));
+        std::fs::write(at("etc/proctor/base.yaml"), "x").unwrap();
+        assert_eq!(watch.read().unwrap(), Some(Scope::All));
+        std::fs::remove_dir_all(at("etc/proctor/dags")).unwrap();
+        assert_eq!(watch.read().unwrap(), Some(Scope::All), "the directory has gone");
+        std::fs::create_dir(at("etc/proctor/dags")).unwrap();
+        std::fs::write(at("etc/proctor/dags/a.yaml"), "x").unwrap();
+        assert_eq!(watch.read().unwrap(), Some(Scope::All), "and come again");
+    }
+}
