@@ -60,6 +60,9 @@ pub const KEYS: &[Key] = &[
     later("cgroup", "enabled"),
     later("cgroup", "parent"),
     now("shutdown", "attempts"),
+    now("retention", "enabled"),
+    now("retention", "days"),
+    now("retention", "runs"),
     now("log", "level"),
     later("log", "target"),
 ];

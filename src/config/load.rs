@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::error::ConfigError;
 use super::reader::{Reader, shown};
-use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue, Shutdown};
+use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue, Retention, Shutdown};
 use super::{Paths, value};
 use crate::model::GroupName;
 use crate::sys::{creds, files};
@@ -60,6 +60,11 @@ impl Config {
             },
             shutdown: Shutdown {
                 attempts: OnShutdown::Keep,
+            },
+            retention: Retention {
+                enabled: true,
+                days: 30,
+                runs: 0,
             },
             log: Log {
                 level: "info".to_owned(),
@@ -223,6 +228,17 @@ fn fill<'t>(config: &mut Config, reader: &mut Reader<'_>, root: &'t DeTable<'t>)
     let words = &[("keep", OnShutdown::Keep), ("stop", OnShutdown::Stop)];
     let attempts = &mut config.shutdown.attempts;
     reader.set(&section, "attempts", attempts, value::choice(words));
+
+    let section = reader.section(root, "retention");
+    let retention = &mut config.retention;
+    reader.set(&section, "enabled", &mut retention.enabled, value::truth);
+    reader.set(&section, "days", &mut retention.days, value::whole(0, 36_500));
+    reader.set(
+        &section,
+        "runs",
+        &mut retention.runs,
+        value::whole(0, 1_000_000_000),
+    );
 
     let section = reader.section(root, "log");
     reader.set(&section, "level", &mut config.log.level, value::filter);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::keys::{Effect, effect_of};
-use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue, Shutdown};
+use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue, Retention, Shutdown};
 
 /// What a reload does.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +48,12 @@ impl Config {
             access: Access { admin_group },
             cgroup: Cgroup { enabled, parent },
             shutdown: Shutdown { attempts },
+            retention:
+                Retention {
+                    enabled: retains,
+                    days,
+                    runs,
+                },
             log: Log { level, target },
         } = self;
         let mut all = BTreeMap::new();
@@ -77,6 +83,9 @@ impl Config {
             OnShutdown::Stop => "stop",
         };
         put("shutdown.attempts", quoted(word));
+        put("retention.enabled", retains.to_string());
+        put("retention.days", days.to_string());
+        put("retention.runs", runs.to_string());
         put("log.level", quoted(level));
         let word = match target {
             LogTarget::Auto => "auto",

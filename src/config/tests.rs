@@ -64,6 +64,10 @@ enabled = false
 parent = "/sys/fs/cgroup/x"
 [shutdown]
 attempts = "stop"
+[retention]
+enabled = false
+days = 7
+runs = 50
 [log]
 level = "warn,proctor::engine=debug"
 target = "json"

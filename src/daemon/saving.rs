@@ -118,6 +118,7 @@ impl Dispatcher {
 
     /// The store's answer.
     pub(super) fn stored(&mut self, number: u64, result: Result<(), store::Error>) {
+        self.retention_stored(number, &result);
         let saved = self.saving.remove(&number);
         let forgotten = self.forgetting.remove(&number);
         match result {

@@ -12,6 +12,7 @@ mod history;
 mod open;
 mod reader;
 mod recovery;
+mod retire;
 mod schema;
 mod views;
 mod writer;
@@ -30,6 +31,7 @@ pub use error::{Error, OpenError};
 pub use history::{Cursor, Filter, HISTORY_MAX, Page};
 pub use reader::Reader;
 pub use recovery::{Counts, HeldAttempt, LiveAttempt, QueuedRun, Recovery};
+pub use retire::{Directory, Limits, OldRun, Series, SeriesPlace};
 pub use views::AttemptSummary;
 
 /// Gives the absolute path of an attempt's log directory from the time of its intent and its id. The store keeps

@@ -15,6 +15,8 @@ use super::{
     recovery, schema, views,
 };
 
+mod retire;
+
 /// Connections kept for the next question.
 const IDLE_MAX: usize = 4;
 /// Most findings of an integrity check.

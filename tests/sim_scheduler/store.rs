@@ -177,7 +177,9 @@ impl Store {
             | Change::Watermark { .. }
             | Change::Suspend { .. }
             | Change::PauseQueue { .. }
-            | Change::Move { .. } => panic!("nobody asked for it: {change:?}"),
+            | Change::Move { .. }
+            | Change::Retire { .. }
+            | Change::Removed { .. } => panic!("nobody asked for it: {change:?}"),
             Change::Stop { run, reason, .. } => {
                 let row = self.rows.get_mut(run).expect("stopped before it was accepted");
                 if row.status == Some(RunStatus::Waiting) {

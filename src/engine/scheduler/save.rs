@@ -85,7 +85,9 @@ impl Scheduler {
                 | Change::PauseQueue { .. }
                 | Change::Start { .. }
                 | Change::Step { .. }
-                | Change::Decide { .. } => {}
+                | Change::Decide { .. }
+                | Change::Retire { .. }
+                | Change::Removed { .. } => {}
             }
         }
         self.flush(key, out);

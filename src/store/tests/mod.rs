@@ -4,6 +4,7 @@ mod calls;
 mod changes;
 mod lists;
 mod opening;
+mod retire;
 mod retries;
 mod scale;
 mod waiting;

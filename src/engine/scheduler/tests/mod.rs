@@ -272,7 +272,9 @@ fn change(change: &Change) -> String {
         Change::Suspend { dag, on } => format!("suspend {dag} {on}"),
         Change::PauseQueue { queue, on } => format!("pause {queue} {on}"),
         Change::Move { .. } => "move".into(),
-        Change::Step { .. } => panic!("not the engine's: {change:?}"),
+        Change::Step { .. } | Change::Retire { .. } | Change::Removed { .. } => {
+            panic!("not the engine's: {change:?}")
+        }
     }
 }
 
