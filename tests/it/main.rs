@@ -37,6 +37,8 @@ mod prop;
 #[cfg(test)]
 mod router;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod start;
