@@ -8,7 +8,9 @@ use toml::de::DeTable;
 
 use super::error::ConfigError;
 use super::reader::{Reader, shown};
-use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue, Retention, Shutdown};
+use super::types::{
+    Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue, Retention, Shutdown,
+};
 use super::{Paths, value};
 use crate::model::GroupName;
 use crate::sys::{creds, files};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::keys::{Effect, effect_of};
-use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue, Retention, Shutdown};
+use super::types::{
+    Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue, Retention, Shutdown,
+};
 
 /// What a reload does.
 #[derive(Debug, Clone, PartialEq)]

@@ -133,7 +133,13 @@ impl Drop for Retention {
 }
 
 /// Has all DAGs looked at once a day. The first time is at the start.
-pub(super) async fn daily(to_self: UnboundedSender<Msg>) -> io::Result<()> {
+pub(super) async fn daily(to_self: UnboundedSender<Msg>) {
+    if let Err(error) = each_day(to_self).await {
+        tracing::error!(%error, "old runs are removed after the ends of runs only: there is no timer");
+    }
+}
+
+async fn each_day(to_self: UnboundedSender<Msg>) -> io::Result<()> {
     let timer = TimerFd::new()?;
     let waiting = reactor::readable(std::os::fd::AsFd::as_fd(&timer).try_clone_to_owned()?)?;
     let look = || -> Msg { Msg::Then(Box::new(|dispatcher| dispatcher.retain_all())) };

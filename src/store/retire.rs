@@ -262,9 +262,8 @@ pub(super) fn unfinished(db: &Connection) -> Result<Vec<RunRef>, Fault> {
 
 /// Directories that are to be removed, by name, behind this one.
 pub(super) fn removals(db: &Connection, after: &str, most: u32) -> Result<Vec<Directory>, Fault> {
-    let mut statement = db.prepare_cached(
-        "SELECT attempt, at FROM removals WHERE attempt > ?1 ORDER BY attempt LIMIT ?2",
-    )?;
+    let mut statement =
+        db.prepare_cached("SELECT attempt, at FROM removals WHERE attempt > ?1 ORDER BY attempt LIMIT ?2")?;
     let mut rows = statement.query(params![after, most])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {

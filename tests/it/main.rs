@@ -35,9 +35,9 @@ mod page;
 #[cfg(test)]
 mod prop;
 #[cfg(test)]
-mod router;
-#[cfg(test)]
 mod retention;
+#[cfg(test)]
+mod router;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

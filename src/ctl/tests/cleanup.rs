@@ -20,7 +20,10 @@ fn cleans(request: Request) -> Vec<Response> {
 #[test]
 fn nothing_is_asked_for_where_nobody_can_confirm_it() {
     let server = Server::start(cleans);
-    for args in [&["cleanup"][..], &["cleanup", "hello", "--json", "--keep-days", "0"]] {
+    for args in [
+        &["cleanup"][..],
+        &["cleanup", "hello", "--json", "--keep-days", "0"],
+    ] {
         let answer = call(server.root(), args);
         assert_eq!(answer.exit, Exit::Usage);
         let said = answer.stdout + &answer.stderr;
@@ -34,7 +37,16 @@ fn a_dry_run_and_a_real_one_ask_for_what_the_options_say() {
     let server = Server::start(cleans);
     let answer = call(
         server.root(),
-        &["--json", "cleanup", "hello", "--keep-days", "3", "--keep-runs", "0", "--dry-run"],
+        &[
+            "--json",
+            "cleanup",
+            "hello",
+            "--keep-days",
+            "3",
+            "--keep-runs",
+            "0",
+            "--dry-run",
+        ],
     );
     assert_eq!(answer.exit, Exit::Ok);
     let told = json!({
@@ -59,6 +71,9 @@ fn a_dry_run_and_a_real_one_ask_for_what_the_options_say() {
     };
     assert_eq!(
         server.requests(),
-        [wanted(Some("hello"), Some(3), Some(0), true), wanted(None, None, None, false)]
+        [
+            wanted(Some("hello"), Some(3), Some(0), true),
+            wanted(None, None, None, false)
+        ]
     );
 }

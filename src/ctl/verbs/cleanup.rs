@@ -48,10 +48,10 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         dry_run,
     };
     if !args.dry_run && !args.yes && !call.out.can_ask {
-        return Err(
-            Failure::usage("removed runs cannot be brought back, and there is no terminal to ask at")
-                .with_hint("add --yes to remove them, or --dry-run to see what would go"),
-        );
+        return Err(Failure::usage(
+            "removed runs cannot be brought back, and there is no terminal to ask at",
+        )
+        .with_hint("add --yes to remove them, or --dry-run to see what would go"));
     }
     if args.dry_run || !args.yes {
         let report = ask(&request(true), call)?;
@@ -115,7 +115,6 @@ fn lines(report: &CleanupReport) -> Vec<String> {
     lines.push(match (report.runs, report.dry_run) {
         (0, true) => "nothing would be removed".to_owned(),
         (0, false) => "nothing was removed".to_owned(),
-        (1, true) => format!("{} would be removed", what(report)),
         (1, false) => format!("{} was removed", what(report)),
         (_, true) => format!("{} would be removed", what(report)),
         (_, false) => format!("{} were removed", what(report)),
@@ -140,7 +139,12 @@ fn what(report: &CleanupReport) -> String {
 
 /// A number of bytes in the largest unit of which there is at least one.
 fn size(bytes: u64) -> String {
-    let units = [(1u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let units = [
+        (1u64 << 40, "TiB"),
+        (1 << 30, "GiB"),
+        (1 << 20, "MiB"),
+        (1 << 10, "KiB"),
+    ];
     units.into_iter().find(|(unit, _)| bytes >= *unit).map_or_else(
         || format!("{bytes} B"),
         |(unit, name)| format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
@@ -206,7 +210,13 @@ mod tests {
                 "left over: /x/\\x1by: is busy"
             ]
         );
-        assert_eq!(lines(&CleanupReport { first: Vec::new(), ..report(0, false) }), ["nothing was removed"]);
+        assert_eq!(
+            lines(&CleanupReport {
+                first: Vec::new(),
+                ..report(0, false)
+            }),
+            ["nothing was removed"]
+        );
     }
 
     #[test]

@@ -56,10 +56,13 @@ pub(super) fn sweep_days(paths: &Paths, now: Time) -> io::Result<()> {
     let days = Dir::open(paths.attempts())?;
     let fresh = Time(now.0.saturating_sub(FRESH)).day();
     for entry in days.list()? {
-        let is_day = |name: &str| {
-            name.len() == fresh.len() && name.bytes().all(|b| b.is_ascii_digit() || b == b'-')
-        };
-        if entry.name.to_str().is_some_and(|name| is_day(name) && name < fresh.as_str()) {
+        let is_day =
+            |name: &str| name.len() == fresh.len() && name.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        if entry
+            .name
+            .to_str()
+            .is_some_and(|name| is_day(name) && name < fresh.as_str())
+        {
             // One that is not empty stays.
             drop(days.remove_dir(&entry.name));
         }
@@ -93,7 +96,12 @@ mod tests {
         let scratch = paths.work().join(work.attempt.as_str());
         // Nothing is there yet, not even the directories above.
         assert!(remove(&paths, &attempt, &mut || true).failure.is_none());
-        for dir in [&logs, &scratch, &paths.attempts().join("1970-01-02"), &paths.attempts().join("other")] {
+        for dir in [
+            &logs,
+            &scratch,
+            &paths.attempts().join("1970-01-02"),
+            &paths.attempts().join("other"),
+        ] {
             std::fs::create_dir_all(dir).unwrap();
         }
         std::fs::write(logs.join("a.out"), "x").unwrap();

@@ -44,10 +44,7 @@ impl Said {
             None | Some(0) => Some(i64::from(otherwise.days)).filter(|days| *days > 0),
             Some(days) => Some(days).filter(|days| *days > 0),
         };
-        let runs = self
-            .scheduling
-            .hist_retention_runs
-            .unwrap_or(otherwise.runs);
+        let runs = self.scheduling.hist_retention_runs.unwrap_or(otherwise.runs);
         Limits {
             ended_before: days.map(|days| before(days, now)),
             keep: Some(runs).filter(|runs| *runs > 0),

@@ -68,12 +68,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(
-        config: Arc<Config>,
-        reader: Reader,
-        wires: Wires,
-        leaving: Arc<AtomicBool>,
-    ) -> Self {
+    pub(super) fn new(config: Arc<Config>, reader: Reader, wires: Wires, leaving: Arc<AtomicBool>) -> Self {
         Self {
             config,
             reader,
@@ -146,7 +141,11 @@ impl Worker {
             self.finish_unfinished()?;
             self.remove_directories(&mut tally)?;
         }
-        let series = self.config.retention.enabled.then(|| self.reader.next_series(place, None));
+        let series = self
+            .config
+            .retention
+            .enabled
+            .then(|| self.reader.next_series(place, None));
         match series.transpose()?.flatten() {
             Some((series, place)) => {
                 // Also if this one fails, the others are looked at.
@@ -325,7 +324,9 @@ impl Worker {
         if !cleanup.dry_run {
             self.failed.clear();
             self.finish_unfinished()?;
-            self.remove_directories(&mut Tally::default())?;
+            // What was left over before is tried again; its size is none of what goes now.
+            self.remove_directories(tally)?;
+            tally.bytes = 0;
         }
         let mut place = SeriesPlace::default();
         while let Some((series, at)) = self.reader.next_series(place, cleanup.dag.as_ref())? {

@@ -31,7 +31,10 @@ fn ids(old: &[OldRun]) -> Vec<&str> {
 }
 
 fn old(bench: &Bench, limits: Limits) -> Vec<OldRun> {
-    bench.reader().old_runs(&series("etl", 1000), &limits, None, 100).unwrap()
+    bench
+        .reader()
+        .old_runs(&series("etl", 1000), &limits, None, 100)
+        .unwrap()
 }
 
 fn retire(bench: &mut Bench, names: &[&str]) {
@@ -47,7 +50,11 @@ fn going(bench: &Bench) -> Vec<Directory> {
 fn called(id: &str, parent: &str, root: &str, depth: u32) -> Change {
     let mut new = new_run("callee", id, 5);
     new.parent = Some(Caller {
-        run: if parent == root { run_ref("etl", root) } else { run_ref("callee", parent) },
+        run: if parent == root {
+            run_ref("etl", root)
+        } else {
+            run_ref("callee", parent)
+        },
         attempt: 1,
         step: "call".to_owned(),
         root: run_ref("etl", root),
@@ -69,7 +76,9 @@ fn old_by_age_is_what_ended_before_and_old_by_count_what_is_not_among_the_newest
     }
     // Of another owner and of another DAG.
     let mut theirs = life("etl", "theirs", 1);
-    let Change::Accept(new) = &mut theirs[0] else { panic!() };
+    let Change::Accept(new) = &mut theirs[0] else {
+        panic!()
+    };
     new.owner = 7;
     bench.ok(theirs);
     bench.ok(life("other", "o", 1));
@@ -99,7 +108,9 @@ fn old_by_age_is_what_ended_before_and_old_by_count_what_is_not_among_the_newest
 fn a_run_that_ended_late_is_not_old_because_it_was_accepted_early() {
     let mut bench = Bench::new();
     let mut late = life("etl", "late", 100);
-    let Change::End { at, .. } = &mut late[5] else { panic!() };
+    let Change::End { at, .. } = &mut late[5] else {
+        panic!()
+    };
     *at = Time(9_000);
     bench.ok(late);
     // One that ended in the queue has its end itself.
@@ -121,7 +132,11 @@ fn what_is_not_over_stays_whoever_wants_it_removed() {
     let mut bench = Bench::new();
     let run = |id: &str| run_ref("etl", id);
     bench.ok(vec![accept("etl", "queued", 1)]);
-    bench.ok(vec![accept("etl", "live", 2), intend(&run("live"), 1, 2), start(&run("live"), 1, 2)]);
+    bench.ok(vec![
+        accept("etl", "live", 2),
+        intend(&run("live"), 1, 2),
+        start(&run("live"), 1, 2),
+    ]);
     let mut dirty = life("etl", "dirty", 3);
     dirty.pop();
     bench.ok(dirty);
@@ -150,21 +165,34 @@ fn what_is_not_over_stays_whoever_wants_it_removed() {
         bench.ok(life("etl", id, 6));
     }
     let child = |id: &str| run_ref("callee", id);
-    bench.ok(vec![called("c1", "calls-live", "calls-live", 1), intend(&child("c1"), 1, 6)]);
+    bench.ok(vec![
+        called("c1", "calls-live", "calls-live", 1),
+        intend(&child("c1"), 1, 6),
+    ]);
     bench.ok(vec![called("c2", "calls-dirty", "calls-dirty", 1)]);
     let mut dirty = lives("callee", "c2", 6);
     dirty.pop();
     bench.ok(dirty);
     bench.ok(life("etl", "over", 7));
     let names = [
-        "queued", "live", "dirty", "retrying", "again", "calls-live", "calls-dirty", "over", "unknown",
+        "queued",
+        "live",
+        "dirty",
+        "retrying",
+        "again",
+        "calls-live",
+        "calls-dirty",
+        "over",
+        "unknown",
     ];
     assert_eq!(ids(&old(&bench, keep(0))), ["over"]);
     retire(&mut bench, &names);
     let runs: Vec<RunRef> = names.iter().map(|id| run(id)).collect();
     assert_eq!(bench.reader().present(&runs).unwrap(), runs[..7]);
     // A sub-run does not go without its caller.
-    bench.ok(vec![Change::Retire { roots: vec![child("c2")] }]);
+    bench.ok(vec![Change::Retire {
+        roots: vec![child("c2")],
+    }]);
     assert_eq!(bench.reader().present(&[child("c2")]).unwrap().len(), 1);
 }
 
@@ -194,7 +222,14 @@ fn a_tree_goes_as_a_whole_and_leaves_a_note_of_its_directories() {
     assert!(reader.run_view(&run_ref("callee", "c1")).unwrap().is_none());
     assert!(!reader.has_runs(&DagName::new("callee").unwrap()).unwrap());
     assert!(reader.integrity_check().unwrap().is_empty());
-    assert_eq!(reader.history(&super::super::Filter::default()).unwrap().runs.len(), 1);
+    assert_eq!(
+        reader
+            .history(&super::super::Filter::default())
+            .unwrap()
+            .runs
+            .len(),
+        1
+    );
     assert!(reader.run_view(&run_ref("etl", "stays")).unwrap().is_some());
     // The snapshot of `callee` is used by none any more, that of `etl` is.
     let db = rusqlite::Connection::open(bench.path()).unwrap();
@@ -212,7 +247,10 @@ fn a_name_is_free_again_when_its_directories_are_gone() {
     bench.ok(lives("callee", "c1", 5));
     retire(&mut bench, &["root"]);
     assert_eq!(bench.commit(vec![accept("etl", "root", 9)]), Err(Error::Exists));
-    let (scratch, child) = (attempt(&run_ref("etl", "root"), 0), attempt(&run_ref("callee", "c1"), 1));
+    let (scratch, child) = (
+        attempt(&run_ref("etl", "root"), 0),
+        attempt(&run_ref("callee", "c1"), 1),
+    );
     let all: Vec<AttemptId> = going(&bench).into_iter().map(|going| going.attempt).collect();
     // One directory cannot be removed: the root's name is not given again either.
     let but_one = all.iter().filter(|attempt| **attempt != child).cloned().collect();
@@ -223,7 +261,9 @@ fn a_name_is_free_again_when_its_directories_are_gone() {
     both.sort();
     assert_eq!(left, both);
     assert_eq!(bench.commit(vec![accept("etl", "root", 9)]), Err(Error::Exists));
-    bench.ok(vec![Change::Removed { directories: vec![scratch, child] }]);
+    bench.ok(vec![Change::Removed {
+        directories: vec![scratch, child],
+    }]);
     assert_eq!(going(&bench), []);
     bench.ok(vec![accept("etl", "root", 9)]);
 }
@@ -271,7 +311,9 @@ fn the_last_run_of_a_schedule_and_one_with_a_fresh_notice_stay() {
     let mut bench = Bench::new();
     for (id, at) in [("s1", 100), ("s2", 200)] {
         let mut life = life("etl", id, at);
-        let Change::Accept(new) = &mut life[0] else { panic!() };
+        let Change::Accept(new) = &mut life[0] else {
+            panic!()
+        };
         new.scheduled_for = Some(Time(at));
         bench.ok(life);
     }
@@ -300,7 +342,9 @@ fn series_are_found_one_by_one() {
     for (dag, owner) in [("etl", 9), ("etl", 3), ("b", 3), ("etl", 4_294_967_295)] {
         for number in 0..3 {
             let mut life = life(dag, &format!("{owner}-{number}"), 1);
-            let Change::Accept(new) = &mut life[0] else { panic!() };
+            let Change::Accept(new) = &mut life[0] else {
+                panic!()
+            };
             new.owner = owner;
             bench.ok(life);
         }
@@ -321,6 +365,9 @@ fn series_are_found_one_by_one() {
     assert_eq!(all(Some("unknown")), []);
     let newest = bench.reader().newest_dag(&series("etl", 9), "").unwrap().unwrap();
     assert_eq!(newest.1.as_deref(), Some("{\"name\":\"etl\"}"));
-    assert_eq!(bench.reader().newest_dag(&series("etl", 9), &newest.0).unwrap(), Some((newest.0, None)));
+    assert_eq!(
+        bench.reader().newest_dag(&series("etl", 9), &newest.0).unwrap(),
+        Some((newest.0, None))
+    );
     assert_eq!(bench.reader().newest_dag(&series("etl", 1), "").unwrap(), None);
 }

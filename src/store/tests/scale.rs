@@ -136,7 +136,16 @@ fn old_runs_are_found_at_once(db: &Connection) {
     has_no_sort_and_scans_only(&plan, &[]);
     assert!(steps < 1_000, "{steps} steps: {plan:#?}");
     // More than a hundred are kept and the rest is old: the first page of it costs what a page costs.
-    for (limits, most) in [(nothing, 20_000), (Limits { keep: None, ..nothing }, 200)] {
+    for (limits, most) in [
+        (nothing, 20_000),
+        (
+            Limits {
+                keep: None,
+                ..nothing
+            },
+            200,
+        ),
+    ] {
         let values = retire::bounds(db, &series, &limits, None, 100).unwrap().unwrap();
         let (plan, steps) = cost(db, &retire::old_query(), &values);
         has_no_sort_and_scans_only(&plan, &[]);
@@ -254,7 +263,10 @@ fn removing_runs_does_not_grow_with_history() {
     for (sql, most) in [
         ("DELETE FROM attempts WHERE run = 5", 200),
         ("DELETE FROM runs WHERE id = 5", 200),
-        ("DELETE FROM dags WHERE id = 1 AND NOT EXISTS (SELECT 1 FROM runs WHERE snapshot = 1)", 100),
+        (
+            "DELETE FROM dags WHERE id = 1 AND NOT EXISTS (SELECT 1 FROM runs WHERE snapshot = 1)",
+            100,
+        ),
     ] {
         let mut statement = db.prepare(sql).unwrap();
         statement.execute([]).unwrap();

@@ -143,7 +143,12 @@ fn a_tree_that_its_owner_closed_goes_all_the_same() {
         std::fs::create_dir_all(tree.join(below)).unwrap();
         std::fs::write(tree.join(below).join("file"), "x").unwrap();
     }
-    for (below, mode) in [("closed/inner", 0), ("closed", 0), ("no-write", 0o500), ("no-search", 0o600)] {
+    for (below, mode) in [
+        ("closed/inner", 0),
+        ("closed", 0),
+        ("no-write", 0o500),
+        ("no-search", 0o600),
+    ] {
         std::fs::set_permissions(tree.join(below), std::fs::Permissions::from_mode(mode)).unwrap();
     }
     std::fs::set_permissions(&tree, std::fs::Permissions::from_mode(0)).unwrap();
@@ -168,7 +173,10 @@ fn names_may_have_any_bytes_and_directories_many_entries() {
     let removal = dir.remove_tree_while("tree", &mut || true);
     assert!(removal.failure.is_none(), "{removal:?}");
     assert_eq!(removal.entries, 1 + 254 * 3 + 3_000);
-    assert!(whole && measured >= removal.bytes && removal.bytes >= 254 * 512, "{measured}, {removal:?}");
+    assert!(
+        whole && measured >= removal.bytes && removal.bytes >= 254 * 512,
+        "{measured}, {removal:?}"
+    );
     assert_eq!(dir.list().unwrap(), []);
 }
 
@@ -187,7 +195,10 @@ fn removing_a_tree_can_be_interrupted_and_taken_up_again() {
     });
     assert_eq!(removal.failure.unwrap().kind(), io::ErrorKind::Interrupted);
     assert!((1..10).contains(&removal.entries), "{}", removal.entries);
-    assert_eq!(std::fs::read_dir(&tree).unwrap().count() as u64, 20 - removal.entries);
+    assert_eq!(
+        std::fs::read_dir(&tree).unwrap().count() as u64,
+        20 - removal.entries
+    );
     dir.remove_tree("tree").unwrap();
 }
 
@@ -198,7 +209,13 @@ fn a_mount_is_not_entered_and_the_rest_goes() {
     std::fs::create_dir_all(&mounted).unwrap();
     std::fs::create_dir_all(temp.path().join("tree/other/deep")).unwrap();
     let flags = nix::mount::MsFlags::empty();
-    let made = nix::mount::mount(Some("files-test"), &mounted, Some("tmpfs"), flags, Some("size=64k"));
+    let made = nix::mount::mount(
+        Some("files-test"),
+        &mounted,
+        Some("tmpfs"),
+        flags,
+        Some("size=64k"),
+    );
     if let Err(errno) = made {
         eprintln!("skipped: no file system can be mounted here: {errno}");
         return;

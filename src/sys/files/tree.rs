@@ -286,7 +286,11 @@ impl Level {
 
 /// Bytes on the disk of `name` in `parent` and all below it; false if something was not counted: it cannot be read, lies
 /// too deep, or `go_on` said no.
-pub(super) fn measure(parent: &Dir, name: &OsStr, go_on: &mut dyn FnMut() -> bool) -> io::Result<(u64, bool)> {
+pub(super) fn measure(
+    parent: &Dir,
+    name: &OsStr,
+    go_on: &mut dyn FnMut() -> bool,
+) -> io::Result<(u64, bool)> {
     let about = look(parent, name)?;
     let mut bytes = size(&about);
     if !is_directory(&about) {
