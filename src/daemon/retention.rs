@@ -14,6 +14,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{Sender, UnboundedSender};
 
@@ -30,6 +31,10 @@ use crate::wire::control::Response;
 
 /// Microseconds between two looks at all DAGs.
 const DAY: u64 = 24 * 60 * 60 * 1_000_000;
+
+/// How long leaving waits for the thread, which has a low priority on a machine that may be busy. What it is doing is
+/// taken up at the next start anyway.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the thread is told to do, with the configuration that counts for it.
 type Order = (Task, Arc<Config>);
@@ -64,6 +69,8 @@ pub(super) struct Retention {
     answers: Option<mpsc::Sender<Result<(), store::Error>>>,
     leaving: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    /// Closed when the thread is through.
+    through: mpsc::Receiver<()>,
     batch: Option<u64>,
     retiring: BTreeSet<RunRef>,
 }
@@ -76,6 +83,7 @@ impl Retention {
     ) -> io::Result<Self> {
         let (orders, received) = mpsc::channel();
         let (answers, answered) = mpsc::channel();
+        let (alive, through) = mpsc::channel();
         let leaving = Arc::new(AtomicBool::new(false));
         let worker = worker::Worker::new(
             Arc::clone(config),
@@ -89,12 +97,16 @@ impl Retention {
         );
         let thread = std::thread::Builder::new()
             .name("retention".to_owned())
-            .spawn(move || worker.run())?;
+            .spawn(move || {
+                worker.run();
+                drop(alive);
+            })?;
         Ok(Self {
             orders: Some(orders),
             answers: Some(answers),
             leaving,
             thread: Some(thread),
+            through,
             batch: None,
             retiring: BTreeSet::new(),
         })
@@ -125,7 +137,8 @@ impl Drop for Retention {
         self.leaving.store(true, Ordering::Relaxed);
         self.orders = None;
         self.answers = None;
-        if let Some(thread) = self.thread.take() {
+        let late = self.through.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout);
+        if let Some(thread) = self.thread.take().filter(|_| !late) {
             // A panic of that thread was reported when it happened.
             drop(thread.join());
         }

@@ -83,7 +83,7 @@ impl Worker {
     }
 
     pub(super) fn run(mut self) {
-        if let Err(error) = creds::set_nice(19) {
+        if let Err(error) = creds::set_nice(10) {
             tracing::debug!(%error, "old runs are removed at the usual priority");
         }
         while let Ok(order) = self.wires.orders.recv() {
