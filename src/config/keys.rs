@@ -77,6 +77,9 @@ pub const KEYS: &[Key] = &[
     now("hooks.succeeded", "user"),
     now("hooks.succeeded", "timeout_sec"),
     now("hooks.succeeded", "dags"),
+    now("retention", "enabled"),
+    now("retention", "days"),
+    now("retention", "runs"),
     now("log", "level"),
     later("log", "target"),
 ];

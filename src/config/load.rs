@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use super::error::ConfigError;
 use super::reader::{Reader, shown};
 use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue};
-use super::types::{Schedule, Shutdown};
+use super::types::{Retention, Schedule, Shutdown};
 use super::{Hooks, Paths, value};
 use crate::model::GroupName;
 use crate::sys::{creds, files};
@@ -65,6 +65,11 @@ impl Config {
                 attempts: OnShutdown::Keep,
             },
             hooks: Hooks::default(),
+            retention: Retention {
+                enabled: true,
+                days: 30,
+                runs: 0,
+            },
             log: Log {
                 level: "info".to_owned(),
                 target: LogTarget::Auto,
@@ -231,6 +236,17 @@ fn fill<'t>(config: &mut Config, reader: &mut Reader<'_>, root: &'t DeTable<'t>)
     reader.set(&section, "attempts", attempts, value::choice(words));
 
     config.hooks.fill(reader, root);
+
+    let section = reader.section(root, "retention");
+    let retention = &mut config.retention;
+    reader.set(&section, "enabled", &mut retention.enabled, value::truth);
+    reader.set(&section, "days", &mut retention.days, value::whole(0, 36_500));
+    reader.set(
+        &section,
+        "runs",
+        &mut retention.runs,
+        value::whole(0, 1_000_000_000),
+    );
 
     let section = reader.section(root, "log");
     reader.set(&section, "level", &mut config.log.level, value::filter);

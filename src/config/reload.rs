@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::keys::{Effect, effect_of};
 use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue};
-use super::types::{Schedule, Shutdown};
+use super::types::{Retention, Schedule, Shutdown};
 
 /// What a reload does.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +52,12 @@ impl Config {
             cgroup: Cgroup { enabled, parent },
             shutdown: Shutdown { attempts },
             hooks,
+            retention:
+                Retention {
+                    enabled: retains,
+                    days,
+                    runs,
+                },
             log: Log { level, target },
         } = self;
         let mut all = BTreeMap::new();
@@ -85,6 +91,9 @@ impl Config {
         };
         put("shutdown.attempts", quoted(word));
         hooks.entries(&mut put);
+        put("retention.enabled", retains.to_string());
+        put("retention.days", days.to_string());
+        put("retention.runs", runs.to_string());
         put("log.level", quoted(level));
         let word = match target {
             LogTarget::Auto => "auto",

@@ -87,6 +87,10 @@ command = ["/bin/true"]
 user = "nobody"
 timeout_sec = 7
 dags = ["report"]
+[retention]
+enabled = false
+days = 7
+runs = 50
 [log]
 level = "warn,proctor::engine=debug"
 target = "json"

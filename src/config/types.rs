@@ -29,6 +29,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// Commands for operators.
     pub hooks: Hooks,
+    /// How long ended runs are kept.
+    pub retention: Retention,
     /// Logging.
     pub log: Log,
 }
@@ -124,6 +126,17 @@ pub enum OnShutdown {
     Keep,
     /// They are stopped, and the daemon leaves when they have ended.
     Stop,
+}
+
+/// `[retention]`: how long ended runs are kept whose DAG says nothing about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Whether old runs are removed without being asked for it.
+    pub enabled: bool,
+    /// Days after their end for which runs are kept; 0 is for ever.
+    pub days: u32,
+    /// How many runs of a DAG are kept, the newest; 0 is all.
+    pub runs: u32,
 }
 
 /// `[log]`: logging.

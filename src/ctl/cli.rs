@@ -95,6 +95,8 @@ pub(super) enum Verb {
     Schema(verbs::schema::Args),
     /// Tell in plain words why a run is in its state
     Why(verbs::why::Args),
+    /// Remove old runs with their logs
+    Cleanup(verbs::cleanup::Args),
     /// Check the daemon and the machine
     Doctor(verbs::doctor::Args),
     /// Have the daemon read its configuration again

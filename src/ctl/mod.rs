@@ -117,6 +117,7 @@ fn dispatch(verb: Verb, call: &mut Call) -> Result<Exit, Failure> {
         Verb::Graph(args) => verbs::graph::run(&args, call),
         Verb::Schema(args) => verbs::schema::run(&args, call),
         Verb::Why(args) => verbs::why::run(&args, call),
+        Verb::Cleanup(args) => verbs::cleanup::run(&args, call),
         Verb::Doctor(args) => verbs::doctor::run(&args, call),
         Verb::Reload(args) => verbs::reload::run(&args, call),
         Verb::Version(args) => verbs::version::run(&args, call),

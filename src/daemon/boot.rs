@@ -152,6 +152,7 @@ async fn serve(
         .map_err(because("the timer"))?;
     let timer = reactor::readable(timer).map_err(because("the timer"))?;
     let watched = watched(&dispatcher)?;
+    tokio::spawn(super::retention::daily(to_self.clone()));
     announce_ready(&dispatcher, embedded);
     if let Some(caller) = caller.take() {
         caller.ready();
@@ -294,6 +295,8 @@ fn build(
     .in_boot(boot_id.clone());
     let limits = Limits::of(&config);
     Ok(Dispatcher {
+        retention: super::retention::Retention::start(&config, store.reader(), to_self.clone())
+            .map_err(because("the thread that removes old runs"))?,
         reader: store.reader(),
         launcher: Launcher::start(&workshop, &to_self).map_err(because("the launcher"))?,
         config,

@@ -200,6 +200,8 @@ pub(super) struct Dispatcher {
     pub(super) config: Arc<Config>,
     pub(super) workshop: Arc<Workshop>,
     pub(super) engine: Scheduler,
+    /// Before the store: it ends before that is closed.
+    pub(super) retention: super::retention::Retention,
     pub(super) store: Store,
     pub(super) reader: Reader,
     pub(super) proc: ProcDir,

@@ -18,7 +18,9 @@ use crate::wire::shim::ToShim;
 impl Dispatcher {
     /// A run leaves memory; what waited for that goes on.
     pub(super) fn drop_run(&mut self, run: &RunRef) {
-        self.runs.remove(run);
+        if let Some(live) = self.runs.remove(run) {
+            self.retain(&live.new);
+        }
         for go_on in self.waiting.remove(run).unwrap_or_default() {
             drop(self.to_self.send(Msg::Then(go_on)));
         }

@@ -102,6 +102,11 @@ impl Dispatcher {
                 if live.is_some() || !view.status.is_terminal() {
                     return dispatcher.retry(asker, live.unwrap_or(view));
                 }
+                if dispatcher.retention.is_retiring(&run) {
+                    let text = format!("run {run} is old and is just being removed");
+                    dispatcher.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
+                    return;
+                }
                 if let Some(refused) = dispatcher.over_quota(&new) {
                     dispatcher.answer(&asker.answers, refused);
                     return;

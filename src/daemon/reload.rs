@@ -88,6 +88,9 @@ impl Dispatcher {
         if let Err(error) = self.telemetry.set_level(&self.config.log.level) {
             tracing::error!(%error, "the log level stays as it was");
         }
+        if reload.applied.iter().any(|key| key.starts_with("retention.")) {
+            self.retain_all();
+        }
         let applied = reload.applied.iter().map(|key| format!("applied: {key}"));
         let later = reload
             .needs_restart

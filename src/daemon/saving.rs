@@ -121,6 +121,7 @@ impl Dispatcher {
 
     /// The store's answer.
     pub(super) fn stored(&mut self, number: u64, result: Result<(), store::Error>) {
+        self.retention_stored(number, &result);
         let saved = self.saving.remove(&number);
         let forgotten = self.forgetting.remove(&number);
         let turn = self.turning.remove(&number);

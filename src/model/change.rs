@@ -285,6 +285,18 @@ pub enum Change {
         /// The notice's number.
         id: i64,
     },
+    /// Old runs go, with their attempts and all runs that they called; what directories they had is noted for
+    /// [`Change::Removed`]. A run that is not over (queued, live, to be tried again, not cleaned up) stays, and so does the last
+    /// one of a schedule. Goes so far that nothing else waits for long: give it again until all are gone.
+    Retire {
+        /// Runs that nobody called.
+        roots: Vec<RunRef>,
+    },
+    /// Directories of such runs are gone.
+    Removed {
+        /// The attempts they were named after; that of number 0 is a run's scratch directory.
+        directories: Vec<AttemptId>,
+    },
     /// Entry, socket, cgroup, journal and empty files of an ended attempt are gone.
     Clean {
         /// The attempt.

@@ -14,6 +14,7 @@ mod installed;
 mod open;
 mod reader;
 mod recovery;
+mod retire;
 mod schema;
 mod views;
 mod writer;
@@ -33,6 +34,7 @@ pub use history::{Cursor, Filter, HISTORY_MAX, Page};
 pub use installed::PlanRecord;
 pub use reader::Reader;
 pub use recovery::{Counts, HeldAttempt, LiveAttempt, QueuedRun, Recovery, RetryState};
+pub use retire::{Directory, Limits, OldRun, Series, SeriesPlace};
 pub use views::AttemptSummary;
 
 /// Gives the absolute path of an attempt's log directory from the time of its intent and its id. The store keeps

@@ -15,6 +15,8 @@ use super::{
     RetryState, history, installed, notices, open, recovery, schema, views,
 };
 
+mod retire;
+
 /// Connections kept for the next question.
 const IDLE_MAX: usize = 4;
 /// Most findings of an integrity check.

@@ -16,7 +16,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
 ];
 
 /// Tables and indexes that the newest version has.
-pub(super) const OBJECTS: [&str; 21] = [
+pub(super) const OBJECTS: [&str; 29] = [
     "words",
     "dags",
     "runs",
@@ -38,6 +38,14 @@ pub(super) const OBJECTS: [&str; 21] = [
     "attempts_by_run",
     "held",
     "steps",
+    "runs_ended",
+    "runs_by_root",
+    "runs_by_schedule",
+    "runs_by_snapshot",
+    "notices_by_run",
+    "removals",
+    "removals_by_tree",
+    "removals_unfinished",
 ];
 
 /// In the header of every Proctor database (`application_id`): "Proc".

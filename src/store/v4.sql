@@ -43,3 +43,21 @@ CREATE TABLE notices (
     at    INTEGER NOT NULL,
     facts TEXT NOT NULL                   -- JSON
 ) STRICT;
+
+-- Retention finds what is old by owner and name, and the tree of a run from its root.
+CREATE INDEX runs_ended ON runs (dag, owner, created_at) WHERE parent IS NULL AND status IN (2, 3, 4, 6, 8);
+CREATE INDEX runs_by_root ON runs (root, depth) WHERE root IS NOT NULL;
+CREATE INDEX runs_by_schedule ON runs (dag, scheduled_for) WHERE scheduled_for IS NOT NULL;
+CREATE INDEX runs_by_snapshot ON runs (snapshot);
+CREATE INDEX notices_by_run ON notices (run);
+
+-- Directories of runs that are removed: what is here, no run has any more. Such a run is not accepted or retried
+-- before they are gone.
+CREATE TABLE removals (
+    attempt TEXT PRIMARY KEY,             -- name of the directory; that of number 0 is the run's scratch directory
+    at      INTEGER,                      -- when the attempt was intended; NULL: a scratch directory
+    tree    TEXT NOT NULL,                -- name of the root's scratch directory
+    root    INTEGER                       -- the root's run, as long as only a part of its tree is removed
+) STRICT, WITHOUT ROWID;
+CREATE INDEX removals_by_tree ON removals (tree);
+CREATE INDEX removals_unfinished ON removals (root) WHERE root IS NOT NULL;

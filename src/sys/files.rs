@@ -6,6 +6,8 @@
 mod errors;
 mod tree;
 
+pub use tree::Removal;
+
 use nix::dir::Type;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{FileStat, Mode, SFlag};
@@ -246,15 +248,6 @@ impl Dir {
             single(name.as_ref())?,
             UnlinkatFlags::RemoveDir,
         )?)
-    }
-
-    /// Removes what has this name, and if it is a directory all in it. Links are removed, not followed, and
-    /// a directory that is a mount point is left and reported.
-    ///
-    /// # Errors
-    /// `EXDEV` at a mount point; `ELOOP` when nested deeper than 128; `NotFound` if there is nothing.
-    pub fn remove_tree(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
-        tree::remove(self, single(name.as_ref())?)
     }
 
     /// All entries, in the order of the file system.

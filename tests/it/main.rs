@@ -45,6 +45,8 @@ mod page;
 #[cfg(test)]
 mod prop;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod router;
 #[cfg(test)]
 mod secrets;

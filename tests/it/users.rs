@@ -233,3 +233,41 @@ fn users_have_dags_of_their_own_that_others_do_not_even_see() {
     as_user(&guest, &["run", "who"]).expect_code(1);
     daemon.expect_clean();
 }
+
+#[test]
+fn users_clean_up_their_own_runs_and_root_all() {
+    let Some((one, two)) = two_users() else { return };
+    let mut daemon = Daemon::prepare(OPEN);
+    let file = daemon.dag("who", "steps: [{name: a, command: id -u}]");
+    open_up(&daemon, &User::by_uid(0).unwrap());
+    daemon.restart();
+    for user in [&one, &two] {
+        for _ in 0..2 {
+            let mut command = ctl_as(user, daemon.root());
+            command.args(["run", &file]);
+            Running::start(command).finish().expect_code(0);
+        }
+    }
+    let cleans = |mut command: Command| {
+        command.args(["--json", "cleanup", "who", "--keep-runs", "1", "--yes"]);
+        Running::start(command).finish().expect_code(0).json()["runs"].clone()
+    };
+    let owners = || -> Vec<u64> {
+        let listed = daemon.json(&["history"]);
+        let runs = listed["runs"].as_array().unwrap();
+        let mut owners: Vec<u64> = runs.iter().map(|run| run["owner"].as_u64().unwrap()).collect();
+        owners.sort_unstable();
+        owners
+    };
+    assert_eq!(cleans(ctl_as(&two, daemon.root())), 1);
+    let (first, second) = (u64::from(one.uid), u64::from(two.uid));
+    let mut expected = vec![first, first, second];
+    expected.sort_unstable();
+    assert_eq!(owners(), expected);
+    assert_eq!(cleans(ctl_as(&two, daemon.root())), 0);
+    assert_eq!(cleans(daemon.command(&[])), 1);
+    let mut expected = vec![first, second];
+    expected.sort_unstable();
+    assert_eq!(owners(), expected);
+    daemon.expect_clean();
+}

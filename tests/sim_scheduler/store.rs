@@ -201,6 +201,8 @@ impl Store {
             | Change::PauseQueue { .. }
             | Change::Notify(_)
             | Change::Notified { .. }
+            | Change::Retire { .. }
+            | Change::Removed { .. }
             | Change::Move { .. } => panic!("nobody asked for it: {change:?}"),
             Change::Stop { run, reason, .. } => {
                 let row = self.rows.get_mut(run).expect("stopped before it was accepted");

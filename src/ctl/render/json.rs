@@ -11,6 +11,7 @@ use crate::model::limits::CALL_DEPTH_MAX;
 use crate::model::view::{ChildView, Decision, RunSummary, RunView, StepView};
 use crate::model::{PendingRetry, RunRef, Time};
 use crate::wire::control::{AttemptSummary, DoctorReport, Problem, Why};
+use crate::wire::manage::CleanupReport;
 
 fn at(time: Option<Time>) -> Value {
     time.map_or(Value::Null, |time| Value::String(time.rfc3339()))
@@ -228,6 +229,23 @@ pub(crate) fn doctor(report: &DoctorReport) -> Value {
         "features": object(&report.features),
         "counters": counters,
         "actions": actions,
+    })
+}
+
+/// What a clean-up removed, or would remove.
+pub(crate) fn cleanup(report: &CleanupReport) -> Value {
+    let first: Vec<Value> = report
+        .first
+        .iter()
+        .map(|run| json!({ "dag": run.dag, "run_id": run.id }))
+        .collect();
+    json!({
+        "dry_run": report.dry_run,
+        "runs": report.runs,
+        "sub_runs": report.sub_runs,
+        "bytes": report.bytes,
+        "first": first,
+        "failures": report.failures,
     })
 }
 

@@ -90,7 +90,9 @@ impl Scheduler {
                 | Change::Notify(_)
                 | Change::Notified { .. }
                 | Change::Step { .. }
-                | Change::Decide { .. } => {}
+                | Change::Decide { .. }
+                | Change::Retire { .. }
+                | Change::Removed { .. } => {}
             }
         }
         self.flush(key, out);

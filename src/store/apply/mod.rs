@@ -4,6 +4,7 @@
 mod attempt;
 mod notices;
 mod installed;
+mod retire;
 mod rows;
 mod scheduling;
 
@@ -77,6 +78,8 @@ pub(super) fn apply(db: &Connection, change: &Change, log_dir: &LogDir) -> Resul
         } => scheduling::place(db, run, queue.as_ref(), *priority, *first),
         Change::Notify(notice) => notices::notify(db, notice),
         Change::Notified { id } => run(db, "DELETE FROM notices WHERE id = ?1", [id]),
+        Change::Retire { roots } => retire::retire(db, roots),
+        Change::Removed { directories } => retire::removed(db, directories),
         Change::End { .. } => end(db, change),
         Change::EndQueued {
             run,
@@ -145,7 +148,7 @@ fn enqueue_at_head(db: &Connection, run_row: i64) -> Result<(), Fault> {
 }
 
 fn accept(db: &Connection, new: &NewRun) -> Result<(), Fault> {
-    if RunRow::find(db, &new.run)?.is_some() {
+    if RunRow::find(db, &new.run)?.is_some() || retire::is_going(db, &new.run)? {
         return Err(Fault::Exists);
     }
     let dag = word(db, new.run.dag.as_str())?;
@@ -198,6 +201,9 @@ fn accept(db: &Connection, new: &NewRun) -> Result<(), Fault> {
 
 fn requeue(db: &Connection, which: &RunRef, caller: Option<u32>, automatic: bool) -> Result<(), Fault> {
     let row = RunRow::get(db, which)?;
+    if retire::is_going(db, which)? {
+        return Err(Fault::Exists);
+    }
     if !row.status.ends_attempt() {
         return Err(Fault::text(format!(
             "run {which} is {}: only a run that has ended or waits can be put into the queue again",

@@ -7,6 +7,7 @@ mod installed;
 mod lists;
 mod notices;
 mod opening;
+mod retire;
 mod retries;
 mod scale;
 mod waiting;

@@ -288,7 +288,11 @@ fn change(change: &Change) -> String {
         Change::Suspend { dag, on } => format!("suspend {dag} {on}"),
         Change::PauseQueue { queue, on } => format!("pause {queue} {on}"),
         Change::Move { .. } => "move".into(),
-        Change::Notify(_) | Change::Notified { .. } | Change::Step { .. } => {
+        Change::Notify(_)
+        | Change::Notified { .. }
+        | Change::Retire { .. }
+        | Change::Removed { .. }
+        | Change::Step { .. } => {
             panic!("not the engine's: {change:?}")
         }
     }
