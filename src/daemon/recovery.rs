@@ -11,7 +11,7 @@ use super::live::LiveRun;
 use super::shims::identity;
 use super::tree;
 use crate::engine::scheduler::Event;
-use crate::engine::scheduler::api::{AttemptEnd, Evidence, Recovered, StartRecord};
+use crate::engine::scheduler::api::{AttemptEnd, Evidence, Origin, Recovered, StartRecord};
 use crate::model::view::{RunView, StepView};
 use crate::model::{AttemptId, RunRef};
 use crate::proc::{Entry, LockState};
@@ -74,7 +74,7 @@ impl Dispatcher {
     fn recover_queued(&mut self, queued: QueuedRun) -> Result<Recovered, String> {
         let run = queued.run.clone();
         let new = self.launch_data_of(&run)?;
-        let parent = parent_of(&new);
+        let (parent, origin) = (parent_of(&new), Origin::of(&new));
         let mut live = match self.attempt_view(&run, queued.attempts)? {
             Some(last) => LiveRun::further(new, last),
             None => LiveRun::first(new),
@@ -91,6 +91,7 @@ impl Dispatcher {
             stop: queued.stop,
             unstored_start: None,
             parent,
+            origin,
         })
     }
 
@@ -149,7 +150,7 @@ impl Dispatcher {
                 params: Some(view.params.clone()),
             });
         tracing::debug!(attempt = %attempt, run = %stored.run, ?evidence, "found");
-        let parent = parent_of(&new);
+        let (parent, origin) = (parent_of(&new), Origin::of(&new));
         self.runs.insert(
             stored.run.clone(),
             LiveRun {
@@ -172,6 +173,7 @@ impl Dispatcher {
             stop: stored.stop,
             unstored_start,
             parent,
+            origin,
         };
         Ok((recovered, end))
     }
@@ -241,6 +243,7 @@ impl Dispatcher {
             stop: None,
             unstored_start: None,
             parent: parent_of(&new),
+            origin: Origin::of(&new),
         };
         self.runs.insert(
             stored.run,

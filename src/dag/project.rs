@@ -99,6 +99,7 @@ pub fn project(dag: &Dag, resolved: Option<&ResolvedParams>, base_dir: &str, eva
             OverlapPolicy::Skip => "skip",
             OverlapPolicy::All => "all",
             OverlapPolicy::Latest => "latest",
+            OverlapPolicy::CancelOther => "cancel_other",
         },
         "retry_policy": retry,
         "mail_on": null,

@@ -37,6 +37,8 @@ pub enum OverlapPolicy {
     All,
     /// Only the newest one waits.
     Latest,
+    /// Everything of the DAG that waits is ended, everything live is stopped, and it takes their place.
+    CancelOther,
 }
 
 /// Retry policy of a whole run.

@@ -2,7 +2,7 @@
 
 use crate::store::Row;
 use crate::world::{Gate, Task, World, end};
-use proctor::engine::scheduler::api::{Evidence, Recovered, StartRecord};
+use proctor::engine::scheduler::api::{Evidence, Origin, Recovered, StartRecord};
 use proctor::engine::scheduler::{Event, Scheduler};
 use proctor::model::change::AttemptIdentity;
 use proctor::model::{LostCause, Time};
@@ -137,6 +137,7 @@ impl World<'_> {
                     unstored_start: self.unstored_start(row, at),
                     stop: row.stop.clone(),
                     parent: row.parent.clone(),
+                    origin: Origin::default(),
                 };
                 list.push((row.order, item));
             }

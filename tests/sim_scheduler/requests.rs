@@ -1,7 +1,7 @@
 //! What people and calling steps ask of the daemon.
 
 use crate::world::{Ask, World};
-use proctor::engine::scheduler::api::{Decision, RetryFacts};
+use proctor::engine::scheduler::api::{Decision, Origin, RetryFacts};
 use proctor::engine::scheduler::{Event, Token};
 use proctor::model::change::{Caller, Change, NewRun};
 use proctor::model::view::StepView;
@@ -53,6 +53,7 @@ impl World<'_> {
             attempts: attempts.saturating_sub(u32::from(stale)),
             status: row.status.unwrap_or(RunStatus::Running),
             caller: None,
+            origin: Origin::default(),
         };
         let token = self.ask(Ask::Retry(run.clone()));
         self.tell(Event::Retry(token, run, facts));
@@ -87,6 +88,7 @@ impl World<'_> {
                     attempts: u32::try_from(known.attempts.len()).unwrap(),
                     status,
                     caller: Some((parent, 1)),
+                    origin: Origin::default(),
                 };
                 let token = self.ask(Ask::Retry(run.clone()));
                 self.tell(Event::Retry(token, run, facts));
@@ -161,6 +163,7 @@ impl World<'_> {
                 .filter(|_| self.rng.percent(95))
                 .unwrap_or(RunStatus::Waiting),
             caller: None,
+            origin: Origin::default(),
         };
         let decision = if self.rng.percent(70) {
             Decision::Resume(vec![Change::Decide {

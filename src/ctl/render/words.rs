@@ -173,6 +173,7 @@ pub(crate) const fn overlap(policy: OverlapPolicy) -> &'static str {
         OverlapPolicy::Skip => "skip",
         OverlapPolicy::All => "all",
         OverlapPolicy::Latest => "latest",
+        OverlapPolicy::CancelOther => "cancel_other",
     }
 }
 

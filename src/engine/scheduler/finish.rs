@@ -124,6 +124,9 @@ impl Scheduler {
         if let Some(run) = self.runs.get_mut(&key) {
             run.end_saved = true;
             out.push(Effect::Changed(run.name.clone()));
+            if run.outcome == Some(RunStatus::Succeeded) && !run.is_guest() {
+                self.plans.succeeded(&run.name.dag, run.origin.counts_for());
+            }
         }
         self.over(key, out);
         self.clean(key, out);
@@ -178,10 +181,9 @@ impl Scheduler {
     /// Drops an ended run from memory: history belongs to the store. A retry that waited for this moment goes on.
     pub(super) fn forget(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
         self.release(key);
-        let Some(mut run) = self.runs.remove(&key) else {
+        let Some(mut run) = self.remove(key) else {
             return;
         };
-        self.names.remove(&run.name);
         self.leave_family(key, &run, out);
         if let Some(attempt) = &run.attempt {
             self.attempts.remove(attempt);

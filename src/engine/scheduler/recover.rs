@@ -20,6 +20,7 @@ impl Scheduler {
             run.stop_saved = item.stop.is_some();
             run.stop = item.stop;
             run.parent = item.parent;
+            run.origin = item.origin;
             run.member = !run.is_guest();
             let member = run.member;
             let group = run.group.clone();

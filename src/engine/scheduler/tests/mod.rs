@@ -11,7 +11,7 @@ mod recover;
 mod start;
 mod stop;
 
-use super::api::{AttemptEnd, CommitError, Decision, Event, RetryFacts};
+use super::api::{AttemptEnd, CommitError, Decision, Event, Origin, RetryFacts};
 use super::{Config, Effect, Refusal, Scheduler, Token};
 use crate::model::change::{AttemptIdentity, Caller, Change, NewRun};
 use crate::model::{
@@ -81,6 +81,7 @@ fn decide(token: Token, name: &str, status: RunStatus, decision: Decision) -> Ev
         attempts: 1,
         status,
         caller: None,
+        origin: Origin::default(),
     };
     Event::Decide(token, run(name), facts, decision)
 }
@@ -170,6 +171,7 @@ impl Bed {
                             attempts: 1,
                             status: RunStatus::Failed,
                             caller: Some((run(parent), 1)),
+                            origin: Origin::default(),
                         };
                         Event::Retry(token, run(name), facts)
                     }
@@ -182,6 +184,7 @@ impl Bed {
                             attempts: 1,
                             status: RunStatus::Failed,
                             caller: None,
+                            origin: Origin::default(),
                         };
                         Event::Retry(token, run(rest), facts)
                     }

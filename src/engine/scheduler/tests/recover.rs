@@ -1,6 +1,6 @@
 //! Recovery: what each evidence leads to.
 
-use super::super::api::{Evidence, Recovered, StartRecord};
+use super::super::api::{Evidence, Origin, Recovered, StartRecord};
 use super::{Bed, attempt, end, group, run};
 use crate::engine::scheduler::Event;
 use crate::model::change::AttemptIdentity;
@@ -18,6 +18,7 @@ pub(super) fn queued(name: &str, position: u64) -> Recovered {
         unstored_start: None,
         stop: None,
         parent: None,
+        origin: Origin::default(),
     }
 }
 
