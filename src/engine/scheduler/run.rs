@@ -89,7 +89,7 @@ pub(super) struct Run {
     pub(super) adopted: bool,
     /// A stop that was asked for; the first one counts.
     pub(super) stop: Option<StopReason>,
-    /// Whether the run that called it wants it stopped, or is over: such a stop is never withdrawn.
+    /// Whether the run that called it wants it stopped, or is over, or a schedule does: such a stop is never withdrawn.
     pub(super) bound: bool,
     /// Whether the store holds that stop.
     pub(super) stop_saved: bool,
@@ -159,6 +159,11 @@ impl Run {
     /// Whether steps of it may run, and so call others.
     pub(super) const fn is_under_way(&self) -> bool {
         matches!(self.phase, Phase::Opening | Phase::Running)
+    }
+
+    /// Whether its attempt has ended, and its processes or the runs that it called may live yet.
+    pub(super) const fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Ending { .. })
     }
 
     /// Whether it is queued or live, or on its way there. What has ended, or is being ended in the queue, is not.

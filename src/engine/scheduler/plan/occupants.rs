@@ -49,9 +49,11 @@ impl Scheduler {
         self.occupants(dag).next().is_some()
     }
 
-    /// The live ones.
+    /// The live ones that have not ended by themselves.
     pub(super) fn live_runs(&self, dag: &DagName) -> Vec<Key> {
-        let live = self.occupants(dag).filter(|(_, run)| run.slot);
+        let live = self
+            .occupants(dag)
+            .filter(|(_, run)| run.slot && !run.is_ending());
         live.map(|(key, _)| key).collect()
     }
 
@@ -102,9 +104,11 @@ impl Scheduler {
             }
         }
         let stopped = others.stopped.iter().filter_map(|key| self.runs.get(key));
-        // One that is not stored yet cannot be marked there; it is ended as soon as it is.
-        let stored =
-            stopped.filter(|run| run.stop.is_none() && !matches!(run.phase, Phase::Admitting { .. }));
+        // One that has ended has nothing to be told. One that is not stored yet cannot be marked there; it is ended as soon
+        // as it is.
+        let stored = stopped.filter(|run| {
+            run.stop.is_none() && !run.is_ending() && !matches!(run.phase, Phase::Admitting { .. })
+        });
         batch.extend(stored.map(|run| Change::Stop {
             run: run.name.clone(),
             reason: others.reason.clone(),
@@ -140,13 +144,18 @@ impl Scheduler {
         let Some(run) = self.runs.get_mut(&key).filter(|run| run.occupies()) else {
             return;
         };
-        if !matches!(run.phase, Phase::Admitting { .. }) && run.stop.is_none() {
+        // What somebody else asked for and cannot be stored is not withdrawn any more.
+        run.bound = true;
+        let (rests, ending) = (run.rests(), run.is_ending());
+        if !matches!(run.phase, Phase::Admitting { .. }) && !ending && run.stop.is_none() {
             run.stop = Some(reason.clone());
             run.stop_saved = true;
         }
-        let rests = run.rests();
         if *reason == StopReason::Superseded {
             self.block(key);
+        }
+        if ending {
+            return;
         }
         if rests {
             self.dequeue(key);

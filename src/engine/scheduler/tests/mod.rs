@@ -6,6 +6,7 @@
 
 mod decide;
 mod family;
+mod plan;
 mod queue;
 mod recover;
 mod start;
@@ -248,7 +249,7 @@ impl Bed {
             Effect::Arm(at) => format!("arm +{}", at.micros_since(self.now.boot) / 1000),
             Effect::Make(new) => format!("make {}", new.run.id),
             Effect::Unmake(run) => format!("unmake {}", run.id),
-            Effect::Tick(dag, at, outcome) => format!("tick {dag} {} {outcome:?}", at.secs()),
+            Effect::Tick(_, at, outcome) => format!("{} {}", plan::clock(*at), plan::outcome(outcome)),
             Effect::Idle => "idle".into(),
         }
     }
@@ -271,8 +272,8 @@ fn change(change: &Change) -> String {
         Change::Clean { .. } => "clean".into(),
         Change::RetryLater { retry, .. } => format!("retry-later {}", retry.number),
         Change::CancelRetry { .. } => "cancel-retry".into(),
-        Change::Watermark { dag, at } => format!("watermark {dag} {}", at.secs()),
-        Change::Suspend { dag, on } => format!("suspend {dag} {on}"),
+        Change::Watermark { at, .. } => format!("mark {}", plan::clock(*at)),
+        Change::Suspend { on, .. } => if *on { "suspend" } else { "enable" }.into(),
         Change::PauseQueue { queue, on } => format!("pause {queue} {on}"),
         Change::Move { .. } => "move".into(),
         Change::Step { .. } => panic!("not the engine's: {change:?}"),
