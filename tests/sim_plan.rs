@@ -2,7 +2,8 @@
 //! store that refuses, people who hold DAGs back, and a daemon that crashes at every effect. What is decided is checked
 //! against a reference that knows the rules and nothing of the engine. Each history follows from one number.
 //!
-//! `PROCTOR_SIM_RUNS` sets how many histories are run; `PROCTOR_SIM_SEED` runs one and prints its trace.
+//! `PROCTOR_SIM_RUNS` sets how many histories are run; `PROCTOR_SIM_SEED` runs one and prints its trace, with `PROCTOR_SIM_CRASH` one that crashes
+//! before its effect of that number and not at random.
 
 #![expect(
     clippy::unwrap_used,
@@ -36,12 +37,14 @@ use world::{Report, World};
 const RUNS: u64 = 1_000;
 
 /// Says which history failed, also when the engine itself panics.
-struct Blame(u64);
+struct Blame(u64, Option<u64>);
 
 impl Drop for Blame {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("failed in the history of PROCTOR_SIM_SEED={}", self.0);
+            let crash = self.1.map(|at| format!(" PROCTOR_SIM_CRASH={at}"));
+            let crash = crash.unwrap_or_default();
+            eprintln!("failed in the history of PROCTOR_SIM_SEED={}{crash}", self.0);
         }
     }
 }
@@ -51,7 +54,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn history(seed: u64, crash_at: Option<u64>, print: bool) -> Report {
-    let _blame = Blame(seed);
+    let _blame = Blame(seed, crash_at);
     let mut world = World::new(seed, crash_at, print);
     world.storm();
     world.calm();
@@ -61,7 +64,7 @@ fn history(seed: u64, crash_at: Option<u64>, print: bool) -> Report {
 #[test]
 fn random_histories_keep_every_promise() {
     if let Some(seed) = number("PROCTOR_SIM_SEED") {
-        history(seed, None, true);
+        history(seed, number("PROCTOR_SIM_CRASH"), true);
         return;
     }
     let mut sum = Report::default();

@@ -78,7 +78,7 @@ impl World {
                 self.store_works();
             } else if !self.answers.is_empty() {
                 self.answer();
-            } else if !self.shims.is_empty() {
+            } else if self.shims.values().any(Shim::can_go_on) {
                 self.shim_goes_on();
             } else if self.armed.is_some_and(|at| at.0 < self.now.boot.0 + 40_000_000) {
                 // Whatever failed is tried again soon.
@@ -91,7 +91,7 @@ impl World {
                 return;
             }
             steps += 1;
-            assert!(steps < 100_000, "it never comes to rest: {:?}", self.engine);
+            assert!(steps < 100_000, "it never comes to rest");
         }
     }
 
@@ -181,6 +181,7 @@ impl World {
             Ok(()) => Event::Committed(pending.number),
             Err(error) => {
                 self.report.failed += 1;
+                self.store.not_intended(&pending.batch);
                 Event::CommitFailed(pending.number, error)
             }
         });
@@ -194,7 +195,8 @@ impl World {
 
     /// An attempt does the next thing, or the daemon does for it.
     fn shim_goes_on(&mut self) {
-        let ids: Vec<AttemptId> = self.shims.keys().cloned().collect();
+        let able = self.shims.iter().filter(|(_, shim)| shim.can_go_on());
+        let ids: Vec<AttemptId> = able.map(|(id, _)| id.clone()).collect();
         if ids.is_empty() {
             return;
         }

@@ -28,7 +28,7 @@ pub(crate) struct Store {
     pub(crate) suspended: BTreeMap<DagName, bool>,
     /// The newest time that a success counts for.
     pub(crate) successes: BTreeMap<DagName, Time>,
-    /// Runs of which an attempt was taken back.
+    /// Runs of which an attempt was taken back: they wait again.
     pub(crate) taken_back: BTreeSet<RunRef>,
     next: u64,
 }
@@ -45,6 +45,15 @@ impl Store {
             self.apply(change);
         }
         Ok(())
+    }
+
+    /// A launch that cannot be stored is taken back, too.
+    pub(crate) fn not_intended(&mut self, batch: &[Change]) {
+        for change in batch {
+            if let Change::Intend { run, .. } = change {
+                self.taken_back.insert(run.clone());
+            }
+        }
     }
 
     fn row(&mut self, run: &RunRef) -> &mut Row {
@@ -72,7 +81,7 @@ impl Store {
                 run, attempt, number, ..
             } => {
                 let row = self.row(run);
-                assert!(row.live.is_none() && row.stop.is_none(), "{run}: {row:?}");
+                assert!(row.live.is_none(), "{run}: {row:?}");
                 assert_eq!(*number, row.attempts + 1);
                 row.queued.take().expect("intended, but not queued");
                 row.attempts += 1;

@@ -64,6 +64,13 @@ pub(crate) struct Shim {
     pub(crate) cleaning: bool,
 }
 
+impl Shim {
+    /// Whether it does not wait for the daemon.
+    pub(crate) const fn can_go_on(&self) -> bool {
+        self.cleaning || (!self.gone && (!self.ready || self.open || self.closed))
+    }
+}
+
 /// A batch on its way to the store.
 #[derive(Debug)]
 pub(crate) struct Pending {
@@ -98,6 +105,8 @@ pub(crate) struct World {
     pub(crate) held: BTreeSet<DagName>,
     /// Ticks that were told to be delayed by this daemon: they are never late.
     pub(crate) delayed: BTreeSet<(DagName, Time)>,
+    /// DAGs whose watermark has been too far ahead of the clock: it may go back.
+    pub(crate) far: BTreeSet<DagName>,
     /// Runs that the engine has made, and that are not stored.
     pub(crate) made: BTreeSet<RunRef>,
     pub(crate) armed: Option<Boot>,
@@ -138,6 +147,7 @@ impl World {
             last_token: 0,
             held: BTreeSet::new(),
             delayed: BTreeSet::new(),
+            far: BTreeSet::new(),
             made: BTreeSet::new(),
             armed: None,
             draining: false,
@@ -159,6 +169,10 @@ impl World {
     /// Gives an event to the engine and performs what it wants; the daemon may crash before any effect.
     pub(crate) fn tell(&mut self, event: Event) {
         self.note(|| format!("-> {event:?}"));
+        self.note_far();
+        // What is not due any more comes again.
+        let now = self.now.wall;
+        self.delayed.retain(|(_, at)| *at <= now);
         let mut out = Vec::new();
         self.engine.handle(self.now, event, &mut out);
         self.perform_all(out);

@@ -24,15 +24,15 @@ const ZONES: [(&str, i64); 4] = [
     ("America/Phoenix", -25_200),
 ];
 
-/// A field of an expression, and a number that it may mean.
-fn means(field: &str, number: i64) -> bool {
+/// Whether a field of an expression means a number; `first` is the least that it can mean.
+fn means(field: &str, number: i64, first: i64) -> bool {
     field.split(',').any(|part| {
         let (range, step) = part
             .split_once('/')
             .map_or((part, 1), |(range, step)| (range, step.parse().unwrap()));
         let value = |text: &str| text.parse::<i64>().unwrap();
         match range.split_once('-') {
-            _ if range == "*" => number % step == 0,
+            _ if range == "*" => (number - first) % step == 0,
             Some((low, high)) => {
                 (value(low)..=value(high)).contains(&number) && (number - value(low)) % step == 0
             }
@@ -57,11 +57,11 @@ fn matches(fields: &[&str], local_minute: i64) -> bool {
     let days = local_minute.div_euclid(1440);
     let minute = local_minute.rem_euclid(1440);
     let (month, day) = date(days);
-    means(fields[0], minute % 60)
-        && means(fields[1], minute / 60)
-        && (fields[2] == "*" || means(fields[2], day))
-        && (fields[3] == "*" || means(fields[3], month))
-        && means(fields[4], (days + 4).rem_euclid(7))
+    means(fields[0], minute % 60, 0)
+        && means(fields[1], minute / 60, 0)
+        && (fields[2] == "*" || means(fields[2], day, 1))
+        && (fields[3] == "*" || means(fields[3], month, 1))
+        && means(fields[4], (days + 4).rem_euclid(7), 0)
 }
 
 fn expression(rng: &mut Rng) -> String {

@@ -74,9 +74,6 @@ impl Scheduler {
         }
         let dags: Vec<DagName> = self.plans.by_dag.keys().cloned().collect();
         for dag in dags {
-            if let Some(plan) = self.plans.by_dag.get_mut(&dag) {
-                plan.put_back(now.wall);
-            }
             self.go_on_with(now, &dag, out);
         }
     }
@@ -197,6 +194,7 @@ impl Scheduler {
             plan.mark = Some(now.wall);
             plan.go_on_after(now.wall);
         }
+        plan.put_back(now.wall);
         plan.collect(now.wall);
         if !plan.backlog.is_empty() {
             self.decide_ticks(now, dag, out);
