@@ -181,7 +181,7 @@ impl World {
             Ok(()) => Event::Committed(pending.number),
             Err(error) => {
                 self.report.failed += 1;
-                self.store.not_intended(&pending.batch);
+                self.store.not_stored(&pending.batch);
                 Event::CommitFailed(pending.number, error)
             }
         });

@@ -110,11 +110,9 @@ impl World {
                 let mut changes = self.pending.iter().flat_map(|pending| &pending.batch);
                 changes.any(|change| matches!(change, Change::EndQueued { run: other, .. } if other == run))
             };
-            let mut queued = self
-                .store
-                .rows
-                .iter()
-                .filter(|(run, row)| run.dag == *dag && row.queued.is_some());
+            let mut queued = self.store.rows.iter().filter(|(run, row)| {
+                run.dag == *dag && row.queued.is_some() && !self.store.taken_back.contains(run)
+            });
             assert!(
                 queued.all(|(run, _)| ending(run)),
                 "{} overlaps what waits",

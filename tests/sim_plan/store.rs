@@ -47,12 +47,13 @@ impl Store {
         Ok(())
     }
 
-    /// A launch that cannot be stored is taken back, too.
-    pub(crate) fn not_intended(&mut self, batch: &[Change]) {
-        for change in batch {
-            if let Change::Intend { run, .. } = change {
+    /// A launch that cannot be stored is taken back, too; and so is a stop of what waits.
+    pub(crate) fn not_stored(&mut self, batch: &[Change]) {
+        match batch {
+            [Change::Intend { run, .. } | Change::EndQueued { run, .. }] => {
                 self.taken_back.insert(run.clone());
             }
+            _ => {}
         }
     }
 

@@ -142,7 +142,7 @@ impl Desk {
             }
             "uninstall" => Event::Uninstall(dag()),
             _ => {
-                let told = bed.tell(&format!("{verb} {}", long(rest)).trim_end());
+                let told = bed.tell(format!("{verb} {}", long(rest)).trim_end());
                 let words = told.split(", ").filter(|word| !word.starts_with("arm "));
                 return short(&words.collect::<Vec<_>>().join(", "));
             }
@@ -162,14 +162,15 @@ fn short(words: &str) -> String {
     let mut words = words.to_owned();
     for (prefix, letter) in [("sched-", 's'), ("restart-", 'r')] {
         while let Some((before, id)) = words.split_once(prefix) {
-            let (day, time) = (&id[6..8], &id[9..15]);
+            let part = |range| id.get(range).unwrap();
+            let (day, time) = (part(6..8), part(9..15));
             let time = time.strip_suffix("00").unwrap_or(time);
             let day = if day == "05" {
                 String::new()
             } else {
                 format!("{day}.")
             };
-            words = format!("{before}{letter}{day}{time}{}", &id[24..]);
+            words = format!("{before}{letter}{day}{time}{}", id.get(24..).unwrap());
         }
     }
     words
