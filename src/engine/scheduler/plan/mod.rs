@@ -105,7 +105,11 @@ impl Scheduler {
             plan.next = after.and_then(|after| ticks::next(installed?, after));
         } else {
             plan.suspended = new.suspended;
-            plan.watermark = new.watermark.unwrap_or(now.wall);
+            plan.watermark = match (&plan.flight, new.watermark) {
+                // It went and comes back before the store has answered: what was read there is out of date.
+                (Some(Flight::Ticks(_) | Flight::Mark(_)), Some(_)) => plan.watermark,
+                (_, known) => known.unwrap_or(now.wall),
+            };
             // So that it counts from today even if nothing is due before the daemon ends.
             plan.mark = new.watermark.is_none().then_some(now.wall);
             plan.installed = Some(new);
