@@ -225,7 +225,7 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
         at,
         base_dir: submit.base_dir.clone(),
         parent: None,
-        priority: submit.priority.unwrap_or_default(),
+        priority: submit.priority.unwrap_or(dag.dag.scheduling.priority),
         now: submit.now,
     };
     let new = new_run(&dag, &input, about)?;

@@ -11,7 +11,7 @@ use super::live::LiveRun;
 use super::shims::identity;
 use super::tree;
 use crate::engine::scheduler::Event;
-use crate::engine::scheduler::api::{AttemptEnd, Evidence, Recovered, StartRecord};
+use crate::engine::scheduler::api::{AttemptEnd, Evidence, Origin, Recovered, StartRecord};
 use crate::model::view::{RunView, StepView};
 use crate::model::{AttemptId, RunRef};
 use crate::proc::{Entry, LockState};
@@ -60,6 +60,9 @@ impl Dispatcher {
         if !list.is_empty() {
             tracing::info!(runs = list.len(), "taking up what was queued or live");
         }
+        let plans = self.reader.plans().map_err(|error| text(&error))?;
+        let suspended = plans.into_iter().filter(|plan| plan.suspended);
+        self.tell(Event::Suspended(suspended.map(|plan| plan.dag).collect()));
         self.tell(Event::Recover(list));
         for event in later {
             self.tell(event);
@@ -81,7 +84,8 @@ impl Dispatcher {
     fn recover_queued(&mut self, queued: QueuedRun) -> Result<Recovered, String> {
         let run = queued.run.clone();
         let new = self.launch_data_of(&run)?;
-        let (parent, retry) = (parent_of(&new), self.stored_retries(&new)?);
+        let (parent, origin) = (parent_of(&new), Origin::of(&new));
+        let retry = self.stored_retries(&new)?;
         let mut live = match self.attempt_view(&run, queued.attempts)? {
             Some(last) => LiveRun::further(new, last),
             None => LiveRun::first(new),
@@ -99,6 +103,7 @@ impl Dispatcher {
             unstored_start: None,
             parent,
             retry,
+            origin,
         })
     }
 
@@ -157,7 +162,8 @@ impl Dispatcher {
                 params: Some(view.params.clone()),
             });
         tracing::debug!(attempt = %attempt, run = %stored.run, ?evidence, "found");
-        let (parent, retry) = (parent_of(&new), self.stored_retries(&new)?);
+        let (parent, origin) = (parent_of(&new), Origin::of(&new));
+        let retry = self.stored_retries(&new)?;
         self.runs.insert(
             stored.run.clone(),
             LiveRun {
@@ -181,6 +187,7 @@ impl Dispatcher {
             unstored_start,
             parent,
             retry,
+            origin,
         };
         Ok((recovered, end))
     }
@@ -251,6 +258,7 @@ impl Dispatcher {
             unstored_start: None,
             parent: parent_of(&new),
             retry: self.stored_retries(&new)?,
+            origin: Origin::of(&new),
         };
         self.runs.insert(stored.run, LiveRun::ended(new, view));
         self.attempts.insert(attempt, held);

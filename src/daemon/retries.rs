@@ -7,7 +7,7 @@ use super::dispatcher::{Asked, Asking, Dispatcher};
 use super::live::LiveRun;
 use super::requests::Asker;
 use crate::engine::scheduler::Event;
-use crate::engine::scheduler::api::{DueRetry, Recovered, RetryFacts, Retrying};
+use crate::engine::scheduler::api::{DueRetry, Origin, Recovered, RetryFacts, Retrying};
 use crate::model::change::{Change, NewRun};
 use crate::model::view::RunView;
 use crate::model::{RunRef, StopReason, Time};
@@ -125,6 +125,7 @@ impl Dispatcher {
             stop: None,
             parent: None,
             retry,
+            origin: Origin::of(&new),
         };
         self.runs.insert(run.clone(), LiveRun::ended(new, view));
         Ok(Some(recovered))

@@ -7,7 +7,7 @@ use super::dispatcher::{Dispatcher, now};
 use super::live::LiveRun;
 use super::requests::Asker;
 use crate::dag::cron::Dst;
-use crate::engine::scheduler::api::{Action, Upcoming};
+use crate::engine::scheduler::{TickKind, Upcoming};
 use crate::engine::scheduler::{Scheduler, TickOutcome};
 use crate::model::change::NewRun;
 use crate::model::{DagName, Time};
@@ -150,10 +150,10 @@ pub(super) fn told(next: Upcoming) -> manage::Upcoming {
     };
     manage::Upcoming {
         dag: next.dag,
-        action: match next.action {
-            Action::Start => manage::Action::Start,
-            Action::Stop => manage::Action::Stop,
-            Action::Restart => manage::Action::Restart,
+        action: match next.kind {
+            TickKind::Start => manage::Action::Start,
+            TickKind::Stop => manage::Action::Stop,
+            TickKind::Restart => manage::Action::Restart,
         },
         at: next.at,
         due: next.due,

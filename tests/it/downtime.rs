@@ -129,7 +129,9 @@ fn after_three_days_each_policy_starts_what_it_says_and_nothing_twice() {
         .into_iter()
         .filter(|(_, _, times)| !times.is_empty())
         .map(|(dag, _, times)| {
-            let times = times.iter().map(|(at, status)| ((*at).to_owned(), (*status).to_owned()));
+            let times = times
+                .iter()
+                .map(|(at, status)| ((*at).to_owned(), (*status).to_owned()));
             (dag.to_owned(), times.collect())
         })
         .collect();

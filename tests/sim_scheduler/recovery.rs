@@ -2,7 +2,7 @@
 
 use crate::store::Row;
 use crate::world::{Gate, Task, World, end};
-use proctor::engine::scheduler::api::{Evidence, Recovered, StartRecord};
+use proctor::engine::scheduler::api::{Evidence, Origin, Recovered, StartRecord};
 use proctor::engine::scheduler::{Event, Scheduler};
 use proctor::model::change::AttemptIdentity;
 use proctor::model::{LostCause, Time};
@@ -140,6 +140,7 @@ impl World<'_> {
                     stop: row.stop.clone(),
                     parent: row.parent.clone(),
                     retry: row.retry.clone(),
+                    origin: Origin::default(),
                 };
                 list.push((row.order, item));
             }

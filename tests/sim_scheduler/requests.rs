@@ -1,7 +1,7 @@
 //! What people and calling steps ask of the daemon.
 
 use crate::world::{Ask, World};
-use proctor::engine::scheduler::api::{Decision, RetryFacts};
+use proctor::engine::scheduler::api::{Decision, Origin, RetryFacts};
 use proctor::engine::scheduler::{Event, Token};
 use proctor::model::change::{Caller, Change, NewRun};
 use proctor::model::view::StepView;
@@ -56,6 +56,7 @@ impl World<'_> {
             status: row.status.unwrap_or(RunStatus::Running),
             caller: None,
             retry: row.retry.policy.clone(),
+            origin: Origin::default(),
         };
         let token = self.ask(Ask::Retry(run.clone()));
         self.tell(Event::Retry(token, run, facts));
@@ -91,6 +92,7 @@ impl World<'_> {
                     status,
                     caller: Some((parent, 1)),
                     retry: None,
+                    origin: Origin::default(),
                 };
                 let token = self.ask(Ask::Retry(run.clone()));
                 self.tell(Event::Retry(token, run, facts));
@@ -166,6 +168,7 @@ impl World<'_> {
                 .unwrap_or(RunStatus::Waiting),
             caller: None,
             retry: row.retry.policy.clone(),
+            origin: Origin::default(),
         };
         let decision = if self.rng.percent(70) {
             Decision::Resume(vec![Change::Decide {

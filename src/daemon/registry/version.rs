@@ -8,12 +8,12 @@ use super::super::admission::{About, Snapshot, group_of, new_run, problem};
 use super::place::Owner;
 use crate::config::Config;
 use crate::dag::cron::{Schedule, Zone};
-use crate::dag::types::Schedules;
+use crate::dag::scheduling::Calendar;
 use crate::dag::{BaseConfig, Dag, LoadOptions, ParamInput, Source, load};
 use crate::engine::scheduler::api::Installed;
 use crate::model::change::{InstalledDag, NewRun};
 use crate::model::hash::hex;
-use crate::model::{DagName, Priority, RunId, Time, Trigger};
+use crate::model::{DagName, RunId, Time, Trigger};
 use crate::wire::control::{Problem, Response};
 
 /// What a version is made with, beside its texts.
@@ -71,7 +71,7 @@ impl Plan {
             stops: self.stops.clone(),
             restarts: self.restarts.clone(),
             zone: self.zone,
-            jitter_sec: jitter_of(&self.dag.schedule),
+            jitter_sec: self.dag.schedule.jitter_sec,
             overlap: self.dag.scheduling.overlap_policy,
             catchup_sec: self.dag.scheduling.catchup_window_sec,
             skip_if_successful: self.dag.scheduling.skip_if_successful,
@@ -81,21 +81,6 @@ impl Plan {
             last_success,
         }
     }
-}
-
-/// Most seconds by which a start is put off.
-const fn jitter_of(_schedules: &Schedules) -> u32 {
-    0
-}
-
-/// The one-off times, as written.
-const fn once(_schedules: &Schedules) -> &[String] {
-    &[]
-}
-
-/// A time of `at`. One without a zone means the DAG's.
-fn compile_once(text: &str, _zone: Zone) -> Result<Schedule, Vec<crate::dag::cron::CronError>> {
-    Schedule::parse(text)
 }
 
 /// The SHA-256 of a text in hexadecimal.
@@ -140,7 +125,7 @@ pub(in crate::daemon) fn make(
         ("start", dag.schedule.start.as_slice()),
         ("stop", dag.schedule.stop.as_slice()),
         ("restart", dag.schedule.restart.as_slice()),
-        ("at", once(&dag.schedule)),
+        ("at", dag.schedule.at.as_slice()),
     ];
     for (kind, list) in lists {
         schedules.extend(list.iter().map(|text| (kind.to_owned(), text.clone())));
@@ -171,17 +156,14 @@ fn plan(
         column: None,
         hint,
     };
-    let compile = |texts: &[String]| -> Result<Vec<Schedule>, Vec<Problem>> {
-        let compiled = texts.iter().map(|text| Schedule::parse(text));
-        compiled
-            .map(|one| one.map_err(|errors| told(errors, path)))
-            .collect()
-    };
-    let mut starts = compile(&dag.schedule.start)?;
-    for text in once(&dag.schedule) {
-        starts.push(compile_once(text, context.zone).map_err(|errors| told(errors, path))?);
-    }
-    let (stops, restarts) = (compile(&dag.schedule.stop)?, compile(&dag.schedule.restart)?);
+    let Calendar {
+        starts,
+        stops,
+        restarts,
+    } = dag
+        .schedule
+        .calendar(context.zone)
+        .map_err(|errors| told(errors, path))?;
     let snapshot = Snapshot::of(dag).map_err(|refused| problems_of(*refused, path))?;
     let id = RunId::new("template").map_err(|error| vec![own(error.to_string(), None)])?;
     let about = About {
@@ -192,7 +174,7 @@ fn plan(
         at: Time(0),
         base_dir: owner.base_dir.clone(),
         parent: None,
-        priority: Priority::default(),
+        priority: snapshot.dag.scheduling.priority,
         now: false,
     };
     match new_run(&snapshot, &ParamInput::default(), about) {

@@ -1,7 +1,7 @@
 //! Admission: how a run comes into the queue, by a submission or by a retry, and how it leaves it unstarted.
 
 use super::Scheduler;
-use super::api::{CommitError, Decision, Effect, Refusal, RetryFacts, Token};
+use super::api::{CommitError, Decision, Effect, Origin, Refusal, RetryFacts, Token};
 use super::run::{Key, Phase, Run};
 use super::save::{accept, refusal};
 use crate::model::change::{Change, NewRun};
@@ -27,17 +27,23 @@ impl Scheduler {
             out.push(Effect::Refused(token, Refusal::CallerGone));
             return;
         }
+        let key = self.admit(Some(token), &new);
+        self.join_family(key);
+        self.save(key, vec![Change::Accept(new)], false, out);
+    }
+
+    /// Takes a run into memory whose acceptance is about to be committed. Without a token a schedule made it.
+    pub(super) fn admit(&mut self, token: Option<Token>, new: &NewRun) -> Key {
         let phase = Phase::Admitting {
             token,
             rivals: Vec::new(),
             capacity: new.capacity,
         };
         let mut run = Run::new(new.run.clone(), new.group.clone(), 0, phase);
-        run.parent = caller.cloned();
+        run.parent = new.parent.as_ref().map(|caller| caller.run.clone());
         run.again.policy.clone_from(&new.retry);
-        let key = self.insert(run);
-        self.join_family(key);
-        self.save(key, vec![Change::Accept(new)], false, out);
+        run.origin = Origin::of(new);
+        self.insert(run)
     }
 
     /// A new attempt of an ended run. While the attempt before is being cleaned up the request waits: nothing of
@@ -69,13 +75,14 @@ impl Scheduler {
             return;
         }
         let phase = Phase::Admitting {
-            token,
+            token: Some(token),
             rivals: Vec::new(),
             capacity: facts.capacity,
         };
         let mut run = Run::new(name.clone(), facts.group, facts.attempts, phase);
         run.parent = caller;
         run.again.policy = facts.retry;
+        run.origin = facts.origin;
         let key = self.insert(run);
         self.join_family(key);
         let requeue = Change::Requeue {
@@ -113,12 +120,13 @@ impl Scheduler {
         match decision {
             Decision::Resume(mut changes) => {
                 let phase = Phase::Admitting {
-                    token,
+                    token: Some(token),
                     rivals: Vec::new(),
                     capacity: facts.capacity,
                 };
                 let mut resumed = Run::new(name.clone(), facts.group, facts.attempts, phase);
                 resumed.again.policy = facts.retry;
+                resumed.origin = facts.origin;
                 let key = self.insert(resumed);
                 let caller = None;
                 changes.push(Change::Requeue {
@@ -160,7 +168,7 @@ impl Scheduler {
         else {
             return;
         };
-        out.push(Effect::Accepted(*token));
+        out.extend(token.map(Effect::Accepted));
         out.extend(
             rivals
                 .iter()
@@ -187,14 +195,13 @@ impl Scheduler {
         requeue: bool,
         out: &mut Vec<Effect>,
     ) {
-        let Some(run) = self.runs.remove(&key) else {
+        let Some(run) = self.remove(key) else {
             return;
         };
-        self.names.remove(&run.name);
         self.leave_family(key, &run, out);
         let why = refusal(error, requeue);
         if let Phase::Admitting { token, rivals, .. } = run.phase {
-            for token in std::iter::once(token).chain(rivals) {
+            for token in token.into_iter().chain(rivals) {
                 out.push(Effect::Refused(token, why.clone()));
             }
         }
@@ -211,7 +218,7 @@ impl Scheduler {
             if run.is_guest() {
                 self.groups.push_guest(run.seq, key);
             } else {
-                self.groups.push(&run.group, run.seq, key);
+                self.groups.push(&run.group, &run.name.dag, run.seq, key);
             }
         }
     }

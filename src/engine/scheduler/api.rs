@@ -120,6 +120,38 @@ pub struct Recovered {
     pub parent: Option<RunRef>,
     /// Its retries as a whole.
     pub retry: Retrying,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a run comes from, as far as schedules are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// When it was accepted.
+    pub created_at: Time,
+    /// The scheduled time that it is for, if a schedule made it.
+    pub scheduled_for: Option<Time>,
+}
+
+impl Origin {
+    /// That of a run.
+    #[must_use]
+    pub const fn of(new: &NewRun) -> Self {
+        Self {
+            created_at: new.created_at,
+            scheduled_for: new.scheduled_for,
+        }
+    }
+
+    /// The time that its success counts for (`skip_if_successful`): the scheduled time of a run that a schedule made,
+    /// else when it was accepted.
+    #[must_use]
+    pub const fn counts_for(&self) -> Time {
+        match self.scheduled_for {
+            Some(at) => at,
+            None => self.created_at,
+        }
+    }
 }
 
 /// Something the engine is told.
@@ -167,14 +199,18 @@ pub enum Event {
     Tick,
     /// The wall clock was set.
     ClockSet,
-    /// A DAG is installed, or a new version of it.
+    /// A DAG is installed, or a new version of it. Runs of it that are queued or live are told before, so when the daemon
+    /// starts it follows [`Event::Recover`].
     Install(Box<Installed>),
     /// A DAG is not installed any more. Its runs stay.
     Uninstall(DagName),
-    /// Somebody holds back the schedules of a DAG, or not any more.
+    /// Somebody holds back the schedules of a DAG, or not any more. What passes while they are held back is not made up
+    /// for, whatever the catch-up window is.
     Suspend(Token, DagName, bool),
     /// Somebody pauses a queue, or has it go on.
     Pause(Token, GroupName, bool),
+    /// DAGs that are held back, installed or not, before [`Event::Recover`].
+    Suspended(Vec<DagName>),
     /// Queues that are paused, before [`Event::Recover`].
     Paused(Vec<GroupName>),
     /// Somebody gives a queued run another place.
@@ -200,6 +236,8 @@ pub struct RetryFacts {
     pub caller: Option<(RunRef, u32)>,
     /// When it is tried again as a whole.
     pub retry: Option<RetryPolicy>,
+    /// Where the run comes from.
+    pub origin: Origin,
 }
 
 impl RetryFacts {
@@ -213,6 +251,7 @@ impl RetryFacts {
             status: last.status,
             caller: None,
             retry: new.retry.clone(),
+            origin: Origin::of(new),
         }
     }
 }
@@ -241,7 +280,8 @@ pub struct Installed {
     pub restarts: Vec<Schedule>,
     /// Zone of those that name none.
     pub zone: Zone,
-    /// Most seconds by which a start is put off; by how many is the same for a time, whenever it is asked.
+    /// Most seconds by which a start is put off, but never up to the next scheduled time; by how many is the same for a
+    /// time, whenever it is asked.
     pub jitter_sec: u32,
     /// What becomes of a start while a run of the DAG is queued or live.
     pub overlap: OverlapPolicy,
@@ -251,42 +291,24 @@ pub struct Installed {
     pub skip_if_successful: bool,
     /// A run of it, but for its id, trigger and times.
     pub template: Arc<NewRun>,
-    /// Whether its schedules are held back.
+    /// Whether its schedules are held back. Of a new version the engine knows better.
     pub suspended: bool,
-    /// The scheduled time up to which everything is decided; none if it was never installed before.
+    /// The scheduled time up to which everything is decided; none if it was not installed until now, although it may
+    /// have been long ago. Of a new version the engine knows better.
     pub watermark: Option<Time>,
-    /// When the newest run that succeeded was accepted.
+    /// The newest time that a run with status `succeeded` counts for ([`Origin::counts_for`]).
     pub last_success: Option<Time>,
 }
 
-/// What a schedule does.
+/// What happens at a scheduled time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Action {
-    /// Starts a run.
+pub enum TickKind {
+    /// A run is started.
     Start,
-    /// Stops what is live.
+    /// What is live is stopped.
     Stop,
-    /// Stops what is live and starts a run.
+    /// What is live is stopped, and a run is started.
     Restart,
-}
-
-/// A scheduled time to come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upcoming {
-    /// Which DAG.
-    pub dag: DagName,
-    /// The scheduled time.
-    pub at: Time,
-    /// When it is due: the jitter added.
-    pub due: Time,
-    /// What is done.
-    pub action: Action,
-    /// What the clock of the zone shows then.
-    pub fire: Fire,
-    /// That zone.
-    pub zone: Zone,
-    /// Whether it is held back.
-    pub suspended: bool,
 }
 
 /// What became of a scheduled time.
@@ -303,13 +325,14 @@ pub enum TickOutcome {
     StartedBefore,
     /// What was live was stopped: so many runs.
     Stopped(usize),
-    /// A run of the DAG was queued or live, and the overlap policy has it dropped.
+    /// The overlap policy has it dropped: a run of the DAG was queued or live, or a newer start takes its place.
     Overlapped,
-    /// A run since the scheduled time before succeeded (`skip_if_successful`).
+    /// A run that counts for a later time than the scheduled start before succeeded (`skip_if_successful`).
     Successful,
-    /// It had passed while nothing could start, and lies outside the catch-up window.
+    /// It had passed while nothing could start, and lies outside the catch-up window, or the DAG was held back. If more
+    /// than 1000 have passed only the newest are told.
     Missed,
-    /// The run could not be stored; it is tried again.
+    /// What it needs could not be stored; it is tried again until it can. Told once.
     Delayed(String),
 }
 

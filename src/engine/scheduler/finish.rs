@@ -146,6 +146,9 @@ impl Scheduler {
         if let Some(run) = self.runs.get_mut(&key) {
             run.end_saved = true;
             out.push(Effect::Changed(run.name.clone()));
+            if run.outcome == Some(RunStatus::Succeeded) && !run.is_guest() {
+                self.plans.succeeded(&run.name.dag, run.origin.counts_for());
+            }
         }
         self.over(key, out);
         self.clean(key, out);
@@ -206,10 +209,9 @@ impl Scheduler {
         if self.runs.get(&key).is_some_and(|run| run.again.due.is_some()) {
             return self.pause_run(now, key, out);
         }
-        let Some(mut run) = self.runs.remove(&key) else {
+        let Some(mut run) = self.remove(key) else {
             return;
         };
-        self.names.remove(&run.name);
         self.leave_family(key, &run, out);
         if let Some(attempt) = &run.attempt {
             self.attempts.remove(attempt);

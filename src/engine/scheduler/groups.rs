@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::run::Key;
-use crate::model::GroupName;
+use crate::model::{DagName, GroupName};
 
 /// One capacity domain. It is forgotten with its last run.
 #[derive(Debug, Default)]
@@ -24,6 +24,12 @@ pub(super) struct Groups {
     /// Runs that were called by others, in order. They never wait for a slot: the run that called them holds one, and
     /// would wait for them for ever.
     guests: BTreeMap<i64, Key>,
+    /// DAGs of which nothing starts that waits, and for how many reasons.
+    blocked: BTreeMap<DagName, u32>,
+    /// What waits of them, by place; it is in no queue.
+    parked: BTreeMap<i64, (DagName, GroupName, Key)>,
+    /// The DAG of each run in a queue.
+    dags: BTreeMap<i64, DagName>,
     first: i64,
     last: i64,
     live: u32,
@@ -63,7 +69,12 @@ impl Groups {
     }
 
     /// Puts a run into its queue.
-    pub(super) fn push(&mut self, name: &GroupName, seq: i64, key: Key) {
+    pub(super) fn push(&mut self, name: &GroupName, dag: &DagName, seq: i64, key: Key) {
+        if self.blocked.contains_key(dag) {
+            self.parked.insert(seq, (dag.clone(), name.clone(), key));
+            return;
+        }
+        self.dags.insert(seq, dag.clone());
         if let Some(group) = self.groups.get_mut(name) {
             group.queue.insert(seq, key);
         }
@@ -72,6 +83,8 @@ impl Groups {
 
     /// Takes a run out of its queue.
     pub(super) fn remove(&mut self, name: &GroupName, seq: i64) {
+        self.parked.remove(&seq);
+        self.dags.remove(&seq);
         if let Some(group) = self.groups.get_mut(name) {
             group.queue.remove(&seq);
         }
@@ -94,6 +107,49 @@ impl Groups {
             self.live = self.live.saturating_sub(1);
         }
         self.refresh(name);
+    }
+
+    /// Passes over what waits of a DAG, until it is unblocked as often.
+    pub(super) fn block(&mut self, dag: &DagName) {
+        *self.blocked.entry(dag.clone()).or_default() += 1;
+        let places: Vec<i64> = self
+            .dags
+            .iter()
+            .filter(|(_, of)| *of == dag)
+            .map(|(seq, _)| *seq)
+            .collect();
+        let names: Vec<GroupName> = self.groups.keys().cloned().collect();
+        for seq in places {
+            for name in &names {
+                let key = self
+                    .groups
+                    .get_mut(name)
+                    .and_then(|group| group.queue.remove(&seq));
+                if let Some(key) = key {
+                    self.dags.remove(&seq);
+                    self.parked.insert(seq, (dag.clone(), name.clone(), key));
+                    self.refresh(name);
+                }
+            }
+        }
+    }
+
+    /// One reason less to pass over what waits of a DAG.
+    pub(super) fn unblock(&mut self, dag: &DagName) {
+        let Some(count) = self.blocked.get_mut(dag) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.blocked.remove(dag);
+            let mine = self.parked.iter().filter(|(_, (of, ..))| of == dag);
+            let mine: Vec<i64> = mine.map(|(seq, _)| *seq).collect();
+            for seq in mine {
+                if let Some((dag, name, key)) = self.parked.remove(&seq) {
+                    self.push(&name, &dag, seq, key);
+                }
+            }
+        }
     }
 
     /// Puts a guest into the queue.
@@ -127,7 +183,8 @@ impl Groups {
             return None;
         }
         let name = self.ready.first_key_value()?.1.clone();
-        let (_, key) = self.groups.get_mut(&name)?.queue.pop_first()?;
+        let (seq, key) = self.groups.get_mut(&name)?.queue.pop_first()?;
+        self.dags.remove(&seq);
         self.occupy(&name);
         Some(key)
     }
@@ -139,7 +196,7 @@ impl Groups {
 
     /// Whether there is no group.
     pub(super) fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.ready.is_empty() && self.guests.is_empty()
+        self.groups.is_empty() && self.ready.is_empty() && self.guests.is_empty() && self.blocked.is_empty()
     }
 
     fn refresh(&mut self, name: &GroupName) {

@@ -7,7 +7,7 @@ use super::run::{Key, Phase};
 use super::save::unlaunch;
 use super::timers::backoff;
 use crate::model::change::{AttemptIdentity, Change};
-use crate::model::{AttemptId, LostCause, Now, RunStatus, Time};
+use crate::model::{AttemptId, LostCause, Now, RunStatus, StopReason, Time};
 
 /// How often in a row a shim may die between the open gate and its first record before the run fails. A death
 /// there costs nothing and the attempt is started again; one that always dies must not be tried for ever (W13).
@@ -299,6 +299,9 @@ impl Scheduler {
     pub(super) fn release(&mut self, key: Key) {
         if let Some(run) = self.runs.get_mut(&key).filter(|run| run.slot) {
             run.slot = false;
+            if std::mem::take(&mut run.blocks) {
+                self.groups.unblock(&run.name.dag);
+            }
             if run.is_guest() {
                 self.groups.vacate_guest();
             } else {
@@ -315,6 +318,9 @@ impl Scheduler {
                 self.groups.occupy_guest();
             } else {
                 self.groups.occupy(&run.group);
+                if run.stop == Some(StopReason::Superseded) {
+                    self.block(key);
+                }
             }
         }
     }

@@ -36,10 +36,12 @@ mod timers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use api::{Effect, Event, Installed, Place, Refusal, TickOutcome, Token};
+pub use api::{Effect, Event, Installed, Origin, Place, Refusal, TickKind, TickOutcome, Token};
 
 use crate::model::{AttemptId, DagName, Now, RunRef};
 use groups::Groups;
+use plan::Plans;
+pub use plan::Upcoming;
 use run::{Key, Run};
 use save::Owner;
 use timers::Timers;
@@ -71,12 +73,14 @@ pub struct Scheduler {
     idle: bool,
     runs: BTreeMap<Key, Run>,
     names: BTreeMap<RunRef, Key>,
+    /// The runs of each DAG that nobody called.
+    by_dag: BTreeMap<DagName, BTreeSet<Key>>,
     attempts: BTreeMap<AttemptId, Key>,
     /// Whose batch each one is that is in flight.
     commits: BTreeMap<u64, Owner>,
     groups: Groups,
-    suspending: BTreeMap<crate::model::DagName, Token>,
     timers: Timers,
+    plans: Plans,
     /// How many of `runs` rest in a queue.
     resting: usize,
     /// Those that wait for a retry as a whole, by DAG.
@@ -103,11 +107,12 @@ impl Scheduler {
             idle: false,
             runs: BTreeMap::new(),
             names: BTreeMap::new(),
+            by_dag: BTreeMap::new(),
             attempts: BTreeMap::new(),
             commits: BTreeMap::new(),
             groups: Groups::default(),
-            suspending: BTreeMap::new(),
             timers: Timers::default(),
+            plans: Plans::default(),
             resting: 0,
             pausing: BTreeSet::new(),
             on_hold: BTreeSet::new(),
@@ -148,8 +153,9 @@ impl Scheduler {
             Event::ClockSet => self.clock_set(now, out),
             Event::Install(installed) => self.install(now, *installed, out),
             Event::Uninstall(dag) => self.uninstall(now, &dag, out),
-            Event::Suspend(token, dag, on) => self.suspend(now, token, dag, on, out),
+            Event::Suspend(token, dag, on) => self.suspend(now, token, &dag, on, out),
             Event::Pause(token, queue, on) => self.pause(token, queue, on, out),
+            Event::Suspended(dags) => self.on_hold.extend(dags),
             Event::Paused(queues) => self.paused(queues),
             Event::Move(token, run, place) => self.place(token, &run, place, out),
             Event::Dequeue(token, run, reason) => self.take_out(now, token, &run, reason, out),
@@ -159,11 +165,13 @@ impl Scheduler {
             }
         }
         self.launch_next(now, out);
+        self.arm_plans(now);
         if let Some(at) = self.timers.arm() {
             out.push(Effect::Arm(at));
         }
         let rest = self.resting + self.pausing.len();
-        let busy = self.runs.len() - if self.draining { rest } else { 0 };
+        let rest = if self.draining { rest } else { 0 };
+        let busy = self.runs.len() - rest + self.plans.flights();
         if busy > 0 {
             self.idle = false;
         } else if !self.idle {
@@ -182,11 +190,13 @@ impl Scheduler {
         }
     }
 
-    /// Whether it holds nothing at all: no run, no group, no batch in flight, no index entry.
+    /// Whether it holds nothing at all: no run, no group, no batch in flight, no index entry. Installed DAGs do not
+    /// count.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
             && self.names.is_empty()
+            && self.by_dag.is_empty()
             && self.attempts.is_empty()
             && self.commits.is_empty()
             && self.groups.is_empty()
@@ -199,11 +209,28 @@ impl Scheduler {
     fn insert(&mut self, run: Run) -> Key {
         self.last_key += 1;
         self.names.insert(run.name.clone(), self.last_key);
+        if !run.is_guest() {
+            let of_dag = self.by_dag.entry(run.name.dag.clone()).or_default();
+            of_dag.insert(self.last_key);
+        }
         if let Some(attempt) = &run.attempt {
             self.attempts.insert(attempt.clone(), self.last_key);
         }
         self.runs.insert(self.last_key, run);
         self.last_key
+    }
+
+    /// Takes a run out of memory.
+    fn remove(&mut self, key: Key) -> Option<Run> {
+        let run = self.runs.remove(&key)?;
+        self.names.remove(&run.name);
+        if let Some(of_dag) = self.by_dag.get_mut(&run.name.dag)
+            && of_dag.remove(&key)
+            && of_dag.is_empty()
+        {
+            self.by_dag.remove(&run.name.dag);
+        }
+        Some(run)
     }
 
     /// The run with that live attempt.

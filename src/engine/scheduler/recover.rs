@@ -21,6 +21,7 @@ impl Scheduler {
             run.stop_saved = item.stop.is_some();
             run.stop = item.stop;
             run.parent = item.parent;
+            run.origin = item.origin;
             run.member = !run.is_guest();
             self.take_up_retries(now, &mut run, item.retry);
             let member = run.member;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::again::Again;
-use super::api::{RetryFacts, Token};
+use super::api::{Origin, RetryFacts, Token};
 use crate::model::change::Change;
 use crate::model::{AttemptId, Boot, GroupName, LostCause, RunRef, RunStatus, StopReason};
 
@@ -16,8 +16,8 @@ pub(super) type Key = u64;
 pub(super) enum Phase {
     /// Its `Accept` or `Requeue` is being committed; it exists only if that succeeds.
     Admitting {
-        /// Who asked.
-        token: Token,
+        /// Who asked; nobody if a schedule made it.
+        token: Option<Token>,
         /// Others who submitted the same run meanwhile.
         rivals: Vec<Token>,
         /// What the request says of the group's capacity.
@@ -87,13 +87,17 @@ pub(super) struct Run {
     pub(super) member: bool,
     /// Whether it counts as live in its group.
     pub(super) slot: bool,
+    /// Whether it is in the way of what waits of its DAG, until its slot is free: it was superseded.
+    pub(super) blocks: bool,
+    /// Where it comes from.
+    pub(super) origin: Origin,
     /// Whether it waits for a person, in the store, and is here only to be stopped.
     pub(super) waits: bool,
     /// Whether its shim outlived an earlier daemon.
     pub(super) adopted: bool,
     /// A stop that was asked for; the first one counts.
     pub(super) stop: Option<StopReason>,
-    /// Whether the run that called it wants it stopped, or is over: such a stop is never withdrawn.
+    /// Whether the run that called it wants it stopped, or is over, or a schedule does: such a stop is never withdrawn.
     pub(super) bound: bool,
     /// Whether the store holds that stop.
     pub(super) stop_saved: bool,
@@ -136,6 +140,8 @@ impl Run {
             phase,
             member: false,
             slot: false,
+            blocks: false,
+            origin: Origin::default(),
             waits: false,
             adopted: false,
             stop: None,
@@ -164,6 +170,21 @@ impl Run {
     /// Whether steps of it may run, and so call others.
     pub(super) const fn is_under_way(&self) -> bool {
         matches!(self.phase, Phase::Opening | Phase::Running)
+    }
+
+    /// Whether its attempt has ended, and its processes or the runs that it called may live yet.
+    pub(super) const fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Ending { .. })
+    }
+
+    /// Whether it is queued or live, or on its way there. What has ended, or is being ended in the queue, is not.
+    pub(super) const fn occupies(&self) -> bool {
+        match self.phase {
+            Phase::Dropping | Phase::Cleaning | Phase::Forgetting => false,
+            // Runs that it called may live.
+            Phase::Ending { .. } => self.slot,
+            _ => true,
+        }
     }
 
     /// The status that those are told who ask for something that does not fit it.

@@ -177,9 +177,7 @@ impl Scheduler {
                 match run.phase {
                     Phase::Dropping if run.waits => {
                         // It waits on, in the store.
-                        let name = run.name.clone();
-                        self.runs.remove(&key);
-                        self.names.remove(&name);
+                        self.remove(key);
                         return;
                     }
                     Phase::Dropping => {
@@ -217,6 +215,11 @@ impl Scheduler {
         while let Some(timer) = self.timers.due(now.boot) {
             match timer {
                 Timer::Launches => self.held = false,
+                Timer::Plans => {
+                    self.plans.fired();
+                    self.plans_due(now, out);
+                }
+                Timer::Dag(dag) => self.plan_again(now, &dag, out),
                 Timer::Run(key) => {
                     let Some(run) = self.runs.get_mut(&key) else {
                         continue;

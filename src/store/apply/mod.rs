@@ -2,8 +2,8 @@
 //! back. A terminal status never changes.
 
 mod attempt;
-mod notices;
 mod installed;
+mod notices;
 mod retire;
 mod rows;
 mod scheduling;

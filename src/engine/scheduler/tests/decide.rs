@@ -1,6 +1,6 @@
 //! Runs that wait for a person, and what a decision does.
 
-use super::super::api::{Evidence, Recovered, Retrying};
+use super::super::api::{Evidence, Origin, Recovered, Retrying};
 use super::{Bed, Event, attempt, bed_at, end, group, run};
 use crate::model::{RunStatus, StopReason};
 
@@ -98,6 +98,7 @@ fn a_stop_that_the_attempt_did_not_hear_before_it_waited_aborts_the_run() {
         unstored_start: None,
         parent: None,
         retry: Retrying::default(),
+        origin: Origin::default(),
         stop: Some(StopReason::User { uid: 7 }),
     };
     assert_eq!(bed.give(Event::Recover(vec![recovered])), "commit 1 end-aborted");

@@ -7,12 +7,13 @@
 mod again;
 mod decide;
 mod family;
+mod plan;
 mod queue;
 mod recover;
 mod start;
 mod stop;
 
-use super::api::{AttemptEnd, CommitError, Decision, Event, RetryFacts};
+use super::api::{AttemptEnd, CommitError, Decision, Event, Origin, RetryFacts};
 use super::{Config, Effect, Refusal, Scheduler, Token};
 use crate::model::change::{AttemptIdentity, Caller, Change, NewRun};
 use crate::model::{
@@ -84,6 +85,7 @@ fn decide(token: Token, name: &str, status: RunStatus, decision: Decision) -> Ev
         status,
         caller: None,
         retry: None,
+        origin: Origin::default(),
     };
     Event::Decide(token, run(name), facts, decision)
 }
@@ -183,6 +185,7 @@ impl Bed {
                             status: RunStatus::Failed,
                             caller: Some((run(parent), 1)),
                             retry: None,
+                            origin: Origin::default(),
                         };
                         Event::Retry(token, run(name), facts)
                     }
@@ -196,6 +199,7 @@ impl Bed {
                             status: RunStatus::Failed,
                             caller: None,
                             retry: None,
+                            origin: Origin::default(),
                         };
                         Event::Retry(token, run(rest), facts)
                     }
@@ -259,7 +263,7 @@ impl Bed {
             Effect::Arm(at) => format!("arm +{}", at.micros_since(self.now.boot) / 1000),
             Effect::Make(new) => format!("make {}", new.run.id),
             Effect::Unmake(run) => format!("unmake {}", run.id),
-            Effect::Tick(dag, at, outcome) => format!("tick {dag} {} {outcome:?}", at.secs()),
+            Effect::Tick(_, at, outcome) => format!("{} {}", plan::clock(*at), plan::outcome(outcome)),
             Effect::Idle => "idle".into(),
         }
     }
@@ -282,10 +286,10 @@ fn change(change: &Change) -> String {
         Change::Clean { .. } => "clean".into(),
         Change::RetryLater { retry, .. } => format!("retry-later {}", retry.number),
         Change::CancelRetry { .. } => "cancel-retry".into(),
-        Change::Watermark { dag, at } => format!("watermark {dag} {}", at.secs()),
+        Change::Watermark { at, .. } => format!("mark {}", plan::clock(*at)),
+        Change::Suspend { on, .. } => if *on { "suspend" } else { "enable" }.into(),
         Change::Install(version) => format!("install {}", version.dag),
         Change::Uninstall { dag, .. } => format!("uninstall {dag}"),
-        Change::Suspend { dag, on } => format!("suspend {dag} {on}"),
         Change::PauseQueue { queue, on } => format!("pause {queue} {on}"),
         Change::Move { .. } => "move".into(),
         Change::Notify(_)

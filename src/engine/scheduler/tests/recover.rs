@@ -1,6 +1,6 @@
 //! Recovery: what each evidence leads to.
 
-use super::super::api::{Evidence, Recovered, Retrying, StartRecord};
+use super::super::api::{Evidence, Origin, Recovered, Retrying, StartRecord};
 use super::{Bed, attempt, end, group, run};
 use crate::engine::scheduler::Event;
 use crate::model::change::AttemptIdentity;
@@ -19,6 +19,7 @@ pub(super) fn queued(name: &str, position: u64) -> Recovered {
         stop: None,
         parent: None,
         retry: Retrying::default(),
+        origin: Origin::default(),
     }
 }
 

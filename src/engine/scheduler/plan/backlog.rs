@@ -1,0 +1,136 @@
+//! What is due and not decided yet, and what is to become of each of it.
+
+use std::collections::VecDeque;
+
+use super::ticks::{self, BACKLOG_MAX, Tick};
+use crate::dag::types::OverlapPolicy;
+use crate::engine::scheduler::api::{Installed, TickKind, Token};
+use crate::model::{Boot, Time};
+
+use super::flight::Flight;
+
+/// By how much a tick may be late without having been missed, in microseconds: 60 s.
+pub(super) const LATE_MAX: i64 = 60_000_000;
+/// A watermark that lies further ahead of the clock than this, in microseconds, was made while the clock was wrong: 3 h.
+pub(super) const AHEAD_MAX: i64 = 3 * 3_600_000_000;
+
+/// The plan of a DAG.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// None if the DAG is not installed, and somebody waits for the store yet.
+    pub(super) installed: Option<Installed>,
+    pub(super) suspended: bool,
+    /// Every tick up to this one is decided, and the store knows.
+    pub(super) watermark: Time,
+    /// What the watermark becomes when the backlog is empty, although no tick of that time was decided.
+    pub(super) mark: Option<Time>,
+    /// Ticks that are due and not decided, in their order.
+    pub(super) backlog: VecDeque<Tick>,
+    /// The first tick that is not due.
+    pub(super) next: Option<Tick>,
+    /// What is being committed. There is at most one batch, so decisions follow each other.
+    pub(super) flight: Option<Flight>,
+    /// Who wants it held back, or not any more, in order.
+    pub(super) asks: VecDeque<(Token, bool)>,
+    /// Batches that failed in a row.
+    pub(super) failures: u32,
+    /// When to try again.
+    pub(super) again: Option<Boot>,
+    /// Its place in the agenda.
+    pub(super) entry: Option<Time>,
+    /// The time that the newest success counts for.
+    pub(super) last_success: Option<Time>,
+}
+
+/// What is to become of a tick, before it is asked what the DAG is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// It is in time.
+    Live,
+    /// It is late, and is made up for.
+    Late,
+    /// It is late, and is left out.
+    Missed,
+    /// A newer one takes its place.
+    Replaced,
+}
+
+impl Plan {
+    /// Moves what is due into the backlog.
+    pub(super) fn collect(&mut self, now: Time) {
+        let Some(installed) = &self.installed else {
+            return;
+        };
+        let mut fresh = 0;
+        let first = self.next.map_or(now, |tick| tick.at);
+        while let Some(tick) = self.next.filter(|tick| tick.due <= now) {
+            if fresh == BACKLOG_MAX {
+                let last = self.backlog.back().map_or(tick.at, |tick| tick.at);
+                let span = last.0.saturating_sub(first.0);
+                let (due, next) = ticks::newest(installed, last, now, span);
+                self.backlog.extend(due);
+                self.next = next;
+                break;
+            }
+            fresh += 1;
+            self.next = ticks::next(installed, tick.at);
+            self.backlog.push_back(tick);
+        }
+        if let Some(excess) = self.backlog.len().checked_sub(BACKLOG_MAX) {
+            let tried = self.backlog.front().copied().filter(|tick| tick.tried);
+            self.backlog.drain(..excess);
+            if let Some(tried) = tried.filter(|_| excess > 0) {
+                self.backlog.push_front(tried);
+            }
+        }
+    }
+
+    /// Forgets what is due, and goes on after that time.
+    pub(super) fn go_on_after(&mut self, at: Time) {
+        self.backlog.clear();
+        self.next = self.installed.as_ref().and_then(|plan| ticks::next(plan, at));
+    }
+
+    /// The clock was put back: what is not due any more comes again.
+    pub(super) fn put_back(&mut self, now: Time) {
+        while let Some(tick) = self.backlog.back().copied().filter(|tick| tick.due > now) {
+            self.backlog.pop_back();
+            self.next = Some(Tick { tried: false, ..tick });
+        }
+    }
+
+    /// Whether the watermark was made while the clock was wrong.
+    pub(super) const fn is_far_ahead(&self, now: Time) -> bool {
+        self.watermark.0.saturating_sub(now.0) > AHEAD_MAX
+    }
+
+    /// Classifies each tick of the backlog, in order.
+    pub(super) fn classes<'a>(
+        &'a self,
+        installed: &'a Installed,
+        now: Time,
+    ) -> impl Iterator<Item = (Tick, Class)> + 'a {
+        let newest = |kind| self.backlog.iter().rposition(|tick| tick.kind == kind);
+        let newest = [TickKind::Start, TickKind::Stop, TickKind::Restart].map(newest);
+        let window = installed.catchup_sec.saturating_mul(1_000_000);
+        let window = i64::try_from(window).unwrap_or(i64::MAX);
+        let only_newest = matches!(
+            installed.overlap,
+            OverlapPolicy::Latest | OverlapPolicy::CancelOther
+        );
+        self.backlog.iter().enumerate().map(move |(place, tick)| {
+            let late = now.0.saturating_sub(tick.due.0);
+            let is_newest = newest.contains(&Some(place));
+            let class = if tick.tried || (is_newest && late <= LATE_MAX) {
+                Class::Live
+            } else if tick.kind == TickKind::Start && installed.catchup_sec > 0 && late <= window {
+                Class::Late
+            } else {
+                Class::Missed
+            };
+            let replaced =
+                tick.kind == TickKind::Start && class != Class::Missed && only_newest && !is_newest;
+            (*tick, if replaced { Class::Replaced } else { class })
+        })
+    }
+}

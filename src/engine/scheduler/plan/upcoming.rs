@@ -1,0 +1,74 @@
+//! What the schedules will do, for people who ask.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::backlog::Plan;
+use super::ticks::{self, Tick};
+use crate::dag::cron::{Fire, Zone};
+use crate::engine::scheduler::Scheduler;
+use crate::engine::scheduler::api::TickKind;
+use crate::model::{DagName, Time};
+
+/// A scheduled time that comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upcoming {
+    /// Whose it is.
+    pub dag: DagName,
+    /// The scheduled time.
+    pub at: Time,
+    /// When it is acted upon: later than scheduled by the jitter.
+    pub due: Time,
+    /// What happens then.
+    pub kind: TickKind,
+    /// What the clock shows then, and what is unusual about it.
+    pub fire: Fire,
+    /// Whose clock that is.
+    pub zone: Zone,
+    /// Whether nothing happens as long as the DAG is held back.
+    pub suspended: bool,
+}
+
+impl Scheduler {
+    /// The next scheduled times after a time, at most `count`, the earliest first; of one DAG or of all. Those that are
+    /// decided already do not come again, even if the clock was put back.
+    #[must_use]
+    pub fn upcoming(&self, dag: Option<&DagName>, after: Time, count: usize) -> Vec<Upcoming> {
+        let next =
+            |plan: &Plan, after: Time| -> Option<Tick> { ticks::next(plan.installed.as_ref()?, after) };
+        let plans: Vec<(&DagName, &Plan)> = match dag {
+            Some(dag) => self.plans.by_dag.get_key_value(dag).into_iter().collect(),
+            None => self.plans.by_dag.iter().collect(),
+        };
+        let mut coming: BinaryHeap<Reverse<(Time, usize)>> = BinaryHeap::new();
+        let mut heads: Vec<Option<Tick>> = Vec::with_capacity(plans.len());
+        for (index, (_, plan)) in plans.iter().enumerate() {
+            let far = plan.is_far_ahead(after);
+            let after = if far { after } else { after.max(plan.watermark) };
+            let head = next(plan, after);
+            coming.extend(head.map(|tick| Reverse((tick.at, index))));
+            heads.push(head);
+        }
+        let mut found = Vec::new();
+        while found.len() < count
+            && let Some(Reverse((_, index))) = coming.pop()
+        {
+            let (Some((dag, plan)), Some(head)) = (plans.get(index), heads.get_mut(index)) else {
+                continue;
+            };
+            let Some(tick) = head.take() else { continue };
+            found.push(Upcoming {
+                dag: (*dag).clone(),
+                at: tick.at,
+                due: tick.due,
+                kind: tick.kind,
+                fire: tick.fire,
+                zone: tick.zone,
+                suspended: plan.suspended,
+            });
+            *head = next(plan, tick.at);
+            coming.extend(head.map(|tick| Reverse((tick.at, index))));
+        }
+        found
+    }
+}

@@ -1,0 +1,127 @@
+//! A DAG that is installed, replaced and removed.
+
+use super::{Desk, cron, hourly, time};
+use crate::dag::types::OverlapPolicy;
+use crate::engine::scheduler::Installed;
+
+fn every(minutes: &str) -> Installed {
+    Installed {
+        starts: vec![cron(&format!("{minutes} * * * *"))],
+        catchup_sec: 86_400,
+        overlap: OverlapPolicy::All,
+        ..hourly()
+    }
+}
+
+#[test]
+fn a_new_dag_counts_from_today_even_if_the_daemon_ends_before_its_first_tick() {
+    let plan = Installed {
+        watermark: None,
+        ..every("0")
+    };
+    let (mut desk, first) = Desk::new("0730", plan);
+    assert_eq!(first, "commit 1 mark 0730");
+    desk.play(&[
+        ("full 1", "idle"),
+        ("at 073001", "commit 2 mark 0730"),
+        ("ok 2", "idle"),
+    ]);
+    desk.play(&[("at 0800", "make s0800, commit 3 accept+mark 0800")]);
+}
+
+#[test]
+fn another_schedule_counts_from_now_on_and_says_nothing_of_the_past() {
+    let mut desk = Desk::quiet("0730", hourly());
+    assert_eq!(desk.install(every("*/10")), "commit 1 mark 0730");
+    desk.play(&[
+        ("ok 1", "idle"),
+        ("at 0740", "make s0740, commit 2 accept+mark 0740"),
+    ]);
+    // The same schedule again changes nothing, and nothing is written for it.
+    let mut desk = Desk::quiet("0730", every("0"));
+    assert_eq!(desk.install(every("0")), "");
+    desk.play(&[("at 0800", "make s0800, commit 1 accept+mark 0800")]);
+}
+
+#[test]
+fn what_was_due_by_the_old_schedule_is_decided_under_the_new_version() {
+    let plan = Installed {
+        watermark: Some(time("0500")),
+        ..every("0")
+    };
+    let (mut desk, first) = Desk::new("0730", plan);
+    assert_eq!(first, "make s0600, commit 1 accept+mark 0600");
+    assert_eq!(desk.install(every("15")), "");
+    desk.play(&[
+        (
+            "ok 1",
+            "changed, 0600 made-up s0600, make s0700, commit 2 accept+mark 0700, commit 3 intend s06001",
+        ),
+        ("ok 2", "changed, 0700 made-up s0700, commit 4 mark 0730"),
+        ("ok 4", ""),
+        ("at 0800", ""),
+        ("at 0815", "make s0815, commit 5 accept+mark 0815"),
+    ]);
+}
+
+#[test]
+fn a_tick_whose_batch_fails_after_the_change_is_tried_again() {
+    let mut desk = Desk::quiet("0730", hourly());
+    desk.play(&[("at 0800", "make s0800, commit 1 accept+mark 0800")]);
+    assert_eq!(desk.install(every("15")), "");
+    desk.play(&[
+        ("io 1", "0800 delayed (broken), unmake s0800, idle"),
+        ("at 080001", "make s0800, commit 2 accept+mark 0800"),
+        ("ok 2", "changed, 0800 started s0800, commit 3 intend s08001"),
+        ("at 0815", "make s0815, commit 4 accept+mark 0815"),
+    ]);
+}
+
+#[test]
+fn a_dag_that_goes_while_its_run_is_being_stored_has_the_run_and_no_more() {
+    let mut desk = Desk::quiet("0730", hourly());
+    desk.play(&[
+        ("at 0800", "make s0800, commit 1 accept+mark 0800"),
+        ("uninstall", ""),
+        ("ok 1", "changed, 0800 started s0800, commit 2 intend s08001"),
+        ("at 0900", ""),
+    ]);
+    let mut desk = Desk::quiet("0730", hourly());
+    desk.play(&[
+        ("at 0800", "make s0800, commit 1 accept+mark 0800"),
+        ("uninstall", ""),
+        ("io 1", "0800 delayed (broken), unmake s0800, idle"),
+        ("at 0900", ""),
+    ]);
+    assert!(desk.0.engine.is_empty());
+}
+
+#[test]
+fn a_dag_that_goes_and_comes_back_meanwhile_starts_nothing_twice() {
+    for (answer, expected) in [
+        ("ok 1", "changed, 0800 started s0800, commit 2 intend s08001"),
+        ("io 1", "0800 delayed (broken), unmake s0800, idle"),
+    ] {
+        let mut desk = Desk::quiet("0730", hourly());
+        desk.play(&[
+            ("at 0800", "make s0800, commit 1 accept+mark 0800"),
+            ("uninstall", ""),
+        ]);
+        let again = Installed {
+            watermark: Some(time("0730")),
+            ..every("0")
+        };
+        assert_eq!(desk.install(again), "");
+        desk.play(&[
+            (answer, expected),
+            (
+                "at 080001",
+                if answer == "ok 1" {
+                    ""
+                } else {
+                    "make s0800, commit 2 accept+mark 0800"
+                },
+            ),
+        ]);
+    }
+}

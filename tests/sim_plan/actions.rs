@@ -1,0 +1,257 @@
+//! What happens in the world: one thing at a time, at random.
+
+use crate::world::{Ask, Shim, World, end};
+use proctor::engine::scheduler::api::CommitError;
+use proctor::engine::scheduler::{Event, Token};
+use proctor::model::change::AttemptIdentity;
+use proctor::model::{AttemptId, Boot, LostCause, RunRef, RunStatus, StopReason, Time};
+
+impl World {
+    /// Trouble of all kinds.
+    pub(crate) fn storm(&mut self) {
+        let steps = 150 + self.rng.below(250);
+        for _ in 0..steps {
+            match self.rng.below(100) {
+                0..=29 => self.store_works(),
+                30..=49 => self.answer(),
+                50..=69 => self.shim_goes_on(),
+                70..=85 => self.time_passes(),
+                86 => self.set_clock(),
+                87..=90 => self.suspend(),
+                91..=93 => self.person(),
+                94 => self.disk_full = !self.disk_full,
+                95 => {
+                    let number = self.rng.below(self.dags.len());
+                    let known = self.store.watermarks.contains_key(&self.dags[number].name);
+                    if known && self.rng.percent(50) {
+                        self.tell(Event::Uninstall(self.dags[number].name.clone()));
+                    }
+                    self.install(number);
+                }
+                96 if self.crash_budget > 0 => self.crash(),
+                97 if self.rng.percent(10) => {
+                    self.report.drains += 1;
+                    self.draining = true;
+                    self.tell(Event::Drain);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Everything works, until nothing is left to do but to wait for the next tick.
+    pub(crate) fn calm(&mut self) {
+        self.calm = true;
+        self.disk_full = false;
+        if self.draining {
+            self.crash();
+        }
+        for _ in 0..3 {
+            self.settle();
+            // A further hour, minute by minute.
+            for _ in 0..60 {
+                self.pass(60);
+                self.timer();
+                self.settle();
+                self.check_rest();
+            }
+        }
+        // Nobody starts anything any more.
+        for number in 0..self.dags.len() {
+            self.tell(Event::Uninstall(self.dags[number].name.clone()));
+        }
+        self.settle();
+        assert!(self.engine.is_empty(), "left in memory: {:?}", self.engine);
+        assert!(self.asks.is_empty(), "not answered: {:?}", self.asks);
+        for (run, row) in &self.store.rows {
+            assert!(
+                row.status.is_some() && row.live.is_none(),
+                "{run} never ended: {row:?}"
+            );
+        }
+    }
+
+    fn settle(&mut self) {
+        let mut steps = 0;
+        loop {
+            if !self.pending.is_empty() {
+                self.store_works();
+            } else if !self.answers.is_empty() {
+                self.answer();
+            } else if self.shims.values().any(Shim::can_go_on) {
+                self.shim_goes_on();
+            } else if self.armed.is_some_and(|at| at.0 < self.now.boot.0 + 40_000_000) {
+                // Whatever failed is tried again soon.
+                let at = self.armed.unwrap();
+                let micros = i64::try_from(at.0.saturating_sub(self.now.boot.0)).unwrap();
+                self.now.wall = Time(self.now.wall.0 + micros);
+                self.now.boot = Boot(at.0.max(self.now.boot.0));
+                self.timer();
+            } else {
+                return;
+            }
+            steps += 1;
+            assert!(steps < 100_000, "it never comes to rest");
+        }
+    }
+
+    fn timer(&mut self) {
+        if self.armed.is_some_and(|at| at <= self.now.boot) {
+            self.armed = None;
+            self.tell(Event::Tick);
+        }
+    }
+
+    fn time_passes(&mut self) {
+        let ahead = self
+            .armed
+            .map(|at| at.0.saturating_sub(self.now.boot.0) / 1_000_000 + 1);
+        match ahead.filter(|_| self.rng.percent(70)) {
+            Some(secs) => self.pass(i64::try_from(secs).unwrap().min(86_400)),
+            None => {
+                let most = [2, 30, 600, 7_000][self.rng.below(4)];
+                let secs = self.rng.below(most);
+                self.pass(i64::try_from(secs).unwrap());
+            }
+        }
+        // The machine may have slept, so that the timer is late.
+        if self.rng.percent(5) {
+            let secs = [50, 70, 4_000, 100_000][self.rng.below(4)];
+            self.pass(secs);
+        }
+        self.timer();
+    }
+
+    fn set_clock(&mut self) {
+        let secs = i64::try_from([30, 3_000, 10_000, 40_000, 400_000][self.rng.below(5)]).unwrap_or(0);
+        let ahead = self.rng.percent(50);
+        self.report.forward += u64::from(ahead);
+        self.report.back += u64::from(!ahead);
+        let step = if ahead { secs } else { -secs };
+        self.now.wall = Time(self.now.wall.0 + step * 1_000_000);
+        self.note(|| format!("### the clock is set by {step} s"));
+        self.tell(Event::ClockSet);
+    }
+
+    fn ask(&mut self, ask: Ask) -> Token {
+        self.last_token += 1;
+        self.asks.insert(Token(self.last_token), ask);
+        Token(self.last_token)
+    }
+
+    fn suspend(&mut self) {
+        let dag = self.dags[self.rng.below(self.dags.len())].name.clone();
+        let on = self.rng.percent(40);
+        self.report.suspensions += u64::from(on);
+        let token = self.ask(Ask::Suspend(dag.clone(), on));
+        if on {
+            self.held.insert(dag.clone());
+        }
+        self.tell(Event::Suspend(token, dag, on));
+    }
+
+    /// Somebody submits a run, or stops one.
+    fn person(&mut self) {
+        let token = self.ask(Ask::Other);
+        let runs: Vec<RunRef> = self.store.rows.keys().cloned().collect();
+        if !runs.is_empty() && self.rng.percent(50) {
+            let run = runs[self.rng.below(runs.len())].clone();
+            self.tell(Event::Stop(token, run, StopReason::User { uid: 7 }));
+        } else {
+            let dag = &self.dags[self.rng.below(self.dags.len())];
+            let new = dag.new_run(&format!("manual{}", token.0), self.now.wall);
+            self.tell(Event::Submit(token, Box::new(new)));
+        }
+    }
+
+    /// The store commits its first batch, or fails to. The answer comes later.
+    fn store_works(&mut self) {
+        let Some(pending) = self.pending.pop_front() else {
+            return;
+        };
+        let outcome = if self.disk_full && self.rng.percent(80) {
+            Err(CommitError::DiskFull("no space".into()))
+        } else if !self.calm && self.rng.percent(4) {
+            Err(CommitError::Other("i/o error".into()))
+        } else {
+            self.commit(&pending)
+        };
+        self.note(|| format!("   commit {}: {outcome:?}", pending.number));
+        self.answers.push_back(match outcome {
+            Ok(()) => Event::Committed(pending.number),
+            Err(error) => {
+                self.report.failed += 1;
+                self.store.not_stored(&pending.batch);
+                Event::CommitFailed(pending.number, error)
+            }
+        });
+    }
+
+    fn answer(&mut self) {
+        if let Some(event) = self.answers.pop_front() {
+            self.tell(event);
+        }
+    }
+
+    /// An attempt does the next thing, or the daemon does for it.
+    fn shim_goes_on(&mut self) {
+        let able = self.shims.iter().filter(|(_, shim)| shim.can_go_on());
+        let ids: Vec<AttemptId> = able.map(|(id, _)| id.clone()).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let id = ids[self.rng.below(ids.len())].clone();
+        let (calm, trouble) = (self.calm, !self.calm && self.rng.percent(5));
+        let goes_on = self.rng.percent(if calm { 100 } else { 30 });
+        let status = [RunStatus::Succeeded, RunStatus::Succeeded, RunStatus::Failed][self.rng.below(3)];
+        let shim = self.shims.get_mut(&id).unwrap();
+        let event = match shim {
+            Shim { cleaning: true, .. } => {
+                self.shims.remove(&id);
+                Event::Cleaned(id)
+            }
+            Shim { gone: true, .. } => return,
+            Shim { ready: false, .. } if trouble => {
+                self.shims.remove(&id);
+                Event::LaunchFailed(id, "no such user".into())
+            }
+            Shim { ready: false, .. } => {
+                shim.ready = true;
+                Event::Ready(id, AttemptIdentity::default())
+            }
+            Shim { closed: true, .. } => {
+                shim.gone = true;
+                Event::Gone(id, LostCause::SupervisorGone)
+            }
+            Shim {
+                open: true,
+                started: false,
+                ..
+            } => {
+                shim.started = true;
+                Event::Started(id, self.now.wall, None)
+            }
+            Shim {
+                started: true,
+                ended: false,
+                stop,
+                ..
+            } if *stop || goes_on || trouble => {
+                if trouble {
+                    shim.gone = true;
+                    Event::Gone(id, LostCause::SupervisorSignal(9))
+                } else {
+                    shim.ended = true;
+                    let status = if *stop { RunStatus::Aborted } else { status };
+                    Event::Ended(id, end(status, self.now.wall))
+                }
+            }
+            Shim { ended: true, .. } => {
+                shim.gone = true;
+                Event::Gone(id, LostCause::SupervisorGone)
+            }
+            _ => return,
+        };
+        self.tell(event);
+    }
+}

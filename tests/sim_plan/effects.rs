@@ -1,0 +1,211 @@
+//! What the engine wants done, and what must hold when it does.
+
+use crate::world::{Ask, Pending, Shim, World};
+use proctor::dag::types::OverlapPolicy;
+use proctor::engine::scheduler::{Effect, TickOutcome, Token};
+use proctor::model::change::{Change, NewRun};
+use proctor::model::{AttemptId, DagName, RunRef, StopReason, Time};
+
+impl World {
+    pub(crate) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Commit(number, batch) => {
+                for change in &batch {
+                    if let Change::Accept(new) = change
+                        && new.scheduled_for.is_some()
+                    {
+                        assert!(
+                            self.made.remove(&new.run),
+                            "{} is accepted and was not made",
+                            new.run
+                        );
+                    }
+                }
+                let idle = batch.iter().find_map(|change| match change {
+                    Change::Watermark { dag, .. } => Some(self.is_idle(dag)),
+                    _ => None,
+                });
+                self.pending.push_back(Pending {
+                    number,
+                    batch,
+                    decided: self.now.wall,
+                    idle: idle.unwrap_or(false),
+                });
+            }
+            Effect::Make(new) => self.make(&new),
+            Effect::Unmake(run) => assert!(!self.made.contains(&run), "its batch came, and did not take it"),
+            Effect::Launch(run, attempt, _) => self.launch(run, attempt),
+            Effect::OpenGate(attempt) => self.shim(&attempt).open = true,
+            Effect::CloseGate(attempt) => self.shim(&attempt).closed = true,
+            Effect::Adopt(_, attempt, _) => assert!(!self.shim(&attempt).gone),
+            Effect::SendStop(attempt, _) | Effect::EnsureStop(attempt, _) => self.shim(&attempt).stop = true,
+            Effect::Clean(attempt) => {
+                let run = attempt.clone();
+                let shim = self.shims.entry(attempt).or_insert_with(|| Shim {
+                    run: RunRef {
+                        dag: "cleaned".parse().unwrap(),
+                        id: run.as_str().parse().unwrap(),
+                    },
+                    open: false,
+                    closed: true,
+                    ready: true,
+                    started: false,
+                    ended: false,
+                    stop: false,
+                    gone: true,
+                    cleaning: false,
+                });
+                assert!(shim.gone || !shim.ready, "cleaned while it lives");
+                shim.gone = true;
+                shim.cleaning = true;
+            }
+            Effect::Accepted(token) => self.answered(token, true),
+            Effect::Refused(token, _) => self.answered(token, false),
+            Effect::Tick(dag, at, outcome) => self.ticked(&dag, at, &outcome),
+            Effect::Arm(at) => self.armed = Some(at),
+            Effect::Changed(_) | Effect::Over(_) => {}
+            Effect::Idle => assert!(self.pending.is_empty(), "idle, but {:?}", self.pending),
+        }
+    }
+
+    pub(crate) fn shim(&mut self, attempt: &AttemptId) -> &mut Shim {
+        self.shims.get_mut(attempt).expect("no such shim")
+    }
+
+    pub(crate) fn dag(&self, name: &DagName) -> &crate::dags::Dag {
+        self.dags
+            .iter()
+            .find(|dag| dag.name == *name)
+            .expect("no such DAG")
+    }
+
+    /// Whether nothing of the DAG is queued or live, nor on its way there: neither in the store, nor elsewhere.
+    fn is_idle(&self, dag: &DagName) -> bool {
+        let stored = self
+            .store
+            .rows
+            .iter()
+            .any(|(run, row)| run.dag == *dag && row.status.is_none());
+        let alive = self.shims.values().any(|shim| shim.run.dag == *dag && !shim.gone);
+        let coming = self.pending.iter().flat_map(|pending| &pending.batch);
+        let mut coming = coming.filter(|change| matches!(change, Change::Accept(new) if new.run.dag == *dag));
+        !stored && !alive && coming.next().is_none()
+    }
+
+    /// A schedule starts a run.
+    fn make(&mut self, new: &NewRun) {
+        let (dag, at) = (&new.run.dag, new.scheduled_for.expect("made for no time"));
+        assert!(
+            !self.held.contains(dag),
+            "{} starts while it is held back",
+            new.run
+        );
+        assert!(!self.draining, "{} starts while the daemon leaves", new.run);
+        assert_eq!(new.created_at, self.now.wall);
+        let reference = self.dag(dag);
+        self.check_start(reference, new, at);
+        if reference.overlap == OverlapPolicy::Skip && !new.run.id.as_str().starts_with("restart-") {
+            // What is being ended in the queue is not in its way.
+            let ending = |run: &RunRef| {
+                let mut changes = self.pending.iter().flat_map(|pending| &pending.batch);
+                changes.any(|change| matches!(change, Change::EndQueued { run: other, .. } if other == run))
+            };
+            let mut queued = self.store.rows.iter().filter(|(run, row)| {
+                run.dag == *dag && row.queued.is_some() && !self.store.taken_back.contains(run)
+            });
+            assert!(
+                queued.all(|(run, _)| ending(run)),
+                "{} overlaps what waits",
+                new.run
+            );
+            let mut live = self
+                .shims
+                .values()
+                .filter(|shim| shim.run.dag == *dag && shim.open);
+            assert!(live.all(|shim| shim.gone), "{} overlaps what is live", new.run);
+        }
+        assert!(self.made.insert(new.run.clone()), "{} is made twice", new.run);
+    }
+
+    fn launch(&mut self, run: RunRef, attempt: AttemptId) {
+        let row = &self.store.rows[&run];
+        assert_eq!(
+            row.live,
+            Some((attempt.clone(), false)),
+            "launched without an intent"
+        );
+        // What is stored, and not told yet, is not known to the engine.
+        let told = self.answers.is_empty();
+        for (id, shim) in &self.shims {
+            assert_ne!(*id, attempt, "launched on top of itself");
+            assert_ne!(shim.run, run, "two attempts of {run}");
+            if shim.run.dag == run.dag && !shim.gone && told && row.stop.is_none() {
+                let other = &self.store.rows[&shim.run];
+                // Nothing starts while a run lives that made way for it.
+                assert_ne!(
+                    other.stop,
+                    Some(StopReason::Superseded),
+                    "{run} starts beside {}",
+                    shim.run
+                );
+            }
+        }
+        let shim = Shim {
+            run,
+            open: false,
+            closed: false,
+            ready: false,
+            started: false,
+            ended: false,
+            stop: false,
+            gone: false,
+            cleaning: false,
+        };
+        self.shims.insert(attempt, shim);
+    }
+
+    fn answered(&mut self, token: Token, yes: bool) {
+        let Ask::Suspend(dag, on) = self.asks.remove(&token).expect("answered twice") else {
+            return;
+        };
+        let later = self.asks.values().rev().find_map(|ask| match ask {
+            Ask::Suspend(other, on) if *other == dag => Some(*on),
+            _ => None,
+        });
+        let stored = self.store.suspended.get(&dag).copied().unwrap_or(false);
+        assert!(!yes || stored == on, "accepted, not stored");
+        if stored || later == Some(true) {
+            self.held.insert(dag);
+        } else {
+            self.held.remove(&dag);
+        }
+    }
+
+    fn ticked(&mut self, dag: &DagName, at: Time, outcome: &TickOutcome) {
+        let watermark = self.store.watermarks.get(dag);
+        let report = &mut self.report;
+        match outcome {
+            TickOutcome::Started { run, caught_up } => {
+                report.started += 1;
+                report.caught_up += u64::from(*caught_up);
+                report.restarts += u64::from(run.id.as_str().starts_with("restart-"));
+                assert_eq!(self.store.rows[run].scheduled_for, Some(at));
+            }
+            TickOutcome::StartedBefore => report.before += 1,
+            TickOutcome::Stopped(count) => report.stopped += u64::from(*count > 0),
+            TickOutcome::Overlapped => report.overlapped += 1,
+            TickOutcome::Successful => report.successful += 1,
+            TickOutcome::Missed => report.missed += 1,
+            TickOutcome::Delayed(_) => {
+                report.delayed += 1;
+                let news = at > self.now.wall || self.delayed.insert((dag.clone(), at));
+                assert!(news, "told twice that it is delayed");
+                return;
+            }
+        }
+        assert!(
+            watermark.is_some_and(|watermark| *watermark >= at),
+            "told before it is stored"
+        );
+    }
+}

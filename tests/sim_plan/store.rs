@@ -1,0 +1,139 @@
+//! What is committed, and nothing else.
+
+use proctor::engine::scheduler::api::CommitError;
+use proctor::model::change::Change;
+use proctor::model::{AttemptId, DagName, RunRef, RunStatus, StopReason, Time};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A run as it is stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) created_at: Time,
+    pub(crate) scheduled_for: Option<Time>,
+    pub(crate) capacity: u32,
+    /// Its place in the queue.
+    pub(crate) queued: Option<u64>,
+    pub(crate) status: Option<RunStatus>,
+    pub(crate) stop: Option<StopReason>,
+    pub(crate) attempts: u32,
+    /// The attempt that is not clean, and whether its end is stored.
+    pub(crate) live: Option<(AttemptId, bool)>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    pub(crate) rows: BTreeMap<RunRef, Row>,
+    runs: BTreeMap<AttemptId, RunRef>,
+    pub(crate) watermarks: BTreeMap<DagName, Time>,
+    pub(crate) suspended: BTreeMap<DagName, bool>,
+    /// The newest time that a success counts for.
+    pub(crate) successes: BTreeMap<DagName, Time>,
+    /// Runs of which an attempt was taken back: they wait again.
+    pub(crate) taken_back: BTreeSet<RunRef>,
+    next: u64,
+}
+
+impl Store {
+    /// Commits all of it, or nothing.
+    pub(crate) fn commit(&mut self, batch: &[Change]) -> Result<(), CommitError> {
+        let exists =
+            |change: &Change| matches!(change, Change::Accept(new) if self.rows.contains_key(&new.run));
+        if batch.iter().any(exists) {
+            return Err(CommitError::Exists);
+        }
+        for change in batch {
+            self.apply(change);
+        }
+        Ok(())
+    }
+
+    /// A launch that cannot be stored is taken back, too; and so is a stop of what waits.
+    pub(crate) fn not_stored(&mut self, batch: &[Change]) {
+        match batch {
+            [Change::Intend { run, .. } | Change::EndQueued { run, .. }] => {
+                self.taken_back.insert(run.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn row(&mut self, run: &RunRef) -> &mut Row {
+        self.rows.get_mut(run).expect("of a run that is not accepted")
+    }
+
+    fn apply(&mut self, change: &Change) {
+        self.next += 1;
+        let next = self.next;
+        match change {
+            Change::Accept(new) => {
+                let row = Row {
+                    created_at: new.created_at,
+                    scheduled_for: new.scheduled_for,
+                    capacity: new.capacity,
+                    queued: Some(next),
+                    status: None,
+                    stop: None,
+                    attempts: 0,
+                    live: None,
+                };
+                self.rows.insert(new.run.clone(), row);
+            }
+            Change::Intend {
+                run, attempt, number, ..
+            } => {
+                let row = self.row(run);
+                assert!(row.live.is_none(), "{run}: {row:?}");
+                assert_eq!(*number, row.attempts + 1);
+                row.queued.take().expect("intended, but not queued");
+                row.attempts += 1;
+                row.live = Some((attempt.clone(), false));
+                self.runs.insert(attempt.clone(), run.clone());
+            }
+            Change::Unlaunch { attempt } => {
+                let run = self.runs[attempt].clone();
+                let row = self.row(&run);
+                row.live = None;
+                row.attempts -= 1;
+                row.queued = Some(next);
+                self.taken_back.insert(run);
+            }
+            Change::End { attempt, status, .. } => {
+                let run = self.runs[attempt].clone();
+                let row = self.row(&run);
+                assert!(row.status.is_none(), "{run} ends twice");
+                row.status = Some(*status);
+                row.live = Some((attempt.clone(), true));
+                let counts = row.scheduled_for.unwrap_or(row.created_at);
+                if *status == RunStatus::Succeeded {
+                    let success = self.successes.entry(run.dag).or_insert(counts);
+                    *success = counts.max(*success);
+                }
+            }
+            Change::Clean { attempt } => {
+                let run = self.runs[attempt].clone();
+                self.row(&run).live = None;
+            }
+            Change::EndQueued { run, status, .. } => {
+                let row = self.row(run);
+                if row.status.is_none() {
+                    row.queued.take().expect("ended in the queue, but not queued");
+                    row.status = Some(*status);
+                }
+            }
+            Change::Stop { run, reason, .. } => {
+                let row = self.row(run);
+                if row.status.is_none() {
+                    row.stop = Some(reason.clone());
+                }
+            }
+            Change::Watermark { dag, at } => {
+                self.watermarks.insert(dag.clone(), *at);
+            }
+            Change::Suspend { dag, on } => {
+                self.suspended.insert(dag.clone(), *on);
+            }
+            Change::Identify { .. } | Change::Start { .. } => {}
+            other => panic!("nobody asked for it: {other:?}"),
+        }
+    }
+}
