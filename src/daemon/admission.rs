@@ -51,7 +51,7 @@ impl Dispatcher {
     }
 
     /// Takes a run into memory and asks the engine for it.
-    pub(super) fn submit_run(&mut self, new: Box<NewRun>, warnings: Vec<Problem>, answers: Sender<Response>) {
+    pub(super) fn submit_run(&mut self, mut new: Box<NewRun>, warnings: Vec<Problem>, answers: Sender<Response>) {
         let run = new.run.clone();
         if self.runs.contains_key(&run) {
             self.answer(&answers, exists(&run));
@@ -61,6 +61,7 @@ impl Dispatcher {
             self.answer(&answers, refused);
             return;
         }
+        self.runs.share(&mut new);
         self.runs.insert(run.clone(), LiveRun::first((*new).clone()));
         let token = self.ask(Asked {
             run,
@@ -76,11 +77,8 @@ impl Dispatcher {
         if new.owner == creds::effective_uid() {
             return None;
         }
-        let own = self.runs.values().filter(|live| live.new.owner == new.owner);
-        let (runs, bytes) = own.fold((1, new.dag.len()), |(runs, bytes), live| {
-            (runs + 1, bytes + live.new.dag.len())
-        });
-        within_quota(runs, bytes).err().map(|text| {
+        let own = self.runs.of(new.owner);
+        within_quota(own.runs + 1, own.bytes + new.dag.len()).err().map(|text| {
             let text = format!("user id {}: {text}", new.owner);
             refusal(ErrorKind::Unavailable, &text)
         })
@@ -209,26 +207,35 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
     };
     let about = About {
         id: id.map_err(|error| invalid(&error.to_string()))?,
-        group: group_of(config, &dag.dag),
+        group: group_of(config, &dag.dag, submit.queue.as_ref()),
         owner: owner_of(peer.uid),
         trigger: submit.trigger,
         at,
         base_dir: submit.base_dir.clone(),
         parent: None,
-        priority: submit.priority.unwrap_or_default(),
+        priority: submit.priority.unwrap_or_else(|| priority_of(&dag.dag)),
         now: submit.now,
     };
     let new = new_run(&dag, &input, about)?;
     Ok((new, loaded.warnings.into_iter().map(problem).collect()))
 }
 
-/// The group of a run that somebody asks for, and its capacity.
-fn group_of(config: &Config, dag: &Dag) -> (GroupName, u32) {
-    match &dag.queue {
-        Some(queue) => {
-            let named = config.queue.named.get(queue).copied();
-            (queue.clone(), named.unwrap_or(config.queue.max_active_runs))
-        }
+/// The priority that a DAG gives its runs.
+fn priority_of(_dag: &Dag) -> Priority {
+    Priority::default()
+}
+
+/// Capacity of a queue as the configuration has it.
+pub(super) fn capacity_of(config: &Config, queue: &GroupName) -> u32 {
+    let named = config.queue.named.get(queue).copied();
+    named.unwrap_or(config.queue.max_active_runs)
+}
+
+/// The group of a run that somebody asks for, and its capacity: the queue that is asked for, else that of the DAG, else
+/// the DAG itself.
+pub(super) fn group_of(config: &Config, dag: &Dag, asked: Option<&GroupName>) -> (GroupName, u32) {
+    match asked.or(dag.queue.as_ref()) {
+        Some(queue) => (queue.clone(), capacity_of(config, queue)),
         None => (
             GroupName::from(&dag.name),
             dag.max_active_runs.unwrap_or(config.queue.max_active_runs),
@@ -241,7 +248,7 @@ fn group_of(config: &Config, dag: &Dag) -> (GroupName, u32) {
 pub(super) struct Snapshot {
     pub(super) dag: Dag,
     /// In JSON.
-    pub(super) json: String,
+    pub(super) json: Arc<str>,
     /// SHA-256 of that, in hexadecimal.
     pub(super) hash: String,
 }
@@ -250,6 +257,7 @@ impl Snapshot {
     pub(super) fn of(dag: Dag) -> Result<Self, Box<Response>> {
         let json = serde_json::to_string(&dag).map_err(|error| invalid(&error.to_string()))?;
         let hash = hex(&Sha256::digest(json.as_bytes()));
+        let json = json.into();
         Ok(Self { dag, json, hash })
     }
 }
@@ -290,7 +298,7 @@ pub(super) fn new_run(
         trigger: about.trigger,
         created_at: about.at,
         dag_hash: snapshot.hash.clone(),
-        dag: snapshot.json.clone(),
+        dag: Arc::clone(&snapshot.json),
         steps: dag.steps.iter().map(|step| step.name.clone()).collect(),
         handlers: dag
             .handlers
@@ -316,6 +324,8 @@ pub(super) fn again(mut new: NewRun, at: Time) -> Result<Box<NewRun>, Box<Respon
     new.created_at = at;
     new.trigger = Trigger::Manual;
     new.parent = None;
+    new.now = false;
+    new.scheduled_for = None;
     Ok(Box::new(new))
 }
 

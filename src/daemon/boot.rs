@@ -285,6 +285,7 @@ fn build(
     };
     let engine = Scheduler::new(crate::engine::scheduler::Config {
         max_live: config.queue.max_live_attempts,
+        queues: config.queue.named.clone(),
     });
     let limits = Limits::of(&config);
     Ok(Dispatcher {
@@ -297,7 +298,8 @@ fn build(
         proc,
         watch,
         to_self,
-        runs: std::collections::HashMap::new(),
+        runs: super::live::Runs::default(),
+        queue_asks: super::queues::Asks::default(),
         attempts: std::collections::HashMap::new(),
         by_pid: std::collections::HashMap::new(),
         asked: std::collections::HashMap::new(),

@@ -34,6 +34,7 @@ impl Dispatcher {
         }
         let recovery = self.reader.recover().map_err(|error| text(&error))?;
         let held = self.reader.not_cleaned().map_err(|error| text(&error))?;
+        let paused = self.reader.paused().map_err(|error| text(&error))?;
         let mut list = Vec::new();
         let mut later = Vec::new();
         for attempt in held {
@@ -53,6 +54,7 @@ impl Dispatcher {
         if !list.is_empty() {
             tracing::info!(runs = list.len(), "taking up what was queued or live");
         }
+        self.tell(Event::Paused(paused));
         self.tell(Event::Recover(list));
         for event in later {
             self.tell(event);
@@ -76,8 +78,8 @@ impl Dispatcher {
         let new = self.launch_data_of(&run)?;
         let parent = parent_of(&new);
         let mut live = match self.attempt_view(&run, queued.attempts)? {
-            Some(last) => LiveRun::further(new, last),
-            None => LiveRun::first(new),
+            Some(last) => LiveRun::further(Arc::clone(&new), last),
+            None => LiveRun::first(Arc::clone(&new)),
         };
         live.view.stop.clone_from(&queued.stop);
         self.runs.insert(run.clone(), live);
@@ -85,6 +87,10 @@ impl Dispatcher {
             run,
             group: queued.group,
             capacity: queued.capacity,
+            owner: new.owner,
+            priority: new.priority,
+            now: new.now,
+            dag_limit: new.dag_limit,
             attempts: queued.attempts,
             queued: Some(queued.position),
             live: None,
@@ -96,7 +102,10 @@ impl Dispatcher {
 
     fn launch_data_of(&self, run: &RunRef) -> Result<Arc<crate::model::change::NewRun>, String> {
         match self.reader.launch_data(run) {
-            Ok(Some(new)) => Ok(Arc::new(new)),
+            Ok(Some(mut new)) => {
+                self.runs.share(&mut new);
+                Ok(Arc::new(new))
+            }
             Ok(None) => Err(format!("the store has no data of run {run}")),
             Err(error) => Err(format!("the store cannot be read: {error}")),
         }
@@ -153,7 +162,7 @@ impl Dispatcher {
         self.runs.insert(
             stored.run.clone(),
             LiveRun {
-                new,
+                new: Arc::clone(&new),
                 view,
                 resume,
                 unsaved,
@@ -166,6 +175,10 @@ impl Dispatcher {
             run: stored.run,
             group: stored.group,
             capacity: stored.capacity,
+            owner: new.owner,
+            priority: new.priority,
+            now: new.now,
+            dag_limit: new.dag_limit,
             attempts: stored.number,
             queued: None,
             live: Some((attempt, stored.number, evidence)),
@@ -228,6 +241,10 @@ impl Dispatcher {
             run: stored.run.clone(),
             group: stored.group,
             capacity: new.capacity,
+            owner: new.owner,
+            priority: new.priority,
+            now: new.now,
+            dag_limit: new.dag_limit,
             attempts: stored.number,
             queued: None,
             live: Some((

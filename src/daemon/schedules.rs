@@ -11,7 +11,8 @@ use crate::wire::control::ErrorKind;
 
 impl Dispatcher {
     /// The engine has made a run.
-    pub(super) fn make(&mut self, new: NewRun) {
+    pub(super) fn make(&mut self, mut new: NewRun) {
+        self.runs.share(&mut new);
         self.runs.insert(new.run.clone(), LiveRun::first(new));
     }
 

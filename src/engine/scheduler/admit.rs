@@ -34,6 +34,10 @@ impl Scheduler {
         };
         let mut run = Run::new(new.run.clone(), new.group.clone(), 0, phase);
         run.parent = caller.cloned();
+        run.owner = new.owner;
+        run.priority = new.priority;
+        run.now = new.now;
+        run.dag_limit = new.dag_limit;
         let key = self.insert(run);
         self.join_family(key);
         self.save(key, vec![Change::Accept(new)], false, out);
@@ -67,7 +71,7 @@ impl Scheduler {
             out.push(Effect::Refused(token, Refusal::WrongState(facts.status)));
             return;
         }
-        let (caller, asked) = facts.caller.unzip();
+        let (caller, asked) = facts.caller.clone().unzip();
         if !self.may_call(caller.as_ref()) {
             out.push(Effect::Refused(token, Refusal::CallerGone));
             return;
@@ -77,7 +81,7 @@ impl Scheduler {
             rivals: Vec::new(),
             capacity: facts.capacity,
         };
-        let mut run = Run::new(name.clone(), facts.group, facts.attempts, phase);
+        let mut run = again(name, facts, phase);
         run.parent = caller;
         let key = self.insert(run);
         self.join_family(key);
@@ -120,7 +124,7 @@ impl Scheduler {
                     rivals: Vec::new(),
                     capacity: facts.capacity,
                 };
-                let key = self.insert(Run::new(name.clone(), facts.group, facts.attempts, phase));
+                let key = self.insert(again(name, facts, phase));
                 let caller = None;
                 changes.push(Change::Requeue {
                     run,
@@ -131,7 +135,7 @@ impl Scheduler {
                 self.save(key, changes, false, out);
             }
             Decision::Stop(reason) => {
-                let mut ending = Run::new(name.clone(), facts.group, facts.attempts, Phase::Dropping);
+                let mut ending = again(name, facts, Phase::Dropping);
                 ending.waits = true;
                 ending.stop = Some(reason.clone());
                 ending.stop_tokens.push(token);
@@ -168,8 +172,9 @@ impl Scheduler {
                 .map(|rival| Effect::Refused(*rival, Refusal::Exists)),
         );
         out.push(Effect::Changed(run.name.clone()));
+        let capacity = *capacity;
         if !run.is_guest() {
-            self.groups.join(&run.group, *capacity, requeued);
+            self.groups.join(run, capacity, requeued);
             run.member = true;
         }
         run.seq = self.groups.back();
@@ -209,11 +214,7 @@ impl Scheduler {
         if let Some(run) = self.runs.get_mut(&key) {
             run.phase = Phase::Queued;
             self.resting += 1;
-            if run.is_guest() {
-                self.groups.push_guest(run.seq, key);
-            } else {
-                self.groups.push(&run.group, run.seq, key);
-            }
+            self.groups.push(run, key);
         }
     }
 
@@ -222,10 +223,9 @@ impl Scheduler {
         self.clear_timer(key);
         if let Some(run) = self.runs.get(&key).filter(|run| run.rests()) {
             self.resting = self.resting.saturating_sub(1);
-            if run.is_guest() {
-                self.groups.remove_guest(run.seq);
-            } else {
-                self.groups.remove(&run.group, run.seq);
+            // A delayed one is not in it.
+            if matches!(run.phase, Phase::Queued) {
+                self.groups.remove(run);
             }
         }
     }
@@ -254,4 +254,14 @@ impl Scheduler {
         }
         self.forget(now, key, out);
     }
+}
+
+/// A run that the store holds already.
+fn again(name: &RunRef, facts: RetryFacts, phase: Phase) -> Run {
+    let mut run = Run::new(name.clone(), facts.group, facts.attempts, phase);
+    run.owner = facts.owner;
+    run.priority = facts.priority;
+    run.now = facts.now;
+    run.dag_limit = facts.dag_limit;
+    run
 }

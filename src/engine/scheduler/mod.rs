@@ -8,7 +8,7 @@
 //!   Submit ─ Admitting ─ Queued ─ Intending ─ Launching ─ Identifying ─ Opening ─ Running ─ Ending ─ Cleaning ─ Forgetting
 //!                          │ ▲  ▲                 └───────────┴── Closing ──┤
 //!                  Dropping┘ │  └──────────── Unlaunching ─────── Sweeping ─┘
-//!                          Delayed
+//!                   Delayed, Moving
 //! ```
 //!
 //! What the journal says of steps does not pass through here: the shell gives it to the store.
@@ -32,18 +32,22 @@ mod timers;
 use std::collections::BTreeMap;
 
 pub use api::{Effect, Event, Installed, Place, Refusal, TickOutcome, Token};
+pub use queues::{Hold, QueueState};
 
-use crate::model::{AttemptId, Now, RunRef};
+use crate::model::{AttemptId, GroupName, Now, RunRef};
 use groups::Groups;
+use queues::Pausing;
 use run::{Key, Run};
 use save::Owner;
 use timers::Timers;
 
 /// What an administrator decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Config {
     /// Most live attempts over all groups; 0 is no limit.
     pub max_live: u32,
+    /// Capacity of each queue that is configured; 0 is no limit. What runs say of these does not count.
+    pub queues: BTreeMap<GroupName, u32>,
 }
 
 /// How much the engine holds, for metrics.
@@ -60,7 +64,7 @@ pub struct Counts {
 /// The state machine. See the module's documentation.
 #[derive(Debug)]
 pub struct Scheduler {
-    config: Config,
+    max_live: u32,
     draining: bool,
     /// Whether [`Effect::Idle`] was told and still holds.
     idle: bool,
@@ -70,6 +74,8 @@ pub struct Scheduler {
     /// Whose batch each one is that is in flight.
     commits: BTreeMap<u64, Owner>,
     groups: Groups,
+    /// Queues whose pause, or its end, is being committed.
+    pausing: BTreeMap<GroupName, Pausing>,
     timers: Timers,
     /// How many of `runs` rest in a queue.
     resting: usize,
@@ -85,15 +91,18 @@ impl Scheduler {
     /// An engine that holds nothing. Give it [`Event::Recover`] first.
     #[must_use]
     pub fn new(config: Config) -> Self {
+        let mut groups = Groups::default();
+        groups.configure(config.queues);
         Self {
-            config,
+            max_live: config.max_live,
             draining: false,
             idle: false,
             runs: BTreeMap::new(),
             names: BTreeMap::new(),
             attempts: BTreeMap::new(),
             commits: BTreeMap::new(),
-            groups: Groups::default(),
+            groups,
+            pausing: BTreeMap::new(),
             timers: Timers::default(),
             resting: 0,
             last_key: 0,
@@ -105,8 +114,9 @@ impl Scheduler {
 
     /// The administrator has decided anew. It counts from the next event on; tell [`Event::Tick`] to have it count now.
     /// What is live over a limit that was lowered stays live.
-    pub const fn configure(&mut self, config: Config) {
-        self.config = config;
+    pub fn configure(&mut self, config: Config) {
+        self.max_live = config.max_live;
+        self.groups.configure(config.queues);
     }
 
     /// Takes one event and appends what is to be done to `out`, in order.
@@ -146,7 +156,7 @@ impl Scheduler {
         if let Some(at) = self.timers.arm() {
             out.push(Effect::Arm(at));
         }
-        let busy = self.runs.len() - if self.draining { self.resting } else { 0 };
+        let busy = self.pausing.len() + self.runs.len() - if self.draining { self.resting } else { 0 };
         if busy > 0 {
             self.idle = false;
         } else if !self.idle {
@@ -173,6 +183,7 @@ impl Scheduler {
             && self.attempts.is_empty()
             && self.commits.is_empty()
             && self.groups.is_empty()
+            && self.pausing.is_empty()
             && self.timers.runs() == 0
             && self.resting == 0
             && self.groups.live() == 0

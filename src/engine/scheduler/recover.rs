@@ -17,18 +17,24 @@ impl Scheduler {
                 continue;
             }
             let mut run = Run::new(item.run, item.group, item.attempts, Phase::Queued);
+            run.owner = item.owner;
+            run.priority = item.priority;
+            run.now = item.now;
+            run.dag_limit = item.dag_limit;
             run.stop_saved = item.stop.is_some();
             run.stop = item.stop;
             run.parent = item.parent;
             run.member = !run.is_guest();
             let member = run.member;
-            let group = run.group.clone();
             if let (Some((attempt, ..)), Some(start)) = (&item.live, item.unstored_start) {
                 run.unsaved.push(Change::Start {
                     attempt: attempt.clone(),
                     at: start.at,
                     params: start.params,
                 });
+            }
+            if member && (item.live.is_some() || item.queued.is_some()) {
+                self.groups.join(&run, item.capacity, false);
             }
             match (item.live, item.queued) {
                 (Some((attempt, number, evidence)), _) => {
@@ -37,10 +43,7 @@ impl Scheduler {
                     live.push((self.insert(run), evidence));
                 }
                 (None, Some(position)) => queued.push((position, self.insert(run))),
-                (None, None) => continue,
-            }
-            if member {
-                self.groups.join(&group, item.capacity, false);
+                (None, None) => {}
             }
         }
         self.join_families();

@@ -78,6 +78,10 @@ fn decide(token: Token, name: &str, status: RunStatus, decision: Decision) -> Ev
     let facts = RetryFacts {
         group,
         capacity,
+        owner: 1000,
+        priority: Priority::default(),
+        now: false,
+        dag_limit: 0,
         attempts: 1,
         status,
         caller: None,
@@ -167,6 +171,10 @@ impl Bed {
                         let facts = RetryFacts {
                             group: group(name).0,
                             capacity: 1,
+                            owner: 1000,
+                            priority: Priority::default(),
+                            now: false,
+                            dag_limit: 0,
                             attempts: 1,
                             status: RunStatus::Failed,
                             caller: Some((run(parent), 1)),
@@ -179,6 +187,10 @@ impl Bed {
                         let facts = RetryFacts {
                             group,
                             capacity,
+                            owner: 1000,
+                            priority: Priority::default(),
+                            now: false,
+                            dag_limit: 0,
                             attempts: 1,
                             status: RunStatus::Failed,
                             caller: None,
