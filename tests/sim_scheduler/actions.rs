@@ -14,6 +14,9 @@ enum Action {
     Call,
     Stop,
     Decide,
+    Pause,
+    Move,
+    Dequeue,
     Drain,
     Crash,
     DiskFull,
@@ -45,6 +48,9 @@ impl World<'_> {
                 Action::Call,
                 Action::Call,
                 Action::Decide,
+                Action::Pause,
+                Action::Move,
+                Action::Dequeue,
             ];
             let list: &[Action] = match self.rng.below(20) {
                 0 | 1 if !faults.is_empty() => &faults,
@@ -70,6 +76,7 @@ impl World<'_> {
         if self.draining {
             self.crash();
         }
+        self.go_on();
         for _ in 0..5000 {
             let actions = self.progress();
             if actions.is_empty() {
@@ -153,6 +160,9 @@ impl World<'_> {
                 }
             }
             Action::Decide => self.decide(),
+            Action::Pause => self.pause(),
+            Action::Move => self.move_run(),
+            Action::Dequeue => self.dequeue(),
             Action::Drain => {
                 self.draining = true;
                 self.tell(Event::Drain);

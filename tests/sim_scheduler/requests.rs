@@ -19,11 +19,17 @@ impl World<'_> {
         let run = self.names.runs[index].clone();
         let group = index % self.names.groups.len();
         let capacity = match self.capacity[group] {
-            Some(capacity) => capacity,
-            None => u32::try_from(self.rng.below(3)).unwrap(),
+            Some(capacity) if !self.config.queues.contains_key(&self.names.groups[group]) => capacity,
+            _ => u32::try_from(self.rng.below(3)).unwrap(),
         };
+        let owner = [1000, 1001][self.rng.below(2)];
+        let dag_limit = self.dag_limits.get(&(run.dag.clone(), owner)).copied();
         let new = NewRun {
             capacity,
+            owner,
+            dag_limit: dag_limit.unwrap_or(0),
+            priority: Priority::new([-5, 0, 0, 0, 10][self.rng.below(5)]).unwrap(),
+            now: self.rng.percent(8),
             ..self.new_run(run.clone(), self.names.groups[group].clone())
         };
         let token = self.ask(Ask::Submit(run));
@@ -50,6 +56,10 @@ impl World<'_> {
         let facts = RetryFacts {
             group: row.group.clone(),
             capacity: row.capacity,
+            owner: row.owner,
+            priority: row.priority,
+            now: row.now,
+            dag_limit: row.dag_limit,
             attempts: attempts.saturating_sub(u32::from(stale)),
             status: row.status.unwrap_or(RunStatus::Running),
             caller: None,
@@ -84,6 +94,10 @@ impl World<'_> {
                 let facts = RetryFacts {
                     group,
                     capacity,
+                    owner: known.owner,
+                    priority: known.priority,
+                    now: false,
+                    dag_limit: 0,
                     attempts: u32::try_from(known.attempts.len()).unwrap(),
                     status,
                     caller: Some((parent, 1)),
@@ -119,7 +133,7 @@ impl World<'_> {
             trigger: Trigger::Manual,
             created_at: self.now.wall,
             dag_hash: String::new(),
-            dag: String::new(),
+            dag: String::new().into(),
             steps: Vec::new(),
             handlers: Vec::new(),
             params: Vec::new(),
@@ -154,6 +168,10 @@ impl World<'_> {
         let facts = RetryFacts {
             group: row.group.clone(),
             capacity: row.capacity,
+            owner: row.owner,
+            priority: row.priority,
+            now: row.now,
+            dag_limit: row.dag_limit,
             attempts: number,
             // What the shell read may be out of date.
             status: row

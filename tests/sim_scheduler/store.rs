@@ -3,8 +3,8 @@
 
 use proctor::engine::scheduler::api::CommitError;
 use proctor::model::change::Change;
-use proctor::model::{AttemptId, GroupName, LostCause, RunRef, RunStatus, StopReason};
-use std::collections::BTreeMap;
+use proctor::model::{AttemptId, GroupName, LostCause, Priority, RunRef, RunStatus, StopReason};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An attempt as it is stored.
 #[derive(Debug, Clone)]
@@ -21,6 +21,10 @@ pub(crate) struct Attempt {
 pub(crate) struct Row {
     pub(crate) group: GroupName,
     pub(crate) capacity: u32,
+    pub(crate) owner: u32,
+    pub(crate) priority: Priority,
+    pub(crate) now: bool,
+    pub(crate) dag_limit: u32,
     /// The run whose step called it.
     pub(crate) parent: Option<RunRef>,
     pub(crate) order: u64,
@@ -61,6 +65,7 @@ impl Row {
 pub(crate) struct Store {
     pub(crate) rows: BTreeMap<RunRef, Row>,
     pub(crate) runs: BTreeMap<AttemptId, RunRef>,
+    pub(crate) paused: BTreeSet<GroupName>,
     next: i64,
     head: i64,
 }
@@ -107,6 +112,10 @@ impl Store {
                 let row = Row {
                     group: new.group.clone(),
                     capacity: new.capacity,
+                    owner: new.owner,
+                    priority: new.priority,
+                    now: new.now,
+                    dag_limit: new.dag_limit,
                     parent: new.parent.as_ref().map(|caller| caller.run.clone()),
                     order: self.next.unsigned_abs(),
                     queued: Some(self.next),
@@ -175,9 +184,38 @@ impl Store {
             Change::RetryLater { .. }
             | Change::CancelRetry { .. }
             | Change::Watermark { .. }
-            | Change::Suspend { .. }
-            | Change::PauseQueue { .. }
-            | Change::Move { .. } => panic!("nobody asked for it: {change:?}"),
+            | Change::Suspend { .. } => panic!("nobody asked for it: {change:?}"),
+            Change::PauseQueue { queue, on } => {
+                if *on {
+                    self.paused.insert(queue.clone());
+                } else {
+                    self.paused.remove(queue);
+                }
+            }
+            Change::Move {
+                run,
+                queue,
+                priority,
+                first,
+            } => {
+                let row = self.rows.get_mut(run).expect("moved before it was accepted");
+                assert!(
+                    row.queued.is_some() && row.stop.is_none(),
+                    "{run} is moved and not queued: {row:?}"
+                );
+                if let Some((group, capacity)) = queue {
+                    row.group = group.clone();
+                    row.capacity = *capacity;
+                }
+                row.priority = priority.unwrap_or(row.priority);
+                if *first {
+                    self.head -= 1;
+                    row.queued = Some(self.head);
+                } else if queue.is_some() {
+                    self.next += 1;
+                    row.queued = Some(self.next);
+                }
+            }
             Change::Stop { run, reason, .. } => {
                 let row = self.rows.get_mut(run).expect("stopped before it was accepted");
                 if row.status == Some(RunStatus::Waiting) {

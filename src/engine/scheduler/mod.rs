@@ -144,7 +144,8 @@ impl Scheduler {
             Event::Uninstall(dag) => self.uninstall(now, &dag, out),
             Event::Suspend(token, dag, on) => self.suspend(now, token, dag, on, out),
             Event::Pause(token, queue, on) => self.pause(token, queue, on, out),
-            Event::Paused(queues) => self.paused(queues),
+            // What follows from it, recovery decides.
+            Event::Paused(queues) => return self.paused(queues),
             Event::Move(token, run, place) => self.place(token, &run, place, out),
             Event::Dequeue(token, run, reason) => self.take_out(now, token, &run, reason, out),
             Event::Drain => {

@@ -6,7 +6,9 @@
 
 mod decide;
 mod family;
+mod lanes;
 mod queue;
+mod queues;
 mod recover;
 mod start;
 mod stop;
@@ -47,7 +49,7 @@ fn new_run(name: &str, capacity: u32) -> Box<NewRun> {
         trigger: Trigger::Manual,
         created_at: Time::default(),
         dag_hash: String::new(),
-        dag: String::new(),
+        dag: String::new().into(),
         steps: Vec::new(),
         handlers: Vec::new(),
         params: Vec::new(),
