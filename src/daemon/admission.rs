@@ -51,7 +51,12 @@ impl Dispatcher {
     }
 
     /// Takes a run into memory and asks the engine for it.
-    pub(super) fn submit_run(&mut self, mut new: Box<NewRun>, warnings: Vec<Problem>, answers: Sender<Response>) {
+    pub(super) fn submit_run(
+        &mut self,
+        mut new: Box<NewRun>,
+        warnings: Vec<Problem>,
+        answers: Sender<Response>,
+    ) {
         let run = new.run.clone();
         if self.runs.contains_key(&run) {
             self.answer(&answers, exists(&run));
@@ -78,10 +83,12 @@ impl Dispatcher {
             return None;
         }
         let own = self.runs.of(new.owner);
-        within_quota(own.runs + 1, own.bytes + new.dag.len()).err().map(|text| {
-            let text = format!("user id {}: {text}", new.owner);
-            refusal(ErrorKind::Unavailable, &text)
-        })
+        within_quota(own.runs + 1, own.bytes + new.dag.len())
+            .err()
+            .map(|text| {
+                let text = format!("user id {}: {text}", new.owner);
+                refusal(ErrorKind::Unavailable, &text)
+            })
     }
 
     /// An answer to a request. A client that has left does not need it.

@@ -79,8 +79,13 @@ impl World<'_> {
         self.go_on();
         for _ in 0..5000 {
             let actions = self.progress();
-            if actions.is_empty() {
+            if actions.is_empty() && self.paused.is_empty() {
                 return;
+            }
+            if actions.is_empty() {
+                // The daemon crashed before it heard of it.
+                self.go_on();
+                continue;
             }
             let action = actions[self.rng.below(actions.len())].clone();
             self.act(action);

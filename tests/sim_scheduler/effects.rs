@@ -124,8 +124,7 @@ impl World<'_> {
                 "{run} begins before {other}, which it called, is gone"
             );
         }
-        self.shims
-            .insert(attempt, Shim::new(run.clone(), Task::Launch));
+        self.shims.insert(attempt, Shim::new(run.clone(), Task::Launch));
         if called {
             // It runs within the slot of the one that called it.
             self.report.calls += 1;
@@ -180,7 +179,10 @@ impl World<'_> {
             }
             Ask::Move(run) => {
                 self.report.moves += 1;
-                assert!(self.store.rows[run].queued.is_some(), "{run} is moved, not queued");
+                assert!(
+                    self.store.rows[run].queued.is_some(),
+                    "{run} is moved, not queued"
+                );
             }
             Ask::Stop(run) | Ask::Dequeue(run) => {
                 self.report.dequeued += u64::from(matches!(ask, Ask::Dequeue(_)));

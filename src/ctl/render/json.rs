@@ -170,9 +170,10 @@ pub(crate) fn runs(runs: &[RunSummary]) -> Value {
 /// Queues.
 pub(crate) fn queues(queues: &[QueueView]) -> Value {
     let one = |queue: &QueueView| {
-        let oldest = queue.oldest.as_ref().map(|(run, at)| {
-            json!({ "dag": run.dag, "run_id": run.id, "created_at": at.rfc3339() })
-        });
+        let oldest = queue
+            .oldest
+            .as_ref()
+            .map(|(run, at)| json!({ "dag": run.dag, "run_id": run.id, "created_at": at.rfc3339() }));
         json!({
             "queue": queue.queue,
             "capacity": queue.capacity,

@@ -1,7 +1,7 @@
 //! `enqueue`: queue a run. As `run --detach`.
 
-use super::run::{Wanted, submission};
 use super::ask_once;
+use super::run::{Wanted, submission};
 use crate::ctl::Call;
 use crate::ctl::exit::Exit;
 use crate::ctl::failure::Failure;

@@ -28,8 +28,8 @@ use super::failure::Failure;
 use super::render::table::{Column, Table, column};
 use super::render::{elapsed, run_style, time};
 use super::session::Session;
-use crate::model::{Priority, Time};
 use crate::model::view::RunSummary;
+use crate::model::{Priority, Time};
 use crate::wire::control::{Request, Response, Selector};
 
 /// The session of a verb that asks about one run. In a root that was never used there is no such run.

@@ -13,8 +13,8 @@ use crate::ctl::follow;
 use crate::ctl::schemas::{self, Referring};
 use crate::ctl::session::Session;
 use crate::ctl::signals::Signals;
-use crate::model::{GroupName, Priority, Trigger};
 use crate::model::limits::DAG_SOURCE_MAX;
+use crate::model::{GroupName, Priority, Trigger};
 use crate::wire::control::{Request, Response, Submit};
 
 const EXAMPLES: &str = "\

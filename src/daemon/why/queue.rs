@@ -64,7 +64,9 @@ impl Dispatcher {
                 let secs = at.micros_since(boot).div_ceil(1_000_000);
                 format!("its last start went wrong; it is tried again in {secs} s")
             }
-            Hold::Paused => format!("queue {queue} is paused; `proctorctl queue resume {queue}` has it go on"),
+            Hold::Paused => {
+                format!("queue {queue} is paused; `proctorctl queue resume {queue}` has it go on")
+            }
             Hold::Superseding => format!(
                 "a live run of {} is being stopped for it, and nothing of that DAG starts before",
                 view.run.dag
@@ -127,7 +129,10 @@ impl Ahead<'_> {
     fn explain(&self, evidence: &mut Vec<String>) {
         for live in self.higher.iter().take(NAMED) {
             let run = &live.view.run;
-            evidence.push(format!("goes before it: {run}, of priority {}", live.view.priority));
+            evidence.push(format!(
+                "goes before it: {run}, of priority {}",
+                live.view.priority
+            ));
         }
         for run in self.earlier.iter().take(NAMED) {
             evidence.push(format!("queued before it: {run}"));

@@ -259,8 +259,7 @@ impl Scheduler {
     /// Searches all runs in memory.
     #[must_use]
     pub fn queued_in(&self, queue: &GroupName) -> Vec<&RunRef> {
-        let waits =
-            |run: &&Run| run.group == *queue && run.member && (run.rests() || run.is_being_moved());
+        let waits = |run: &&Run| run.group == *queue && run.member && (run.rests() || run.is_being_moved());
         let mut waiting: Vec<&Run> = self.runs.values().filter(waits).collect();
         waiting.sort_by_key(|run| (!run.now, std::cmp::Reverse(run.priority), run.seq));
         waiting.into_iter().map(|run| &run.name).collect()

