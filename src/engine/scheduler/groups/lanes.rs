@@ -20,7 +20,7 @@ pub(super) struct LaneId {
     pub(super) dag: DagName,
 }
 
-/// The lanes of a queue.
+/// The lanes of a queue. A level stays when it is empty: it remembers the turns.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     levels: BTreeMap<Priority, Level>,
@@ -100,9 +100,6 @@ impl Lanes {
             self.ready.insert(priority);
         } else {
             self.ready.remove(&priority);
-        }
-        if level.is_empty() {
-            self.levels.remove(&priority);
         }
     }
 }

@@ -111,7 +111,7 @@ fn users_of_a_queue_take_turns_and_so_do_the_dags_of_each() {
     }
     // User 2 came last and has two runs; user 1 has two DAGs.
     let order = line.drain(live);
-    assert_eq!(order, ["a1", "c1", "b1", "c2", "a2", "b2", "a3", "a4"]);
+    assert_eq!(order, ["a1", "c1", "a2", "c2", "b1", "a3", "b2", "a4"]);
 }
 
 #[test]

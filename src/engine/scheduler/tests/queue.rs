@@ -91,7 +91,7 @@ fn groups_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn the_limit_over_all_groups_lets_the_oldest_go_first() {
+fn the_limit_over_all_groups_lets_them_take_turns() {
     let mut bed = Bed::new();
     bed.engine = Scheduler::new(limit(1));
     for part in &super::LIFE[..5] {
@@ -106,7 +106,7 @@ fn the_limit_over_all_groups_lets_the_oldest_go_first() {
         ("ok 7", "yes 4, changed"),
         ("gone a1", "commit 8 end-failed-lost, commit 9 intend X1"),
         ("ok 9", "changed, launch X1"),
-        ("unmade X1", "commit 10 end-failed+clean, commit 11 intend b1"),
+        ("unmade X1", "commit 10 end-failed+clean, commit 11 intend Y1"),
     ]);
 }
 

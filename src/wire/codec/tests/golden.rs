@@ -198,7 +198,7 @@ fn requests() {
         (Request::Ping, "00"),
         (
             Request::Submit(Box::new(submit)),
-            "01017300016601740101620101700001027b7d00012f000101720001016100",
+            "01017300016601740101620101700001027b7d00012f000101720001016100000000",
         ),
         (Request::Follow(selector()), "020164010172"),
         (Request::Status(selector()), "030164010172"),
@@ -213,15 +213,18 @@ fn requests() {
         (Request::Reload, "0c"),
         (approve, "0d01640101720101730101560176"),
         (reject, "0e016401017200010177"),
-        (Request::Submit(Box::new(enqueue)), "?"),
-        (Request::Queues, "?"),
-        (Request::Queue(queue()), "?"),
+        (
+            Request::Submit(Box::new(enqueue)),
+            "010173000166017401016200012f000101720001016100010171010501",
+        ),
+        (Request::Queues, "15"),
+        (Request::Queue(queue()), "160171"),
         (
             Request::PauseQueue {
                 queue: queue(),
                 on: true,
             },
-            "?",
+            "17017101",
         ),
         (
             Request::Move {
@@ -230,26 +233,29 @@ fn requests() {
                 priority: Some(Priority::MAX),
                 first: true,
             },
-            "?",
+            "18016401017201017101c801",
         ),
-        (Request::Dequeue(selector()), "?"),
-        (Request::Dags, "?"),
-        (Request::Install(Box::new(install)), "?"),
-        (Request::Remove(dag()), "?"),
-        (Request::Source(dag()), "?"),
+        (Request::Dequeue(selector()), "190164010172"),
+        (Request::Dags, "0f"),
+        (
+            Request::Install(Box::new(install)),
+            "1001730166017400000100010168",
+        ),
+        (Request::Remove(dag()), "110164"),
+        (Request::Source(dag()), "120164"),
         (
             Request::Enable {
                 dag: dag(),
                 on: false,
             },
-            "?",
+            "13016400",
         ),
         (
             Request::Next {
                 dag: Some(dag()),
                 count: 7,
             },
-            "?",
+            "1401016407",
         ),
         (
             Request::Cleanup {
@@ -258,11 +264,11 @@ fn requests() {
                 keep_runs: None,
                 dry_run: true,
             },
-            "?",
+            "1a00011e0001",
         ),
     ];
     for (index, (request, bytes)) in all.iter().enumerate() {
-        println!("GOLD req {index} {} {}", hex(request), bytes);
+        assert_eq!(hex(request), *bytes, "request {index}");
     }
 }
 
@@ -360,15 +366,15 @@ fn responses() {
         (accepted, "010164017201016d000101010200"),
         (
             Response::Runs(vec![a_view().summary()]),
-            "0201016401720101610102010165000167fbe8030000010001fb5802000101",
+            "0201016401720101610102010165000167fbe8030000010001fb5802000101000000",
         ),
         (
             a_run(),
-            "030164017201016101020101650100120100fbe8030001000101310170000167fbe8030000010001fb580200022f6c0101730201016501010101120002030001022f6f0001015601310001020000000000010401780000000000000000000000000000000000",
+            "030164017201016101020101650100120100fbe8030001000101310170000167fbe8030000010001fb580200022f6c0101730201016501010101120002030001022f6f0001015601310001020000000000010401780000000000000000000000000000000000000000",
         ),
         (
             Response::Update(Box::new(update)),
-            "04016401720101610102010165000167fbe8030000010001fb580200010101031e02000101730000000000000000000000000000000000010001690000000000000000000000000000000000010001030102016401720170020001016b0176010400",
+            "04016401720101610102010165000167fbe8030000010001fb580200010100000001031e02000101730000000000000000000000000000000000010001690000000000000000000000000000000000010001030102016401720170020001016b0176010400",
         ),
         (Response::Done, "05"),
         (Response::Attempts(vec![attempt]), "06010101610400000000"),
@@ -376,15 +382,21 @@ fn responses() {
         (Response::Doctor(report), "0801016301016400010166016701016e05"),
         (Response::Reloaded(vec!["r".to_owned()]), "09010172"),
         (error, "0a07016d01016801016d000101010200"),
-        (Response::Dags(vec![a_dag()]), "?"),
-        (Response::Dag(Box::new(a_dag()), vec![problem()]), "?"),
-        (Response::Source(Box::new(source)), "?"),
-        (Response::Next(vec![a_time()]), "?"),
-        (Response::Queues(vec![view]), "?"),
-        (Response::Cleaned(cleaned), "?"),
+        (
+            Response::Dags(vec![a_dag()]),
+            "0b010164022f66fbe80301000105737461727406406461696c790001016d00010101020001010164020204016c017a01016e0101016c010164017205",
+        ),
+        (
+            Response::Dag(Box::new(a_dag()), vec![problem()]),
+            "0c0164022f66fbe80301000105737461727406406461696c790001016d00010101020001010164020204016c017a01016e0101016c01016401720501016d000101010200",
+        ),
+        (Response::Source(Box::new(source)), "0d0164022f660174016801"),
+        (Response::Next(vec![a_time()]), "0e010164020204016c017a01016e01"),
+        (Response::Queues(vec![view]), "0f0101710103010201010164017202"),
+        (Response::Cleaned(cleaned), "10010201fb2c01010164017201016601"),
     ];
     for (index, (response, bytes)) in all.iter().enumerate() {
-        println!("GOLD res {index} {} {}", hex(response), bytes);
+        assert_eq!(hex(response), *bytes, "response {index}");
     }
 }
 
