@@ -56,12 +56,13 @@ pub fn defaults(verb: &str) -> Value {
     match verb {
         "submit" => {
             json!({"source": "", "file": "<json>", "stem": "", "base_dir": "/", "args": [], "schemas": [],
-            "trigger": "manual"})
+            "trigger": "manual", "now": false})
         }
         "history" => json!({"statuses": [], "limit": 100, "lost": false}),
         "stop" => json!({"interrupted": false}),
         "doctor" => json!({"repair": false}),
         "approve" => json!({"inputs": []}),
+        "move" => json!({"first": false}),
         _ => json!({}),
     }
 }
