@@ -35,6 +35,8 @@ mod page;
 #[cfg(test)]
 mod prop;
 #[cfg(test)]
+mod queues;
+#[cfg(test)]
 mod router;
 #[cfg(test)]
 mod secrets;

@@ -51,13 +51,20 @@ fn a_queue_is_paused_ordered_and_emptied_over_a_restart() {
     assert_eq!(queued(&daemon), [b.clone(), a.clone()]);
     let told = why(&daemon, &a);
     assert!(told.starts_with("queue q is paused"), "{told}");
-    assert!(told.contains(&format!("goes before it: {b}, of priority 10")), "{told}");
+    assert!(
+        told.contains(&format!("goes before it: {b}, of priority 10")),
+        "{told}"
+    );
 
     daemon.kill9();
     daemon.restart();
     let state = queue(&daemon);
     assert_eq!(state["paused"], true, "{state}");
-    assert_eq!((&state["queued"], &state["live"]), (&2.into(), &0.into()), "{state}");
+    assert_eq!(
+        (&state["queued"], &state["live"]),
+        (&2.into(), &0.into()),
+        "{state}"
+    );
     assert_eq!(queued(&daemon), [b.clone(), a.clone()]);
 
     // A test's daemon belongs to who asks, or to root; only root moves runs.
