@@ -97,6 +97,7 @@ fn a_queue_is_paused_ordered_and_emptied_over_a_restart() {
     for run in [last, &c, &now] {
         daemon.wait_success(run);
     }
+    daemon.expect_clean();
 }
 
 #[test]
@@ -117,4 +118,5 @@ fn a_queue_that_is_configured_anew_has_its_capacity_at_once() {
     std::fs::write(daemon.path("go"), "").unwrap();
     daemon.wait_success(&a);
     daemon.wait_success(&b);
+    daemon.expect_clean();
 }

@@ -104,13 +104,13 @@ impl Scheduler {
     /// Queues that are paused, as the store holds it.
     pub(super) fn paused(&mut self, queues: Vec<GroupName>) {
         for queue in queues {
-            self.groups.pause(queue, true);
+            self.groups.pause(&queue, true);
         }
     }
 
     pub(super) fn queue_committed(&mut self, number: u64, queue: &GroupName, out: &mut Vec<Effect>) {
         if let Some(pausing) = self.take_pausing(number, queue) {
-            self.groups.pause(queue.clone(), pausing.on);
+            self.groups.pause(queue, pausing.on);
             out.push(Effect::Accepted(pausing.token));
             self.pause_on(queue, pausing.later, out);
         }

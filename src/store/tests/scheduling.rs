@@ -32,8 +32,8 @@ fn waiting(bench: &Bench, name: Option<&str>) -> Vec<String> {
 
 fn three() -> Bench {
     let mut bench = Bench::new();
-    for (at, id) in ["a", "b", "c"].into_iter().enumerate() {
-        bench.ok(vec![accept("etl", id, at as i64)]);
+    for (at, id) in [(0, "a"), (1, "b"), (2, "c")] {
+        bench.ok(vec![accept("etl", id, at)]);
     }
     bench
 }

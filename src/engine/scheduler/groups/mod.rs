@@ -211,13 +211,13 @@ impl Groups {
     }
 
     /// Starts nothing of a queue any more, or again.
-    pub(super) fn pause(&mut self, name: GroupName, on: bool) {
+    pub(super) fn pause(&mut self, name: &GroupName, on: bool) {
         if on {
             self.paused.insert(name.clone());
         } else {
-            self.paused.remove(&name);
+            self.paused.remove(name);
         }
-        self.refresh(&name);
+        self.refresh(name);
     }
 
     /// Starts nothing more of a DAG, whoever's it is, until [`Self::unblock`] was called as often. What starts at once

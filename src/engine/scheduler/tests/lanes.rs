@@ -238,7 +238,6 @@ fn the_configuration_decides_the_capacity_of_its_queues() {
     assert_eq!(line.give(Event::Tick).len(), 1);
 }
 
-/// A hundred thousand runs wait. What one more costs does not depend on them: the whole takes as long as the parts.
 #[test]
 fn many_that_wait_go_out_in_order() {
     let mut line = Line::new(Config::default());
@@ -253,7 +252,7 @@ fn many_that_wait_go_out_in_order() {
     assert_eq!(line.bed.engine.counts().queued, 19_999);
     let mut levels = Vec::new();
     while let Some(run) = live.pop() {
-        let number: u32 = run.id.as_str()[1..].parse().unwrap();
+        let number: u32 = run.id.as_str().trim_start_matches('r').parse().unwrap();
         levels.push(number % 3);
         live.extend(line.end(&run));
     }
