@@ -138,7 +138,10 @@ impl World<'_> {
     }
 
     fn clean(&mut self, attempt: AttemptId) {
-        let row = self.store.row_of(&attempt).expect("cleaned, but never intended");
+        assert!(
+            self.store.runs.contains_key(&attempt),
+            "cleaned, but never intended"
+        );
         let ended = self
             .store
             .attempt(&attempt)

@@ -127,29 +127,7 @@ impl Store {
                 };
                 self.rows.insert(new.run.clone(), row);
             }
-            Change::Requeue { run, caller, .. } => {
-                self.next += 1;
-                for (child, row) in &self.rows {
-                    let mine = row.parent.as_ref() == Some(run);
-                    assert!(
-                        !mine || (row.queued.is_none() && row.live().is_none()),
-                        "{run} is tried again before {child}, which it called, is gone"
-                    );
-                }
-                let row = self.rows.get_mut(run).expect("requeued before it was accepted");
-                if row.status.is_none() {
-                    return Err(CommitError::Exists);
-                }
-                let decided = std::mem::take(&mut row.decided);
-                assert!(
-                    decided || caller.is_some() || row.status != Some(RunStatus::Waiting),
-                    "requeued, but nobody decided"
-                );
-                assert!(row.live().is_none(), "requeued while an attempt is not clean");
-                row.status = None;
-                row.stop = None;
-                row.queued = Some(self.next);
-            }
+            Change::Requeue { run, caller, .. } => self.requeue(run, caller.is_some())?,
             Change::Decide { run, attempt, .. } => {
                 let row = self.rows.get_mut(run).expect("decided before it was accepted");
                 let newest = row.attempts.last().is_some_and(|newest| newest.id == *attempt);
@@ -192,30 +170,7 @@ impl Store {
                     self.paused.remove(queue);
                 }
             }
-            Change::Move {
-                run,
-                queue,
-                priority,
-                first,
-            } => {
-                let row = self.rows.get_mut(run).expect("moved before it was accepted");
-                assert!(
-                    row.queued.is_some() && row.stop.is_none(),
-                    "{run} is moved and not queued: {row:?}"
-                );
-                if let Some((group, capacity)) = queue {
-                    row.group = group.clone();
-                    row.capacity = *capacity;
-                }
-                row.priority = priority.unwrap_or(row.priority);
-                if *first {
-                    self.head -= 1;
-                    row.queued = Some(self.head);
-                } else if queue.is_some() {
-                    self.next += 1;
-                    row.queued = Some(self.next);
-                }
-            }
+            Change::Move { .. } => self.place(change),
             Change::Stop { run, reason, .. } => {
                 let row = self.rows.get_mut(run).expect("stopped before it was accepted");
                 if row.status == Some(RunStatus::Waiting) {
@@ -238,6 +193,60 @@ impl Store {
             Change::Step { .. } => panic!("the shell's business: {change:?}"),
         }
         Ok(())
+    }
+
+    fn requeue(&mut self, run: &RunRef, called: bool) -> Result<(), CommitError> {
+        self.next += 1;
+        for (child, row) in &self.rows {
+            let mine = row.parent.as_ref() == Some(run);
+            assert!(
+                !mine || (row.queued.is_none() && row.live().is_none()),
+                "{run} is tried again before {child}, which it called, is gone"
+            );
+        }
+        let row = self.rows.get_mut(run).expect("requeued before it was accepted");
+        if row.status.is_none() {
+            return Err(CommitError::Exists);
+        }
+        let decided = std::mem::take(&mut row.decided);
+        assert!(
+            decided || called || row.status != Some(RunStatus::Waiting),
+            "requeued, but nobody decided"
+        );
+        assert!(row.live().is_none(), "requeued while an attempt is not clean");
+        row.status = None;
+        row.stop = None;
+        row.queued = Some(self.next);
+        Ok(())
+    }
+
+    fn place(&mut self, change: &Change) {
+        let Change::Move {
+            run,
+            queue,
+            priority,
+            first,
+        } = change
+        else {
+            return;
+        };
+        let row = self.rows.get_mut(run).expect("moved before it was accepted");
+        assert!(
+            row.queued.is_some() && row.stop.is_none(),
+            "{run} is moved and not queued: {row:?}"
+        );
+        if let Some((group, capacity)) = queue {
+            row.group = group.clone();
+            row.capacity = *capacity;
+        }
+        row.priority = priority.unwrap_or(row.priority);
+        if *first {
+            self.head -= 1;
+            row.queued = Some(self.head);
+        } else if queue.is_some() {
+            self.next += 1;
+            row.queued = Some(self.next);
+        }
     }
 
     fn apply_attempt(&mut self, id: &AttemptId, change: &Change, truth: (bool, Option<RunStatus>)) {
