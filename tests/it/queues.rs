@@ -109,7 +109,7 @@ fn a_queue_that_is_configured_anew_has_its_capacity_at_once() {
     until("the first one to live", || {
         (daemon.status(&a)["status"] == "running").then_some(())
     });
-    assert_eq!(queued(&daemon), [b.clone()]);
+    assert_eq!(queued(&daemon), std::slice::from_ref(&b));
     daemon.configure("[queues.q]\nmax_active_runs = 2\n");
     daemon.ctl(&["reload"]).expect_code(0);
     until("the second one to live, too", || {
