@@ -239,19 +239,23 @@ fn verbs(page: &str) -> Vec<(String, String)> {
     found
 }
 
+/// The commands that a help lists.
+fn commands(help: &str) -> Vec<&str> {
+    help.lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect()
+}
+
 #[test]
 fn the_page_of_proctorctl_has_every_verb_and_option_and_no_other() {
     let page = page("proctorctl.1");
     let general = flags(section(&page, ".Ss Options of every verb"));
     let main = help(CTL, &[]);
     assert_eq!(options(&main), general);
-    let listed: Vec<&str> = main
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        .map(|line| line.split_whitespace().next().unwrap())
-        .collect();
+    let listed = commands(&main);
     let verbs = verbs(&page);
     assert_eq!(
         verbs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
@@ -259,10 +263,12 @@ fn the_page_of_proctorctl_has_every_verb_and_option_and_no_other() {
     );
     for (verb, part) in verbs {
         let told: BTreeSet<String> = flags(&part).difference(&general).cloned().collect();
-        let there: BTreeSet<String> = options(&help(CTL, &[&verb]))
-            .difference(&general)
-            .cloned()
-            .collect();
+        let own = help(CTL, &[&verb]);
+        let mut there = options(&own);
+        for command in commands(&own) {
+            there.extend(options(&help(CTL, &[&verb, command])));
+        }
+        let there: BTreeSet<String> = there.difference(&general).cloned().collect();
         assert_eq!(told, there, "{verb}");
     }
 }

@@ -19,6 +19,8 @@ mod actions;
 mod again;
 #[path = "sim_scheduler/effects.rs"]
 mod effects;
+#[path = "sim_scheduler/queues.rs"]
+mod queues;
 #[path = "sim_scheduler/recovery.rs"]
 mod recovery;
 #[path = "sim_scheduler/report.rs"]

@@ -61,7 +61,7 @@ fn batch(number: u64, dag_bytes: usize) -> Vec<Change> {
             trigger: Trigger::Manual,
             created_at: Time(1),
             dag_hash: format!("{number}"),
-            dag: "x".repeat(dag_bytes),
+            dag: "x".repeat(dag_bytes).into(),
             steps: vec!["a".to_owned(), "b".to_owned()],
             handlers: Vec::new(),
             params: Vec::new(),

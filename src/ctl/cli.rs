@@ -53,6 +53,13 @@ pub(super) enum Verb {
     Ps(verbs::ps::Args),
     /// Show how a run stands, or the daemon and its runs
     Status(verbs::status::Args),
+    /// Queue a run and do not follow it
+    Enqueue(verbs::enqueue::Args),
+    /// Take a run out of the queue before it starts
+    Dequeue(verbs::dequeue::Args),
+    /// List queues, pause them, and move runs in them
+    #[command(subcommand)]
+    Queue(verbs::queue::Command),
     /// Stop a run
     Stop(verbs::stop::Args),
     /// Approve a step of a run that waits for it

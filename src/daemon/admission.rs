@@ -53,7 +53,12 @@ impl Dispatcher {
     }
 
     /// Takes a run into memory and asks the engine for it.
-    pub(super) fn submit_run(&mut self, new: Box<NewRun>, warnings: Vec<Problem>, answers: Sender<Response>) {
+    pub(super) fn submit_run(
+        &mut self,
+        mut new: Box<NewRun>,
+        warnings: Vec<Problem>,
+        answers: Sender<Response>,
+    ) {
         let run = new.run.clone();
         if self.runs.contains_key(&run) {
             self.answer(&answers, exists(&run));
@@ -63,6 +68,7 @@ impl Dispatcher {
             self.answer(&answers, refused);
             return;
         }
+        self.runs.share(&mut new);
         self.runs.insert(run.clone(), LiveRun::first((*new).clone()));
         let token = self.ask(Asked {
             run,
@@ -78,14 +84,13 @@ impl Dispatcher {
         if new.owner == creds::effective_uid() {
             return None;
         }
-        let own = self.runs.values().filter(|live| live.new.owner == new.owner);
-        let (runs, bytes) = own.fold((1, new.dag.len()), |(runs, bytes), live| {
-            (runs + 1, bytes + live.new.dag.len())
-        });
-        within_quota(runs, bytes).err().map(|text| {
-            let text = format!("user id {}: {text}", new.owner);
-            refusal(ErrorKind::Unavailable, &text)
-        })
+        let own = self.runs.of(new.owner);
+        within_quota(own.runs + 1, own.bytes + new.dag.len())
+            .err()
+            .map(|text| {
+                let text = format!("user id {}: {text}", new.owner);
+                refusal(ErrorKind::Unavailable, &text)
+            })
     }
 
     /// An answer to a request. A client that has left does not need it.
@@ -219,7 +224,7 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
     };
     let about = About {
         id: id.map_err(|error| invalid(&error.to_string()))?,
-        group: group_of(config, &dag.dag),
+        group: group_of(config, &dag.dag, submit.queue.as_ref()),
         owner: owner_of(peer.uid),
         trigger: submit.trigger,
         at,
@@ -232,13 +237,17 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
     Ok((new, loaded.warnings.into_iter().map(problem).collect()))
 }
 
-/// The group of a run that somebody asks for, and its capacity.
-pub(super) fn group_of(config: &Config, dag: &Dag) -> (GroupName, u32) {
-    match &dag.queue {
-        Some(queue) => {
-            let named = config.queue.named.get(queue).copied();
-            (queue.clone(), named.unwrap_or(config.queue.max_active_runs))
-        }
+/// Capacity of a queue as the configuration has it.
+pub(super) fn capacity_of(config: &Config, queue: &GroupName) -> u32 {
+    let named = config.queue.named.get(queue).copied();
+    named.unwrap_or(config.queue.max_active_runs)
+}
+
+/// The group of a run that somebody asks for, and its capacity: the queue that is asked for, else that of the DAG, else
+/// the DAG itself.
+pub(super) fn group_of(config: &Config, dag: &Dag, asked: Option<&GroupName>) -> (GroupName, u32) {
+    match asked.or(dag.queue.as_ref()) {
+        Some(queue) => (queue.clone(), capacity_of(config, queue)),
         None => (
             GroupName::from(&dag.name),
             dag.max_active_runs.unwrap_or(config.queue.max_active_runs),
@@ -251,7 +260,7 @@ pub(super) fn group_of(config: &Config, dag: &Dag) -> (GroupName, u32) {
 pub(super) struct Snapshot {
     pub(super) dag: Dag,
     /// In JSON.
-    pub(super) json: String,
+    pub(super) json: Arc<str>,
     /// SHA-256 of that, in hexadecimal.
     pub(super) hash: String,
 }
@@ -260,6 +269,7 @@ impl Snapshot {
     pub(super) fn of(dag: Dag) -> Result<Self, Box<Response>> {
         let json = serde_json::to_string(&dag).map_err(|error| invalid(&error.to_string()))?;
         let hash = hex(&Sha256::digest(json.as_bytes()));
+        let json = json.into();
         Ok(Self { dag, json, hash })
     }
 }
@@ -301,7 +311,7 @@ pub(super) fn new_run(
         trigger: about.trigger,
         created_at: about.at,
         dag_hash: snapshot.hash.clone(),
-        dag: snapshot.json.clone(),
+        dag: Arc::clone(&snapshot.json),
         steps: dag.steps.iter().map(|step| step.name.clone()).collect(),
         handlers: dag
             .handlers
@@ -336,6 +346,8 @@ pub(super) fn again(mut new: NewRun, at: Time) -> Result<Box<NewRun>, Box<Respon
         let dag: Dag = serde_json::from_str(&new.dag).map_err(|error| invalid(&error.to_string()))?;
         new.retry = retry_policy(&dag, true);
     }
+    new.now = false;
+    new.scheduled_for = None;
     Ok(Box::new(new))
 }
 

@@ -291,6 +291,7 @@ fn build(
     let boot_id = identity::boot_id().map_err(because("the boot id"))?;
     let engine = Scheduler::new(crate::engine::scheduler::Config {
         max_live: config.queue.max_live_attempts,
+        queues: config.queue.named.clone(),
     })
     .in_boot(boot_id.clone());
     let limits = Limits::of(&config);
@@ -306,7 +307,8 @@ fn build(
         proc,
         watch,
         to_self,
-        runs: std::collections::HashMap::new(),
+        runs: super::live::Runs::default(),
+        queue_asks: super::queues::Asks::default(),
         attempts: std::collections::HashMap::new(),
         by_pid: std::collections::HashMap::new(),
         asked: std::collections::HashMap::new(),

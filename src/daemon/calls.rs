@@ -152,12 +152,13 @@ impl Dispatcher {
     }
 
     /// A new sub-run.
-    fn start_call(&mut self, question: &Question, new: Box<NewRun>) {
+    fn start_call(&mut self, question: &Question, mut new: Box<NewRun>) {
         let (attempt, call) = question;
         if let Some(Response::Error { message, .. }) = self.over_quota(&new) {
             self.call_refused(attempt, *call, message);
             return;
         }
+        self.runs.share(&mut new);
         let token = self.enter_call(question, LiveRun::first((*new).clone()));
         self.tell(Event::Submit(token, new));
     }
@@ -171,6 +172,7 @@ impl Dispatcher {
             ..RetryFacts::of(&new, &view)
         };
         new.parent = Some(caller);
+        self.runs.share(&mut new);
         let run = new.run.clone();
         let token = self.enter_call(question, LiveRun::further(new, view));
         self.tell(Event::Retry(token, run, facts));

@@ -15,7 +15,7 @@ use super::follow::Followers;
 use super::foreign::Foreign;
 use super::hooks::Hooks;
 use super::launch::{Launched, Launcher, Workshop};
-use super::live::LiveRun;
+use super::live::Runs;
 use super::outbox::Outbox;
 use super::questions::Calls;
 use super::registry::Registry;
@@ -208,7 +208,9 @@ pub(super) struct Dispatcher {
     pub(super) watch: Option<ProcWatch>,
     pub(super) launcher: Launcher,
     pub(super) to_self: mpsc::UnboundedSender<Msg>,
-    pub(super) runs: HashMap<RunRef, LiveRun>,
+    pub(super) runs: Runs,
+    /// What people wait for who change queues.
+    pub(super) queue_asks: super::queues::Asks,
     pub(super) attempts: HashMap<AttemptId, Attempt>,
     pub(super) by_pid: HashMap<u32, AttemptId>,
     pub(super) asked: HashMap<Token, Asked>,

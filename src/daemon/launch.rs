@@ -279,7 +279,7 @@ fn specification(
             handlers: Vec::new(),
             ..job.view.clone()
         },
-        dag: job.new.dag.clone(),
+        dag: job.new.dag.to_string(),
         params: job.new.params.clone(),
         params_json: job.new.params_json.clone(),
         base_dir: job.new.base_dir.clone(),

@@ -93,7 +93,7 @@ impl Dispatcher {
         self.elsewhere(
             move || decisions::read(&reader, &run),
             move |dispatcher, read| {
-                let (view, new) = match read {
+                let (view, mut new) = match read {
                     Ok(stored) => stored,
                     Err(refused) => return dispatcher.refuse(&asker.answers, refused),
                 };
@@ -112,6 +112,7 @@ impl Dispatcher {
                     return;
                 }
                 let facts = RetryFacts::of(&new, &view);
+                dispatcher.runs.share(&mut new);
                 dispatcher.runs.insert(run.clone(), LiveRun::further(new, view));
                 let asked = Asked {
                     run: run.clone(),
@@ -144,7 +145,7 @@ impl Dispatcher {
 
     /// The engine accepted a request.
     pub(super) fn accepted(&mut self, token: Token) {
-        if self.suspended(token, None) {
+        if self.suspended(token, None) || self.queue_accepted(token) {
             return;
         }
         if let Some(asked) = self.asked.remove(&token) {
@@ -172,6 +173,13 @@ impl Dispatcher {
         if self.suspended(token, Some(&refused)) {
             return;
         }
+        if let Some(answers) = self.queue_refused(token) {
+            let answer = match refused {
+                Refusal::Store(why) => format!("the store cannot be written: {why}"),
+                _ => String::from("the daemon is shutting down"),
+            };
+            return self.answer(&answers, refusal(ErrorKind::Unavailable, &answer));
+        }
         let Some(asked) = self.asked.remove(&token) else {
             return;
         };
@@ -193,7 +201,7 @@ impl Dispatcher {
             Refusal::Draining => refusal(ErrorKind::Unavailable, "the daemon is shutting down"),
             Refusal::Store(why) => refusal(
                 ErrorKind::Unavailable,
-                &format!("nothing was started: the store cannot be written: {why}"),
+                &format!("nothing was changed or started: the store cannot be written: {why}"),
             ),
         };
         if asked.created {

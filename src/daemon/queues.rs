@@ -1,36 +1,197 @@
 //! What people ask about queues, and do to them.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tokio::sync::mpsc::Sender;
+
+use super::admission::capacity_of;
 use super::control::refusal;
-use super::dispatcher::Dispatcher;
+use super::dispatcher::{Asked, Asking, Dispatcher};
+use super::live::LiveRun;
 use super::requests::Asker;
-use crate::model::{GroupName, Priority, RunRef};
-use crate::wire::control::ErrorKind;
+use crate::engine::scheduler::{Event, Place, Token};
+use crate::model::view::RunSummary;
+use crate::model::{GroupName, Priority, RunRef, RunStatus, StopReason, Time};
+use crate::wire::control::{ErrorKind, Response};
+use crate::wire::manage::QueueView;
+
+/// Most runs of a queue that are listed: the answer must fit into one message.
+const LISTED_MAX: usize = 1000;
+
+/// Changes of queues that the engine is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    /// A queue is paused, or goes on: who is answered.
+    pauses: HashMap<Token, (GroupName, Sender<Response>)>,
+    /// A run gets another place; it counts when the engine accepts it.
+    moves: HashMap<Token, (RunRef, Place)>,
+}
+
+/// What waits in a queue.
+#[derive(Debug, Default)]
+struct Waiting {
+    count: u32,
+    oldest: Option<(Time, RunRef)>,
+}
 
 impl Dispatcher {
-    pub(super) fn queues(&mut self, _owner: Option<u32>, asker: &Asker) {
-        self.answer(&asker.answers, refusal(ErrorKind::Unavailable, "not built"));
+    /// The queues that are configured, hold runs or are paused. A user who may not see all is told of those that are
+    /// configured or hold a run of his.
+    pub(super) fn queues(&mut self, owner: Option<u32>, asker: &Asker) {
+        let waiting = self.waiting_by_queue(owner);
+        let own: Option<std::collections::BTreeSet<&GroupName>> = owner.map(|owner| {
+            let mine = |live: &&LiveRun| live.new.owner == owner && live.new.parent.is_none();
+            self.runs
+                .values()
+                .filter(mine)
+                .map(|live| &live.new.group)
+                .collect()
+        });
+        let configured = |queue: &GroupName| self.config.queue.named.contains_key(queue);
+        let seen = |queue: &&GroupName| {
+            own.as_ref()
+                .is_none_or(|own| configured(queue) || own.contains(queue))
+        };
+        let names = self.engine.queues().filter(seen);
+        let views = names.map(|queue| self.queue_view(queue, waiting.get(queue)));
+        let answer = Response::Queues(views.collect());
+        self.answer(&asker.answers, answer);
     }
 
-    pub(super) fn queue(&mut self, _queue: &GroupName, _owner: Option<u32>, asker: &Asker) {
-        self.answer(&asker.answers, refusal(ErrorKind::Unavailable, "not built"));
+    fn queue_view(&self, queue: &GroupName, waiting: Option<&Waiting>) -> QueueView {
+        let state = self.engine.queue(queue);
+        let oldest = waiting.and_then(|waiting| waiting.oldest.clone());
+        QueueView {
+            queue: queue.clone(),
+            capacity: state.capacity,
+            live: state.live,
+            queued: waiting.map_or(0, |waiting| waiting.count),
+            paused: state.paused,
+            oldest: oldest.map(|(at, run)| (run, at)),
+        }
     }
 
-    pub(super) fn pause_queue(&mut self, _queue: GroupName, _on: bool, asker: Asker) {
-        self.answer(&asker.answers, refusal(ErrorKind::Unavailable, "not built"));
+    /// What waits in each queue. The oldest run is one of the `owner`, if there is one.
+    fn waiting_by_queue(&self, owner: Option<u32>) -> BTreeMap<&GroupName, Waiting> {
+        let mut queues: BTreeMap<&GroupName, Waiting> = BTreeMap::new();
+        for live in self.runs.values() {
+            if live.new.parent.is_some() || live.view.status != RunStatus::Queued {
+                continue;
+            }
+            let waiting = queues.entry(&live.new.group).or_default();
+            waiting.count = waiting.count.saturating_add(1);
+            let at = live.view.created_at;
+            let older = |(time, run): &(Time, RunRef)| (at, &live.view.run) < (*time, run);
+            if owner.is_none_or(|owner| owner == live.new.owner) && waiting.oldest.as_ref().is_none_or(older)
+            {
+                waiting.oldest = Some((at, live.view.run.clone()));
+            }
+        }
+        queues
     }
 
+    /// The runs that wait in a queue, those that go first first.
+    pub(super) fn queue(&mut self, queue: &GroupName, owner: Option<u32>, asker: &Asker) {
+        let waiting = self.engine.queued_in(queue).into_iter();
+        let lives = waiting.filter_map(|run| self.runs.get(run));
+        let mine = lives.filter(|live| owner.is_none_or(|owner| owner == live.new.owner));
+        let runs: Vec<RunSummary> = mine.map(|live| live.view.summary()).take(LISTED_MAX).collect();
+        self.answer(&asker.answers, Response::Runs(runs));
+    }
+
+    /// Somebody pauses a queue, or has it go on.
+    pub(super) fn pause_queue(&mut self, queue: GroupName, on: bool, asker: Asker) {
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        let pauses = &mut self.queue_asks.pauses;
+        pauses.insert(token, (queue.clone(), asker.answers));
+        self.tell(Event::Pause(token, queue, on));
+    }
+
+    /// Somebody gives a queued run another place.
     pub(super) fn move_run(
         &mut self,
         asker: Asker,
-        _run: RunRef,
-        _queue: Option<GroupName>,
-        _priority: Option<Priority>,
-        _first: bool,
+        run: RunRef,
+        queue: Option<GroupName>,
+        priority: Option<Priority>,
+        first: bool,
     ) {
-        self.answer(&asker.answers, refusal(ErrorKind::Unavailable, "not built"));
+        if queue.is_none() && priority.is_none() && !first {
+            let text = "a move needs a queue, a priority, or the first place";
+            self.answer(&asker.answers, refusal(ErrorKind::Invalid, text));
+            return;
+        }
+        // What the queue's own runs have told counts more than what holds for queues that nobody configured.
+        let queue = queue.map(|queue| {
+            let told = self.engine.queue(&queue).capacity;
+            let capacity = told.unwrap_or_else(|| capacity_of(&self.config, &queue));
+            (queue, capacity)
+        });
+        let place = Place {
+            queue,
+            priority,
+            first,
+        };
+        let token = self.ask_about(asker, &run);
+        let moves = &mut self.queue_asks.moves;
+        moves.insert(token, (run.clone(), place.clone()));
+        self.tell(Event::Move(token, run, place));
     }
 
-    pub(super) fn dequeue(&mut self, asker: Asker, _run: RunRef) {
-        self.answer(&asker.answers, refusal(ErrorKind::Unavailable, "not built"));
+    /// Somebody takes a run out of the queue.
+    pub(super) fn dequeue(&mut self, asker: Asker, run: RunRef) {
+        let reason = StopReason::User { uid: asker.peer.uid };
+        let token = self.ask_about(asker, &run);
+        self.tell(Event::Dequeue(token, run, reason));
+    }
+
+    fn ask_about(&mut self, asker: Asker, run: &RunRef) -> Token {
+        self.ask(Asked {
+            run: run.clone(),
+            asking: Asking::Client(asker.answers),
+            warnings: Vec::new(),
+            created: false,
+        })
+    }
+
+    /// The engine accepted a request. Whether it is answered with that: of a move the run's new place is noted, and its
+    /// answer follows.
+    pub(super) fn queue_accepted(&mut self, token: Token) -> bool {
+        if let Some((run, place)) = self.queue_asks.moves.remove(&token) {
+            self.note_place(&run, place);
+        }
+        let Some((queue, answers)) = self.queue_asks.pauses.remove(&token) else {
+            return false;
+        };
+        tracing::info!(queue = %queue, paused = self.engine.queue(&queue).paused, "a queue was paused or goes on");
+        let waiting = self.waiting_by_queue(None);
+        let view = self.queue_view(&queue, waiting.get(&queue));
+        self.answer(&answers, Response::Queues(vec![view]));
+        true
+    }
+
+    fn note_place(&mut self, run: &RunRef, place: Place) {
+        let Some(live) = self.runs.get_mut(run) else {
+            return;
+        };
+        let new = Arc::make_mut(&mut live.new);
+        if let Some((queue, capacity)) = place.queue {
+            live.view.group.clone_from(&queue);
+            new.group = queue;
+            new.capacity = capacity;
+        }
+        if let Some(priority) = place.priority {
+            new.priority = priority;
+            live.view.priority = priority;
+        }
+    }
+
+    /// The engine refused a request: who is answered, if it is one that only queues know.
+    pub(super) fn queue_refused(&mut self, token: Token) -> Option<Sender<Response>> {
+        self.queue_asks.moves.remove(&token);
+        let (_, answers) = self.queue_asks.pauses.remove(&token)?;
+        Some(answers)
     }
 }

@@ -35,6 +35,7 @@ impl Dispatcher {
         self.recover_hooks().await?;
         let recovery = self.reader.recover().map_err(|error| text(&error))?;
         let held = self.reader.not_cleaned().map_err(|error| text(&error))?;
+        let paused = self.reader.paused().map_err(|error| text(&error))?;
         let mut list = Vec::new();
         let mut later = Vec::new();
         for attempt in held {
@@ -63,6 +64,7 @@ impl Dispatcher {
         let plans = self.reader.plans().map_err(|error| text(&error))?;
         let suspended = plans.into_iter().filter(|plan| plan.suspended);
         self.tell(Event::Suspended(suspended.map(|plan| plan.dag).collect()));
+        self.tell(Event::Paused(paused));
         self.tell(Event::Recover(list));
         for event in later {
             self.tell(event);
@@ -87,8 +89,8 @@ impl Dispatcher {
         let (parent, origin) = (parent_of(&new), Origin::of(&new));
         let retry = self.stored_retries(&new)?;
         let mut live = match self.attempt_view(&run, queued.attempts)? {
-            Some(last) => LiveRun::further(new, last),
-            None => LiveRun::first(new),
+            Some(last) => LiveRun::further(Arc::clone(&new), last),
+            None => LiveRun::first(Arc::clone(&new)),
         };
         live.view.stop.clone_from(&queued.stop);
         self.runs.insert(run.clone(), live);
@@ -96,6 +98,10 @@ impl Dispatcher {
             run,
             group: queued.group,
             capacity: queued.capacity,
+            owner: new.owner,
+            priority: new.priority,
+            now: new.now,
+            dag_limit: new.dag_limit,
             attempts: queued.attempts,
             queued: Some(queued.position),
             live: None,
@@ -109,7 +115,10 @@ impl Dispatcher {
 
     pub(super) fn launch_data_of(&self, run: &RunRef) -> Result<Arc<crate::model::change::NewRun>, String> {
         match self.reader.launch_data(run) {
-            Ok(Some(new)) => Ok(Arc::new(new)),
+            Ok(Some(mut new)) => {
+                self.runs.share(&mut new);
+                Ok(Arc::new(new))
+            }
             Ok(None) => Err(format!("the store has no data of run {run}")),
             Err(error) => Err(format!("the store cannot be read: {error}")),
         }
@@ -167,7 +176,7 @@ impl Dispatcher {
         self.runs.insert(
             stored.run.clone(),
             LiveRun {
-                new,
+                new: Arc::clone(&new),
                 view,
                 resume,
                 unsaved,
@@ -180,6 +189,10 @@ impl Dispatcher {
             run: stored.run,
             group: stored.group,
             capacity: stored.capacity,
+            owner: new.owner,
+            priority: new.priority,
+            now: new.now,
+            dag_limit: new.dag_limit,
             attempts: stored.number,
             queued: None,
             live: Some((attempt, stored.number, evidence)),
@@ -244,6 +257,10 @@ impl Dispatcher {
             run: stored.run.clone(),
             group: stored.group,
             capacity: new.capacity,
+            owner: new.owner,
+            priority: new.priority,
+            now: new.now,
+            dag_limit: new.dag_limit,
             attempts: stored.number,
             queued: None,
             live: Some((

@@ -81,6 +81,7 @@ impl Dispatcher {
         self.limits.send_replace(super::clients::Limits::of(&self.config));
         self.engine.configure(crate::engine::scheduler::Config {
             max_live: self.config.queue.max_live_attempts,
+            queues: self.config.queue.named.clone(),
         });
         self.tell(crate::engine::scheduler::Event::Tick);
         self.run_hooks();

@@ -126,6 +126,10 @@ impl Dispatcher {
             parent: None,
             retry,
             origin: Origin::of(&new),
+            owner: new.owner,
+            priority: new.priority,
+            now: new.now,
+            dag_limit: new.dag_limit,
         };
         self.runs.insert(run.clone(), LiveRun::ended(new, view));
         Ok(Some(recovered))

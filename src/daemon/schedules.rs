@@ -7,8 +7,8 @@ use super::dispatcher::{Dispatcher, now};
 use super::live::LiveRun;
 use super::requests::Asker;
 use crate::dag::cron::Dst;
-use crate::engine::scheduler::{TickKind, Upcoming};
 use crate::engine::scheduler::{Scheduler, TickOutcome};
+use crate::engine::scheduler::{TickKind, Upcoming};
 use crate::model::change::NewRun;
 use crate::model::{DagName, Time};
 use crate::telemetry::events;
@@ -45,7 +45,8 @@ impl Ticks {
 
 impl Dispatcher {
     /// The engine has made a run.
-    pub(super) fn make(&mut self, new: NewRun) {
+    pub(super) fn make(&mut self, mut new: NewRun) {
+        self.runs.share(&mut new);
         self.runs.insert(new.run.clone(), LiveRun::first(new));
     }
 

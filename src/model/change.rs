@@ -1,6 +1,8 @@
 //! Changes of the store. The engine decides them, the store commits them; one batch is one transaction, so a
 //! run and its queue entry can never disagree (W14).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::view::StepView;
@@ -26,8 +28,8 @@ pub struct NewRun {
     pub created_at: Time,
     /// SHA-256 of `dag`, hexadecimal: equal snapshots are stored once.
     pub dag_hash: String,
-    /// The DAG as it was, in JSON.
-    pub dag: String,
+    /// The DAG as it was, in JSON. Runs of the same snapshot share the text.
+    pub dag: Arc<str>,
     /// Names of the steps, in order.
     pub steps: Vec<String>,
     /// The handlers the DAG has, with their names.

@@ -184,6 +184,14 @@ impl Reader {
         self.ask(|db, _| notices::pending(db))
     }
 
+    /// Queues that start nothing.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn paused(&self) -> Result<Vec<GroupName>, Error> {
+        self.ask(|db, _| recovery::paused(db))
+    }
+
     /// How many runs wait, are live and are to be cleaned.
     ///
     /// # Errors

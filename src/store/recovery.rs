@@ -215,6 +215,17 @@ pub(super) fn queue(db: &Connection, group: Option<&GroupName>) -> Result<Vec<Qu
     Ok(queue)
 }
 
+pub(super) fn paused(db: &Connection) -> Result<Vec<GroupName>, Fault> {
+    let mut statement =
+        db.prepare_cached("SELECT w.word FROM paused p CROSS JOIN words w ON w.id = p.grp")?;
+    let mut rows = statement.query([])?;
+    let mut queues = Vec::new();
+    while let Some(row) = rows.next()? {
+        queues.push(group_name(row.get(0)?)?);
+    }
+    Ok(queues)
+}
+
 pub(super) fn counts(db: &Connection) -> Result<Counts, Fault> {
     Ok(db
         .prepare_cached(

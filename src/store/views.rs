@@ -331,7 +331,7 @@ pub(super) fn launch_data(db: &Connection, run: &RunRef) -> Result<Option<NewRun
         trigger: codes::to_trigger(row.get("trigger")?)?,
         created_at: Time(row.get("created_at")?),
         dag_hash: row.get("hash")?,
-        dag: row.get("json")?,
+        dag: row.get::<_, String>("json")?.into(),
         steps: codes::from_json(&row.get::<_, String>("steps")?)?,
         handlers: codes::from_json(&row.get::<_, String>("handlers")?)?,
         params: codes::from_json_list(text(row, "params")?.as_deref())?,

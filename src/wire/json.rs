@@ -64,6 +64,7 @@ pub fn defaults(verb: &str) -> Value {
         "install" => json!({"file": "<json>", "stem": "", "schemas": [], "replace": false, "private": false}),
         "next" => json!({"count": 10}),
         "approve" => json!({"inputs": []}),
+        "move" => json!({"first": false}),
         _ => json!({}),
     }
 }

@@ -45,9 +45,13 @@ mod page;
 #[cfg(test)]
 mod prop;
 #[cfg(test)]
+mod queues;
+#[cfg(test)]
 mod retention;
 #[cfg(test)]
 mod router;
+#[cfg(test)]
+mod schedules;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

@@ -163,7 +163,7 @@ impl Check<'_> {
         self.ask(key);
         let Node::Step(index) = key.node else {
             assert_eq!(self.active.len(), 1, "a handler begins while others run");
-            if key.node != Node::Handler(proctor::model::Handler::Init) {
+            if key.node != Node::Handler(Handler::Init) {
                 self.handlers_begun = true;
             }
             self.ladder = None;

@@ -114,7 +114,7 @@ impl Dag {
             trigger: Trigger::Manual,
             created_at: at,
             dag_hash: String::new(),
-            dag: String::new(),
+            dag: "".into(),
             steps: Vec::new(),
             handlers: Vec::new(),
             params: Vec::new(),

@@ -3,10 +3,10 @@
 use crate::dags::Dag;
 use crate::rng::Rng;
 use crate::store::Store;
-use proctor::engine::scheduler::api::{AttemptEnd, Evidence, Origin, Recovered};
+use proctor::engine::scheduler::api::{AttemptEnd, Evidence, Origin, Recovered, Retrying};
 use proctor::engine::scheduler::{Config, Effect, Event, Scheduler, Token};
 use proctor::model::change::{AttemptIdentity, Change};
-use proctor::model::{AttemptId, Boot, DagName, Now, RunRef, RunStatus, Time};
+use proctor::model::{AttemptId, Boot, DagName, Now, Priority, RunRef, RunStatus, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 macro_rules! report {
@@ -261,6 +261,11 @@ impl World {
                     unstored_start: None,
                     stop: row.stop.clone(),
                     parent: None,
+                    retry: Retrying::default(),
+                    owner: 0,
+                    priority: Priority::default(),
+                    now: false,
+                    dag_limit: 0,
                     origin: Origin {
                         created_at: row.created_at,
                         scheduled_for: row.scheduled_for,
@@ -304,6 +309,7 @@ pub(crate) fn end(status: RunStatus, at: Time) -> AttemptEnd {
         outputs: Vec::new(),
         timed_out: false,
         kill_escalated: false,
+        retry: false,
         at,
     }
 }

@@ -119,6 +119,7 @@ fn perform(
                         outputs: Vec::new(),
                         timed_out: false,
                         kill_escalated: false,
+                        retry: false,
                         at: now.wall,
                     };
                     events.push_back(Event::Ended(attempt.clone(), end));

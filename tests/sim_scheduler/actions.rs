@@ -15,6 +15,9 @@ enum Action {
     Call,
     Stop,
     Decide,
+    Pause,
+    Move,
+    Dequeue,
     Drain,
     Crash,
     DiskFull,
@@ -47,6 +50,9 @@ impl World<'_> {
                 Action::Call,
                 Action::Call,
                 Action::Decide,
+                Action::Pause,
+                Action::Move,
+                Action::Dequeue,
             ];
             let list: &[Action] = match self.rng.below(20) {
                 0 | 1 if !faults.is_empty() => &faults,
@@ -72,10 +78,16 @@ impl World<'_> {
         if self.draining {
             self.crash();
         }
+        self.go_on();
         for _ in 0..5000 {
             let actions = self.progress();
-            if actions.is_empty() {
+            if actions.is_empty() && self.paused.is_empty() {
                 return;
+            }
+            if actions.is_empty() {
+                // The daemon crashed before it heard of it.
+                self.go_on();
+                continue;
             }
             let action = actions[self.rng.below(actions.len())].clone();
             self.act(action);
@@ -155,6 +167,9 @@ impl World<'_> {
                 }
             }
             Action::Decide => self.decide(),
+            Action::Pause => self.pause(),
+            Action::Move => self.move_run(),
+            Action::Dequeue => self.dequeue(),
             Action::Drain => {
                 self.draining = true;
                 self.tell(Event::Drain);

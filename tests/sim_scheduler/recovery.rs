@@ -49,7 +49,7 @@ impl World<'_> {
             shim.ended_told = false;
             shim.told.clear();
         }
-        self.engine = Scheduler::new(self.config).in_boot(self.boot_id.clone());
+        self.engine = Scheduler::new(self.config.clone()).in_boot(self.boot_id.clone());
         self.recover();
     }
 
@@ -57,6 +57,10 @@ impl World<'_> {
     pub(crate) fn recover(&mut self) {
         let list = self.evidence();
         let mut out = Vec::new();
+        let paused: Vec<_> = self.store.paused.iter().cloned().collect();
+        self.engine
+            .handle(self.now, Event::Paused(paused.clone()), &mut out);
+        self.paused.clone_from(&self.store.paused);
         self.note(|| format!("-> Recover {list:?}"));
         let recorded = list
             .iter()
@@ -69,7 +73,8 @@ impl World<'_> {
         self.engine
             .handle(self.now, Event::Recover(list.clone()), &mut again);
         assert!(again.is_empty(), "recovered twice: {again:?}");
-        let mut twin = Scheduler::new(self.config).in_boot(self.boot_id.clone());
+        let mut twin = Scheduler::new(self.config.clone()).in_boot(self.boot_id.clone());
+        twin.handle(self.now, Event::Paused(paused.clone()), &mut again);
         twin.handle(self.now, Event::Recover(list), &mut again);
         assert_eq!(out, again, "the same evidence, other decisions");
         let crashes = self.report.crashes;
@@ -133,6 +138,10 @@ impl World<'_> {
                     run: run.clone(),
                     group: row.group.clone(),
                     capacity: row.capacity,
+                    owner: row.owner,
+                    priority: row.priority,
+                    now: row.now,
+                    dag_limit: row.dag_limit,
                     attempts: u32::try_from(row.attempts.len()).unwrap(),
                     queued: row.queued.map(|place| (place + (1 << 40)).unsigned_abs()),
                     live,

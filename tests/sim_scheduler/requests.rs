@@ -19,12 +19,18 @@ impl World<'_> {
         let run = self.names.runs[index].clone();
         let group = index % self.names.groups.len();
         let capacity = match self.capacity[group] {
-            Some(capacity) => capacity,
-            None => u32::try_from(self.rng.below(3)).unwrap(),
+            Some(capacity) if !self.config.queues.contains_key(&self.names.groups[group]) => capacity,
+            _ => u32::try_from(self.rng.below(3)).unwrap(),
         };
         let retry = crate::again::policy(&mut self.rng);
+        let owner = [1000, 1001][self.rng.below(2)];
+        let dag_limit = self.dag_limits.get(&(run.dag.clone(), owner)).copied();
         let new = NewRun {
             capacity,
+            owner,
+            dag_limit: dag_limit.unwrap_or(0),
+            priority: Priority::new([-5, 0, 0, 0, 10][self.rng.below(5)]).unwrap(),
+            now: self.rng.percent(8),
             retry,
             ..self.new_run(run.clone(), self.names.groups[group].clone())
         };
@@ -52,6 +58,10 @@ impl World<'_> {
         let facts = RetryFacts {
             group: row.group.clone(),
             capacity: row.capacity,
+            owner: row.owner,
+            priority: row.priority,
+            now: row.now,
+            dag_limit: row.dag_limit,
             attempts: attempts.saturating_sub(u32::from(stale)),
             status: row.status.unwrap_or(RunStatus::Running),
             caller: None,
@@ -88,6 +98,10 @@ impl World<'_> {
                 let facts = RetryFacts {
                     group,
                     capacity,
+                    owner: known.owner,
+                    priority: known.priority,
+                    now: false,
+                    dag_limit: 0,
                     attempts: u32::try_from(known.attempts.len()).unwrap(),
                     status,
                     caller: Some((parent, 1)),
@@ -125,7 +139,7 @@ impl World<'_> {
             trigger: Trigger::Manual,
             created_at: self.now.wall,
             dag_hash: String::new(),
-            dag: String::new(),
+            dag: String::new().into(),
             steps: Vec::new(),
             handlers: Vec::new(),
             params: Vec::new(),
@@ -160,6 +174,10 @@ impl World<'_> {
         let facts = RetryFacts {
             group: row.group.clone(),
             capacity: row.capacity,
+            owner: row.owner,
+            priority: row.priority,
+            now: row.now,
+            dag_limit: row.dag_limit,
             attempts: number,
             // What the shell read may be out of date.
             status: row

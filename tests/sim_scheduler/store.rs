@@ -3,8 +3,8 @@
 
 use proctor::engine::scheduler::api::CommitError;
 use proctor::model::change::Change;
-use proctor::model::{AttemptId, GroupName, LostCause, RunRef, RunStatus, StopReason};
-use std::collections::BTreeMap;
+use proctor::model::{AttemptId, GroupName, LostCause, Priority, RunRef, RunStatus, StopReason};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An attempt as it is stored.
 #[derive(Debug, Clone)]
@@ -21,6 +21,10 @@ pub(crate) struct Attempt {
 pub(crate) struct Row {
     pub(crate) group: GroupName,
     pub(crate) capacity: u32,
+    pub(crate) owner: u32,
+    pub(crate) priority: Priority,
+    pub(crate) now: bool,
+    pub(crate) dag_limit: u32,
     /// The run whose step called it.
     pub(crate) parent: Option<RunRef>,
     pub(crate) order: u64,
@@ -74,6 +78,7 @@ impl Row {
 pub(crate) struct Store {
     pub(crate) rows: BTreeMap<RunRef, Row>,
     pub(crate) runs: BTreeMap<AttemptId, RunRef>,
+    pub(crate) paused: BTreeSet<GroupName>,
     next: i64,
     head: i64,
 }
@@ -120,6 +125,10 @@ impl Store {
                 let row = Row {
                     group: new.group.clone(),
                     capacity: new.capacity,
+                    owner: new.owner,
+                    priority: new.priority,
+                    now: new.now,
+                    dag_limit: new.dag_limit,
                     parent: new.parent.as_ref().map(|caller| caller.run.clone()),
                     order: self.next.unsigned_abs(),
                     queued: Some(self.next),
@@ -136,30 +145,7 @@ impl Store {
                 };
                 self.rows.insert(new.run.clone(), row);
             }
-            Change::Requeue { run, caller, .. } => {
-                self.next += 1;
-                for (child, row) in &self.rows {
-                    let mine = row.parent.as_ref() == Some(run);
-                    assert!(
-                        !mine || (row.queued.is_none() && row.live().is_none()),
-                        "{run} is tried again before {child}, which it called, is gone"
-                    );
-                }
-                let row = self.rows.get_mut(run).expect("requeued before it was accepted");
-                if row.status.is_none() {
-                    return Err(CommitError::Exists);
-                }
-                let decided = std::mem::take(&mut row.decided);
-                assert!(
-                    decided || caller.is_some() || row.status != Some(RunStatus::Waiting),
-                    "requeued, but nobody decided"
-                );
-                assert!(row.live().is_none(), "requeued while an attempt is not clean");
-                row.turn(change);
-                row.status = None;
-                row.stop = None;
-                row.queued = Some(self.next);
-            }
+            Change::Requeue { run, caller, .. } => self.requeue(run, caller.is_some(), change)?,
             Change::Decide { run, attempt, .. } => {
                 let row = self.rows.get_mut(run).expect("decided before it was accepted");
                 let newest = row.attempts.last().is_some_and(|newest| newest.id == *attempt);
@@ -198,12 +184,18 @@ impl Store {
             | Change::Suspend { .. }
             | Change::Install(_)
             | Change::Uninstall { .. }
-            | Change::PauseQueue { .. }
             | Change::Notify(_)
             | Change::Notified { .. }
             | Change::Retire { .. }
-            | Change::Removed { .. }
-            | Change::Move { .. } => panic!("nobody asked for it: {change:?}"),
+            | Change::Removed { .. } => panic!("nobody asked for it: {change:?}"),
+            Change::PauseQueue { queue, on } => {
+                if *on {
+                    self.paused.insert(queue.clone());
+                } else {
+                    self.paused.remove(queue);
+                }
+            }
+            Change::Move { .. } => self.place(change),
             Change::Stop { run, reason, .. } => {
                 let row = self.rows.get_mut(run).expect("stopped before it was accepted");
                 if row.status == Some(RunStatus::Waiting) {
@@ -226,6 +218,61 @@ impl Store {
             Change::Step { .. } => panic!("the shell's business: {change:?}"),
         }
         Ok(())
+    }
+
+    fn requeue(&mut self, run: &RunRef, called: bool, change: &Change) -> Result<(), CommitError> {
+        self.next += 1;
+        for (child, row) in &self.rows {
+            let mine = row.parent.as_ref() == Some(run);
+            assert!(
+                !mine || (row.queued.is_none() && row.live().is_none()),
+                "{run} is tried again before {child}, which it called, is gone"
+            );
+        }
+        let row = self.rows.get_mut(run).expect("requeued before it was accepted");
+        if row.status.is_none() {
+            return Err(CommitError::Exists);
+        }
+        let decided = std::mem::take(&mut row.decided);
+        assert!(
+            decided || called || row.status != Some(RunStatus::Waiting),
+            "requeued, but nobody decided"
+        );
+        assert!(row.live().is_none(), "requeued while an attempt is not clean");
+        row.turn(change);
+        row.status = None;
+        row.stop = None;
+        row.queued = Some(self.next);
+        Ok(())
+    }
+
+    fn place(&mut self, change: &Change) {
+        let Change::Move {
+            run,
+            queue,
+            priority,
+            first,
+        } = change
+        else {
+            return;
+        };
+        let row = self.rows.get_mut(run).expect("moved before it was accepted");
+        assert!(
+            row.queued.is_some() && row.stop.is_none(),
+            "{run} is moved and not queued: {row:?}"
+        );
+        if let Some((group, capacity)) = queue {
+            row.group = group.clone();
+            row.capacity = *capacity;
+        }
+        row.priority = priority.unwrap_or(row.priority);
+        if *first {
+            self.head -= 1;
+            row.queued = Some(self.head);
+        } else if queue.is_some() {
+            self.next += 1;
+            row.queued = Some(self.next);
+        }
     }
 
     fn apply_attempt(&mut self, id: &AttemptId, change: &Change, truth: Truth) {

@@ -11,7 +11,7 @@ use crate::model::limits::CALL_DEPTH_MAX;
 use crate::model::view::{ChildView, Decision, RunSummary, RunView, StepView};
 use crate::model::{PendingRetry, RunRef, Time};
 use crate::wire::control::{AttemptSummary, DoctorReport, Problem, Why};
-use crate::wire::manage::CleanupReport;
+use crate::wire::manage::{CleanupReport, QueueView};
 
 fn at(time: Option<Time>) -> Value {
     time.map_or(Value::Null, |time| Value::String(time.rfc3339()))
@@ -57,6 +57,7 @@ fn result_at(view: &RunView, family: &Family, depth: u32) -> Value {
         "retry": view.retry.as_ref().map(pending_retry),
         "stalled": view.stalled,
         "queue": view.group,
+        "priority": view.priority,
         "owner": view.owner,
         "trigger": view.trigger,
         "parent": view.parent.as_ref().map(caller),
@@ -159,6 +160,7 @@ pub(crate) fn summary(run: &RunSummary) -> Value {
         "stalled": run.stalled,
         "retry": run.retry.as_ref().map(pending_retry),
         "queue": run.group,
+        "priority": run.priority,
         "owner": run.owner,
         "trigger": run.trigger,
         "parent": run.parent.as_ref().map(ToString::to_string),
@@ -174,6 +176,25 @@ pub(crate) fn summary(run: &RunSummary) -> Value {
 /// A list of runs.
 pub(crate) fn runs(runs: &[RunSummary]) -> Value {
     json!({ "runs": runs.iter().map(summary).collect::<Vec<_>>() })
+}
+
+/// Queues.
+pub(crate) fn queues(queues: &[QueueView]) -> Value {
+    let one = |queue: &QueueView| {
+        let oldest = queue
+            .oldest
+            .as_ref()
+            .map(|(run, at)| json!({ "dag": run.dag, "run_id": run.id, "created_at": at.rfc3339() }));
+        json!({
+            "queue": queue.queue,
+            "capacity": queue.capacity,
+            "live": queue.live,
+            "queued": queue.queued,
+            "paused": queue.paused,
+            "oldest": oldest,
+        })
+    };
+    json!({ "queues": queues.iter().map(one).collect::<Vec<_>>() })
 }
 
 /// The attempts of a run.

@@ -168,7 +168,7 @@ fn plan(
     let id = RunId::new("template").map_err(|error| vec![own(error.to_string(), None)])?;
     let about = About {
         id,
-        group: group_of(&context.config, &snapshot.dag),
+        group: group_of(&context.config, &snapshot.dag, None),
         owner: owner.uid,
         trigger: Trigger::Scheduler,
         at: Time(0),

@@ -41,6 +41,10 @@ impl Scheduler {
         };
         let mut run = Run::new(new.run.clone(), new.group.clone(), 0, phase);
         run.parent = new.parent.as_ref().map(|caller| caller.run.clone());
+        run.owner = new.owner;
+        run.priority = new.priority;
+        run.now = new.now;
+        run.dag_limit = new.dag_limit;
         run.again.policy.clone_from(&new.retry);
         run.origin = Origin::of(new);
         self.insert(run)
@@ -69,7 +73,7 @@ impl Scheduler {
             out.push(Effect::Refused(token, Refusal::WrongState(facts.status)));
             return;
         }
-        let (caller, asked) = facts.caller.unzip();
+        let (caller, asked) = facts.caller.clone().unzip();
         if !self.may_call(caller.as_ref()) {
             out.push(Effect::Refused(token, Refusal::CallerGone));
             return;
@@ -79,10 +83,8 @@ impl Scheduler {
             rivals: Vec::new(),
             capacity: facts.capacity,
         };
-        let mut run = Run::new(name.clone(), facts.group, facts.attempts, phase);
+        let mut run = again(name, facts, phase);
         run.parent = caller;
-        run.again.policy = facts.retry;
-        run.origin = facts.origin;
         let key = self.insert(run);
         self.join_family(key);
         let requeue = Change::Requeue {
@@ -124,10 +126,7 @@ impl Scheduler {
                     rivals: Vec::new(),
                     capacity: facts.capacity,
                 };
-                let mut resumed = Run::new(name.clone(), facts.group, facts.attempts, phase);
-                resumed.again.policy = facts.retry;
-                resumed.origin = facts.origin;
-                let key = self.insert(resumed);
+                let key = self.insert(again(name, facts, phase));
                 let caller = None;
                 changes.push(Change::Requeue {
                     run,
@@ -138,7 +137,7 @@ impl Scheduler {
                 self.save(key, changes, false, out);
             }
             Decision::Stop(reason) => {
-                let mut ending = Run::new(name.clone(), facts.group, facts.attempts, Phase::Dropping);
+                let mut ending = again(name, facts, Phase::Dropping);
                 ending.waits = true;
                 ending.stop = Some(reason.clone());
                 ending.stop_tokens.push(token);
@@ -175,8 +174,9 @@ impl Scheduler {
                 .map(|rival| Effect::Refused(*rival, Refusal::Exists)),
         );
         out.push(Effect::Changed(run.name.clone()));
+        let capacity = *capacity;
         if !run.is_guest() {
-            self.groups.join(&run.group, *capacity, requeued);
+            self.groups.join(run, capacity, requeued);
             run.member = true;
         }
         run.seq = self.groups.back();
@@ -215,11 +215,7 @@ impl Scheduler {
         if let Some(run) = self.runs.get_mut(&key) {
             run.phase = Phase::Queued;
             self.resting += 1;
-            if run.is_guest() {
-                self.groups.push_guest(run.seq, key);
-            } else {
-                self.groups.push(&run.group, &run.name.dag, run.seq, key);
-            }
+            self.groups.push(run, key);
         }
     }
 
@@ -228,10 +224,9 @@ impl Scheduler {
         self.clear_timer(key);
         if let Some(run) = self.runs.get(&key).filter(|run| run.rests()) {
             self.resting = self.resting.saturating_sub(1);
-            if run.is_guest() {
-                self.groups.remove_guest(run.seq);
-            } else {
-                self.groups.remove(&run.group, run.seq);
+            // A delayed one is not in it.
+            if matches!(run.phase, Phase::Queued) {
+                self.groups.remove(run);
             }
         }
     }
@@ -260,4 +255,16 @@ impl Scheduler {
         }
         self.forget(now, key, out);
     }
+}
+
+/// A run that the store holds already.
+fn again(name: &RunRef, facts: RetryFacts, phase: Phase) -> Run {
+    let mut run = Run::new(name.clone(), facts.group, facts.attempts, phase);
+    run.owner = facts.owner;
+    run.priority = facts.priority;
+    run.now = facts.now;
+    run.dag_limit = facts.dag_limit;
+    run.again.policy = facts.retry;
+    run.origin = facts.origin;
+    run
 }

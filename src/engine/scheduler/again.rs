@@ -61,7 +61,7 @@ impl Scheduler {
     /// Holds back the pending retries of a DAG's runs, or not any more: what became due meanwhile is done now.
     pub(super) fn hold_retries(&mut self, dag: &DagName, on: bool, now: Now, out: &mut Vec<Effect>) {
         let all = (dag.clone(), Key::MIN)..=(dag.clone(), Key::MAX);
-        let keys: Vec<Key> = self.pausing.range(all).map(|(_, key)| *key).collect();
+        let keys: Vec<Key> = self.retrying.range(all).map(|(_, key)| *key).collect();
         if on {
             self.on_hold.insert(dag.clone());
         } else {
@@ -128,7 +128,7 @@ impl Scheduler {
             run.phase = Phase::Pausing;
             run.end_saved = true;
             run.outcome = Some(RunStatus::Failed);
-            self.pausing.insert((run.name.dag.clone(), key));
+            self.retrying.insert((run.name.dag.clone(), key));
             self.arm_retry(key, now.boot);
         }
     }
@@ -142,7 +142,7 @@ impl Scheduler {
             self.attempts.remove(&attempt);
         }
         run.phase = Phase::Pausing;
-        self.pausing.insert((run.name.dag.clone(), key));
+        self.retrying.insert((run.name.dag.clone(), key));
         if run.stop.is_none() {
             self.wait_on(now, key, out);
         }
@@ -201,7 +201,7 @@ impl Scheduler {
         let Some(run) = self.runs.get_mut(&key) else {
             return;
         };
-        self.pausing.remove(&(run.name.dag.clone(), key));
+        self.retrying.remove(&(run.name.dag.clone(), key));
         run.phase = Phase::Returning { token };
         let requeue = Change::Requeue {
             run: run.name.clone(),
@@ -249,7 +249,7 @@ impl Scheduler {
         }
         run.phase = Phase::Pausing;
         run.failures += 1;
-        self.pausing.insert((run.name.dag.clone(), key));
+        self.retrying.insert((run.name.dag.clone(), key));
         let earliest = backoff(now.boot, run.failures);
         match run.stop.clone() {
             Some(reason) => self.save_cancel(now, key, reason, out),
@@ -312,7 +312,7 @@ impl Scheduler {
         let (pausing, place) = (matches!(run.phase, Phase::Pausing), (run.name.dag.clone(), key));
         self.over(key, out);
         if pausing {
-            self.pausing.remove(&place);
+            self.retrying.remove(&place);
             self.forget(now, key, out);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::dag::cron::{Fire, Schedule, Zone};
+use crate::dag::cron::{Schedule, Zone};
 use crate::dag::types::OverlapPolicy;
 use crate::model::change::{AttemptIdentity, Change, NewRun};
 use crate::model::view::RunView;
@@ -105,6 +105,14 @@ pub struct Recovered {
     pub group: GroupName,
     /// Capacity of the group.
     pub capacity: u32,
+    /// User id it belongs to.
+    pub owner: u32,
+    /// Which of the runs that wait in its queue goes first.
+    pub priority: Priority,
+    /// Whether it starts at once, beyond the limits.
+    pub now: bool,
+    /// Most live runs of its DAG; 0 is no limit.
+    pub dag_limit: u32,
     /// Attempts so far: the live one counts, those that were taken back do not.
     pub attempts: u32,
     /// Position in the queue if it is queued; smaller is earlier.
@@ -228,6 +236,14 @@ pub struct RetryFacts {
     pub group: GroupName,
     /// Capacity of the group.
     pub capacity: u32,
+    /// User id it belongs to.
+    pub owner: u32,
+    /// Which of the runs that wait in its queue goes first.
+    pub priority: Priority,
+    /// Whether it starts at once, beyond the limits.
+    pub now: bool,
+    /// Most live runs of its DAG; 0 is no limit.
+    pub dag_limit: u32,
     /// Attempts so far: how many the run has had.
     pub attempts: u32,
     /// Status of the run in the store.
@@ -247,6 +263,10 @@ impl RetryFacts {
         Self {
             group: new.group.clone(),
             capacity: new.capacity,
+            owner: new.owner,
+            priority: new.priority,
+            now: new.now,
+            dag_limit: new.dag_limit,
             attempts: last.number,
             status: last.status,
             caller: None,
@@ -256,14 +276,15 @@ impl RetryFacts {
     }
 }
 
-/// Another place for a queued run.
+/// Another place for a queued run. What is none stays, and one that only gets another priority keeps its place among
+/// those of that priority: older ones go first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Place {
     /// Its new queue, and that queue's capacity (0 is no limit).
     pub queue: Option<(GroupName, u32)>,
     /// Its new priority.
     pub priority: Option<Priority>,
-    /// Whether it goes before the others of its priority instead of behind.
+    /// Whether it goes before the others of its DAG and priority; else one that changes its queue goes behind them.
     pub first: bool,
 }
 

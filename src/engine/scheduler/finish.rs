@@ -217,7 +217,7 @@ impl Scheduler {
             self.attempts.remove(attempt);
         }
         if run.member {
-            self.groups.leave(&run.group);
+            self.groups.leave(&run);
         }
         accept(&mut run.stop_tokens, out);
         match (run.retry.take(), run.outcome) {

@@ -17,7 +17,7 @@ impl Scheduler {
     /// Decides for launches as long as there are free slots and waiting runs.
     pub(super) fn launch_next(&mut self, now: Now, out: &mut Vec<Effect>) {
         while !self.draining && !self.held {
-            let Some(key) = self.groups.take(self.config.max_live) else {
+            let Some(key) = self.groups.take(self.max_live) else {
                 return;
             };
             let Some(run) = self.runs.get_mut(&key) else {
@@ -25,6 +25,7 @@ impl Scheduler {
             };
             self.resting = self.resting.saturating_sub(1);
             run.slot = true;
+            self.groups.occupy(run);
             run.phase = Phase::Intending;
             run.attempts = run.attempts.saturating_add(1);
             let attempt = AttemptId::derive(&run.name, run.attempts);
@@ -302,11 +303,7 @@ impl Scheduler {
             if std::mem::take(&mut run.blocks) {
                 self.groups.unblock(&run.name.dag);
             }
-            if run.is_guest() {
-                self.groups.vacate_guest();
-            } else {
-                self.groups.vacate(&run.group);
-            }
+            self.groups.vacate(run);
         }
     }
 
@@ -314,13 +311,9 @@ impl Scheduler {
     pub(super) fn occupy(&mut self, key: Key) {
         if let Some(run) = self.runs.get_mut(&key) {
             run.slot = true;
-            if run.is_guest() {
-                self.groups.occupy_guest();
-            } else {
-                self.groups.occupy(&run.group);
-                if run.stop == Some(StopReason::Superseded) {
-                    self.block(key);
-                }
+            self.groups.occupy(run);
+            if !run.is_guest() && run.stop == Some(StopReason::Superseded) {
+                self.block(key);
             }
         }
     }

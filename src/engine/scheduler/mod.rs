@@ -8,7 +8,7 @@
 //!   Submit ─ Admitting ─ Queued ─ Intending ─ Launching ─ Identifying ─ Opening ─ Running ─ Ending ─ Cleaning ─ Forgetting
 //!                          │ ▲  ▲                 └───────────┴── Closing ──┤
 //!                  Dropping┘ │  └──────────── Unlaunching ─────── Sweeping ─┘
-//!                          Delayed
+//!                   Delayed, Moving
 //! ```
 //!
 //! A run that is to be tried again as a whole does not leave after `Forgetting`: see [`again`].
@@ -37,20 +37,24 @@ mod timers;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use api::{Effect, Event, Installed, Origin, Place, Refusal, TickKind, TickOutcome, Token};
+pub use plan::Upcoming;
+pub use queues::{Hold, QueueState};
 
-use crate::model::{AttemptId, DagName, Now, RunRef};
+use crate::model::{AttemptId, DagName, GroupName, Now, RunRef};
 use groups::Groups;
 use plan::Plans;
-pub use plan::Upcoming;
+use queues::Pausing;
 use run::{Key, Run};
 use save::Owner;
 use timers::Timers;
 
 /// What an administrator decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Config {
     /// Most live attempts over all groups; 0 is no limit.
     pub max_live: u32,
+    /// Capacity of each queue that is configured; 0 is no limit. What runs say of these does not count.
+    pub queues: BTreeMap<GroupName, u32>,
 }
 
 /// How much the engine holds, for metrics.
@@ -67,7 +71,7 @@ pub struct Counts {
 /// The state machine. See the module's documentation.
 #[derive(Debug)]
 pub struct Scheduler {
-    config: Config,
+    max_live: u32,
     draining: bool,
     /// Whether [`Effect::Idle`] was told and still holds.
     idle: bool,
@@ -79,12 +83,14 @@ pub struct Scheduler {
     /// Whose batch each one is that is in flight.
     commits: BTreeMap<u64, Owner>,
     groups: Groups,
+    /// Queues whose pause, or its end, is being committed.
+    pausing: BTreeMap<GroupName, Pausing>,
     timers: Timers,
     plans: Plans,
     /// How many of `runs` rest in a queue.
     resting: usize,
     /// Those that wait for a retry as a whole, by DAG.
-    pausing: BTreeSet<(DagName, Key)>,
+    retrying: BTreeSet<(DagName, Key)>,
     /// DAGs whose runs are not tried again for now.
     on_hold: BTreeSet<DagName>,
     /// Which boot it is.
@@ -101,8 +107,10 @@ impl Scheduler {
     /// An engine that holds nothing. Give it [`Event::Recover`] first.
     #[must_use]
     pub fn new(config: Config) -> Self {
+        let mut groups = Groups::default();
+        groups.configure(config.queues);
         Self {
-            config,
+            max_live: config.max_live,
             draining: false,
             idle: false,
             runs: BTreeMap::new(),
@@ -110,11 +118,12 @@ impl Scheduler {
             by_dag: BTreeMap::new(),
             attempts: BTreeMap::new(),
             commits: BTreeMap::new(),
-            groups: Groups::default(),
+            groups,
+            pausing: BTreeMap::new(),
             timers: Timers::default(),
             plans: Plans::default(),
             resting: 0,
-            pausing: BTreeSet::new(),
+            retrying: BTreeSet::new(),
             on_hold: BTreeSet::new(),
             boot_id: String::new(),
             last_key: 0,
@@ -126,8 +135,9 @@ impl Scheduler {
 
     /// The administrator has decided anew. It counts from the next event on; tell [`Event::Tick`] to have it count now.
     /// What is live over a limit that was lowered stays live.
-    pub const fn configure(&mut self, config: Config) {
-        self.config = config;
+    pub fn configure(&mut self, config: Config) {
+        self.max_live = config.max_live;
+        self.groups.configure(config.queues);
     }
 
     /// Takes one event and appends what is to be done to `out`, in order.
@@ -156,7 +166,8 @@ impl Scheduler {
             Event::Suspend(token, dag, on) => self.suspend(now, token, &dag, on, out),
             Event::Pause(token, queue, on) => self.pause(token, queue, on, out),
             Event::Suspended(dags) => self.on_hold.extend(dags),
-            Event::Paused(queues) => self.paused(queues),
+            // What follows from it, recovery decides.
+            Event::Paused(queues) => return self.paused(queues),
             Event::Move(token, run, place) => self.place(token, &run, place, out),
             Event::Dequeue(token, run, reason) => self.take_out(now, token, &run, reason, out),
             Event::Drain => {
@@ -169,9 +180,9 @@ impl Scheduler {
         if let Some(at) = self.timers.arm() {
             out.push(Effect::Arm(at));
         }
-        let rest = self.resting + self.pausing.len();
+        let rest = self.resting + self.retrying.len();
         let rest = if self.draining { rest } else { 0 };
-        let busy = self.runs.len() - rest + self.plans.flights();
+        let busy = self.pausing.len() + self.runs.len() - rest + self.plans.flights();
         if busy > 0 {
             self.idle = false;
         } else if !self.idle {
@@ -200,9 +211,10 @@ impl Scheduler {
             && self.attempts.is_empty()
             && self.commits.is_empty()
             && self.groups.is_empty()
+            && self.pausing.is_empty()
             && self.timers.runs() == 0
             && self.resting == 0
-            && self.pausing.is_empty()
+            && self.retrying.is_empty()
             && self.groups.live() == 0
     }
 

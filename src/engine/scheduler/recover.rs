@@ -18,6 +18,10 @@ impl Scheduler {
                 continue;
             }
             let mut run = Run::new(item.run, item.group, item.attempts, Phase::Queued);
+            run.owner = item.owner;
+            run.priority = item.priority;
+            run.now = item.now;
+            run.dag_limit = item.dag_limit;
             run.stop_saved = item.stop.is_some();
             run.stop = item.stop;
             run.parent = item.parent;
@@ -25,13 +29,15 @@ impl Scheduler {
             run.member = !run.is_guest();
             self.take_up_retries(now, &mut run, item.retry);
             let member = run.member;
-            let group = run.group.clone();
             if let (Some((attempt, ..)), Some(start)) = (&item.live, item.unstored_start) {
                 run.unsaved.push(Change::Start {
                     attempt: attempt.clone(),
                     at: start.at,
                     params: start.params,
                 });
+            }
+            if member && (item.live.is_some() || item.queued.is_some() || run.again.due.is_some()) {
+                self.groups.join(&run, item.capacity, false);
             }
             match (item.live, item.queued) {
                 (Some((attempt, number, evidence)), _) => {
@@ -41,10 +47,7 @@ impl Scheduler {
                 }
                 (None, Some(position)) => queued.push((position, self.insert(run))),
                 (None, None) if run.again.due.is_some() => pausing.push(self.insert(run)),
-                (None, None) => continue,
-            }
-            if member {
-                self.groups.join(&group, item.capacity, false);
+                (None, None) => {}
             }
         }
         self.join_families();

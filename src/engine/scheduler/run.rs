@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::again::Again;
-use super::api::{Origin, RetryFacts, Token};
+use super::api::{Origin, Place, RetryFacts, Token};
 use crate::model::change::Change;
-use crate::model::{AttemptId, Boot, GroupName, LostCause, RunRef, RunStatus, StopReason};
+use crate::model::{AttemptId, Boot, GroupName, LostCause, Priority, RunRef, RunStatus, StopReason};
 
 /// The engine's own number of a run in memory; never used again.
 pub(super) type Key = u64;
@@ -22,6 +22,13 @@ pub(super) enum Phase {
         rivals: Vec<Token>,
         /// What the request says of the group's capacity.
         capacity: u32,
+    },
+    /// Its `Move` is being committed; it is out of the queue meanwhile.
+    Moving {
+        /// Who asked.
+        token: Token,
+        /// Where it goes.
+        place: Place,
     },
     /// Waits in its group's queue.
     Queued,
@@ -71,6 +78,13 @@ pub(super) enum Phase {
 pub(super) struct Run {
     pub(super) name: RunRef,
     pub(super) group: GroupName,
+    /// User id it belongs to: users of a queue take turns.
+    pub(super) owner: u32,
+    pub(super) priority: Priority,
+    /// Whether it starts at once, beyond the limits of queue, DAG and daemon.
+    pub(super) now: bool,
+    /// Most live runs of its DAG, as it says; 0 is no limit.
+    pub(super) dag_limit: u32,
     /// The run that called it. Such a run is a guest: it runs within the slot of the root of its tree, and takes none
     /// of any group (W36).
     pub(super) parent: Option<RunRef>,
@@ -132,6 +146,10 @@ impl Run {
         Self {
             name,
             group,
+            owner: 0,
+            priority: Priority::default(),
+            now: false,
+            dag_limit: 0,
             parent: None,
             children: BTreeSet::new(),
             seq: 0,
@@ -192,7 +210,11 @@ impl Run {
         match self.phase {
             Phase::Pausing => RunStatus::Failed,
             _ if self.end_saved => RunStatus::Queued,
-            Phase::Admitting { .. } | Phase::Queued | Phase::Delayed | Phase::Dropping => RunStatus::Queued,
+            Phase::Admitting { .. }
+            | Phase::Queued
+            | Phase::Delayed
+            | Phase::Moving { .. }
+            | Phase::Dropping => RunStatus::Queued,
             _ => RunStatus::Running,
         }
     }
@@ -200,5 +222,10 @@ impl Run {
     /// Whether it rests in the queue: nothing of it is live or being written.
     pub(super) const fn rests(&self) -> bool {
         matches!(self.phase, Phase::Queued | Phase::Delayed)
+    }
+
+    /// Whether it is out of the queue only to get another place in it.
+    pub(super) const fn is_being_moved(&self) -> bool {
+        matches!(self.phase, Phase::Moving { .. })
     }
 }

@@ -52,7 +52,7 @@ impl Scheduler {
         let key = match self.commits.remove(&number) {
             Some(Owner::Run(key)) => key,
             Some(Owner::Dag(dag)) => return self.plan_committed(now, &dag, out),
-            Some(Owner::Queue(queue)) => return self.queue_committed(&queue, out),
+            Some(Owner::Queue(queue)) => return self.queue_committed(number, &queue, out),
             None => return,
         };
         let Some(batch) = self.answered(key) else {
@@ -78,7 +78,7 @@ impl Scheduler {
                 Change::End { .. } => self.end_saved(key, out),
                 Change::EndQueued { .. } => self.dropped(now, key, out),
                 Change::Clean { .. } => self.forget(now, key, out),
-                Change::Move { .. } => self.moved(key, out),
+                Change::Move { .. } => self.moved(now, key, out),
                 Change::CancelRetry { .. } => self.retry_cancelled(now, key, out),
                 Change::RetryLater { .. }
                 | Change::Watermark { .. }
@@ -103,7 +103,7 @@ impl Scheduler {
         let key = match self.commits.remove(&number) {
             Some(Owner::Run(key)) => key,
             Some(Owner::Dag(dag)) => return self.plan_not_committed(now, &dag, error, out),
-            Some(Owner::Queue(queue)) => return self.queue_not_committed(&queue, error, out),
+            Some(Owner::Queue(queue)) => return self.queue_not_committed(number, &queue, error, out),
             None => return,
         };
         let Some(batch) = self.answered(key) else {
@@ -124,6 +124,7 @@ impl Scheduler {
             Some(Change::Requeue { .. } | Change::Decide { .. }) => self.not_admitted(key, error, true, out),
             Some(Change::Intend { .. }) => self.not_intended(now, key, &error, out),
             Some(Change::Identify { .. }) => self.not_identified(now, key, &error, out),
+            Some(Change::Move { .. }) => self.not_moved(now, key, error, out),
             _ => self.keep(now, key, batch, error, out),
         }
         self.flush(key, out);

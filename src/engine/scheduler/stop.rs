@@ -129,8 +129,8 @@ impl Scheduler {
         }
         run.stop = Some(reason.clone());
         match run.phase {
-            // The one is ended as soon as it exists, the other is being ended.
-            Phase::Admitting { .. } | Phase::Returning { .. } | Phase::Dropping => {}
+            // The one is ended as soon as it exists, the next as soon as it has its place; the last is being ended.
+            Phase::Admitting { .. } | Phase::Returning { .. } | Phase::Moving { .. } | Phase::Dropping => {}
             Phase::Queued | Phase::Delayed => {
                 self.dequeue(key);
                 self.drop_queued(now, key, out);

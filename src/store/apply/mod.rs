@@ -126,7 +126,7 @@ fn snapshot(db: &Connection, new: &NewRun) -> Result<i64, Fault> {
     let handlers = codes::json(&new.handlers)?;
     Ok(db
         .prepare_cached("INSERT INTO dags (hash, count, steps, handlers, json) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .insert(params![new.dag_hash, count, steps, handlers, new.dag])?)
+        .insert(params![new.dag_hash, count, steps, handlers, &*new.dag])?)
 }
 
 fn enqueue(db: &Connection, run_row: i64, group: i64) -> Result<(), Fault> {

@@ -10,6 +10,7 @@ mod opening;
 mod retire;
 mod retries;
 mod scale;
+mod scheduling;
 mod waiting;
 mod writing;
 
@@ -123,7 +124,7 @@ pub(super) fn new_run(dag: &str, id: &str, at: i64) -> NewRun {
         trigger: Trigger::Manual,
         created_at: Time(at),
         dag_hash: format!("{dag:0>64}"),
-        dag: format!("{{\"name\":\"{dag}\"}}"),
+        dag: format!("{{\"name\":\"{dag}\"}}").into(),
         steps: vec!["build".to_owned(), "test".to_owned()],
         handlers: vec![(Handler::Exit, "onExit".to_owned())],
         params: vec![("1".to_owned(), "fast".to_owned())],

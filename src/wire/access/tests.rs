@@ -1,24 +1,29 @@
 //! Tests of the permit table, every role and verb.
 
 use super::*;
-use crate::model::DagName;
-use crate::model::Trigger;
+use crate::model::{DagName, GroupName, Trigger};
 use crate::wire::control::{HistoryFilter, Selector, Submit};
+use crate::wire::manage::Install;
 
 /// The rules in words of DESIGN §8, written the other way round: for each role what it may do.
 #[test]
 fn every_cell_of_the_table() {
-    let everybody = ["ping", "submit"];
-    let lists = ["ps", "history"];
+    let everybody = ["ping", "submit", "install"];
+    let lists = [
+        "ps", "history", "dags", "remove", "source", "enable", "queues", "cleanup",
+    ];
     let reading = ["status", "follow", "why", "attempts"];
-    let changing = ["stop", "retry", "rerun", "approve", "reject"];
-    let checking = ["doctor"];
+    let changing = ["stop", "retry", "rerun", "approve", "reject", "dequeue"];
+    // Who goes before others is not for those others to say.
+    let ordering = ["move"];
+    let checking = ["doctor", "pause-queue"];
     let operating = ["repair", "reload"];
     let mut cells = 0;
     for verb in Verb::all() {
         let word = verb.as_str();
         let of_runs = reading.contains(&word) || changing.contains(&word);
-        assert_eq!(verb.is_about_a_run(), of_runs, "{word}");
+        let about_one = of_runs || ordering.contains(&word);
+        assert_eq!(verb.is_about_a_run(), about_one, "{word}");
         for role in [Role::Root, Role::Admin, Role::Owner, Role::Other] {
             let expected = if everybody.contains(&word) {
                 Grant::Yes
@@ -33,6 +38,12 @@ fn every_cell_of_the_table() {
                     Grant::No
                 } else {
                     Grant::Yes
+                }
+            } else if ordering.contains(&word) {
+                if matches!(role, Role::Root | Role::Admin) {
+                    Grant::Yes
+                } else {
+                    Grant::No
                 }
             } else {
                 assert!(operating.contains(&word), "{word} has no rule");
@@ -60,6 +71,27 @@ fn roles_follow_from_user_ids() {
     assert_eq!(grant(role(1000, true, 1000), Verb::Repair), Grant::Yes);
     // Nobody owns what belongs to root.
     assert_eq!(role(1000, false, 0), Role::Other);
+}
+
+fn dag() -> DagName {
+    DagName::new("x").unwrap()
+}
+
+fn queue() -> GroupName {
+    GroupName::new("q").unwrap()
+}
+
+fn install() -> Install {
+    Install {
+        source: String::new(),
+        file: String::new(),
+        stem: String::new(),
+        name: None,
+        schemas: Vec::new(),
+        replace: false,
+        private: false,
+        replaces: None,
+    }
 }
 
 #[test]
@@ -113,7 +145,33 @@ fn every_request_has_its_verb() {
         Request::Doctor { repair: false },
         Request::Doctor { repair: true },
         Request::Reload,
+        Request::Dags,
+        Request::Install(Box::new(install())),
+        Request::Remove(dag()),
+        Request::Source(dag()),
+        Request::Enable { dag: dag(), on: true },
+        Request::Queues,
+        Request::PauseQueue {
+            queue: queue(),
+            on: true,
+        },
+        Request::Move {
+            run: selector(),
+            queue: None,
+            priority: None,
+            first: true,
+        },
+        Request::Dequeue(selector()),
+        Request::Cleanup {
+            dag: None,
+            keep_days: None,
+            keep_runs: None,
+            dry_run: true,
+        },
     ];
     let verbs: Vec<Verb> = requests.iter().map(Verb::of).collect();
     assert_eq!(verbs, Verb::all());
+    let next = Request::Next { dag: None, count: 1 };
+    assert_eq!(Verb::of(&next), Verb::Dags);
+    assert_eq!(Verb::of(&Request::Queue(queue())), Verb::Queues);
 }

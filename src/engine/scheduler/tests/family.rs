@@ -36,7 +36,10 @@ fn bring_up(bed: &mut Bed, name: &str, batch: u64) {
 #[test]
 fn a_sub_run_waits_for_no_slot_and_takes_none() {
     let mut bed = bed_at(5);
-    bed.engine.configure(Config { max_live: 1 });
+    bed.engine.configure(Config {
+        max_live: 1,
+        ..Config::default()
+    });
     bed.play(&[("call x of a", "commit 5 accept")]);
     bring_up(&mut bed, "x", 5);
     assert_eq!(bed.engine.counts().live, 2);

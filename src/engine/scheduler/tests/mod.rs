@@ -7,8 +7,10 @@
 mod again;
 mod decide;
 mod family;
+mod lanes;
 mod plan;
 mod queue;
+mod queues;
 mod recover;
 mod start;
 mod stop;
@@ -49,7 +51,7 @@ fn new_run(name: &str, capacity: u32) -> Box<NewRun> {
         trigger: Trigger::Manual,
         created_at: Time::default(),
         dag_hash: String::new(),
-        dag: String::new(),
+        dag: String::new().into(),
         steps: Vec::new(),
         handlers: Vec::new(),
         params: Vec::new(),
@@ -81,6 +83,10 @@ fn decide(token: Token, name: &str, status: RunStatus, decision: Decision) -> Ev
     let facts = RetryFacts {
         group,
         capacity,
+        owner: 1000,
+        priority: Priority::default(),
+        now: false,
+        dag_limit: 0,
         attempts: 1,
         status,
         caller: None,
@@ -181,6 +187,10 @@ impl Bed {
                         let facts = RetryFacts {
                             group: group(name).0,
                             capacity: 1,
+                            owner: 1000,
+                            priority: Priority::default(),
+                            now: false,
+                            dag_limit: 0,
                             attempts: 1,
                             status: RunStatus::Failed,
                             caller: Some((run(parent), 1)),
@@ -195,6 +205,10 @@ impl Bed {
                         let facts = RetryFacts {
                             group,
                             capacity,
+                            owner: 1000,
+                            priority: Priority::default(),
+                            now: false,
+                            dag_limit: 0,
                             attempts: 1,
                             status: RunStatus::Failed,
                             caller: None,

@@ -1,0 +1,262 @@
+//! Who goes first: priorities, turns of users and DAGs, limits of DAGs, and runs that start at once.
+
+use super::{Bed, Event, NewRun, Token, new_run, run};
+use crate::engine::scheduler::{Config, Scheduler};
+use crate::model::{AttemptId, LostCause, Priority, RunRef, Time};
+
+/// A run `dag:id` of queue `q` with a capacity of 1.
+fn of(dag: &str, id: &str, change: impl FnOnce(&mut NewRun)) -> NewRun {
+    let mut new = *new_run(id, 1);
+    new.run.dag = dag.parse().unwrap();
+    new.group = "q".parse().unwrap();
+    change(&mut new);
+    new
+}
+
+/// An engine whose batches are committed at once.
+struct Line {
+    bed: Bed,
+    batch: u64,
+    token: u64,
+}
+
+impl Line {
+    fn new(config: Config) -> Self {
+        let mut bed = Bed::new();
+        bed.engine = Scheduler::new(config);
+        Self {
+            bed,
+            batch: 0,
+            token: 0,
+        }
+    }
+
+    /// Gives an event, commits what it brings, and returns the runs that were intended.
+    fn give(&mut self, event: Event) -> Vec<RunRef> {
+        let mut intended = Vec::new();
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            let mut out = Vec::new();
+            self.bed.engine.handle(self.bed.now, event, &mut out);
+            for effect in out {
+                match effect {
+                    super::Effect::Commit(number, batch) => {
+                        for change in &batch {
+                            if let super::Change::Intend { run, .. } = change {
+                                intended.push(run.clone());
+                            }
+                        }
+                        self.batch = number;
+                        events.insert(0, Event::Committed(number));
+                    }
+                    super::Effect::Clean(attempt) => events.insert(0, Event::Cleaned(attempt)),
+                    _ => {}
+                }
+            }
+        }
+        intended
+    }
+
+    fn submit(&mut self, new: NewRun) -> Vec<RunRef> {
+        self.token += 1;
+        self.give(Event::Submit(Token(self.token), Box::new(new)))
+    }
+
+    /// The run's shim dies. Returns what is started for it.
+    fn end(&mut self, run: &RunRef) -> Vec<RunRef> {
+        let attempt = AttemptId::derive(run, 1);
+        self.give(Event::Started(attempt.clone(), Time::default(), None));
+        self.give(Event::Gone(attempt, LostCause::SupervisorGone))
+    }
+
+    /// Ends what was started first, and so on; returns all in the order in which they were started.
+    fn drain(&mut self, mut live: Vec<RunRef>) -> Vec<String> {
+        let mut order = Vec::new();
+        while !live.is_empty() {
+            let run = live.remove(0);
+            live.extend(self.end(&run));
+            order.push(run.id.to_string());
+        }
+        assert!(self.bed.engine.is_empty(), "{:?}", self.bed.engine);
+        order
+    }
+}
+
+fn priority(number: i16) -> Priority {
+    Priority::new(number).unwrap()
+}
+
+#[test]
+fn the_higher_priority_goes_first_and_within_it_the_older_run() {
+    let mut line = Line::new(Config::default());
+    let live = line.submit(of("d", "a", |_| {}));
+    for (id, number) in [("b", 0), ("c", -3), ("e", 7), ("f", 0), ("g", 7)] {
+        line.submit(of("d", id, |new| new.priority = priority(number)));
+    }
+    assert_eq!(line.drain(live), ["a", "e", "g", "b", "f", "c"]);
+}
+
+#[test]
+fn users_of_a_queue_take_turns_and_so_do_the_dags_of_each() {
+    let mut line = Line::new(Config::default());
+    let live = line.submit(of("d", "a1", |new| new.owner = 1));
+    for id in ["a2", "a3", "a4"] {
+        line.submit(of("d", id, |new| new.owner = 1));
+    }
+    for id in ["b1", "b2"] {
+        line.submit(of("e", id, |new| new.owner = 1));
+    }
+    for id in ["c1", "c2"] {
+        line.submit(of("d", id, |new| new.owner = 2));
+    }
+    // User 2 came last and has two runs; user 1 has two DAGs.
+    let order = line.drain(live);
+    assert_eq!(order, ["a1", "c1", "a2", "c2", "b1", "a3", "b2", "a4"]);
+}
+
+#[test]
+fn whoever_comes_back_has_not_lost_the_turn() {
+    let mut line = Line::new(Config::default());
+    let mut live = line.submit(of("d", "first", |new| new.owner = 1));
+    for n in 0..6 {
+        line.submit(of("d", &format!("many{n}"), |new| new.owner = 1));
+    }
+    // User 2 never has more than one run that waits, and yet gets every second place.
+    let mut order = Vec::new();
+    for n in 0..3 {
+        line.submit(of("d", &format!("one{n}"), |new| new.owner = 2));
+        for _ in 0..2 {
+            let run = live.remove(0);
+            live.extend(line.end(&run));
+            order.push(run.id.to_string());
+        }
+    }
+    assert_eq!(order, ["first", "one0", "many0", "one1", "many1", "one2"]);
+}
+
+#[test]
+fn a_dag_at_its_limit_holds_up_nobody_and_counts_over_all_queues() {
+    let mut line = Line::new(Config::default());
+    let wide = |dag: &str, id: &str, queue: &str| {
+        of(dag, id, |new| {
+            new.capacity = 0;
+            new.group = queue.parse().unwrap();
+            new.dag_limit = u32::from(dag == "d");
+        })
+    };
+    let a = line.submit(wide("d", "a", "q"));
+    assert_eq!(a.len(), 1);
+    assert!(line.submit(wide("d", "b", "q")).is_empty());
+    assert!(line.submit(wide("d", "c", "other")).is_empty());
+    assert_eq!(line.submit(wide("e", "x", "q")).len(), 1);
+    let held = line.bed.engine.holds(&wide("d", "c", "other").run);
+    assert_eq!(
+        held,
+        [crate::engine::scheduler::Hold::DagFull { limit: 1, live: 1 }]
+    );
+    // Another user's DAG of that name is another DAG.
+    let mut theirs = wide("d", "y", "q");
+    theirs.owner = 7;
+    assert_eq!(line.submit(theirs).len(), 1);
+    assert_eq!(line.end(&a[0]).len(), 1);
+}
+
+#[test]
+fn a_run_that_starts_at_once_does_so_beyond_every_limit_and_counts() {
+    let config = Config {
+        max_live: 1,
+        ..Config::default()
+    };
+    let mut line = Line::new(config);
+    let a = line.submit(of("d", "a", |new| new.dag_limit = 1));
+    let now = line.submit(of("d", "n", |new| {
+        new.dag_limit = 1;
+        new.now = true;
+    }));
+    assert_eq!(now.len(), 1);
+    assert!(line.submit(of("d", "b", |new| new.dag_limit = 1)).is_empty());
+    // Two are live where one may be: both have to end.
+    assert!(line.end(&a[0]).is_empty());
+    assert_eq!(line.end(&now[0]).len(), 1);
+}
+
+#[test]
+fn across_queues_the_higher_priority_goes_first_then_they_take_turns() {
+    let config = Config {
+        max_live: 1,
+        ..Config::default()
+    };
+    let mut line = Line::new(config);
+    let live = line.submit(of("d", "a", |_| {}));
+    let other = |id: &str, number: i16| {
+        of("d", id, |new| {
+            new.group = "p".parse().unwrap();
+            new.priority = priority(number);
+        })
+    };
+    for id in ["b", "c"] {
+        line.submit(of("d", id, |_| {}));
+    }
+    for id in ["x", "y"] {
+        line.submit(other(id, 0));
+    }
+    line.submit(other("z", 1));
+    // The one with the priority takes its queue's turn.
+    assert_eq!(line.drain(live), ["a", "z", "b", "x", "c", "y"]);
+}
+
+#[test]
+fn nothing_of_a_blocked_dag_starts_until_every_block_is_gone() {
+    let mut line = Line::new(Config::default());
+    let dag = run("x").dag;
+    line.bed.engine.groups.block(&dag);
+    line.bed.engine.groups.block(&dag);
+    assert!(line.submit(of("dag", "a", |_| {})).is_empty());
+    assert_eq!(line.submit(of("other", "b", |new| new.capacity = 2)).len(), 1);
+    line.bed.engine.groups.unblock(&dag);
+    assert!(line.give(Event::Tick).is_empty());
+    line.bed.engine.groups.unblock(&dag);
+    assert_eq!(line.give(Event::Tick).len(), 1);
+}
+
+#[test]
+fn the_configuration_decides_the_capacity_of_its_queues() {
+    let named = |capacity| Config {
+        queues: [("q".parse().unwrap(), capacity)].into(),
+        ..Config::default()
+    };
+    let mut line = Line::new(named(2));
+    assert_eq!(line.submit(of("d", "a", |_| {})).len(), 1);
+    // The run says 1.
+    assert_eq!(line.submit(of("d", "b", |_| {})).len(), 1);
+    assert!(line.submit(of("d", "c", |_| {})).is_empty());
+    line.bed.engine.configure(named(1));
+    // What is live stays, and nothing comes to it.
+    assert!(line.end(&of("d", "a", |_| {}).run).is_empty());
+    assert_eq!(line.bed.engine.queue(&"q".parse().unwrap()).live, 1);
+    line.bed.engine.configure(named(3));
+    assert_eq!(line.give(Event::Tick).len(), 1);
+}
+
+#[test]
+fn many_that_wait_go_out_in_order() {
+    let mut line = Line::new(Config::default());
+    let mut live = line.submit(of("d", "r0", |_| {}));
+    for n in 1..20_000 {
+        let dag = format!("d{}", n % 50);
+        line.submit(of(&dag, &format!("r{n}"), |new| {
+            new.owner = n % 7;
+            new.priority = priority(i16::try_from(n % 3).unwrap());
+        }));
+    }
+    assert_eq!(line.bed.engine.counts().queued, 19_999);
+    let mut levels = Vec::new();
+    while let Some(run) = live.pop() {
+        let number: u32 = run.id.as_str().trim_start_matches('r').parse().unwrap();
+        levels.push(number % 3);
+        live.extend(line.end(&run));
+    }
+    assert_eq!(levels.len(), 20_000);
+    assert!(levels[1..].is_sorted_by(|a, b| a >= b));
+    assert!(line.bed.engine.is_empty());
+}

@@ -1,0 +1,122 @@
+//! Schedules that really fire, with real daemons. Needs part A (seconds) and part C (the plan in the engine).
+
+use serde_json::Value;
+
+use crate::helper::{Daemon, text_of, until};
+
+const EVERY_SECOND: &str = "schedule: '* * * * * *'\noverlap_policy: all\nsteps: [{name: a, command: echo $GREETING, output: SAID}]\n";
+
+fn put(daemon: &Daemon, file: &str, text: &str) {
+    let dir = daemon.path("etc/proctor/dags");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join(".tmp"), text).unwrap();
+    std::fs::rename(dir.join(".tmp"), dir.join(file)).unwrap();
+}
+
+fn runs(daemon: &Daemon) -> Vec<Value> {
+    daemon.json(&["history"])["runs"].as_array().unwrap().clone()
+}
+
+/// The ids of the runs, each of which must be for a time of its own.
+fn ids(daemon: &Daemon) -> Vec<String> {
+    let mut ids: Vec<String> = runs(daemon)
+        .iter()
+        .map(|run| text_of(&run["run_id"]).to_owned())
+        .collect();
+    ids.sort();
+    let all = ids.len();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "{ids:?}");
+    assert!(ids.iter().all(|id| id.starts_with("sched-")), "{ids:?}");
+    ids
+}
+
+fn succeeded(daemon: &Daemon) -> usize {
+    runs(daemon)
+        .iter()
+        .filter(|run| run["status"] == "succeeded")
+        .count()
+}
+
+#[test]
+fn a_schedule_starts_runs_until_it_is_disabled_and_again_when_it_is_enabled() {
+    let mut daemon = Daemon::start("[queue]\nmax_active_runs = 4\n");
+    std::fs::write(daemon.path("etc/proctor/base.yaml"), "env: [GREETING: hello]\n").unwrap();
+    put(&daemon, "tick.yaml", EVERY_SECOND);
+    until("three runs have succeeded", || {
+        (succeeded(&daemon) >= 3).then_some(())
+    });
+    let first = runs(&daemon)
+        .into_iter()
+        .find(|run| run["status"] == "succeeded")
+        .unwrap();
+    let name = format!("tick:{}", text_of(&first["run_id"]));
+    let status = daemon.status(&name);
+    assert_eq!(
+        status["steps"][0]["variables"]["SAID"], "hello",
+        "the base configuration holds: {status:#}"
+    );
+    assert_eq!(status["trigger"], "scheduler", "{status:#}");
+    daemon.json(&["disable", "tick"]);
+    until("what was queued has ended", || {
+        daemon.json(&["ps"])["runs"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+            .then_some(())
+    });
+    let before = ids(&daemon);
+    // Over a restart, and for longer than a tick: the log of the next life tells that it serves.
+    daemon.kill9();
+    daemon.restart();
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    assert_eq!(ids(&daemon), before, "disabled");
+    daemon.json(&["enable", "tick"]);
+    until("it starts again", || {
+        (ids(&daemon).len() > before.len()).then_some(())
+    });
+    let next = daemon.json(&["next", "tick", "--count", "3"]);
+    assert_eq!(next["next"].as_array().unwrap().len(), 3, "{next:#}");
+    assert!(daemon.doctor_value("scheduled starts") > 0);
+    daemon.json(&["remove", "tick"]);
+    until("what was queued has ended", || {
+        daemon.json(&["ps"])["runs"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+            .then_some(())
+    });
+    let after = ids(&daemon);
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    assert_eq!(ids(&daemon), after, "removed");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_broken_file_goes_on_being_scheduled_as_it_was_also_over_a_restart() {
+    let mut daemon = Daemon::start("[queue]\nmax_active_runs = 4\n");
+    put(&daemon, "tick.yaml", EVERY_SECOND);
+    until("a run has succeeded", || (succeeded(&daemon) >= 1).then_some(()));
+    put(&daemon, "tick.yaml", "steps: [{comand: x}]\n");
+    daemon.wait_log("its last good version stays in force");
+    let before = ids(&daemon).len();
+    until("it is started as before", || {
+        (ids(&daemon).len() > before + 1).then_some(())
+    });
+    daemon.kill9();
+    daemon.restart();
+    let before = ids(&daemon).len();
+    until("it is started after a restart", || {
+        (ids(&daemon).len() > before + 1).then_some(())
+    });
+    std::fs::remove_file(daemon.path("etc/proctor/dags/tick.yaml")).unwrap();
+    daemon.wait_log("is not installed any more");
+    until("what was queued has ended", || {
+        daemon.json(&["ps"])["runs"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+            .then_some(())
+    });
+    daemon.expect_clean();
+}
