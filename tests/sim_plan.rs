@@ -84,7 +84,7 @@ fn random_histories_keep_every_promise() {
 
 #[test]
 fn a_crash_at_every_effect() {
-    for seed in 1..=3 {
+    for seed in 1..=2 {
         let total = history(seed, Some(u64::MAX), false).effects;
         assert!(total > 100, "seed {seed} has only {total} effects");
         for at in 0..total {

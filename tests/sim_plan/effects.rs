@@ -89,7 +89,7 @@ impl World {
         let alive = self.shims.values().any(|shim| shim.run.dag == *dag && !shim.gone);
         let coming = self.pending.iter().flat_map(|pending| &pending.batch);
         let mut coming = coming.filter(|change| matches!(change, Change::Accept(new) if new.run.dag == *dag));
-        !stored && !alive && coming.next().is_none()
+        !stored && !alive && coming.next().is_none() && self.answers.is_empty()
     }
 
     /// A schedule starts a run.
@@ -198,7 +198,8 @@ impl World {
             TickOutcome::Missed => report.missed += 1,
             TickOutcome::Delayed(_) => {
                 report.delayed += 1;
-                let news = at > self.now.wall || self.delayed.insert((dag.clone(), at));
+                // With the clock put back it comes again.
+                let news = self.delayed.insert((dag.clone(), at)) || report.back > 0;
                 assert!(news, "told twice that it is delayed");
                 return;
             }
