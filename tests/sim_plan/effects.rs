@@ -134,8 +134,8 @@ impl World {
             Some((attempt.clone(), false)),
             "launched without an intent"
         );
-        // What is stored, and not told yet, is not known to the engine.
-        let told = self.answers.is_empty();
+        // What is stored, and not told yet, is not known to the engine; and what a person submitted may have been on its way.
+        let told = self.answers.is_empty() && row.scheduled_for.is_some();
         for (id, shim) in &self.shims {
             assert_ne!(*id, attempt, "launched on top of itself");
             assert_ne!(shim.run, run, "two attempts of {run}");
