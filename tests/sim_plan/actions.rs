@@ -46,15 +46,13 @@ impl World {
         if self.draining {
             self.crash();
         }
-        for _ in 0..3 {
+        self.settle();
+        // A further hour, minute by minute.
+        for _ in 0..60 {
+            self.pass(60);
+            self.timer();
             self.settle();
-            // A further hour, minute by minute.
-            for _ in 0..60 {
-                self.pass(60);
-                self.timer();
-                self.settle();
-                self.check_rest();
-            }
+            self.check_rest();
         }
         // Nobody starts anything any more.
         for number in 0..self.dags.len() {

@@ -89,7 +89,7 @@ impl World {
         let alive = self.shims.values().any(|shim| shim.run.dag == *dag && !shim.gone);
         let coming = self.pending.iter().flat_map(|pending| &pending.batch);
         let mut coming = coming.filter(|change| matches!(change, Change::Accept(new) if new.run.dag == *dag));
-        !stored && !alive && coming.next().is_none()
+        !stored && !alive && coming.next().is_none() && self.answers.is_empty()
     }
 
     /// A schedule starts a run.
@@ -134,8 +134,8 @@ impl World {
             Some((attempt.clone(), false)),
             "launched without an intent"
         );
-        // What is stored, and not told yet, is not known to the engine.
-        let told = self.answers.is_empty();
+        // What is stored, and not told yet, is not known to the engine; and what a person submitted may have been on its way.
+        let told = self.answers.is_empty() && row.scheduled_for.is_some();
         for (id, shim) in &self.shims {
             assert_ne!(*id, attempt, "launched on top of itself");
             assert_ne!(shim.run, run, "two attempts of {run}");
@@ -198,7 +198,8 @@ impl World {
             TickOutcome::Missed => report.missed += 1,
             TickOutcome::Delayed(_) => {
                 report.delayed += 1;
-                let news = at > self.now.wall || self.delayed.insert((dag.clone(), at));
+                // With the clock put back it comes again.
+                let news = self.delayed.insert((dag.clone(), at)) || report.back > 0;
                 assert!(news, "told twice that it is delayed");
                 return;
             }

@@ -170,9 +170,6 @@ impl World {
     pub(crate) fn tell(&mut self, event: Event) {
         self.note(|| format!("-> {event:?}"));
         self.note_far();
-        // What is not due any more comes again.
-        let now = self.now.wall;
-        self.delayed.retain(|(_, at)| *at <= now);
         let mut out = Vec::new();
         self.engine.handle(self.now, event, &mut out);
         self.perform_all(out);

@@ -91,12 +91,15 @@ impl Plan {
         self.next = self.installed.as_ref().and_then(|plan| ticks::next(plan, at));
     }
 
-    /// The clock was put back: what is not due any more comes again.
+    /// The clock was put back: what is not due any more comes again, and so does what was too old to be looked at before.
     pub(super) fn put_back(&mut self, now: Time) {
-        while let Some(tick) = self.backlog.back().copied().filter(|tick| tick.due > now) {
-            self.backlog.pop_back();
-            self.next = Some(Tick { tried: false, ..tick });
+        if self.backlog.back().is_none_or(|tick| tick.due <= now) {
+            return;
         }
+        self.backlog.retain(|tick| tick.due <= now);
+        let decided = self.mark.map_or(self.watermark, |mark| mark.max(self.watermark));
+        let after = self.backlog.back().map_or(decided, |tick| tick.at);
+        self.next = self.installed.as_ref().and_then(|plan| ticks::next(plan, after));
     }
 
     /// Whether the watermark was made while the clock was wrong.

@@ -181,6 +181,21 @@ fn what_a_wrong_clock_made_due_is_not_due_any_more() {
 }
 
 #[test]
+fn what_a_wrong_clock_made_too_old_to_be_looked_at_comes_again() {
+    let plan = Installed {
+        starts: vec![cron("* * * * *")],
+        ..hourly()
+    };
+    let mut desk = Desk::quiet("0730", plan);
+    desk.play(&[
+        ("set 08.0000", "make s08.0000, commit 1 accept+mark 08.0000"),
+        ("set 0731", ""),
+        ("io 1", "08.0000 delayed (broken), unmake s08.0000, idle"),
+        ("at 073101", "make s0731, commit 2 accept+mark 0731"),
+    ]);
+}
+
+#[test]
 fn nothing_of_a_plan_is_left_when_it_is_gone() {
     let mut desk = Desk::quiet("0730", hourly());
     desk.play(&[
