@@ -68,8 +68,8 @@ fn random_histories_keep_every_promise() {
         return;
     }
     let mut sum = Report::default();
-    // A tenth of what the other simulation runs: these histories are longer.
-    let runs = number("PROCTOR_SIM_RUNS").map_or(RUNS, |runs| runs.div_ceil(10));
+    // Fewer than the other simulations run: these histories are longer.
+    let runs = number("PROCTOR_SIM_RUNS").map_or(RUNS, |runs| runs.div_ceil(50));
     for seed in 1..=runs {
         sum.add(&history(seed, None, false));
     }

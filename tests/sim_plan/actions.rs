@@ -24,6 +24,7 @@ impl World {
                     let number = self.rng.below(self.dags.len());
                     let known = self.store.watermarks.contains_key(&self.dags[number].name);
                     if known && self.rng.percent(50) {
+                        self.removed.insert(self.dags[number].name.clone());
                         self.tell(Event::Uninstall(self.dags[number].name.clone()));
                     }
                     self.install(number);

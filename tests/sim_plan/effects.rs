@@ -38,7 +38,10 @@ impl World {
             Effect::OpenGate(attempt) => self.shim(&attempt).open = true,
             Effect::CloseGate(attempt) => self.shim(&attempt).closed = true,
             Effect::Adopt(_, attempt, _) => assert!(!self.shim(&attempt).gone),
-            Effect::SendStop(attempt, _) | Effect::EnsureStop(attempt, _) => self.shim(&attempt).stop = true,
+            Effect::SendStop(attempt, reason) | Effect::EnsureStop(attempt, reason) => {
+                self.report.superseded += u64::from(reason == StopReason::Superseded);
+                self.shim(&attempt).stop = true;
+            }
             Effect::Clean(attempt) => {
                 let run = attempt.clone();
                 let shim = self.shims.entry(attempt).or_insert_with(|| Shim {
@@ -198,8 +201,9 @@ impl World {
             TickOutcome::Missed => report.missed += 1,
             TickOutcome::Delayed(_) => {
                 report.delayed += 1;
-                // With the clock put back it comes again.
-                let news = self.delayed.insert((dag.clone(), at)) || report.back > 0;
+                // With the clock put back it comes again, and a DAG that was removed and comes back is a new one.
+                let news = self.delayed.insert((dag.clone(), at));
+                let news = news || report.back > 0 || self.removed.contains(dag);
                 assert!(news, "told twice that it is delayed");
                 return;
             }

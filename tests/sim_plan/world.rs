@@ -105,6 +105,8 @@ pub(crate) struct World {
     pub(crate) held: BTreeSet<DagName>,
     /// Ticks that were told to be delayed by this daemon: they are never late.
     pub(crate) delayed: BTreeSet<(DagName, Time)>,
+    /// DAGs that were not installed for a while.
+    pub(crate) removed: BTreeSet<DagName>,
     /// DAGs whose watermark has been too far ahead of the clock: it may go back.
     pub(crate) far: BTreeSet<DagName>,
     /// Runs that the engine has made, and that are not stored.
@@ -147,6 +149,7 @@ impl World {
             last_token: 0,
             held: BTreeSet::new(),
             delayed: BTreeSet::new(),
+            removed: BTreeSet::new(),
             far: BTreeSet::new(),
             made: BTreeSet::new(),
             armed: None,
