@@ -3,8 +3,9 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use super::attempt::Attempt;
 use super::cleanup::{self, Remains};
-use super::dispatcher::{Attempt, Dispatcher, Msg, now};
+use super::dispatcher::{Dispatcher, Msg, now};
 use super::launch::Job;
 use crate::engine::scheduler::Event;
 use crate::model::limits::FRAME_MAX;

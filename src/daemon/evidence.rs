@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::dispatcher::{Attempt, Dispatcher, now};
+use super::attempt::Attempt;
+use super::dispatcher::{Dispatcher, now};
 use super::shims::journal_file;
 use crate::engine::scheduler::api::{AttemptEnd, Evidence};
 use crate::model::change::AttemptIdentity;

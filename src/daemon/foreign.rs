@@ -161,7 +161,7 @@ impl Dispatcher {
     fn has_sibling(&self, entry: &Entry) -> bool {
         let at = now().wall;
         let meta = &entry.meta;
-        let own = |(attempt, held): (&AttemptId, &super::dispatcher::Attempt)| {
+        let own = |(attempt, held): (&AttemptId, &super::attempt::Attempt)| {
             held.run == meta.run && *attempt != meta.attempt && held.pidfd.is_some() && !held.ending
         };
         if self.attempts.iter().any(own) {

@@ -6,6 +6,7 @@
 mod admission;
 mod alarms;
 mod args;
+mod attempt;
 mod below;
 mod boot;
 mod callee;
@@ -27,6 +28,7 @@ mod host;
 mod installed;
 mod job_env;
 mod launch;
+mod lists;
 mod live;
 mod liveness;
 mod orders;

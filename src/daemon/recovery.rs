@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::attempt::Attempt;
 use super::decisions::resume_steps;
-use super::dispatcher::{Attempt, Dispatcher, now};
+use super::dispatcher::{Dispatcher, now};
 use super::effects::{carried_over, fresh_view};
 use super::live::LiveRun;
 use super::shims::identity;

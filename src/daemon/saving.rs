@@ -1,6 +1,7 @@
 //! What goes to the store and what follows when it is there: the engine's batches, and the steps that changed.
 
-use super::dispatcher::{Attempt, Dispatcher};
+use super::attempt::Attempt;
+use super::dispatcher::Dispatcher;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::CommitError;
 use crate::model::change::Change;

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io;
 
+use super::attempt::Attempt;
 use super::channel::{watch_adopted, watch_child};
-use super::dispatcher::{Attempt, Dispatcher, Msg};
+use super::dispatcher::{Dispatcher, Msg};
 use super::follow::changed_children;
 use super::launch::Launched;
 use super::tree;

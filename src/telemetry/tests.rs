@@ -16,7 +16,9 @@ use super::escape::{escape, escape_cut};
 use super::queue::Queue;
 use super::{events, filter, journal, render};
 use crate::model::access::Peer;
-use crate::model::{AttemptId, DagName, LostCause, RunId, RunRef, RunStatus, Trigger, limits};
+use crate::model::{
+    AttemptId, DagName, LostCause, PendingRetry, RunId, RunRef, RunStatus, Time, Trigger, limits,
+};
 
 /// A layer that keeps what it sees.
 #[derive(Clone, Default)]
@@ -57,10 +59,24 @@ fn every_event() {
     events::config_reloaded("a", "b");
     events::config_rejected(&"c");
     events::run_accepted(&run, Trigger::Manual);
+    events::dag_installed(&run.dag, "/d/a\nb.yaml", 1000, false);
+    events::dag_uninstalled(&run.dag);
+    events::dag_rejected(Path::new("/d/a\nb.yaml"), "p\nq", true);
+    events::dag_suspended(&run.dag, true);
+    events::schedule_started(&run, Time(0), true);
+    events::schedule_stopped(&run.dag, Time(0), 2);
+    events::schedule_skipped(&run.dag, Time(0), "w");
+    events::schedule_delayed(&run.dag, Time(0), "x\ny");
     events::attempt_started(&run, &attempt, 4);
     events::attempt_adopted(&run, &attempt, 4);
     events::attempt_ended(&run, &attempt, RunStatus::Succeeded);
     events::attempt_lost(&run, &attempt, &LostCause::Reboot);
+    let retry = PendingRetry {
+        number: 1,
+        limit: 3,
+        at: Time(0),
+    };
+    events::retry_pending(&run, &retry);
     events::launch_failed(&run, &attempt, &"d");
     events::step_failed(&run, &attempt, "s\n1", &"e");
     events::step_approved(&run, &attempt, "s\n1", 1000);

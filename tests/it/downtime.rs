@@ -14,9 +14,12 @@ const AFTER: i64 = BEFORE + 3 * 86_400 + 600;
 
 const CONFIG: &str = "[schedule]\ntime_zone = \"UTC\"\n";
 
+/// Scheduled times and the statuses of their runs.
+type Times = &'static [(&'static str, &'static str)];
+
 /// The DAGs: name, what is between name and steps, and the scheduled times that are started after the downtime, with
 /// the status each comes to.
-const DAGS: [(&str, &str, &[(&str, &str)]); 11] = [
+const DAGS: [(&str, &str, Times); 11] = [
     ("nothing", "schedule: 0 6 * * *\n", &[]),
     (
         "all",
@@ -74,8 +77,7 @@ const DAGS: [(&str, &str, &[(&str, &str)]); 11] = [
 ];
 
 fn wall_seconds() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    i64::try_from(since.unwrap().as_secs()).unwrap()
+    proctor::sys::clock::wall_micros() / 1_000_000
 }
 
 /// Starts the daemon with its clock at this time.

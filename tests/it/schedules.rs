@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::helper::{Daemon, text_of, until};
+use crate::helper::{Daemon, pause, text_of, until};
 
 const EVERY_SECOND: &str = "schedule: '* * * * * *'\noverlap_policy: all\nsteps: [{name: a, command: echo $GREETING, output: SAID}]\n";
 
@@ -69,7 +69,7 @@ fn a_schedule_starts_runs_until_it_is_disabled_and_again_when_it_is_enabled() {
     // Over a restart, and for longer than a tick: the log of the next life tells that it serves.
     daemon.kill9();
     daemon.restart();
-    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    pause(2_500);
     assert_eq!(ids(&daemon), before, "disabled");
     daemon.json(&["enable", "tick"]);
     until("it starts again", || {
@@ -87,7 +87,7 @@ fn a_schedule_starts_runs_until_it_is_disabled_and_again_when_it_is_enabled() {
             .then_some(())
     });
     let after = ids(&daemon);
-    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    pause(2_500);
     assert_eq!(ids(&daemon), after, "removed");
     daemon.expect_clean();
 }

@@ -122,7 +122,7 @@ impl World {
     }
 
     fn set_clock(&mut self) {
-        let secs = i64::try_from([30, 3_000, 10_000, 40_000, 400_000][self.rng.below(5)]).unwrap_or(0);
+        let secs = [30_i64, 3_000, 10_000, 40_000, 400_000][self.rng.below(5)];
         let ahead = self.rng.percent(50);
         self.report.forward += u64::from(ahead);
         self.report.back += u64::from(!ahead);

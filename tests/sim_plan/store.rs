@@ -49,11 +49,8 @@ impl Store {
 
     /// A launch that cannot be stored is taken back, too; and so is a stop of what waits.
     pub(crate) fn not_stored(&mut self, batch: &[Change]) {
-        match batch {
-            [Change::Intend { run, .. } | Change::EndQueued { run, .. }] => {
-                self.taken_back.insert(run.clone());
-            }
-            _ => {}
+        if let [Change::Intend { run, .. } | Change::EndQueued { run, .. }] = batch {
+            self.taken_back.insert(run.clone());
         }
     }
 

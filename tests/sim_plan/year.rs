@@ -109,7 +109,7 @@ fn perform(
                 }
                 Effect::Commit(number, _) => events.push_back(Event::Committed(number)),
                 Effect::Launch(_, attempt, _) => {
-                    events.push_back(Event::Ready(attempt, AttemptIdentity::default()))
+                    events.push_back(Event::Ready(attempt, AttemptIdentity::default()));
                 }
                 Effect::OpenGate(attempt) => {
                     events.push_back(Event::Started(attempt.clone(), now.wall, None));

@@ -15,7 +15,7 @@ impl World<'_> {
                 self.check_time(&batch);
                 self.pending.push_back((number, batch));
             }
-            Effect::Launch(run, attempt, number) => self.launch(run, attempt, number),
+            Effect::Launch(run, attempt, number) => self.launch(&run, attempt, number),
             Effect::OpenGate(attempt) => {
                 let stored = self.store.attempt(&attempt).expect("an open gate, no intent");
                 assert!(
@@ -104,7 +104,7 @@ impl World<'_> {
         }
     }
 
-    fn launch(&mut self, run: RunRef, attempt: AttemptId, number: u32) {
+    fn launch(&mut self, run: &RunRef, attempt: AttemptId, number: u32) {
         assert!(!self.draining, "launched while draining");
         self.report.launches += 1;
         let row = &self.store.rows[&run];
@@ -114,18 +114,18 @@ impl World<'_> {
         assert!(stored.end.is_none() && row.stop.is_none(), "{row:?}");
         for (id, other) in &self.shims {
             assert_ne!(*id, attempt, "launched on top of what an earlier try left");
-            assert_ne!(other.run, run, "two attempts of {run}: {id} is not cleaned");
+            assert_ne!(other.run, *run, "two attempts of {run}: {id} is not cleaned");
         }
         self.report.relaunches += u64::from(!self.launched.insert(attempt.clone()));
         let called = row.parent.is_some();
         for (other, child) in &self.store.rows {
             let gone = child.queued.is_none() && child.live().is_none();
             assert!(
-                child.parent.as_ref() != Some(&run) || gone,
+                child.parent.as_ref() != Some(run) || gone,
                 "{run} begins before {other}, which it called, is gone"
             );
         }
-        let retried_on = self.engine.retried_on(&run);
+        let retried_on = self.engine.retried_on(run);
         let mut shim = Shim::new(run.clone(), Task::Launch);
         shim.retried_on = retried_on;
         self.shims.insert(attempt, shim);
@@ -138,7 +138,7 @@ impl World<'_> {
             self.report.at_once += 1;
             return;
         }
-        self.check_limits(&run);
+        self.check_limits(run);
     }
 
     fn clean(&mut self, attempt: AttemptId) {

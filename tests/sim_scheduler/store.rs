@@ -188,12 +188,11 @@ impl Store {
             | Change::Notified { .. }
             | Change::Retire { .. }
             | Change::Removed { .. } => panic!("nobody asked for it: {change:?}"),
-            Change::PauseQueue { queue, on } => {
-                if *on {
-                    self.paused.insert(queue.clone());
-                } else {
-                    self.paused.remove(queue);
-                }
+            Change::PauseQueue { queue, on: true } => {
+                self.paused.insert(queue.clone());
+            }
+            Change::PauseQueue { queue, on: false } => {
+                self.paused.remove(queue);
             }
             Change::Move { .. } => self.place(change),
             Change::Stop { run, reason, .. } => {

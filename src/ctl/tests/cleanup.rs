@@ -3,6 +3,10 @@
 use super::*;
 use crate::wire::manage::CleanupReport;
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the server hands over what it was asked"
+)]
 fn cleans(request: Request) -> Vec<Response> {
     let Request::Cleanup { dry_run, .. } = request else {
         return vec![Response::Done];

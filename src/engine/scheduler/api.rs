@@ -1,9 +1,9 @@
 //! What goes into the scheduler engine and what comes out.
 
-use std::sync::Arc;
+mod plan;
 
-use crate::dag::cron::{Schedule, Zone};
-use crate::dag::types::OverlapPolicy;
+pub use plan::{Installed, Origin, TickKind, TickOutcome};
+
 use crate::model::change::{AttemptIdentity, Change, NewRun};
 use crate::model::view::RunView;
 use crate::model::{AttemptId, Boot, DagName, GroupName, LostCause, PendingRetry, Priority, Retries};
@@ -132,36 +132,6 @@ pub struct Recovered {
     pub origin: Origin,
 }
 
-/// Where a run comes from, as far as schedules are concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Origin {
-    /// When it was accepted.
-    pub created_at: Time,
-    /// The scheduled time that it is for, if a schedule made it.
-    pub scheduled_for: Option<Time>,
-}
-
-impl Origin {
-    /// That of a run.
-    #[must_use]
-    pub const fn of(new: &NewRun) -> Self {
-        Self {
-            created_at: new.created_at,
-            scheduled_for: new.scheduled_for,
-        }
-    }
-
-    /// The time that its success counts for (`skip_if_successful`): the scheduled time of a run that a schedule made,
-    /// else when it was accepted.
-    #[must_use]
-    pub const fn counts_for(&self) -> Time {
-        match self.scheduled_for {
-            Some(at) => at,
-            None => self.created_at,
-        }
-    }
-}
-
 /// Something the engine is told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -286,75 +256,6 @@ pub struct Place {
     pub priority: Option<Priority>,
     /// Whether it goes before the others of its DAG and priority; else one that changes its queue goes behind them.
     pub first: bool,
-}
-
-/// A DAG whose schedules count.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Installed {
-    /// Its name.
-    pub dag: DagName,
-    /// When to start a run; one-off times are among them.
-    pub starts: Vec<Schedule>,
-    /// When to stop what is live.
-    pub stops: Vec<Schedule>,
-    /// When to stop what is live and start a run.
-    pub restarts: Vec<Schedule>,
-    /// Zone of those that name none.
-    pub zone: Zone,
-    /// Most seconds by which a start is put off, but never up to the next scheduled time; by how many is the same for a
-    /// time, whenever it is asked.
-    pub jitter_sec: u32,
-    /// What becomes of a start while a run of the DAG is queued or live.
-    pub overlap: OverlapPolicy,
-    /// How far back missed starts are made up for, in seconds; 0 is never.
-    pub catchup_sec: u64,
-    /// Whether a start is left out if a run since the scheduled time before has succeeded.
-    pub skip_if_successful: bool,
-    /// A run of it, but for its id, trigger and times.
-    pub template: Arc<NewRun>,
-    /// Whether its schedules are held back. Of a new version the engine knows better.
-    pub suspended: bool,
-    /// The scheduled time up to which everything is decided; none if it was not installed until now, although it may
-    /// have been long ago. Of a new version the engine knows better.
-    pub watermark: Option<Time>,
-    /// The newest time that a run with status `succeeded` counts for ([`Origin::counts_for`]).
-    pub last_success: Option<Time>,
-}
-
-/// What happens at a scheduled time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TickKind {
-    /// A run is started.
-    Start,
-    /// What is live is stopped.
-    Stop,
-    /// What is live is stopped, and a run is started.
-    Restart,
-}
-
-/// What became of a scheduled time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TickOutcome {
-    /// This run was queued for it; it was started late if `caught_up`.
-    Started {
-        /// The run.
-        run: RunRef,
-        /// Whether the time had passed while nothing could start.
-        caught_up: bool,
-    },
-    /// Its run exists already: it was started before.
-    StartedBefore,
-    /// What was live was stopped: so many runs.
-    Stopped(usize),
-    /// The overlap policy has it dropped: a run of the DAG was queued or live, or a newer start takes its place.
-    Overlapped,
-    /// A run that counts for a later time than the scheduled start before succeeded (`skip_if_successful`).
-    Successful,
-    /// It had passed while nothing could start, and lies outside the catch-up window, or the DAG was held back. If more
-    /// than 1000 have passed only the newest are told.
-    Missed,
-    /// What it needs could not be stored; it is tried again until it can. Told once.
-    Delayed(String),
 }
 
 /// What somebody decides about a run that waits.

@@ -64,7 +64,7 @@ fn a_pending_retry_is_told_by_every_view_and_found_by_recovery() {
         (RunStatus::Failed, Some(pending(1, 40)))
     );
     assert_eq!(reader.history(&Filter::default()).unwrap().runs, [view.summary()]);
-    assert_eq!(reader.recover().unwrap().retrying, [run.clone()]);
+    assert_eq!(reader.recover().unwrap().retrying, std::slice::from_ref(&run));
     let due = Some((pending(1, 40), Boot(77), "boot".to_owned()));
     let so_far = Retries { failed: 1, lost: 0 };
     assert_eq!(state(&bench, &run), RetryState { so_far, due });

@@ -280,7 +280,7 @@ fn a_large_tree_goes_in_slices_and_there_is_no_way_back() {
     }
     retire(&mut bench, &["root"]);
     let root = run_ref("etl", "root");
-    assert_eq!(bench.reader().unfinished().unwrap(), [root.clone()]);
+    assert_eq!(bench.reader().unfinished().unwrap(), std::slice::from_ref(&root));
     let requeue = Change::Requeue {
         run: root.clone(),
         caller: None,

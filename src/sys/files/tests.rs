@@ -151,7 +151,7 @@ fn a_tree_that_its_owner_closed_goes_all_the_same() {
     ] {
         std::fs::set_permissions(tree.join(below), std::fs::Permissions::from_mode(mode)).unwrap();
     }
-    std::fs::set_permissions(&tree, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&tree, std::fs::Permissions::from_mode(0o000)).unwrap();
     dir.remove_tree("tree").unwrap();
     assert_eq!(dir.list().unwrap(), []);
 }

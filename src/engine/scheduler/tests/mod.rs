@@ -78,9 +78,10 @@ fn end(status: RunStatus) -> AttemptEnd {
     }
 }
 
-fn decide(token: Token, name: &str, status: RunStatus, decision: Decision) -> Event {
+/// What the store has of a run after its first attempt.
+fn facts(name: &str, status: RunStatus) -> RetryFacts {
     let (group, capacity) = group(name);
-    let facts = RetryFacts {
+    RetryFacts {
         group,
         capacity,
         owner: 1000,
@@ -92,8 +93,11 @@ fn decide(token: Token, name: &str, status: RunStatus, decision: Decision) -> Ev
         caller: None,
         retry: None,
         origin: Origin::default(),
-    };
-    Event::Decide(token, run(name), facts, decision)
+    }
+}
+
+fn decide(token: Token, name: &str, status: RunStatus, decision: Decision) -> Event {
+    Event::Decide(token, run(name), facts(name, status), decision)
 }
 
 fn decided(name: &str) -> Change {
@@ -185,38 +189,14 @@ impl Bed {
                     "call-again" => {
                         let (name, parent) = rest.split_once(" of ").unwrap();
                         let facts = RetryFacts {
-                            group: group(name).0,
                             capacity: 1,
-                            owner: 1000,
-                            priority: Priority::default(),
-                            now: false,
-                            dag_limit: 0,
-                            attempts: 1,
-                            status: RunStatus::Failed,
                             caller: Some((run(parent), 1)),
-                            retry: None,
-                            origin: Origin::default(),
+                            ..facts(name, RunStatus::Failed)
                         };
                         Event::Retry(token, run(name), facts)
                     }
                     "stop" => Event::Stop(token, run(rest), StopReason::User { uid: 7 }),
-                    "retry" => {
-                        let (group, capacity) = group(rest);
-                        let facts = RetryFacts {
-                            group,
-                            capacity,
-                            owner: 1000,
-                            priority: Priority::default(),
-                            now: false,
-                            dag_limit: 0,
-                            attempts: 1,
-                            status: RunStatus::Failed,
-                            caller: None,
-                            retry: None,
-                            origin: Origin::default(),
-                        };
-                        Event::Retry(token, run(rest), facts)
-                    }
+                    "retry" => Event::Retry(token, run(rest), facts(rest, RunStatus::Failed)),
                     "decide" => decide(
                         token,
                         rest,
