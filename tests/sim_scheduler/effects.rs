@@ -107,7 +107,7 @@ impl World<'_> {
     fn launch(&mut self, run: &RunRef, attempt: AttemptId, number: u32) {
         assert!(!self.draining, "launched while draining");
         self.report.launches += 1;
-        let row = &self.store.rows[&run];
+        let row = &self.store.rows[run];
         assert_eq!(row.attempts.len(), number as usize, "the intent is not committed");
         let stored = row.attempts.last().unwrap();
         assert_eq!(stored.id, attempt);
@@ -134,7 +134,7 @@ impl World<'_> {
             self.report.calls += 1;
             return;
         }
-        if self.store.rows[&run].now {
+        if self.store.rows[run].now {
             self.report.at_once += 1;
             return;
         }
