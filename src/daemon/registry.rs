@@ -216,11 +216,16 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn next_look(&mut self, scope: Scope, stored: Vec<InstalledDag>) -> Look {
-        let context = Context {
+    /// What versions are made with.
+    fn context(&self) -> Context {
+        Context {
             config: Arc::clone(&self.config),
             zone: self.registry.zone,
-        };
+        }
+    }
+
+    fn next_look(&mut self, scope: Scope, stored: Vec<InstalledDag>) -> Look {
+        let context = self.context();
         let reader = self.reader.clone();
         self.registry.look(context, scope, stored, reader)
     }

@@ -7,7 +7,7 @@ use super::super::dispatcher::Dispatcher;
 use super::names::{InForce, settle};
 use super::place::{FileId, Place};
 use super::scan::{FoundFile, Seen};
-use super::version::{Version, of_file};
+use super::version::{self, Plan, Version, of_file};
 use super::{Catalog, Registry};
 use crate::engine::scheduler::Event;
 use crate::model::DagName;
@@ -135,6 +135,8 @@ impl Dispatcher {
         last_success: Option<crate::model::Time>,
     ) {
         let again = known || self.registry.stored.contains_key(dag);
+        // What it said while the daemon was down counts for that time; what it says now never did.
+        let before = if known { None } else { self.stored_plan(dag) };
         if self.store_version(dag) {
             events::dag_installed(dag, &version.record.file, version.owner, again);
         }
@@ -142,13 +144,30 @@ impl Dispatcher {
             Some(plan) => {
                 let decided = self.registry.plans.get(dag);
                 let suspended = decided.is_some_and(|plan| plan.suspended);
-                let watermark = decided.and_then(|plan| plan.watermark);
-                let installed = plan.installed(suspended, watermark, last_success);
-                self.tell(Event::Install(Box::new(installed)));
+                // One that comes back after it was gone is new: nothing of the time between is made up for.
+                let watermark = decided.filter(|_| again).and_then(|plan| plan.watermark);
+                for plan in before.iter().chain([plan]) {
+                    let installed = plan.installed(suspended, watermark, last_success);
+                    self.tell(Event::Install(Box::new(installed)));
+                }
             }
             None if known => self.tell(Event::Uninstall(dag.clone())),
             None => {}
         }
+    }
+
+    /// What the stored version of a DAG would have done, if it is another one than is in force now.
+    fn stored_plan(&self, dag: &DagName) -> Option<Plan> {
+        let stored = self.registry.stored.get(dag)?;
+        let InForce { file, version } = self.registry.in_force.get(dag)?;
+        if same(stored, &version.record) {
+            return None;
+        }
+        let context = self.context();
+        let owner = file.place.owner(&self.config).ok()?;
+        let path = file.path(&self.config).display().to_string();
+        let stored = version::make(&context, &owner, &path, file.stem(), (**stored).clone()).ok()?;
+        stored.plan
     }
 
     /// Gives the store the version of a DAG that is in force, if it has another one.
