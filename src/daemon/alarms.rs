@@ -15,6 +15,8 @@ pub(super) enum Alarm {
     Foreign(std::path::PathBuf),
     /// The time of a hook is over.
     Hook(i64),
+    /// Places of installed DAGs that could not be looked at are to be tried again.
+    Registry,
 }
 
 /// Every deadline; each owner has at most one.
@@ -87,6 +89,7 @@ impl Dispatcher {
                 Alarm::Heartbeat(attempt) => self.look_at_heartbeat(&attempt, due),
                 Alarm::Foreign(path) => self.look_at_foreign(&path),
                 Alarm::Hook(id) => self.hook_late(id),
+                Alarm::Registry => self.look_again(),
             }
         }
         self.arm();

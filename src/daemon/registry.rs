@@ -75,6 +75,8 @@ pub(super) struct Registry {
     saving: HashMap<u64, DagName>,
     /// Why places cannot be read, as the log has it.
     unreadable: BTreeMap<Place, String>,
+    /// How many looks in a row left something to be tried again.
+    unsure: u32,
     /// DAGs that somebody removed on purpose.
     removed: BTreeSet<DagName>,
     /// Who waits for schedules to be held back, or not any more.
@@ -129,6 +131,7 @@ impl Registry {
             answered: Vec::new(),
             saving: HashMap::new(),
             unreadable: BTreeMap::new(),
+            unsure: 0,
             removed: BTreeSet::new(),
             suspending: HashMap::new(),
         }
@@ -163,7 +166,7 @@ impl Registry {
     }
 
     /// What a look needs to know.
-    fn look(&mut self, context: Context, scope: Scope, stored: Vec<InstalledDag>, reader: Reader) -> Look {
+    fn look(&mut self, context: Context, scope: Scope, reader: Reader) -> Look {
         let anew = std::mem::take(&mut self.anew);
         let known = if anew {
             BTreeMap::new()
@@ -174,12 +177,18 @@ impl Registry {
                 .filter_map(|(id, state)| Some((id.clone(), state.stamps.clone()?)));
             stamped.collect()
         };
+        let blank = |row: &Arc<InstalledDag>| {
+            let state = self.files.get(&FileId::from_stored(&row.file));
+            state.is_none_or(FileState::is_blank)
+        };
+        let stored = self.stored.values().filter(|row| blank(row));
         Look {
             context,
+            places: self.files.keys().map(|id| id.place.clone()).collect(),
+            stored: stored.map(|row| (**row).clone()).collect(),
             scope: if anew { Scope::All } else { scope },
             known,
             base: self.base.clone(),
-            stored,
             reader,
             at: now().wall,
         }
@@ -206,7 +215,7 @@ impl Dispatcher {
                 tracing::warn!(%error, "installed DAGs cannot be watched; `proctorctl reload` has them read");
             }
         }
-        let look = self.next_look(Scope::All, stored);
+        let look = self.next_look(Scope::All);
         let seen = tokio::task::spawn_blocking(move || look.take())
             .await
             .map_err(|error| text(&error))?;
@@ -224,10 +233,10 @@ impl Dispatcher {
         }
     }
 
-    fn next_look(&mut self, scope: Scope, stored: Vec<InstalledDag>) -> Look {
+    fn next_look(&mut self, scope: Scope) -> Look {
         let context = self.context();
         let reader = self.reader.clone();
-        self.registry.look(context, scope, stored, reader)
+        self.registry.look(context, scope, reader)
     }
 
     /// Has the dispatcher told when something happens in a directory.
@@ -340,7 +349,7 @@ impl Dispatcher {
         let dirty = self.registry.dirty.take().map(|(scope, ..)| scope);
         let scope = dirty.unwrap_or(Scope::Places(BTreeSet::new()));
         self.registry.answered = std::mem::take(&mut self.registry.waiting);
-        let look = self.next_look(scope, Vec::new());
+        let look = self.next_look(scope);
         self.elsewhere(
             move || look.take(),
             |dispatcher, seen| {

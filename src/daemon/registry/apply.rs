@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::dispatcher::Dispatcher;
-use super::names::{InForce, settle};
+use super::super::alarms::Alarm;
+use super::super::dispatcher::{Dispatcher, now};
+use super::names::{FileState, InForce, settle};
 use super::place::{FileId, Place};
-use super::scan::{FoundFile, Seen};
+use super::scan::{Found, Scope, Seen, Unreadable};
 use super::version::{self, Plan, Version, of_file};
-use super::{Catalog, Registry};
+use super::{AGAIN, Catalog, Registry};
 use crate::engine::scheduler::Event;
 use crate::model::DagName;
 use crate::model::change::{Change, InstalledDag};
@@ -37,19 +38,37 @@ impl Registry {
         before
     }
 
+    /// The DAGs that were installed and are not any more. One whose file is there, or cannot be looked for, is not gone,
+    /// even if nobody can say now what it would do, as when a directory service is not up yet.
+    fn gone(&self, before: &BTreeMap<DagName, FileId>) -> Vec<DagName> {
+        let gone = before.iter().filter(|(dag, id)| {
+            let kept = self.files.get(id).is_some_and(FileState::is_blank);
+            !self.in_force.contains_key(*dag) && !kept && !self.unreadable.contains_key(&id.place)
+        });
+        gone.map(|(dag, _)| dag.clone()).collect()
+    }
+
+    /// Whether time alone may cure something: a place cannot be read, or nobody knows now whose it is.
+    fn is_unsure(&self) -> bool {
+        let ownerless = |state: &FileState| state.now.is_none() && state.owner.is_none();
+        !self.unreadable.is_empty() || self.files.values().any(ownerless)
+    }
+
     /// Takes over what was seen of the files.
-    fn take_files(
-        &mut self,
-        places: BTreeMap<Place, Result<BTreeMap<String, FoundFile>, String>>,
-        all: bool,
-    ) {
+    fn take_files(&mut self, places: BTreeMap<Place, Found>, all: bool) {
         if all {
             self.files.retain(|id, _| places.contains_key(&id.place));
         }
         for (place, found) in places {
             let mut found = match found {
                 Ok(found) => found,
-                Err(error) => {
+                Err(Unreadable { why: error, stored }) => {
+                    for (name, file) in stored {
+                        let place = place.clone();
+                        let state = self.files.entry(FileId { place, name }).or_default();
+                        state.owner = state.owner.or(file.owner);
+                        state.good = state.good.take().or(file.stored);
+                    }
                     if self.unreadable.get(&place) != Some(&error) {
                         tracing::error!(%error, "installed DAGs cannot be read; what is in force stays so");
                         self.unreadable.insert(place.clone(), error.clone());
@@ -92,12 +111,7 @@ impl Dispatcher {
         self.registry.take_files(seen.places, seen.all);
         let force = settle(&mut self.registry.files, &before);
         let last = std::mem::replace(&mut self.registry.in_force, force);
-        let gone: Vec<DagName> = before
-            .keys()
-            .filter(|dag| !self.registry.in_force.contains_key(*dag))
-            .cloned()
-            .collect();
-        for dag in gone {
+        for dag in self.registry.gone(&before) {
             self.uninstalled(dag);
         }
         let now: Vec<(DagName, InForce)> = self
@@ -124,6 +138,7 @@ impl Dispatcher {
             .collect();
         self.registry.catalog = Arc::new(catalog);
         self.tell_problems();
+        self.look_again_later();
     }
 
     /// A version is in force from now on. The store has it first: a file that breaks must not take its schedule along.
@@ -201,6 +216,28 @@ impl Dispatcher {
         self.submit(number, vec![Change::Uninstall { dag, forget }]);
     }
 
+    /// What cannot be looked at may be there in a while: a directory service comes up, a file system is mounted. No
+    /// event tells of that.
+    fn look_again_later(&mut self) {
+        if !self.registry.is_unsure() {
+            self.registry.unsure = 0;
+            return self.alarms.cancel(&Alarm::Registry);
+        }
+        // 30 s first, an hour at most.
+        let pause = AGAIN * (1 << self.registry.unsure.min(7));
+        self.registry.unsure += 1;
+        self.alarms
+            .set(now().boot.after_secs(pause.as_secs_f64()), Alarm::Registry);
+        self.arm();
+    }
+
+    /// The time has come.
+    pub(in crate::daemon) fn look_again(&mut self) {
+        let at = now().boot;
+        self.registry.dirty = Some((Scope::All, at, at));
+        self.look_now();
+    }
+
     /// Tells the log what is wrong with files, once for each change.
     fn tell_problems(&mut self) {
         let config = &self.config;
@@ -268,3 +305,6 @@ fn words(problems: &[Problem]) -> String {
     }
     words.join("; ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,13 @@ pub(in crate::daemon) struct FileState {
     pub(super) told: Vec<Problem>,
 }
 
+impl FileState {
+    /// Whether there is a file, and no version of it.
+    pub(super) const fn is_blank(&self) -> bool {
+        self.now.is_none() && self.good.is_none()
+    }
+}
+
 /// The version of a DAG that is in force, and its file.
 #[derive(Debug, Clone)]
 pub(in crate::daemon) struct InForce {

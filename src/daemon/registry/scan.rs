@@ -39,7 +39,9 @@ pub(super) struct Look {
     pub(super) known: BTreeMap<FileId, Stamps>,
     /// The base configuration as it was last time.
     pub(super) base: Result<Option<String>, String>,
-    /// The last good versions that the store has, when nothing is known yet.
+    /// Places that are known to hold DAGs.
+    pub(super) places: BTreeSet<Place>,
+    /// The last good versions of the store that are not in memory.
     pub(super) stored: Vec<InstalledDag>,
     pub(super) reader: Reader,
     pub(super) at: Time,
@@ -59,6 +61,18 @@ pub(super) struct FoundFile {
     pub(super) stored: Option<Arc<Version>>,
 }
 
+/// The files of a place, or why it could not be looked at.
+pub(super) type Found = Result<BTreeMap<String, FoundFile>, Unreadable>;
+
+/// A place that could not be looked at.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    /// Why, with the path.
+    pub(super) why: String,
+    /// What the store knows of it beyond what is in memory.
+    pub(super) stored: BTreeMap<String, FoundFile>,
+}
+
 /// What was seen.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -66,7 +80,7 @@ pub(super) struct Seen {
     pub(super) all: bool,
     pub(super) base: Result<Option<String>, String>,
     /// The files of each place; or why it could not be looked at, and then all is as it was.
-    pub(super) places: BTreeMap<Place, Result<BTreeMap<String, FoundFile>, String>>,
+    pub(super) places: BTreeMap<Place, Found>,
     /// When the newest run of a DAG succeeded, for those where that matters.
     pub(super) last_success: HashMap<DagName, Time>,
 }
@@ -86,11 +100,15 @@ impl Look {
             places: BTreeMap::new(),
             last_success: HashMap::new(),
         };
-        for place in self.places() {
-            let found = self.place(&place, &base);
+        let (places, users) = self.places();
+        for place in places {
+            let found = self.place(&place, &users, &base);
             seen.places.insert(place, found);
         }
-        let files = seen.places.values().flatten().flat_map(BTreeMap::values);
+        let files = seen.places.values().flat_map(|found| match found {
+            Ok(files) => files.values(),
+            Err(unreadable) => unreadable.stored.values(),
+        });
         for file in files {
             let now = file.now.as_ref().and_then(|now| now.as_ref().ok());
             for version in now.into_iter().chain(&file.stored) {
@@ -107,55 +125,68 @@ impl Look {
         seen
     }
 
-    /// The places to look at. Those that the store has versions of are among them, so that a place that cannot be read
-    /// keeps them.
-    fn places(&self) -> BTreeSet<Place> {
+    /// The places to look at, and why those of users cannot be told. Those that are known are among them, so that a
+    /// place that cannot be read, or not be found, keeps what it has.
+    fn places(&self) -> (BTreeSet<Place>, Result<(), String>) {
         if let Scope::Places(places) = &self.scope {
-            return places.clone();
+            return (places.clone(), Ok(()));
         }
-        let mut places = BTreeSet::from([Place::System]);
+        let mut places = self.places.clone();
+        places.insert(Place::System);
         places.extend(self.stored.iter().map(|row| FileId::from_stored(&row.file).place));
-        let root = files::open_dir(&self.context.config.paths.user_dags());
-        if let Ok(Some(root)) = root {
-            let below = root.list().unwrap_or_default().into_iter();
-            let names = below
-                .filter(|entry| entry.is_dir)
-                .filter_map(|entry| entry.name.into_string().ok());
-            places.extend(names.filter(|name| !name.starts_with('.')).map(Place::User));
-        }
-        places
+        let path = self.context.config.paths.user_dags();
+        let listed = files::open_dir(&path).and_then(|root| {
+            let below = root.map(|root| root.list()).transpose();
+            below.map_err(|error| error.to_string())
+        });
+        let below = match listed {
+            Ok(below) => below.unwrap_or_default().into_iter(),
+            Err(error) => return (places, Err(format!("{} cannot be read: {error}", path.display()))),
+        };
+        let names = below
+            .filter(|entry| entry.is_dir)
+            .filter_map(|entry| entry.name.into_string().ok());
+        places.extend(names.filter(|name| !name.starts_with('.')).map(Place::User));
+        (places, Ok(()))
     }
 
     fn place(
         &self,
         place: &Place,
+        users: &Result<(), String>,
         base: &Result<Option<String>, String>,
-    ) -> Result<BTreeMap<String, FoundFile>, String> {
+    ) -> Found {
         let path = place.dir(&self.context.config);
         let mut found = BTreeMap::new();
-        let listed = files::open_dir(&path).and_then(|dir| {
-            let Some(dir) = dir else { return Ok(None) };
-            let names = dir.list().map_err(|error| error.to_string())?;
+        let shown = |error: String| format!("{} cannot be read: {error}", path.display());
+        let known = match place {
+            Place::System => Ok(()),
+            Place::User(_) => users.clone(),
+        };
+        let listed = known.and_then(|()| {
+            let Some(dir) = files::open_dir(&path).map_err(shown)? else {
+                return Ok(None);
+            };
+            let names = dir.list().map_err(|error| shown(error.to_string()))?;
             Ok(Some((dir, names)))
         });
         let (dir, names) = match listed {
             Ok(Some(listed)) => listed,
             Ok(None) => return Ok(found),
-            Err(error) => {
-                let text = format!("{} cannot be read: {error}", path.display());
+            Err(why) => {
                 // What the store knows of it is all there is.
                 for row in &self.stored {
                     let id = FileId::from_stored(&row.file);
                     if id.place == *place {
                         let problem = of_file(
-                            text.clone(),
+                            why.clone(),
                             None,
                             &id.path(&self.context.config).display().to_string(),
                         );
                         found.insert(id.name.clone(), self.bad(&id, vec![problem]));
                     }
                 }
-                return if found.is_empty() { Err(text) } else { Ok(found) };
+                return Err(Unreadable { why, stored: found });
             }
         };
         let owner = place.owner(&self.context.config);
