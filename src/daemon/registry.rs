@@ -7,6 +7,7 @@ mod edit;
 mod files;
 mod names;
 mod place;
+mod record;
 mod scan;
 mod version;
 mod watch;
@@ -71,14 +72,17 @@ pub(super) struct Registry {
     /// Who waits for the next look that begins from now on, and for the one that is being taken.
     waiting: Vec<GoOn>,
     answered: Vec<GoOn>,
-    /// Versions that are on their way to the store, by batch.
-    saving: HashMap<u64, DagName>,
+    /// DAGs of which versions, or that there are none, are on their way to the store, by batch; and whether what is decided
+    /// of them is to be forgotten.
+    saving: HashMap<u64, (DagName, bool)>,
     /// Why places cannot be read, as the log has it.
     unreadable: BTreeMap<Place, String>,
     /// How many looks in a row left something to be tried again.
     unsure: u32,
-    /// DAGs that somebody removed on purpose.
+    /// DAGs that somebody removes on purpose.
     removed: BTreeSet<DagName>,
+    /// DAGs of which the next batch makes the store forget what is decided.
+    forgets: BTreeSet<DagName>,
     /// Who waits for schedules to be held back, or not any more.
     suspending: HashMap<Token, Suspending>,
 }
@@ -133,6 +137,7 @@ impl Registry {
             unreadable: BTreeMap::new(),
             unsure: 0,
             removed: BTreeSet::new(),
+            forgets: BTreeSet::new(),
             suspending: HashMap::new(),
         }
     }
@@ -376,23 +381,6 @@ impl Dispatcher {
         self.registry.dirty = Some((scope, at, at));
         self.registry.waiting.push(go_on);
         self.look_now();
-    }
-
-    /// The store answered for a version of a DAG. One that it does not have is told again after a while: until then a
-    /// restart would find an older one.
-    pub(super) fn version_stored(&mut self, number: u64, stored: bool) {
-        let Some(dag) = self.registry.saving.remove(&number).filter(|_| !stored) else {
-            return;
-        };
-        self.registry.stored.remove(&dag);
-        let to_self = self.to_self.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(AGAIN).await;
-            let again = move |dispatcher: &mut Self| {
-                dispatcher.store_version(&dag);
-            };
-            drop(to_self.send(Msg::Then(Box::new(again))));
-        });
     }
 
     /// The configuration was read again: everything that depends on it is made anew.

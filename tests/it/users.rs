@@ -7,7 +7,7 @@ use std::process::Command;
 
 use proctor::sys::creds::User;
 
-use crate::helper::{Daemon, Running, is_root, program, skip};
+use crate::helper::{Daemon, Out, Running, is_root, program, skip, text_of, until};
 
 const OPEN: &str = "[control]\nsocket_mode = \"0666\"\n";
 
@@ -269,5 +269,69 @@ fn users_clean_up_their_own_runs_and_root_all() {
     let mut expected = vec![first, second];
     expected.sort_unstable();
     assert_eq!(owners(), expected);
+    daemon.expect_clean();
+}
+
+/// A daemon of root's that everybody may ask, with a DAG `who` that everybody may read.
+fn open_house() -> (Daemon, String) {
+    let mut daemon = Daemon::prepare(OPEN);
+    let file = daemon.dag(
+        "who",
+        "schedule: 1 3 1 1 *\nsteps: [{name: a, command: \"true\"}]",
+    );
+    open_up(&daemon, &User::by_uid(0).unwrap());
+    daemon.restart();
+    (daemon, file)
+}
+
+fn as_user(user: &User, daemon: &Daemon, words: &[&str]) -> Out {
+    let mut command = ctl_as(user, daemon.root());
+    command.args(words);
+    Running::start(command).finish()
+}
+
+/// Puts a DAG of the system into its directory, as an editor would.
+fn put(daemon: &Daemon, file: &str, text: &str, mode: u32) {
+    let dir = daemon.path("etc/proctor/dags");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join(".tmp"), text).unwrap();
+    std::fs::set_permissions(dir.join(".tmp"), std::fs::Permissions::from_mode(mode)).unwrap();
+    std::fs::rename(dir.join(".tmp"), dir.join(file)).unwrap();
+}
+
+#[test]
+fn no_user_can_take_a_name_from_the_system_or_leave_it_something() {
+    let Some((_, guest)) = two_users() else { return };
+    let (mut daemon, file) = open_house();
+    let system = |daemon: &Daemon| {
+        let all = daemon.json(&["dags"])["dags"].as_array().unwrap().clone();
+        let dir = daemon.path("etc/proctor/dags");
+        let own = |dag: &serde_json::Value| std::path::Path::new(text_of(&dag["file"])).starts_with(&dir);
+        all.into_iter()
+            .find(|dag| own(dag) && dag["in_force"] == true)
+            .map(|dag| (text_of(&dag["dag"]).to_owned(), dag["enabled"] == true))
+    };
+    let text = "schedule: 2 3 1 1 *\nsteps: [{name: a, command: \"true\"}]";
+    as_user(&guest, &daemon, &["install", "--name", "nightly", &file]).expect_code(0);
+    as_user(&guest, &daemon, &["disable", "nightly"]).expect_code(0);
+    put(&daemon, "nightly.yaml", text, 0o644);
+    let expected = Some(("nightly".to_owned(), true));
+    until("the system has the name", || {
+        (system(&daemon) == expected).then_some(())
+    });
+    daemon.kill9();
+    daemon.restart();
+    assert_eq!(system(&daemon), expected, "{}", daemon.log());
+    std::fs::remove_file(daemon.path("etc/proctor/dags/nightly.yaml")).unwrap();
+    until("the system's is gone", || system(&daemon).is_none().then_some(()));
+    as_user(&guest, &daemon, &["disable", "nightly"]).expect_code(0);
+    // It goes while the daemon is away, as it would if that were killed between the file and the store.
+    daemon.kill9();
+    let dir = daemon.path("var/lib/proctor/dags").join("nobody");
+    std::fs::remove_file(dir.join("nightly.yaml")).unwrap();
+    daemon.restart();
+    put(&daemon, "nightly.yaml", text, 0o644);
+    until("the system's is back", || system(&daemon).is_some().then_some(()));
+    assert_eq!(system(&daemon), expected, "{}", daemon.log());
     daemon.expect_clean();
 }

@@ -7,12 +7,13 @@ use super::super::alarms::Alarm;
 use super::super::dispatcher::{Dispatcher, now};
 use super::names::{FileState, InForce, settle};
 use super::place::{FileId, Place};
+use super::record::same;
 use super::scan::{Found, Scope, Seen, Unreadable};
 use super::version::{self, Plan, Version, of_file};
 use super::{AGAIN, Catalog, Registry};
 use crate::engine::scheduler::Event;
 use crate::model::DagName;
-use crate::model::change::{Change, InstalledDag};
+use crate::model::change::InstalledDag;
 use crate::telemetry::events;
 use crate::wire::control::Problem;
 
@@ -112,7 +113,8 @@ impl Dispatcher {
         let force = settle(&mut self.registry.files, &before);
         let last = std::mem::replace(&mut self.registry.in_force, force);
         for dag in self.registry.gone(&before) {
-            self.uninstalled(dag);
+            let place = before.get(&dag).map_or(&Place::System, |id| &id.place);
+            self.uninstalled(dag, place);
         }
         let now: Vec<(DagName, InForce)> = self
             .registry
@@ -125,7 +127,11 @@ impl Dispatcher {
             .map(|(dag, force)| (dag.clone(), force.clone()))
             .collect();
         for (dag, InForce { version, .. }) in now {
-            let known = last.contains_key(&dag);
+            let mut known = last.contains_key(&dag);
+            if self.registry.changes_hands(&dag, &version, before.get(&dag)) {
+                self.begin_anew(&dag, known);
+                known = false;
+            }
             self.installed(&dag, &version, known, seen.last_success.get(&dag).copied());
         }
         let system = self
@@ -185,37 +191,6 @@ impl Dispatcher {
         stored.plan
     }
 
-    /// Gives the store the version of a DAG that is in force, if it has another one.
-    pub(super) fn store_version(&mut self, dag: &DagName) -> bool {
-        let Some(force) = self.registry.in_force.get(dag) else {
-            return false;
-        };
-        let record = Arc::clone(&force.version.record);
-        let stored = self.registry.stored.insert(dag.clone(), Arc::clone(&record));
-        let new = stored.is_none_or(|stored| !same(&stored, &record));
-        if new {
-            let batch = vec![Change::Install(Box::new((*record).clone()))];
-            let number = self.own_batch();
-            self.registry.saving.insert(number, dag.clone());
-            self.submit(number, batch);
-        }
-        new
-    }
-
-    fn uninstalled(&mut self, dag: DagName) {
-        self.registry.stored.remove(&dag);
-        self.registry.last.remove(&dag);
-        let forget = self.registry.removed.remove(&dag);
-        if forget {
-            self.registry.plans.remove(&dag);
-        }
-        self.tell(Event::Uninstall(dag.clone()));
-        events::dag_uninstalled(&dag);
-        // After what the engine may have decided about it meanwhile.
-        let number = self.own_batch();
-        self.submit(number, vec![Change::Uninstall { dag, forget }]);
-    }
-
     /// What cannot be looked at may be there in a while: a directory service comes up, a file system is mounted. No
     /// event tells of that.
     fn look_again_later(&mut self) {
@@ -264,15 +239,6 @@ impl Dispatcher {
             state.told = problems;
         }
     }
-}
-
-/// Whether the store needs not be told again.
-fn same(stored: &InstalledDag, now: &InstalledDag) -> bool {
-    let of = |dag: &InstalledDag| (dag.file.clone(), dag.owner, dag.mode);
-    of(stored) == of(now)
-        && stored.source == now.source
-        && stored.base == now.base
-        && stored.schemas == now.schemas
 }
 
 /// The problem of a file whose name another one has.

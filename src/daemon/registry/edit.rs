@@ -112,6 +112,8 @@ impl Dispatcher {
         };
         let summary = self.summary(&id);
         let config = Arc::clone(&self.config);
+        // Before the file goes: a look that is being taken may be the one that sees it.
+        self.registry.removed.insert(dag.clone());
         self.elsewhere(
             move || {
                 let removed = remove(&config, &id);
@@ -119,14 +121,14 @@ impl Dispatcher {
             },
             move |dispatcher, (id, removed)| match removed {
                 Ok(()) => {
-                    dispatcher.registry.removed.insert(dag);
                     let go_on = Box::new(move |dispatcher: &mut Self| {
-                        dispatcher.registry.removed.clear();
+                        dispatcher.registry.removed.remove(&dag);
                         dispatcher.answer_dag(summary, Vec::new(), asker.answers);
                     });
                     dispatcher.look_then(id.place, go_on);
                 }
                 Err(error) => {
+                    dispatcher.registry.removed.remove(&dag);
                     let text = format!(
                         "{} cannot be removed: {error}",
                         id.path(&dispatcher.config).display()

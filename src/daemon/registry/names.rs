@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::place::FileId;
+use super::place::{FileId, Place};
 use super::scan::Stamps;
 use super::version::Version;
 use crate::model::DagName;
@@ -44,8 +44,9 @@ pub(in crate::daemon) struct InForce {
     pub(in crate::daemon) version: Arc<Version>,
 }
 
-/// Decides which versions are in force. Who had a name before keeps it, else the first file in order gets it. A file
-/// whose new name is taken is in error, and keeps the name that it had.
+/// Decides which versions are in force. The system's files have the first choice, so that no user can take a name from
+/// it; then who had a name before keeps it, else the first file in order gets it. A file whose new name is taken is in
+/// error, and keeps the name that it had.
 pub(super) fn settle(
     files: &mut BTreeMap<FileId, FileState>,
     before: &BTreeMap<DagName, FileId>,
@@ -63,7 +64,10 @@ pub(super) fn settle(
         );
     }
     // A claim by right of the past goes before one by order.
-    claims.sort_by_key(|(id, version)| before.get(&version.record.dag) != Some(*id));
+    claims.sort_by_key(|(id, version)| {
+        let had = before.get(&version.record.dag) == Some(*id);
+        (id.place != Place::System, !had)
+    });
     for (id, version) in claims {
         let name = version.record.dag.clone();
         if let Some(first) = force.get(&name) {

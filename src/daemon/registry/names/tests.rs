@@ -63,25 +63,40 @@ impl World {
 
 #[test]
 fn a_name_belongs_to_the_file_that_had_it_first() {
+    for (first, second) in [("z.yaml", "a.yaml"), ("u/a.yaml", "t/a.yaml")] {
+        let mut world = World::default();
+        world.write(first, Some("a"));
+        assert_eq!(world.settle(), format!("a={first}"));
+        world.write(second, Some("a"));
+        assert_eq!(
+            world.settle(),
+            format!("a={first} {second}>{first}"),
+            "the past counts before the order"
+        );
+        world.files.remove(&FileId::from_stored(first));
+        assert_eq!(
+            world.settle(),
+            format!("a={second}"),
+            "what waited for the name has it"
+        );
+    }
+}
+
+#[test]
+fn no_user_keeps_a_name_from_the_system() {
     let mut world = World::default();
     world.write("u/a.yaml", Some("a"));
     assert_eq!(world.settle(), "a=u/a.yaml");
     world.write("z.yaml", Some("a"));
     assert_eq!(
         world.settle(),
-        "a=u/a.yaml z.yaml>u/a.yaml",
-        "the past counts before the order"
-    );
-    world.files.remove(&FileId::from_stored("u/a.yaml"));
-    assert_eq!(world.settle(), "a=z.yaml", "what waited for the name has it");
-    let mut world = World::default();
-    world.write("u/a.yaml", Some("a"));
-    world.write("z.yaml", Some("a"));
-    assert_eq!(
-        world.settle(),
         "a=z.yaml u/a.yaml>z.yaml",
-        "the system's come first"
+        "not even one who had it first"
     );
+    world.write("z.yaml", None);
+    assert_eq!(world.settle(), "a=z.yaml u/a.yaml>z.yaml");
+    world.files.remove(&FileId::from_stored("z.yaml"));
+    assert_eq!(world.settle(), "a=u/a.yaml");
 }
 
 #[test]

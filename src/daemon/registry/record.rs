@@ -1,0 +1,118 @@
+//! What the store is told of installed DAGs, until it has it.
+
+use std::sync::Arc;
+
+use super::super::dispatcher::{Dispatcher, Msg};
+use super::place::{FileId, Place};
+use super::version::Version;
+use super::{AGAIN, Registry};
+use crate::engine::scheduler::Event;
+use crate::model::DagName;
+use crate::model::change::{Change, InstalledDag};
+use crate::telemetry::events;
+
+impl Registry {
+    /// Whether what is decided of a DAG was decided of another one that had its name: it was in another place, or
+    /// belonged to somebody else. A user's plan goes with the file, so one without a file is the system's.
+    pub(super) fn changes_hands(&self, dag: &DagName, version: &Version, before: Option<&FileId>) -> bool {
+        let last = before.map_or(&Place::System, |id| &id.place);
+        let stored = self.stored.get(dag);
+        let moved = *last != FileId::from_stored(&version.record.file).place;
+        let given = stored.is_some_and(|stored| stored.owner != version.record.owner);
+        (moved && (before.is_some() || self.plans.contains_key(dag))) || given
+    }
+}
+
+impl Dispatcher {
+    /// A DAG has its name from another one: nothing that is decided of that one counts.
+    pub(super) fn begin_anew(&mut self, dag: &DagName, known: bool) {
+        if known {
+            self.tell(Event::Uninstall(dag.clone()));
+        }
+        self.registry.stored.remove(dag);
+        self.registry.plans.remove(dag);
+        self.registry.last.remove(dag);
+        self.registry.forgets.insert(dag.clone());
+    }
+
+    /// Gives the store the version of a DAG that is in force, if it has another one.
+    pub(super) fn store_version(&mut self, dag: &DagName) -> bool {
+        let Some(force) = self.registry.in_force.get(dag) else {
+            return false;
+        };
+        let record = Arc::clone(&force.version.record);
+        let stored = self.registry.stored.insert(dag.clone(), Arc::clone(&record));
+        let new = stored.is_none_or(|stored| !same(&stored, &record));
+        if new {
+            self.record(dag, Some(&record));
+        }
+        new
+    }
+
+    /// A DAG is not installed any more. A user's file goes only on purpose, and takes along what is decided of the DAG,
+    /// which is none of the next owner's of the name; one of the system may come back.
+    pub(super) fn uninstalled(&mut self, dag: DagName, place: &Place) {
+        self.registry.stored.remove(&dag);
+        self.registry.last.remove(&dag);
+        if self.registry.removed.remove(&dag) || *place != Place::System {
+            self.registry.plans.remove(&dag);
+            self.registry.forgets.insert(dag.clone());
+        }
+        self.tell(Event::Uninstall(dag.clone()));
+        events::dag_uninstalled(&dag);
+        // After what the engine may have decided about it meanwhile.
+        self.record(&dag, None);
+    }
+
+    /// Tells the store which version there is, if any; all in one batch with what it is to forget.
+    fn record(&mut self, dag: &DagName, version: Option<&InstalledDag>) {
+        let forget = self.registry.forgets.remove(dag);
+        let mut batch = Vec::new();
+        if forget || version.is_none() {
+            let dag = dag.clone();
+            batch.push(Change::Uninstall { dag, forget });
+        }
+        batch.extend(version.map(|version| Change::Install(Box::new(version.clone()))));
+        if forget && self.registry.is_suspended(dag) {
+            // It was told after what is forgotten late.
+            let (dag, on) = (dag.clone(), true);
+            batch.push(Change::Suspend { dag, on });
+        }
+        let number = self.own_batch();
+        self.registry.saving.insert(number, (dag.clone(), forget));
+        self.submit(number, batch);
+    }
+
+    /// The store answered for a DAG. What it does not have is told again after a while: until then a restart would find
+    /// an older version.
+    pub(in crate::daemon) fn version_stored(&mut self, number: u64, stored: bool) {
+        let Some((dag, forget)) = self.registry.saving.remove(&number).filter(|_| !stored) else {
+            return;
+        };
+        self.registry.stored.remove(&dag);
+        if forget {
+            self.registry.forgets.insert(dag.clone());
+        }
+        let to_self = self.to_self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(AGAIN).await;
+            let again = move |dispatcher: &mut Self| {
+                if dispatcher.registry.in_force.contains_key(&dag) {
+                    dispatcher.store_version(&dag);
+                } else {
+                    dispatcher.record(&dag, None);
+                }
+            };
+            drop(to_self.send(Msg::Then(Box::new(again))));
+        });
+    }
+}
+
+/// Whether the store needs not be told again.
+pub(super) fn same(stored: &InstalledDag, now: &InstalledDag) -> bool {
+    let of = |dag: &InstalledDag| (dag.file.clone(), dag.owner, dag.mode);
+    of(stored) == of(now)
+        && stored.source == now.source
+        && stored.base == now.base
+        && stored.schemas == now.schemas
+}
