@@ -215,6 +215,10 @@ impl AsFd for ClockWatch {
     }
 }
 
+/// A wall time that does not come: in 2255. The kernel lets nobody set the clock past 2232, and takes times up to 2262
+/// (`KTIME_MAX`).
+const NEVER: std::time::Duration = std::time::Duration::from_secs(9_000_000_000);
+
 impl ClockWatch {
     /// Watches the clock from now on.
     ///
@@ -230,7 +234,7 @@ impl ClockWatch {
 
     /// Arms a timer that is never due, and that the kernel cancels when the clock is set (timerfd_create(2)).
     fn arm(&self) -> io::Result<()> {
-        let never = TimeSpec::new(i32::MAX.into(), 0);
+        let never = TimeSpec::from_duration(NEVER);
         let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
         Ok(self.0.set(Expiration::OneShot(never), flags)?)
     }
@@ -307,6 +311,11 @@ mod tests {
         epoll.add(&watch, 1, Ready::READ).unwrap();
         assert_eq!(epoll.wait(Some(0)).unwrap(), []);
         assert!(!watch.take().unwrap());
+        // Nor does a day that comes, such as one in 2038.
+        let Some(Expiration::OneShot(left)) = watch.0.get().unwrap() else {
+            panic!("it is not armed");
+        };
+        assert!(left.tv_sec() > 150 * 365 * 86_400, "{left:?}");
     }
 
     #[test]
