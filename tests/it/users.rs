@@ -335,3 +335,33 @@ fn no_user_can_take_a_name_from_the_system_or_leave_it_something() {
     assert_eq!(system(&daemon), expected, "{}", daemon.log());
     daemon.expect_clean();
 }
+
+#[test]
+fn a_file_that_becomes_private_is_private_at_once() {
+    let Some((_, guest)) = two_users() else { return };
+    let (daemon, _) = open_house();
+    let dag = |word: &str| format!("# {word}\nsteps: [{{name: a, command: \"true\"}}]\n");
+    put(&daemon, "open.yaml", &dag("everybody"), 0o644);
+    let source = || {
+        let mut command = ctl_as(&guest, daemon.root());
+        command.args(["edit", "open"]).env("EDITOR", "true");
+        Running::start(command).finish()
+    };
+    until("it is installed", || {
+        source().stderr.contains("is not yours").then_some(())
+    });
+    for round in 0..5 {
+        put(&daemon, "open.yaml", &dag("everybody"), 0o644);
+        until("it is open", || {
+            source().stderr.contains("is not yours").then_some(())
+        });
+        put(&daemon, "open.yaml", &dag("secret"), 0o600);
+        // Before the change has settled, so what is known of the file is out of date.
+        let out = source();
+        assert!(
+            out.stderr.contains("no DAG open is installed"),
+            "{round}: {out:?}"
+        );
+    }
+    daemon.expect_clean();
+}

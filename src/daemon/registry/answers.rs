@@ -37,8 +37,13 @@ pub(in crate::daemon) fn not_installed(dag: &DagName) -> Response {
 fn sees(uid: u32, id: &FileId, state: &FileState) -> bool {
     match id.place {
         Place::User(_) => state.owner == Some(uid),
-        Place::System => state.mode & 0o004 != 0,
+        Place::System => is_open(id, state.mode),
     }
+}
+
+/// Whether the permissions of a file let everybody read it, where that is asked: a user's place is that user's.
+fn is_open(id: &FileId, mode: u32) -> bool {
+    matches!(id.place, Place::User(_)) || mode & 0o004 != 0
 }
 
 /// Whether a user may change a file: those of the system belong to the daemon's own user.
@@ -213,6 +218,8 @@ impl Dispatcher {
                     None => Ok(None),
                 });
                 match text {
+                    // What was seen of the file last may be out of date: what was opened counts.
+                    Ok(Some(text)) if owner.is_some() && !is_open(&id, text.mode) => not_installed(&dag),
                     Ok(Some(text)) => Response::Source(Box::new(SourceText {
                         dag,
                         file: path,

@@ -61,7 +61,7 @@ impl DirWatch {
     }
 
     fn add(&mut self, path: &Path) {
-        match self.inotify.add_dir_watch(path) {
+        match self.inotify.add_dir_watch_with_attributes(path) {
             Ok(watch) => {
                 self.watched.insert(watch, path.to_owned());
             }
@@ -116,7 +116,7 @@ impl DirWatch {
                 self.add_all();
                 return Some(Scope::All);
             }
-            return (event.change == Change::Overflow).then_some(Scope::All);
+            return self.itself(&dir);
         };
         let path = dir.join(name);
         if path == self.base {
@@ -136,12 +136,25 @@ impl DirWatch {
             }
             return (!hidden(name)).then(|| one(Place::User(user)));
         }
-        if dir.parent() == Some(&self.users) && !hidden(name) {
-            let user = dir.file_name()?.to_str()?.to_owned();
-            return Some(one(Place::User(user)));
-        }
-        None
+        place_below(&self.users, &dir).filter(|_| !hidden(name))
     }
+
+    /// Where to look when owner or permissions of a directory changed: whether it is trusted may be another matter now.
+    fn itself(&self, dir: &Path) -> Option<Scope> {
+        if dir == self.dags {
+            return Some(one(Place::System));
+        }
+        let base = self.base.parent() == Some(dir);
+        if dir == self.users || base {
+            return Some(Scope::All);
+        }
+        place_below(&self.users, dir)
+    }
+}
+
+fn place_below(users: &Path, dir: &Path) -> Option<Scope> {
+    let user = (dir.parent() == Some(users)).then(|| dir.file_name()?.to_str())??;
+    Some(one(Place::User(user.to_owned())))
 }
 
 fn one(place: Place) -> Scope {
@@ -168,6 +181,8 @@ impl Scope {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -187,12 +202,25 @@ mod tests {
         std::fs::write(at("etc/proctor/proctord.toml"), "x").unwrap();
         assert_eq!(watch.read().unwrap(), None);
         std::fs::create_dir(at("var/lib/proctor/dags/alice")).unwrap();
-        let alice = one(Place::User("alice".to_owned()));
-        assert_eq!(watch.read().unwrap(), Some(alice.clone()));
+        let alice = || one(Place::User("alice".to_owned()));
+        assert_eq!(watch.read().unwrap(), Some(alice()));
         std::fs::write(at("var/lib/proctor/dags/alice/a.yaml"), "x").unwrap();
-        assert_eq!(watch.read().unwrap(), Some(alice));
+        assert_eq!(watch.read().unwrap(), Some(alice()));
         std::fs::write(at("etc/proctor/base.yaml"), "x").unwrap();
         assert_eq!(watch.read().unwrap(), Some(Scope::All));
+        for (path, scope) in [
+            ("etc/proctor/dags/a.yaml", one(Place::System)),
+            ("etc/proctor/dags", Scope::All),
+            ("var/lib/proctor/dags/alice/a.yaml", alice()),
+            ("var/lib/proctor/dags/alice", alice()),
+            ("var/lib/proctor/dags", Scope::All),
+            ("etc/proctor/base.yaml", Scope::All),
+            ("etc/proctor", Scope::All),
+        ] {
+            let mode = if at(path).is_dir() { 0o750 } else { 0o640 };
+            std::fs::set_permissions(at(path), PermissionsExt::from_mode(mode)).unwrap();
+            assert_eq!(watch.read().unwrap(), Some(scope), "the permissions of {path}");
+        }
         std::fs::remove_dir_all(at("etc/proctor/dags")).unwrap();
         assert_eq!(watch.read().unwrap(), Some(Scope::All), "the directory has gone");
         std::fs::create_dir(at("etc/proctor/dags")).unwrap();
