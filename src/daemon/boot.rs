@@ -318,6 +318,7 @@ fn build(
         next_token: 0,
         next_batch: 0,
         saving: std::collections::BTreeMap::new(),
+        undo: super::undo::Undo::new(),
         forgetting: std::collections::BTreeMap::new(),
         turning: std::collections::BTreeMap::new(),
         waiting: std::collections::HashMap::new(),

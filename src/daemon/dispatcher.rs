@@ -153,6 +153,8 @@ pub(super) struct Dispatcher {
     pub(super) registry: Registry,
     /// Nodes of own batches that are on their way to the store.
     pub(super) saving: BTreeMap<u64, (RunRef, Vec<Node>)>,
+    /// What is shown again if a batch fails.
+    pub(super) undo: super::undo::Undo,
     /// Attempts whose clean-up is being recorded, by batch.
     pub(super) forgetting: BTreeMap<u64, (AttemptId, Leaving)>,
     /// Runs that do not wait for a retry any more once a batch is stored, by batch.

@@ -47,6 +47,7 @@ mod shims;
 mod slots;
 mod stalled;
 mod tree;
+mod undo;
 mod verdicts;
 mod why;
 

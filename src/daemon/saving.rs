@@ -56,23 +56,7 @@ impl Dispatcher {
                     }
                     self.take_unsaved(number, attempt, &mut batch);
                 }
-                Change::EndQueued {
-                    run,
-                    status,
-                    error,
-                    at,
-                } => {
-                    if let Some(live) = self.runs.get_mut(run) {
-                        live.view.status = *status;
-                        live.view.error.clone_from(error);
-                        live.view.finished_at = Some(*at);
-                    }
-                }
-                Change::Stop { run, reason, .. } => {
-                    if let Some(live) = self.runs.get_mut(run) {
-                        live.view.stop = Some(reason.clone());
-                    }
-                }
+                Change::EndQueued { run, .. } | Change::Stop { run, .. } => self.show(number, run, &change),
                 Change::Watermark { .. } | Change::Suspend { .. } => self.registry.note(&change),
                 Change::Clean { attempt } => {
                     self.forgetting.insert(number, (attempt.clone(), Leaving::Ended));
@@ -126,6 +110,7 @@ impl Dispatcher {
         let saved = self.saving.remove(&number);
         let forgotten = self.forgetting.remove(&number);
         let turn = self.turning.remove(&number);
+        self.shown_stored(number, result.is_ok());
         self.notice_stored(number, result.is_ok());
         self.version_stored(number, result.is_ok());
         match result {
