@@ -7,8 +7,9 @@
 mod end;
 mod make;
 mod tap;
+mod waiting;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use tokio::task::AbortHandle;
@@ -23,6 +24,7 @@ use crate::sys::pidfd::PidFd;
 use crate::telemetry::events;
 use make::Made;
 use tap::Tap;
+use waiting::Waiting;
 
 /// What begins the names of the hooks' cgroups.
 pub(super) const CGROUP_PREFIX: &str = "hook-";
@@ -33,8 +35,8 @@ pub(super) struct Hooks {
     last_id: i64,
     /// Notices on their way to the store, by batch. A batch is a run's, and has one at most.
     storing: BTreeMap<u64, Notice>,
-    /// Stored ones that wait, oldest first.
-    waiting: VecDeque<Notice>,
+    /// Stored ones that wait.
+    waiting: Waiting,
     running: HashMap<i64, Running>,
     by_pid: HashMap<u32, i64>,
     /// Notices that are done with, and batches that say so to the store.
@@ -145,7 +147,7 @@ impl Dispatcher {
     pub(super) fn notice_stored(&mut self, number: u64, stored: bool) {
         // One that is not in the store comes again with the next try of its batch.
         if let Some(notice) = self.hooks.storing.remove(&number).filter(|_| stored) {
-            self.hooks.waiting.push_back(notice);
+            self.hooks.waiting.push(notice);
             self.run_hooks();
         }
         if let Some(ids) = self.hooks.forgetting.remove(&number).filter(|_| !stored) {
@@ -161,7 +163,9 @@ impl Dispatcher {
             .map_err(|error| format!("recovery: the store cannot be read: {error}"))?;
         self.hooks.last_id = notices.last().map_or(0, |notice| notice.id);
         self.end_left_hooks(&notices).await;
-        self.hooks.waiting.extend(notices);
+        for notice in notices {
+            self.hooks.waiting.push(notice);
+        }
         self.run_hooks();
         Ok(())
     }
@@ -173,7 +177,7 @@ impl Dispatcher {
         let parallel = usize::try_from(config.hooks.max_parallel).unwrap_or(1);
         let mut gone = Vec::new();
         while self.hooks.running.len() < parallel
-            && let Some(notice) = self.hooks.waiting.pop_front()
+            && let Some(notice) = self.hooks.waiting.pop()
         {
             match config.hooks.wanted(notice.event, &notice.run.dag) {
                 Some(hook) => self.start_hook(notice, hook.clone()),
@@ -182,7 +186,7 @@ impl Dispatcher {
             }
         }
         while self.hooks.waiting.len() > most
-            && let Some(notice) = self.hooks.waiting.pop_front()
+            && let Some(notice) = self.hooks.waiting.drop_one()
         {
             self.hooks.counters.dropped += 1;
             events::notice_dropped(&notice.run, notice.event.as_str(), most);

@@ -5,6 +5,7 @@
 //! retried or removed.
 
 mod files;
+mod orders;
 mod policy;
 mod tally;
 mod worker;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{Sender, UnboundedSender};
 
+use super::control::refusal;
 use super::dispatcher::{Dispatcher, Msg};
 use super::requests::Asker;
 use crate::config::Config;
@@ -27,7 +29,7 @@ use crate::store::{self, Reader, Series};
 use crate::sys::clock;
 use crate::sys::epoll::TimerFd;
 use crate::sys::reactor;
-use crate::wire::control::Response;
+use crate::wire::control::{ErrorKind, Response};
 
 /// Microseconds between two looks at all DAGs.
 const DAY: u64 = 24 * 60 * 60 * 1_000_000;
@@ -59,6 +61,8 @@ struct Cleanup {
     dry_run: bool,
     /// Only runs of this user.
     owner: Option<u32>,
+    /// Who asks.
+    by: u32,
     answers: Sender<Response>,
 }
 
@@ -73,6 +77,8 @@ pub(super) struct Retention {
     through: mpsc::Receiver<()>,
     batch: Option<u64>,
     retiring: BTreeSet<RunRef>,
+    /// Who waits for a cleanup.
+    cleaning: BTreeSet<u32>,
 }
 
 impl Retention {
@@ -109,6 +115,7 @@ impl Retention {
             through,
             batch: None,
             retiring: BTreeSet::new(),
+            cleaning: BTreeSet::new(),
         })
     }
 
@@ -190,6 +197,11 @@ impl Dispatcher {
         owner: Option<u32>,
         asker: Asker,
     ) {
+        // One at a time: who asks again and again keeps nobody else waiting.
+        if !self.retention.cleaning.insert(asker.peer.uid) {
+            let text = "a cleanup that you asked for is under way; ask again when it has ended";
+            return self.answer(&asker.answers, refusal(ErrorKind::Unavailable, text));
+        }
         if !dry_run {
             tracing::info!(
                 uid = asker.peer.uid,
@@ -205,10 +217,17 @@ impl Dispatcher {
             keep_runs,
             dry_run,
             owner,
+            by: asker.peer.uid,
             answers: asker.answers,
         };
         self.retention
             .order(Task::Cleanup(Box::new(cleanup)), &self.config);
+    }
+
+    /// A cleanup has ended.
+    fn cleaned_up(&mut self, by: u32, answers: &Sender<Response>, answer: Response) {
+        self.retention.cleaning.remove(&by);
+        self.answer(answers, answer);
     }
 
     /// Has the store remove runs. Those in memory stay: one that is being retried is about to be queued.

@@ -1,18 +1,19 @@
 //! The thread that finds what is old and removes directories.
 //!
 //! It begins with what was left by a crash: trees of which a part is removed, and directories that the store has noted.
-//! Between two batches it looks for new orders, and what somebody waits for goes first.
+//! Between two batches it looks for new orders, and what somebody waits for and what nobody waits for take turns.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::orders::{Next, Orders};
 use super::policy::{self, Said};
 use super::tally::Tally;
-use super::{Cleanup, Order, Task, files};
+use super::{Cleanup, Order, files};
 use crate::config::Config;
 use crate::daemon::control::refusal;
 use crate::daemon::dispatcher::{Dispatcher, Msg, now};
@@ -56,11 +57,7 @@ pub(super) struct Worker {
     reader: Reader,
     wires: Wires,
     leaving: Arc<AtomicBool>,
-    /// Series of which runs have ended.
-    ended: BTreeSet<Series>,
-    /// Where the look at all series is, if it is under way.
-    all: Option<SeriesPlace>,
-    cleanups: VecDeque<Cleanup>,
+    orders: Orders,
     /// What each DAG said when it was last looked at, by the hash of the DAG.
     said: HashMap<Series, (String, Said)>,
     /// Directories that could not be removed: they are tried again once a day, or when somebody asks.
@@ -74,9 +71,7 @@ impl Worker {
             reader,
             wires,
             leaving,
-            ended: BTreeSet::new(),
-            all: None,
-            cleanups: VecDeque::new(),
+            orders: Orders::default(),
             said: HashMap::new(),
             failed: HashSet::new(),
         }
@@ -104,13 +99,7 @@ impl Worker {
 
     fn take(&mut self, (task, config): Order) {
         self.config = config;
-        match task {
-            Task::Ended(series) => {
-                self.ended.insert(series);
-            }
-            Task::All => self.all = Some(SeriesPlace::default()),
-            Task::Cleanup(cleanup) => self.cleanups.push_back(*cleanup),
-        }
+        self.orders.take(task);
     }
 
     /// Does the next thing; none if there is nothing to do.
@@ -118,14 +107,11 @@ impl Worker {
         if self.is_leaving() {
             return Some(Err(Halt::Leaving));
         }
-        if let Some(cleanup) = self.cleanups.pop_front() {
-            return Some(self.cleanup(&cleanup));
-        }
-        if let Some(series) = self.ended.pop_first() {
-            return Some(self.look_at(&series));
-        }
-        let place = self.all.take()?;
-        Some(self.look_at_next(place))
+        Some(match self.orders.next()? {
+            Next::Cleanup(cleanup) => self.cleanup(&cleanup),
+            Next::Series(series) => self.look_at(&series),
+            Next::All(place) => self.look_at_next(place),
+        })
     }
 
     fn is_leaving(&self) -> bool {
@@ -149,7 +135,7 @@ impl Worker {
         match series.transpose()?.flatten() {
             Some((series, place)) => {
                 // Also if this one fails, the others are looked at.
-                self.all = Some(place);
+                self.orders.all = Some(place);
                 self.look_at(&series)
             }
             None => {
@@ -310,8 +296,8 @@ impl Worker {
                 &format!("{} runs are removed, then the store failed: {error}", tally.runs),
             ),
         };
-        let answers = cleanup.answers.clone();
-        let give = move |dispatcher: &mut Dispatcher| dispatcher.answer(&answers, answer);
+        let (by, answers) = (cleanup.by, cleanup.answers.clone());
+        let give = move |dispatcher: &mut Dispatcher| dispatcher.cleaned_up(by, &answers, answer);
         // With the dispatcher gone there is nobody to answer.
         drop(self.wires.to_self.send(Msg::Then(Box::new(give))));
         match done {
