@@ -3,6 +3,7 @@
 
 mod answers;
 mod apply;
+mod clock;
 mod edit;
 mod files;
 mod names;
@@ -15,7 +16,7 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
@@ -23,11 +24,10 @@ use tokio::sync::mpsc::Sender;
 use super::dispatcher::{Dispatcher, GoOn, Msg, now};
 use crate::config::Config;
 use crate::dag::cron::Zone;
-use crate::engine::scheduler::{Event, Token};
+use crate::engine::scheduler::Token;
 use crate::model::change::{Change, InstalledDag};
 use crate::model::{Boot, DagName};
 use crate::store::{PlanRecord, Reader};
-use crate::sys::epoll::ClockWatch;
 use crate::sys::{reactor, timezone};
 use crate::wire::control::Response;
 
@@ -83,6 +83,8 @@ pub(super) struct Registry {
     removed: BTreeSet<DagName>,
     /// DAGs of which the next batch makes the store forget what is decided.
     forgets: BTreeSet<DagName>,
+    /// Held by who writes or removes files of installed DAGs.
+    writes: Arc<Mutex<()>>,
     /// Who waits for schedules to be held back, or not any more.
     suspending: HashMap<Token, Suspending>,
 }
@@ -138,6 +140,7 @@ impl Registry {
             unsure: 0,
             removed: BTreeSet::new(),
             forgets: BTreeSet::new(),
+            writes: Arc::default(),
             suspending: HashMap::new(),
         }
     }
@@ -201,7 +204,7 @@ impl Registry {
 }
 
 impl Dispatcher {
-    /// Reads what is installed and tells the engine, then goes on watching. After [`Event::Recover`].
+    /// Reads what is installed and tells the engine, then goes on watching. After the engine has recovered.
     ///
     /// # Errors
     /// If the store cannot be read, or the configured zone does not exist.
@@ -221,7 +224,12 @@ impl Dispatcher {
             }
         }
         let look = self.next_look(Scope::All);
-        let seen = tokio::task::spawn_blocking(move || look.take())
+        let config = Arc::clone(&self.config);
+        let first = move || {
+            write::sweep(&config);
+            look.take()
+        };
+        let seen = tokio::task::spawn_blocking(first)
             .await
             .map_err(|error| text(&error))?;
         self.seen(seen);
@@ -265,37 +273,6 @@ impl Dispatcher {
                 }
             }
         });
-    }
-
-    /// Has the engine told when the wall clock is set.
-    fn watch_clock(&self) {
-        let watched = ClockWatch::new().and_then(|watch| {
-            let readable = watch.as_fd().try_clone_to_owned().and_then(reactor::readable)?;
-            Ok((watch, readable))
-        });
-        let (watch, readable) = match watched {
-            Ok(watched) => watched,
-            Err(error) => {
-                tracing::warn!(%error, "the clock cannot be watched; schedules notice that it was set when they are due next");
-                return;
-            }
-        };
-        let to_self = self.to_self.clone();
-        tokio::spawn(async move {
-            while let Ok(mut ready) = readable.readable().await {
-                ready.clear_ready();
-                if matches!(watch.take(), Ok(true))
-                    && to_self.send(Msg::Then(Box::new(Self::clock_set))).is_err()
-                {
-                    return;
-                }
-            }
-        });
-    }
-
-    fn clock_set(&mut self) {
-        tracing::info!("the wall clock was set; schedules are counted anew");
-        self.tell(Event::ClockSet);
     }
 
     fn directories_changed(&mut self) {

@@ -4,6 +4,7 @@
 //! leaves a descriptor open over exec.
 
 mod errors;
+mod replace;
 mod tree;
 
 pub use tree::Removal;
@@ -14,7 +15,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag};
 use nix::unistd::{Gid, Uid, UnlinkatFlags};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
@@ -299,36 +300,6 @@ impl Dir {
     pub fn sync(&self) -> io::Result<()> {
         Ok(nix::unistd::fsync(&self.0)?)
     }
-
-    /// Replaces the file `name` with `bytes`, durably and all at once: after a crash it has the old content
-    /// or the new. For one writer per file at a time.
-    ///
-    /// # Errors
-    /// The old file stays when this fails before the rename; nothing else is left behind.
-    pub fn replace_file(&self, name: impl AsRef<OsStr>, bytes: &[u8], mode: u32) -> io::Result<()> {
-        let name = single(name.as_ref())?;
-        let mut hidden = OsString::from(format!(".new-{}-", std::process::id()));
-        hidden.push(name);
-        match self.remove_file(&hidden) {
-            // A process with this number may have crashed here before.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = self.create_file(&hidden, 0o600, Create::New)?;
-        let written = fill(file, bytes, mode).and_then(|()| self.publish(&hidden, name));
-        if written.is_err() {
-            // The first error is the one to report.
-            drop(self.remove_file(&hidden));
-        }
-        written?;
-        self.sync()
-    }
-}
-
-fn fill(mut file: File, bytes: &[u8], mode: u32) -> io::Result<()> {
-    file.write_all(bytes)?;
-    fchmod(&file, mode)?;
-    file.sync_all()
 }
 
 fn checked_regular(fd: OwnedFd, name: &OsStr) -> io::Result<File> {

@@ -114,7 +114,7 @@ impl Dispatcher {
         let last = std::mem::replace(&mut self.registry.in_force, force);
         for dag in self.registry.gone(&before) {
             let place = before.get(&dag).map_or(&Place::System, |id| &id.place);
-            self.uninstalled(dag, place);
+            self.uninstalled(&dag, place);
         }
         let now: Vec<(DagName, InForce)> = self
             .registry

@@ -88,8 +88,12 @@ impl Dispatcher {
                 own => own,
             },
         };
+        let writes = Arc::clone(&self.registry.writes);
         self.elsewhere(
-            move || write(&known, &dag, &install),
+            move || {
+                let _one = writes.lock();
+                write(&known, &dag, &install)
+            },
             move |dispatcher, written| match written {
                 Ok((id, warnings)) => {
                     let place = id.place.clone();
@@ -114,8 +118,10 @@ impl Dispatcher {
         let config = Arc::clone(&self.config);
         // Before the file goes: a look that is being taken may be the one that sees it.
         self.registry.removed.insert(dag.clone());
+        let writes = Arc::clone(&self.registry.writes);
         self.elsewhere(
             move || {
+                let _one = writes.lock();
                 let removed = remove(&config, &id);
                 (id, removed)
             },

@@ -159,14 +159,35 @@ pub(in crate::daemon) fn read_schema(
     dag: Option<&DagName>,
     wanted: &SchemaRef,
 ) -> Result<Text, String> {
-    let name = match (place, dag) {
-        (Place::User(_), Some(dag)) => schema_file(dag, wanted),
-        _ if wanted.path.contains('/') => {
-            return Err("that of an installed DAG is beside it, and named without a directory".to_owned());
-        }
-        _ => wanted.path.clone(),
-    };
+    let name = schema_name(place, dag, wanted)?;
     read_all(dir, &name, SCHEMA_MAX)?.ok_or_else(|| "there is no such file beside the DAG".to_owned())
+}
+
+/// Name of the file that a reference to a schema leads to.
+fn schema_name(place: &Place, dag: Option<&DagName>, wanted: &SchemaRef) -> Result<String, String> {
+    match (place, dag) {
+        (Place::User(_), Some(dag)) => Ok(schema_file(dag, wanted)),
+        _ if wanted.path.contains('/') => {
+            Err("that of an installed DAG is beside it, and named without a directory".to_owned())
+        }
+        _ => Ok(wanted.path.clone()),
+    }
+}
+
+/// Whether a schema is the one that was read, without reading it again; none if it could not be read.
+pub(in crate::daemon) fn is_same_schema(
+    dir: &Dir,
+    place: &Place,
+    dag: Option<&DagName>,
+    wanted: &SchemaRef,
+    stamp: Option<Stamp>,
+) -> bool {
+    let now = schema_name(place, dag, wanted).and_then(|name| read(dir, &name, SCHEMA_MAX, stamp));
+    match now {
+        Ok(Some(Err(_))) => true,
+        Ok(Some(Ok(_))) => false,
+        Ok(None) | Err(_) => stamp.is_none(),
+    }
 }
 
 #[cfg(test)]
@@ -221,6 +242,27 @@ mod tests {
             open_dir(&temp.path().join("absent")).map(|dir| dir.is_none()),
             Ok(true)
         );
+    }
+
+    #[test]
+    fn whether_a_schema_changed_is_told_without_its_text() {
+        let (temp, dir) = dir();
+        let path = temp.path().join("s.json");
+        let wanted = SchemaRef {
+            path: "s.json".to_owned(),
+            working_dir: None,
+        };
+        let same = |stamp| is_same_schema(&dir, &Place::System, None, &wanted, stamp);
+        assert!(same(None), "it is still not there");
+        // Larger than any schema may be, so nobody has read it.
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let stamp = Stamp::of(&file.metadata().unwrap());
+        assert!(same(Some(stamp)));
+        file.set_len(1 << 39).unwrap();
+        assert!(!same(Some(stamp)));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!same(Some(stamp)));
     }
 
     #[test]

@@ -51,17 +51,17 @@ impl Dispatcher {
 
     /// A DAG is not installed any more. A user's file goes only on purpose, and takes along what is decided of the DAG,
     /// which is none of the next owner's of the name; one of the system may come back.
-    pub(super) fn uninstalled(&mut self, dag: DagName, place: &Place) {
-        self.registry.stored.remove(&dag);
-        self.registry.last.remove(&dag);
-        if self.registry.removed.remove(&dag) || *place != Place::System {
-            self.registry.plans.remove(&dag);
+    pub(super) fn uninstalled(&mut self, dag: &DagName, place: &Place) {
+        self.registry.stored.remove(dag);
+        self.registry.last.remove(dag);
+        if self.registry.removed.remove(dag) || *place != Place::System {
+            self.registry.plans.remove(dag);
             self.registry.forgets.insert(dag.clone());
         }
         self.tell(Event::Uninstall(dag.clone()));
-        events::dag_uninstalled(&dag);
+        events::dag_uninstalled(dag);
         // After what the engine may have decided about it meanwhile.
-        self.record(&dag, None);
+        self.record(dag, None);
     }
 
     /// Tells the store which version there is, if any; all in one batch with what it is to forget.

@@ -306,10 +306,11 @@ impl Look {
     }
 
     fn same_schemas(&self, dir: &Dir, id: &FileId, known: &Stamps) -> bool {
-        known.schemas.iter().all(|(wanted, stamp)| {
-            let now = self.schema(dir, id, wanted);
-            now.ok().map(|text| text.stamp) == *stamp
-        })
+        let dag = version::name_for(id.stem());
+        known
+            .schemas
+            .iter()
+            .all(|(wanted, stamp)| files::is_same_schema(dir, &id.place, dag.as_ref(), wanted, *stamp))
     }
 }
 

@@ -76,7 +76,12 @@ pub(super) fn write(
             mode = old.mode;
         }
     }
-    within_limits(&dir, &id, install)?;
+    // Somebody may have been quicker, since the name was looked up.
+    if old.is_some() && !install.replace && install.replaces.is_none() {
+        let text = format!("there is a DAG {dag} already: {}", id.path(config).display());
+        return Err(refused(ErrorKind::Exists, text, Some("--replace replaces it")));
+    }
+    within_limits(&dir, &id, dag, install)?;
     let record = InstalledDag {
         dag: dag.clone(),
         file: id.stored(),
@@ -131,7 +136,7 @@ fn directory(config: &Config, place: &Place) -> Result<Dir, Box<Response>> {
 }
 
 /// Whether the user has room for it.
-fn within_limits(dir: &Dir, id: &FileId, install: &Install) -> Result<(), Box<Response>> {
+fn within_limits(dir: &Dir, id: &FileId, dag: &DagName, install: &Install) -> Result<(), Box<Response>> {
     if id.place == Place::System {
         return Ok(());
     }
@@ -139,15 +144,23 @@ fn within_limits(dir: &Dir, id: &FileId, install: &Install) -> Result<(), Box<Re
         .list()
         .map_err(|error| failed("the directory cannot be read", &error))?;
     let mut count = 1;
-    let mut bytes = u64::try_from(install.source.len()).unwrap_or(u64::MAX);
+    let size = |text: &str| u64::try_from(text.len()).unwrap_or(u64::MAX);
+    let mut bytes = size(&install.source);
+    let mut replaced = vec![id.name.clone()];
+    for schema in &install.schemas {
+        if let Some(text) = &schema.text {
+            bytes = bytes.saturating_add(size(text));
+            replaced.push(schema_file(dag, &schema.wanted));
+        }
+    }
     for name in names
         .into_iter()
         .filter_map(|entry| entry.name.into_string().ok())
     {
-        if !is_dag_file(&name) || name == id.name {
+        if replaced.contains(&name) {
             continue;
         }
-        count += 1;
+        count += usize::from(is_dag_file(&name));
         let size = dir
             .open_regular(&name)
             .and_then(|file| file.metadata())
@@ -226,6 +239,21 @@ fn put_schemas(
         .collect())
 }
 
+/// Removes what an earlier daemon was writing when it was killed. Nobody else writes where users' DAGs lie.
+pub(super) fn sweep(config: &Config) {
+    let Ok(Some(root)) = open_dir(&config.paths.user_dags()) else {
+        return;
+    };
+    for entry in root.list().unwrap_or_default() {
+        let swept = entry
+            .is_dir
+            .then(|| root.open_child_dir(&entry.name)?.sweep_unfinished());
+        if let Some(Err(error)) = swept {
+            tracing::warn!(place = ?entry.name, %error, "files that were not finished are left over");
+        }
+    }
+}
+
 fn remove_schemas(dir: &Dir, stem: &str, kept: &[String]) {
     let names = dir.list().unwrap_or_default().into_iter();
     for name in names.filter_map(|entry| entry.name.into_string().ok()) {
@@ -262,5 +290,41 @@ mod tests {
         assert!(room(OWN_DAGS_MAX, OWN_BYTES_MAX).is_ok());
         assert!(room(OWN_DAGS_MAX + 1, 0).is_err());
         assert!(room(1, OWN_BYTES_MAX + 1).is_err());
+    }
+
+    #[test]
+    fn schemas_take_room_too() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = open_dir(temp.path()).unwrap().unwrap();
+        let dag = DagName::new("d").unwrap();
+        let wanted = crate::model::SchemaRef {
+            path: "s.json".to_owned(),
+            working_dir: None,
+        };
+        let install = Install {
+            source: "x".to_owned(),
+            file: "d.yaml".to_owned(),
+            stem: "d".to_owned(),
+            name: None,
+            schemas: vec![SchemaFile::new(wanted.clone(), Ok("{}".to_owned()))],
+            replace: true,
+            private: false,
+            replaces: None,
+        };
+        let id = FileId {
+            place: Place::User("u".to_owned()),
+            name: "d.yaml".to_owned(),
+        };
+        let other = |length| {
+            let file = std::fs::File::create(temp.path().join("e.0123456789abcdef.schema.json")).unwrap();
+            file.set_len(length).unwrap();
+        };
+        // What is replaced takes no room of its own.
+        let old = std::fs::File::create(temp.path().join(schema_file(&dag, &wanted))).unwrap();
+        old.set_len(OWN_BYTES_MAX).unwrap();
+        other(OWN_BYTES_MAX - 3);
+        assert!(within_limits(&dir, &id, &dag, &install).is_ok());
+        other(OWN_BYTES_MAX - 2);
+        assert!(within_limits(&dir, &id, &dag, &install).is_err());
     }
 }

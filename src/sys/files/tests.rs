@@ -264,3 +264,35 @@ fn nothing_outside_goes_while_names_are_swapped() {
     });
     assert!(precious.exists());
 }
+
+#[test]
+fn what_was_not_finished_is_swept_away() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(temp.path()).unwrap();
+    std::fs::write(temp.path().join(".new-1-2"), "half").unwrap();
+    std::fs::write(temp.path().join(".other"), "whole").unwrap();
+    dir.replace_file("a", b"text", 0o600).unwrap();
+    dir.sweep_unfinished().unwrap();
+    let mut names: Vec<OsString> = dir.list().unwrap().into_iter().map(|entry| entry.name).collect();
+    names.sort();
+    assert_eq!(names, [".other", "a"]);
+}
+
+#[test]
+fn writers_of_one_file_do_not_disturb_each_other() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(temp.path()).unwrap();
+    std::thread::scope(|scope| {
+        for text in [[b'a'; 4096], [b'b'; 4096], [b'c'; 4096], [b'd'; 4096]] {
+            let dir = &dir;
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    dir.replace_file("state", &text, 0o600).unwrap();
+                }
+            });
+        }
+    });
+    let text = std::fs::read(temp.path().join("state")).unwrap();
+    assert!(text.len() == 4096 && text.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(dir.list().unwrap().len(), 1);
+}
