@@ -214,7 +214,7 @@ fn users_have_dags_of_their_own_that_others_do_not_even_see() {
         std::fs::set_permissions(system.join(".tmp"), std::fs::Permissions::from_mode(mode)).unwrap();
         std::fs::rename(system.join(".tmp"), system.join(name)).unwrap();
     }
-    crate::helper::until("all are listed", || {
+    until("all are listed", || {
         (daemon.json(&["dags"])["dags"].as_array().unwrap().len() == 4).then_some(())
     });
     assert_eq!(listed(&guest), ["\"open\"", "\"who\""]);
@@ -306,7 +306,7 @@ fn no_user_can_take_a_name_from_the_system_or_leave_it_something() {
     let system = |daemon: &Daemon| {
         let all = daemon.json(&["dags"])["dags"].as_array().unwrap().clone();
         let dir = daemon.path("etc/proctor/dags");
-        let own = |dag: &serde_json::Value| std::path::Path::new(text_of(&dag["file"])).starts_with(&dir);
+        let own = |dag: &serde_json::Value| Path::new(text_of(&dag["file"])).starts_with(&dir);
         all.into_iter()
             .find(|dag| own(dag) && dag["in_force"] == true)
             .map(|dag| (text_of(&dag["dag"]).to_owned(), dag["enabled"] == true))
