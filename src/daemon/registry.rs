@@ -35,7 +35,7 @@ pub(super) use files::{open_dir, read_all, read_base, read_schema};
 pub(super) use names::{FileState, InForce};
 pub(super) use place::{FileId, Place};
 use scan::{Look, Scope};
-use version::Context;
+pub(super) use version::{Context, make, of_file};
 use watch::DirWatch;
 
 /// How long nothing may change before changes are read.
@@ -51,7 +51,7 @@ pub(super) struct Registry {
     pub(super) zone: Zone,
     pub(super) files: BTreeMap<FileId, FileState>,
     pub(super) in_force: BTreeMap<DagName, InForce>,
-    /// Where each DAG of the system lies, for those who start it by name.
+    /// The same, for those who start a DAG by name.
     pub(super) catalog: Arc<Catalog>,
     /// What became of the last scheduled time of a DAG, in words.
     pub(super) last: HashMap<DagName, String>,
@@ -89,8 +89,8 @@ struct Suspending {
     answers: Sender<Response>,
 }
 
-/// The files of the system's DAGs by name.
-pub(super) type Catalog = BTreeMap<DagName, String>;
+/// What is in force, by name.
+pub(super) type Catalog = BTreeMap<DagName, InForce>;
 
 /// The zone of schedules that name none: the configured one, else that of the machine.
 ///
@@ -217,7 +217,7 @@ impl Dispatcher {
     }
 
     /// What versions are made with.
-    fn context(&self) -> Context {
+    pub(super) fn context(&self) -> Context {
         Context {
             config: Arc::clone(&self.config),
             zone: self.registry.zone,

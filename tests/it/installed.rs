@@ -208,6 +208,14 @@ fn a_broken_file_keeps_its_last_good_version_also_over_a_restart() {
         problems(&daemon, "a")
     );
     daemon.wait_log("its last good version stays in force");
+    // By name it is started as its schedule would start it.
+    let out = daemon.ctl(&["run", "a"]).expect_code(0);
+    assert!(
+        out.stderr.contains("last good version")
+            && out.stderr.contains("a.yaml:2")
+            && out.stderr.contains("comand"),
+        "{out:?}"
+    );
     daemon.kill9();
     daemon.restart();
     assert_eq!(shown(&daemon), ["a 1 3 1 1 *!"]);
@@ -312,7 +320,14 @@ fn the_base_configuration_holds_for_scheduled_and_for_named_runs() {
         "{}",
         problems(&daemon, "a")
     );
-    daemon.ctl(&["run", "a"]).expect_code(2);
+    // Who starts it by name gets the version in force, too, and is told why.
+    let out = daemon.ctl(&["--json", "run", "a"]).expect_code(0);
+    assert_eq!(out.json()["steps"][0]["variables"]["SAID"], "bye", "{out:?}");
+    assert!(
+        out.stderr.contains("last good version") && out.stderr.contains("nonsense"),
+        "{out:?}"
+    );
+    called("bye");
     std::fs::remove_file(&base).unwrap();
     wait_shown(&daemon, &["a "]);
     assert_eq!(said(), "");
@@ -360,11 +375,12 @@ fn what_is_no_plain_file_harms_nobody() {
         "{}",
         problems(&daemon, "mine")
     );
-    let out = daemon.ctl(&["run", "mine"]);
+    let out = daemon.ctl(&["run", "mine"]).expect_code(0);
     assert!(
-        !out.status.success() && out.stderr.contains("symbolic link"),
+        out.stderr.contains("last good version") && out.stderr.contains("symbolic link"),
         "{out:?}"
     );
+    assert!(!out.stdout.contains("the-secret"), "{out:?}");
     std::fs::hard_link(&secret, &beside).unwrap();
     std::fs::rename(&beside, &own).unwrap();
     until("the second name is seen", || {

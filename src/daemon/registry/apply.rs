@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::dispatcher::Dispatcher;
+use super::Registry;
 use super::names::{InForce, settle};
 use super::place::{FileId, Place};
 use super::scan::{FoundFile, Seen};
 use super::version::{self, Plan, Version, of_file};
-use super::{Catalog, Registry};
 use crate::engine::scheduler::Event;
 use crate::model::DagName;
 use crate::model::change::{Change, InstalledDag};
@@ -114,15 +114,7 @@ impl Dispatcher {
             let known = last.contains_key(&dag);
             self.installed(&dag, &version, known, seen.last_success.get(&dag).copied());
         }
-        let system = self
-            .registry
-            .in_force
-            .iter()
-            .filter(|(_, force)| force.file.place == Place::System);
-        let catalog: Catalog = system
-            .map(|(dag, force)| (dag.clone(), force.file.name.clone()))
-            .collect();
-        self.registry.catalog = Arc::new(catalog);
+        self.registry.catalog = Arc::new(self.registry.in_force.clone());
         self.tell_problems();
     }
 
