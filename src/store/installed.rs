@@ -74,7 +74,8 @@ pub(super) fn installed(db: &Connection) -> Result<Vec<InstalledDag>, Fault> {
 }
 
 /// The condition of the index `runs_succeeded` must stand in the query as it is in the schema.
-pub(super) const LAST_SUCCESS: &str = "SELECT COALESCE(scheduled_for, created_at) FROM runs INDEXED BY runs_succeeded
+pub(super) const LAST_SUCCESS: &str =
+    "SELECT COALESCE(scheduled_for, created_at) FROM runs INDEXED BY runs_succeeded
      WHERE dag = (SELECT id FROM words WHERE word = ?1) AND parent IS NULL AND status = 4
      ORDER BY created_at DESC LIMIT 1";
 

@@ -155,6 +155,55 @@ fn a_pending_retry_survives_the_daemon_and_a_stop_cancels_it() {
 }
 
 #[test]
+fn a_retry_that_waits_for_its_dag_to_be_enabled_says_so() {
+    let mut daemon = Daemon::start("");
+    let text = failing(&daemon, "{limit: 2, interval_sec: 3000}", 100);
+    let file = daemon.dag("again", &text);
+    daemon.json(&["install", &file]);
+    let run = daemon.json(&["run", "--detach", "again"]);
+    let run = format!("again:{}", text_of(&run["run_id"]));
+    let status = pending(&daemon, &run);
+    assert_eq!(status["retry"]["held"], false, "{status:#}");
+    let waiting = daemon.begin(&["wait", &run]);
+    until("somebody waits", || {
+        (daemon.doctor_value("followers") == 1).then_some(())
+    });
+    daemon.ctl(&["disable", "again"]).expect_code(0);
+    let words = "retry 1 of 2 when the DAG is enabled";
+    let expect_held = |daemon: &Daemon| {
+        let status = daemon.status(&run);
+        assert_eq!(status["retry"]["held"], true, "{status:#}");
+        let ps = daemon.json(&["ps"]);
+        assert_eq!(ps["runs"][0]["retry"]["held"], true, "{ps:#}");
+        for verb in ["status", "ps"] {
+            let mut args = vec![verb];
+            args.extend((verb == "status").then_some(run.as_str()));
+            let told = daemon.ctl(&args).text();
+            assert!(told.contains(words), "{verb}: {told}");
+        }
+    };
+    expect_held(&daemon);
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    let out = waiting.finish().expect_code(1);
+    assert!(out.stderr.contains(&format!("{words}; waiting")), "{out:?}");
+
+    // One that fails while its DAG is disabled, and a daemon that finds it so.
+    let run = daemon.json(&["run", "--detach", "again"]);
+    let run = format!("again:{}", text_of(&run["run_id"]));
+    let status = pending(&daemon, &run);
+    assert_eq!(status["retry"]["held"], true, "{status:#}");
+    daemon.kill9();
+    daemon.restart();
+    let status = daemon.status(&run);
+    assert_eq!(status["retry"]["held"], true, "{status:#}");
+    daemon.ctl(&["enable", "again"]).expect_code(0);
+    let status = daemon.status(&run);
+    assert_eq!(status["retry"]["held"], false, "{status:#}");
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    daemon.expect_clean();
+}
+
+#[test]
 fn a_person_can_have_the_retry_at_once() {
     let mut daemon = Daemon::start("");
     let text = failing(&daemon, "{limit: 1, interval_sec: 3000}", 3);

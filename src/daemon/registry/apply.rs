@@ -142,6 +142,9 @@ impl Dispatcher {
                     let installed = plan.installed(suspended, watermark, last_success);
                     self.tell(Event::Install(Box::new(installed)));
                 }
+                if suspended {
+                    self.note_hold(dag);
+                }
             }
             None if known => self.tell(Event::Uninstall(dag.clone())),
             None => {}
@@ -182,11 +185,15 @@ impl Dispatcher {
     fn uninstalled(&mut self, dag: DagName) {
         self.registry.stored.remove(&dag);
         self.registry.last.remove(&dag);
+        let suspended = self.registry.is_suspended(&dag);
         let forget = self.registry.removed.remove(&dag);
         if forget {
             self.registry.plans.remove(&dag);
         }
         self.tell(Event::Uninstall(dag.clone()));
+        if suspended {
+            self.note_hold(&dag);
+        }
         events::dag_uninstalled(&dag);
         // After what the engine may have decided about it meanwhile.
         let number = self.own_batch();
