@@ -80,6 +80,13 @@ impl Dispatcher {
         self.registry.last.insert(dag.clone(), words);
     }
 
+    /// Warns if the schedules of a DAG are silent because the clock was ahead.
+    pub(super) fn warn_if_ahead(&self, dag: &DagName) {
+        if let Some(until) = self.engine.decided_ahead(dag, now().wall) {
+            events::schedule_ahead(dag, until);
+        }
+    }
+
     /// What the schedules will do.
     pub(super) fn next(&mut self, dag: Option<&DagName>, count: u32, owner: Option<u32>, asker: &Asker) {
         let count = usize::try_from(count).unwrap_or(NEXT_MAX);
@@ -162,6 +169,7 @@ pub(super) fn told(next: Upcoming) -> manage::Upcoming {
         zone: next.zone.name().to_owned(),
         note,
         suspended: next.suspended,
+        decided_ahead: next.decided_ahead,
     }
 }
 

@@ -137,6 +137,14 @@ events! {
         "DAG {dag} cannot be started for its scheduled time {} yet: {why}", at.rfc3339()
     ];
 
+    /// The clock was ahead: a schedule does nothing until the clock has come to the times that are decided already.
+    warn WARN "8e2f6c1d94b74a0fb35a70d2c9e81f46"
+    schedule_ahead(dag: &DagName, until: Time) [
+        DAG = %dag, UNTIL = %until.rfc3339(),
+        "the schedules of DAG {dag} do nothing until {}: the clock was ahead, and what is scheduled until then is decided already",
+        until.rfc3339()
+    ];
+
     /// An attempt is live: its shim was let through the gate.
     info INFO "a6e92d78e716050715bcb6f6e03e697d"
     attempt_started(run: &RunRef, attempt: &AttemptId, pid: u32) [

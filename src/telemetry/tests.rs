@@ -67,6 +67,7 @@ fn every_event() {
     events::schedule_stopped(&run.dag, Time(0), 2);
     events::schedule_skipped(&run.dag, Time(0), "w");
     events::schedule_delayed(&run.dag, Time(0), "x\ny");
+    events::schedule_ahead(&run.dag, Time(0));
     events::attempt_started(&run, &attempt, 4);
     events::attempt_adopted(&run, &attempt, 4);
     events::attempt_ended(&run, &attempt, RunStatus::Succeeded);

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::json::problems;
 use super::table::{Table, column};
-use super::{changed_style, problem, run_style};
+use super::{changed_style, problem, run_style, time};
+use crate::model::Time;
 use crate::wire::control::Problem;
 use crate::wire::manage::{Action, DagSummary, Upcoming};
 
@@ -19,6 +20,7 @@ pub(crate) fn upcoming(next: &Upcoming) -> Value {
         "zone": next.zone,
         "note": next.note,
         "enabled": !next.suspended,
+        "decided_ahead": next.decided_ahead.map(Time::rfc3339),
     })
 }
 
@@ -126,8 +128,15 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
     let mut lines = table.lines(width);
     for dag in dags {
         lines.extend(dag.problems.iter().map(problem));
+        let until = dag.next.as_ref().and_then(|next| next.decided_ahead);
+        lines.extend(until.map(|until| format!("{}: {}", dag.dag, ahead(until))));
     }
     lines
+}
+
+/// Why nothing happens before a time.
+fn ahead(until: Time) -> String {
+    format!("nothing until {} UTC: the clock was ahead", time(until))
 }
 
 /// A table of scheduled times.
@@ -145,6 +154,7 @@ pub(crate) fn times(next: &[Upcoming], width: Option<u16>) -> Vec<String> {
         if next.suspended {
             notes.push("disabled".to_owned());
         }
+        notes.extend(next.decided_ahead.map(ahead));
         let late = next.due.secs().saturating_sub(next.at.secs());
         if late > 0 {
             notes.push(format!("{late} s later (jitter)"));
@@ -200,6 +210,7 @@ mod tests {
             zone: "Europe/Berlin".to_owned(),
             note: Some("the first of the two".to_owned()),
             suspended: false,
+            decided_ahead: Some(Time::from_secs(3600)),
         }
     }
 
@@ -209,13 +220,17 @@ mod tests {
         let text = dags(&[dag.clone()], None).join("\n");
         assert!(text.contains("enabled") && text.contains("0 3 * * *"), "{text}");
         assert!(text.contains("1970-01-01 01:00 +01:00"), "{text}");
+        assert!(
+            text.contains("backup: nothing until 1970-01-01 01:00:00 UTC: the clock was ahead"),
+            "{text}"
+        );
         dag.suspended = true;
         dag.next = Some(Upcoming {
             suspended: true,
             ..a_time()
         });
         let text = dags(&[dag.clone()], None).join("\n");
-        assert!(text.contains("disabled") && !text.contains("1970"), "{text}");
+        assert!(text.contains("disabled") && !text.contains("+01:00"), "{text}");
         dag.problems.push(Problem {
             message: "it is wrong".to_owned(),
             file: Some(dag.file.clone()),
@@ -239,6 +254,7 @@ mod tests {
             "Europe/Berlin",
             "DST: the first of the two",
             "7 s later (jitter)",
+            "nothing until 1970-01-01 01:00:00 UTC: the clock was ahead",
             "start",
         ] {
             assert!(text.contains(part), "{part}: {text}");

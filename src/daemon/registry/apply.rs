@@ -145,6 +145,7 @@ impl Dispatcher {
                 if suspended {
                     self.note_hold(dag);
                 }
+                self.warn_if_ahead(dag);
             }
             None if known => self.tell(Event::Uninstall(dag.clone())),
             None => {}
