@@ -28,7 +28,7 @@ use crate::model::{Boot, DagName};
 use crate::store::{PlanRecord, Reader};
 use crate::sys::epoll::ClockWatch;
 use crate::sys::{reactor, timezone};
-use crate::wire::control::Response;
+use crate::wire::control::{Problem, Response};
 
 pub(super) use answers::not_installed;
 pub(super) use files::{open_dir, read_all, read_base, read_schema};
@@ -60,6 +60,8 @@ pub(super) struct Registry {
     /// What the store has, as far as it is told.
     stored: BTreeMap<DagName, Arc<InstalledDag>>,
     base: Result<Option<String>, String>,
+    /// What is wrong with it, as the log has it.
+    base_told: Vec<Problem>,
     watch: Option<DirWatch>,
     /// Where to look next, since when, and when the last change of it was seen.
     dirty: Option<(Scope, Boot, Boot)>,
@@ -120,6 +122,7 @@ impl Registry {
             plans: HashMap::new(),
             stored: BTreeMap::new(),
             base: Ok(None),
+            base_told: Vec::new(),
             watch: None,
             dirty: None,
             anew: true,

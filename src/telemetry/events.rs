@@ -102,6 +102,13 @@ events! {
         "{} has errors{}: {problems}", file.display(), if kept { "; its last good version stays in force" } else { "" }
     ];
 
+    /// The base configuration of installed DAGs has errors; their last good versions stay in force.
+    error ERROR "3c9a5e70f1d84b26a7e0d25b8f613c94"
+    base_rejected(file: &Path, problems: &str, dags: usize) [
+        FILE = %file.display(), COUNT = dags,
+        "{} has errors, so the last good versions of {dags} DAGs stay in force: {problems}", file.display()
+    ];
+
     /// The schedules of a DAG are held back, or in force again.
     info INFO "355da4ae294e43f58116ec344fda8bc9"
     dag_suspended(dag: &DagName, suspended: bool) [

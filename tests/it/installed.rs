@@ -298,7 +298,8 @@ fn the_base_configuration_holds_for_scheduled_and_for_named_runs() {
     let text = "steps:\n  - {name: a, command: echo $GREETING, output: SAID}\n";
     put(&daemon, "a.yaml", text);
     let caller = "steps:\n  - {name: c, call: a}\n";
-    wait_shown(&daemon, &["a "]);
+    put(&daemon, "b.yaml", text);
+    wait_shown(&daemon, &["a ", "b "]);
     let said = || daemon.json(&["run", "a"])["steps"][0]["variables"]["SAID"].clone();
     assert_eq!(said(), "hello");
     let called = |greeting: &str| {
@@ -314,11 +315,21 @@ fn the_base_configuration_holds_for_scheduled_and_for_named_runs() {
     called("bye");
     // A base configuration that is wrong makes every file wrong, and no version goes out of force.
     std::fs::write(&base, "env: [GREETING: bye]\nnonsense: 1\n").unwrap();
-    wait_shown(&daemon, &["a !"]);
+    wait_shown(&daemon, &["a !", "b !"]);
     assert!(
         problems(&daemon, "a").contains("base.yaml"),
         "{}",
         problems(&daemon, "a")
+    );
+    // The log has it once, for however many DAGs, and under its own name.
+    let told = |log: &str| {
+        let lines = log.lines().filter(|line| line.contains("nonsense"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let lines = told(&daemon.log());
+    assert!(
+        lines.len() == 1 && lines[0].contains("base.yaml has errors"),
+        "{lines:?}"
     );
     // Who starts it by name gets the version in force, too, and is told why.
     let out = daemon.ctl(&["--json", "run", "a"]).expect_code(0);
@@ -329,7 +340,7 @@ fn the_base_configuration_holds_for_scheduled_and_for_named_runs() {
     );
     called("bye");
     std::fs::remove_file(&base).unwrap();
-    wait_shown(&daemon, &["a "]);
+    wait_shown(&daemon, &["a ", "b "]);
     assert_eq!(said(), "");
     daemon.expect_clean();
 }

@@ -1,5 +1,7 @@
 //! Installed DAGs and what their schedules will do.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::json::problems;
@@ -126,8 +128,11 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
         );
     }
     let mut lines = table.lines(width);
+    let mut told = BTreeSet::new();
     for dag in dags {
-        lines.extend(dag.problems.iter().map(problem));
+        // Those of the base configuration are the same for all.
+        let problems = dag.problems.iter().map(problem);
+        lines.extend(problems.filter(|problem| told.insert(problem.clone())));
         let until = dag.next.as_ref().and_then(|next| next.decided_ahead);
         lines.extend(until.map(|until| format!("{}: {}", dag.dag, ahead(until))));
     }
@@ -243,6 +248,8 @@ mod tests {
             text.contains("last good") && text.contains("backup.yaml:3:1"),
             "{text}"
         );
+        let text = dags(&[dag.clone(), dag.clone()], None).join("\n");
+        assert_eq!(text.matches("it is wrong").count(), 1, "{text}");
         dag.in_force = false;
         assert!(dags(&[dag], None).join("\n").contains("error"));
     }

@@ -204,6 +204,26 @@ impl Dispatcher {
     /// Tells the log what is wrong with files, once for each change.
     fn tell_problems(&mut self) {
         let config = &self.config;
+        // What is wrong with the base configuration is wrong for every DAG, and told once.
+        let base_file = config.paths.base.display().to_string();
+        let of_base = |problem: &Problem| problem.file.as_ref() == Some(&base_file);
+        let of_files = self.registry.files.values().flat_map(|state| &state.problems);
+        let mut base: Vec<Problem> = Vec::new();
+        let mut dags = 0;
+        for state in self.registry.files.values() {
+            dags += usize::from(state.problems.iter().any(of_base));
+        }
+        for problem in of_files.filter(|problem| of_base(problem)) {
+            if !base.contains(problem) {
+                base.push(problem.clone());
+            }
+        }
+        if base != self.registry.base_told {
+            if !base.is_empty() {
+                events::base_rejected(&config.paths.base, &words(&base, &base_file), dags);
+            }
+            self.registry.base_told = base;
+        }
         let files = &mut self.registry.files;
         let first: BTreeMap<FileId, Option<FileId>> = files
             .iter()
@@ -220,9 +240,14 @@ impl Dispatcher {
             if problems == state.told {
                 continue;
             }
-            if !problems.is_empty() {
-                let kept = state.good.is_some();
-                events::dag_rejected(&id.path(config), &words(&problems), kept);
+            let own: Vec<Problem> = problems
+                .iter()
+                .filter(|problem| !of_base(problem))
+                .cloned()
+                .collect();
+            if !own.is_empty() {
+                let (kept, path) = (state.good.is_some(), id.path(config));
+                events::dag_rejected(&path, &words(&own, &path.display().to_string()), kept);
             }
             state.told = problems;
         }
@@ -252,15 +277,20 @@ pub(super) fn clash(version: Option<&Version>, first: &str) -> Problem {
     }
 }
 
-/// Problems for the log, in one line.
-fn words(problems: &[Problem]) -> String {
+/// Problems for the log, in one line; those of another file than the one that is named beside them with their file.
+fn words(problems: &[Problem], named: &str) -> String {
     const MOST: usize = 5;
     let mut words: Vec<String> = problems
         .iter()
         .take(MOST)
-        .map(|problem| match (problem.line, problem.column) {
-            (Some(line), Some(column)) => format!("{line}:{column}: {}", problem.message),
-            _ => problem.message.clone(),
+        .map(|problem| {
+            let other = problem.file.as_ref().filter(|file| *file != named);
+            let place = other.map(|file| format!("{file}:")).unwrap_or_default();
+            match (problem.line, problem.column) {
+                (Some(line), Some(column)) => format!("{place}{line}:{column}: {}", problem.message),
+                _ if place.is_empty() => problem.message.clone(),
+                _ => format!("{place} {}", problem.message),
+            }
         })
         .collect();
     if problems.len() > MOST {
