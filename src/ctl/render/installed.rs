@@ -11,6 +11,9 @@ use crate::model::Time;
 use crate::wire::control::Problem;
 use crate::wire::manage::{Action, DagSummary, Upcoming};
 
+/// Most expressions of a DAG in its row; JSON has all.
+const SCHEDULES_SHOWN: usize = 3;
+
 /// A scheduled time as JSON.
 pub(crate) fn upcoming(next: &Upcoming) -> Value {
     json!({
@@ -89,9 +92,10 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
     ];
     let mut table = Table::new(&columns, "STATE");
     for dag in dags {
-        let schedules: Vec<String> = dag
+        let mut schedules: Vec<String> = dag
             .schedules
             .iter()
+            .take(SCHEDULES_SHOWN)
             .map(|(kind, text)| {
                 if kind == "start" {
                     text.clone()
@@ -100,6 +104,9 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
                 }
             })
             .collect();
+        if let Some(more @ 1..) = dag.schedules.len().checked_sub(SCHEDULES_SHOWN) {
+            schedules.push(format!("… {more} more"));
+        }
         let next = dag.next.as_ref().filter(|next| !next.suspended);
         let newest = dag.newest.as_ref();
         let style = match (state(dag), newest) {
@@ -252,6 +259,20 @@ mod tests {
         assert_eq!(text.matches("it is wrong").count(), 1, "{text}");
         dag.in_force = false;
         assert!(dags(&[dag], None).join("\n").contains("error"));
+    }
+
+    #[test]
+    fn a_row_shows_a_few_of_many_schedules() {
+        let mut many = a_dag();
+        let hour = |hour: usize| ("at".to_owned(), format!("2099-01-01 {hour:02}:00"));
+        many.schedules = (0..3).map(hour).collect();
+        let text = dags(&[many.clone()], None).join("\n");
+        assert!(text.contains("02:00") && !text.contains("more"), "{text}");
+        many.schedules = (0..1000).map(hour).collect();
+        let text = dags(&[many.clone()], None).join("\n");
+        assert!(text.contains("02:00; … 997 more"), "{text}");
+        assert!(text.lines().all(|line| line.len() < 300), "{text}");
+        assert_eq!(dag(&many)["schedules"].as_array().unwrap().len(), 1000);
     }
 
     #[test]
