@@ -55,7 +55,11 @@ impl Dispatcher {
         };
         let names = self.engine.queues().filter(seen);
         let views = names.map(|queue| self.queue_view(queue, waiting.get(queue)));
-        let answer = Response::Queues(views.collect());
+        // The engine knows those of runs that wait for a retry, too, and they are in no queue.
+        let holds = |view: &QueueView| {
+            configured(&view.queue) || view.paused || view.live > 0 || view.queued > 0
+        };
+        let answer = Response::Queues(views.filter(holds).collect());
         self.answer(&asker.answers, answer);
     }
 

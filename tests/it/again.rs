@@ -169,6 +169,8 @@ fn a_retry_that_waits_for_its_dag_to_be_enabled_says_so() {
         (daemon.doctor_value("followers") == 1).then_some(())
     });
     daemon.ctl(&["disable", "again"]).expect_code(0);
+    let queues = daemon.json(&["queue", "list"]);
+    assert_eq!(queues["queues"], Value::Array(Vec::new()), "it is in none");
     let words = "retry 1 of 2 when the DAG is enabled";
     let expect_held = |daemon: &Daemon| {
         let status = daemon.status(&run);
