@@ -61,7 +61,10 @@ impl Dispatcher {
             }
             TickOutcome::Stopped(count) => {
                 ticks.stopped += 1;
-                events::schedule_stopped(dag, at, *count);
+                // Most schedules stop what has ended by itself: that is no news.
+                if *count > 0 {
+                    events::schedule_stopped(dag, at, *count);
+                }
             }
             TickOutcome::StartedBefore | TickOutcome::Overlapped | TickOutcome::Successful => {
                 ticks.skipped += 1;

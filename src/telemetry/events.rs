@@ -127,7 +127,8 @@ events! {
     info INFO "30be5cab5d86477dab4b74d9066960a8"
     schedule_stopped(dag: &DagName, at: Time, count: usize) [
         DAG = %dag, SCHEDULED_FOR = %at.rfc3339(), COUNT = count,
-        "the schedule of DAG {dag} stopped {count} runs at its time {}", at.rfc3339()
+        "the schedule of DAG {dag} stopped {count} {} at its time {}",
+        if count == 1 { "run" } else { "runs" }, at.rfc3339()
     ];
 
     /// A scheduled time started nothing, as the DAG or its schedule has it.

@@ -47,6 +47,8 @@ fn a_run_that_fails_twice_and_then_succeeds_is_a_success_with_three_attempts() {
         out.stderr.matches(&text).count()
     };
     assert_eq!((notes(1), notes(2), notes(3)), (1, 1, 0), "{out:?}");
+    let queued = out.stderr.matches("(queue again)").count();
+    assert!(queued <= 3, "once for each time that it is queued: {out:?}");
     assert_eq!(attempts(&daemon, "again:r1"), ["failed", "failed", "succeeded"]);
     assert_eq!(handlers(&daemon), (0, 3), "each attempt has its exit handler");
     let history = daemon.json(&["history", "again"]);

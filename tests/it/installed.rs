@@ -117,6 +117,12 @@ fn a_dag_is_installed_run_by_name_edited_and_removed() {
     let out = edit(&daemon, "mine", "true").expect_code(0);
     assert!(out.stderr.contains("unchanged"), "{out:?}");
     assert_eq!(drafts(&daemon), [""; 0].map(std::path::PathBuf::from));
+    let out = edit(&daemon, "mine", "exit 3").expect_code(2);
+    assert!(
+        out.stderr.contains("failed") && !out.stderr.contains("kept in"),
+        "{out:?}"
+    );
+    assert_eq!(drafts(&daemon), [""; 0].map(std::path::PathBuf::from));
     let out = edit(&daemon, "mine", "echo 'nonsense: 1' >>\"$1\"").expect_code(2);
     assert!(
         out.stderr.contains("nonsense") && out.stderr.contains("kept in"),

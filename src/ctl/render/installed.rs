@@ -74,6 +74,8 @@ fn state(dag: &DagSummary) -> &'static str {
         (true, false, _) => "last good",
         (true, true, true) => "disabled",
         (true, true, false) if dag.schedules.is_empty() => "by hand",
+        // A schedule of fields always has a next time: it is a list of single times that is used up.
+        (true, true, false) if dag.next.is_none() => "past",
         (true, true, false) => "enabled",
     }
 }
@@ -236,6 +238,9 @@ mod tests {
             text.contains("backup: nothing until 1970-01-01 01:00:00 UTC: the clock was ahead"),
             "{text}"
         );
+        dag.next = None;
+        let text = dags(&[dag.clone()], None).join("\n");
+        assert!(text.contains("past") && !text.contains("enabled"), "{text}");
         dag.suspended = true;
         dag.next = Some(Upcoming {
             suspended: true,
