@@ -1,16 +1,19 @@
 //! What the engine makes of schedules, and what people ask about them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd;
 
 use super::control::refusal;
-use super::dispatcher::{Dispatcher, now};
+use super::dispatcher::{Dispatcher, Msg, now};
 use super::live::LiveRun;
 use super::requests::Asker;
 use crate::dag::cron::Dst;
-use crate::engine::scheduler::{Scheduler, TickOutcome};
+use crate::engine::scheduler::{Event, Scheduler, TickOutcome};
 use crate::engine::scheduler::{TickKind, Upcoming};
 use crate::model::change::NewRun;
 use crate::model::{DagName, Time};
+use crate::sys::epoll::ClockWatch;
+use crate::sys::reactor;
 use crate::telemetry::events;
 use crate::wire::control::{ErrorKind, Response};
 use crate::wire::manage;
@@ -81,6 +84,40 @@ impl Dispatcher {
         }
         let words = format!("{}: {}", at.rfc3339(), words(outcome));
         self.registry.last.insert(dag.clone(), words);
+    }
+
+    /// Has the engine told when the wall clock is set.
+    pub(super) fn watch_clock(&self) {
+        let watched = ClockWatch::new().and_then(|watch| {
+            let readable = watch.as_fd().try_clone_to_owned().and_then(reactor::readable)?;
+            Ok((watch, readable))
+        });
+        let (watch, readable) = match watched {
+            Ok(watched) => watched,
+            Err(error) => {
+                tracing::warn!(%error, "the clock cannot be watched; schedules notice that it was set when they are due next");
+                return;
+            }
+        };
+        let to_self = self.to_self.clone();
+        tokio::spawn(async move {
+            while let Ok(mut ready) = readable.readable().await {
+                ready.clear_ready();
+                if matches!(watch.take(), Ok(true))
+                    && to_self.send(Msg::Then(Box::new(Self::clock_set))).is_err()
+                {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn clock_set(&mut self) {
+        tracing::info!("the wall clock was set; schedules are counted anew");
+        self.tell(Event::ClockSet);
+        for dag in self.registry.in_force.keys() {
+            self.warn_if_ahead(dag);
+        }
     }
 
     /// Warns if the schedules of a DAG are silent because the clock was ahead.
