@@ -22,7 +22,7 @@ use tokio::sync::mpsc::Sender;
 use super::dispatcher::{Dispatcher, GoOn, Msg, now};
 use crate::config::Config;
 use crate::dag::cron::Zone;
-use crate::engine::scheduler::{Event, Token};
+use crate::engine::scheduler::Token;
 use crate::model::change::{Change, InstalledDag};
 use crate::model::{Boot, DagName};
 use crate::store::{PlanRecord, Reader};
@@ -189,7 +189,7 @@ impl Registry {
 }
 
 impl Dispatcher {
-    /// Reads what is installed and tells the engine, then goes on watching. After [`Event::Recover`].
+    /// Reads what is installed and tells the engine, then goes on watching. After [`Recover`](crate::engine::scheduler::Event::Recover).
     ///
     /// # Errors
     /// If the store cannot be read, or the configured zone does not exist.
