@@ -189,7 +189,8 @@ impl Registry {
 }
 
 impl Dispatcher {
-    /// Reads what is installed and tells the engine, then goes on watching. After [`Recover`](crate::engine::scheduler::Event::Recover).
+    /// Reads what is installed and tells the engine, then goes on watching. After
+    /// [`Recover`](crate::engine::scheduler::Event::Recover).
     ///
     /// # Errors
     /// If the store cannot be read, or the configured zone does not exist.

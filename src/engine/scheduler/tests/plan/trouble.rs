@@ -215,6 +215,6 @@ fn nothing_of_a_plan_is_left_when_it_is_gone() {
         ("at 0900", ""),
     ]);
     assert!(desk.0.engine.upcoming(None, time("0700"), 9).is_empty());
-    assert_eq!(desk.give(Event::Uninstall(super::dag())), "");
+    assert_eq!(desk.give(Event::Uninstall(dag())), "");
     assert!(desk.0.engine.is_empty());
 }
