@@ -21,8 +21,8 @@ impl fmt::Display for Warning {
 }
 
 impl Config {
-    /// Everything legal and unwise about the configuration. It looks at nothing else: whether the admin group or
-    /// the directories exist, the daemon finds out. The defaults have no warnings.
+    /// Everything legal and unwise about the configuration. It looks at nothing else but the programs of hooks: whether
+    /// the admin group or the directories exist, the daemon finds out. The defaults have no warnings.
     #[must_use]
     pub fn check(&self) -> Vec<Warning> {
         let mut found = Vec::new();

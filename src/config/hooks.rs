@@ -1,6 +1,8 @@
 //! `[hooks]`: commands that tell operators of the ends of runs.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 
 use toml::de::DeTable;
 
@@ -144,6 +146,7 @@ impl Hooks {
         }
     }
 
+    /// A program that is missing is not an error: it may be installed, or its file system mounted, before a run ends.
     pub(super) fn check(&self, found: &mut Vec<Warning>) {
         let keys = [
             ("hooks.failed.command", &self.failed),
@@ -157,6 +160,23 @@ impl Hooks {
                     message: String::from("is not set, so the other keys of the table have no effect"),
                 });
             }
+            if let Some(why) = hook.command.first().and_then(|program| unusable(program)) {
+                found.push(Warning { key, message: why });
+            }
         }
+    }
+}
+
+/// Why a program could not be started as things are. What cannot be looked at is not judged.
+fn unusable(program: &str) -> Option<String> {
+    match std::fs::metadata(program) {
+        Ok(about) if about.is_file() && about.permissions().mode() & 0o111 != 0 => None,
+        Ok(_) => Some(format!(
+            "{program} is no program, so the hook will fail; name an executable file"
+        )),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Some(
+            format!("there is no program {program}, so the hook will fail; install it, or correct the path"),
+        ),
+        Err(_) => None,
     }
 }

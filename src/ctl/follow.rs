@@ -90,8 +90,8 @@ struct Following<'a> {
     interrupts: Interrupts,
     /// Whether the daemon has answered to a stop.
     stopped: bool,
-    /// The pending retry that was told.
-    told: Option<PendingRetry>,
+    /// The pending retry that was told, and whether it was held back.
+    told: Option<(PendingRetry, bool)>,
 }
 
 impl Following<'_> {
@@ -192,20 +192,23 @@ impl Following<'_> {
 
     /// Says once of each pending retry why this goes on.
     fn tell_retry(&mut self) {
-        let pending = self.view.retry;
+        let held = self.view.held;
+        let pending = self.view.retry.map(|retry| (retry, held));
         if pending == self.told {
             return;
         }
         self.told = pending;
-        if let Some(retry) = pending {
+        if let Some((retry, _)) = pending {
             self.progress.let_go();
-            self.out.note(&format!(
-                "{} {}; {} (at {} UTC); waiting for that",
-                self.view.run,
-                self.view.status,
-                render::pending(&retry, now()),
-                render::time(retry.at)
-            ));
+            let (run, status) = (&self.view.run, self.view.status);
+            let when = render::pending(&retry, held, now());
+            let at = if held {
+                String::new()
+            } else {
+                format!(" (at {} UTC)", render::time(retry.at))
+            };
+            self.out
+                .note(&format!("{run} {status}; {when}{at}; waiting for that"));
         }
     }
 

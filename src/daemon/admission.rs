@@ -11,7 +11,7 @@ use super::control::refusal;
 use super::dispatcher::{Asked, Asking, Dispatcher, now};
 use super::installed;
 use super::live::LiveRun;
-use super::registry::Catalog;
+use super::registry::{Catalog, Context};
 use crate::config::Config;
 use crate::dag::params::resolve;
 use crate::dag::{BaseConfig, Dag, Diagnostic, LoadOptions, ParamInput, Source, load};
@@ -35,15 +35,18 @@ impl Dispatcher {
     /// Somebody wants a run.
     pub(super) fn submit_request(&mut self, peer: Peer, mut submit: Submit, answers: Sender<Response>) {
         let config = Arc::clone(&self.config);
-        let catalog = Arc::clone(&self.registry.catalog);
+        let (context, catalog) = (self.context(), Arc::clone(&self.registry.catalog));
         let at = now().wall;
         self.elsewhere(
             move || {
+                let mut warnings = Vec::new();
                 if submit.source.is_empty() {
-                    take_installed(&config, &catalog, peer, &mut submit)?;
+                    warnings = take_installed(&context, &catalog, peer, &mut submit)?;
                 }
                 known_user(peer.uid)?;
-                admit(&config, peer, &submit, at)
+                let (new, more) = admit(&config, peer, &submit, at)?;
+                warnings.extend(more);
+                Ok((new, warnings))
             },
             move |dispatcher, admitted: Result<Admitted, Box<Response>>| match admitted {
                 Ok((new, warnings)) => dispatcher.submit_run(new, warnings, answers),
@@ -162,16 +165,16 @@ pub(super) fn known_user(uid: u32) -> Result<(), Box<Response>> {
         .map_err(|error| invalid(&error.to_string()))
 }
 
-/// Takes the installed DAG that is named, with the JSON schemas it refers to.
+/// Takes the installed DAG that is named, with the JSON schemas it refers to. Gives what deserves a look about its file.
 fn take_installed(
-    config: &Config,
+    context: &Context,
     catalog: &Catalog,
     peer: Peer,
     submit: &mut Submit,
-) -> Result<(), Box<Response>> {
+) -> Result<Vec<Problem>, Box<Response>> {
     let name = submit.name.take().unwrap_or_default();
     let name = DagName::new(name).map_err(|error| invalid(&error.to_string()))?;
-    let found = installed::find(config, catalog, peer.uid, &name, submit.base.take())?;
+    let found = installed::find(context, catalog, peer.uid, &name, submit.base.take())?;
     submit.source = found.source;
     submit.name = found.name;
     submit.file = found.file;
@@ -179,7 +182,7 @@ fn take_installed(
     submit.base = found.base;
     submit.base_dir = found.base_dir;
     submit.schemas = found.schemas;
-    Ok(())
+    Ok(found.warnings)
 }
 
 fn source_of(submit: &Submit) -> Source<'_> {

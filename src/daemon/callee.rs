@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::admission::{About, Snapshot};
 use super::installed;
-use super::registry::Catalog;
-use crate::config::Config;
+use super::registry::{Catalog, Context};
 use crate::dag::{BaseConfig, Dag, LoadOptions, ParamInput, Source, load};
 use crate::model::change::{Caller, NewRun};
 use crate::model::hash::Hasher;
@@ -30,7 +29,7 @@ impl Callees {
     /// In words for the calling step's error.
     pub(super) fn find(
         &self,
-        config: &Config,
+        context: &Context,
         catalog: &Catalog,
         parent: &NewRun,
         target: &CallTarget,
@@ -59,7 +58,7 @@ impl Callees {
             CallTarget::Installed(name) => {
                 // The caller's base configuration holds for what it calls; without one, the daemon's does.
                 let base = base_of_caller(parent)?;
-                found = installed::find(config, catalog, parent.owner, name, base)
+                found = installed::find(context, catalog, parent.owner, name, base)
                     .map_err(|refused| words(*refused))?;
                 base_dir = Some(found.base_dir.clone());
                 let source = source_of(&found.source, &found.file, &found.stem);

@@ -67,13 +67,13 @@ impl Dispatcher {
         }
         let progress = Progress::Preparing { stop: None };
         self.calls.questions.insert(question.clone(), progress);
-        let (config, callees) = (Arc::clone(&self.config), Arc::clone(&self.calls.callees));
+        let (context, callees) = (self.context(), Arc::clone(&self.calls.callees));
         let catalog = Arc::clone(&self.registry.catalog);
         let (reader, at) = (self.reader.clone(), now().wall);
         let after = request.after;
         self.elsewhere(
             move || {
-                let (snapshot, base_dir) = callees.find(&config, &catalog, &parent, &request.target)?;
+                let (snapshot, base_dir) = callees.find(&context, &catalog, &parent, &request.target)?;
                 let caller = Caller {
                     run: parent.run.clone(),
                     attempt: number,

@@ -294,6 +294,7 @@ pub(super) fn fresh_view(new: &crate::model::change::NewRun) -> RunView {
         parent: new.parent.clone(),
         priority: new.priority,
         scheduled_for: new.scheduled_for,
+        now: new.now,
         steps: new.steps.iter().map(|name| StepView::new(name)).collect(),
         handlers: new
             .handlers

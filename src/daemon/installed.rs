@@ -1,14 +1,15 @@
-//! Installed DAGs that somebody starts by name, read as their files are at that moment: the user's own first, then the
-//! system's. A run of one of these belongs to the one who asks, so its file must be one that they could read.
+//! Installed DAGs that somebody starts by name: the user's own first, then the system's. They are read as their files are
+//! at that moment; from one that has errors, the version in force is started, as its schedule does. A run of one of these belongs to the one who asks, so its file must be one that they could read.
 
 use super::control::refusal;
-use super::registry::{Catalog, FileId, Place, open_dir, read_all, read_base, read_schema};
-use crate::config::Config;
+use super::registry::{Catalog, Context, FileId, Place, make, of_file};
+use super::registry::{open_dir, read_all, read_base, read_schema};
 use crate::dag::{BaseConfig, Source, schema_files};
+use crate::model::change::InstalledDag;
 use crate::model::limits::DAG_SOURCE_MAX;
-use crate::model::{DagName, SchemaFile};
+use crate::model::{DagName, SchemaFile, Time};
 use crate::sys::creds;
-use crate::wire::control::{self as wire, Response};
+use crate::wire::control::{self as wire, Problem, Response};
 
 /// An installed DAG with everything that it is loaded from.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Found {
     /// Absolute directory in which relative paths start.
     pub(super) base_dir: String,
     pub(super) schemas: Vec<SchemaFile>,
+    /// That this is not what the file says now, and why.
+    pub(super) warnings: Vec<Problem>,
 }
 
 /// Whether a user may have what is in a file of the system of this mode.
@@ -43,68 +46,137 @@ fn candidates(catalog: &Catalog, uid: u32, name: &DagName) -> Vec<FileId> {
     };
     let file = |place: Place, name: String| FileId { place, name };
     let mut files = vec![file(Place::of_user(own), format!("{name}.yaml"))];
-    files.extend(catalog.get(name).map(|known| file(Place::System, known.clone())));
+    let known = catalog.get(name).map(|force| force.file.clone());
+    files.extend(known.filter(|known| known.place == Place::System));
     files.extend(["yaml", "yml"].map(|end| file(Place::System, format!("{name}.{end}"))));
     files
 }
 
-/// Finds and reads an installed DAG for a user. `base` holds instead of the daemon's base configuration.
+/// An installed DAG's file as it is now, with what it is loaded from. `None` if it is gone, or not for this user's eyes.
+fn read(
+    context: &Context,
+    uid: u32,
+    id: &FileId,
+    name: &DagName,
+    base: Option<&String>,
+) -> Result<Option<InstalledDag>, String> {
+    let config = &context.config;
+    let path = id.path(config).display().to_string();
+    let unusable = |error: String| format!("{path} cannot be used: {error}");
+    let Some(dir) = open_dir(&id.place.dir(config)).map_err(unusable)? else {
+        return Ok(None);
+    };
+    let Some(text) = read_all(&dir, &id.name, DAG_SOURCE_MAX).map_err(unusable)? else {
+        return Ok(None);
+    };
+    if id.place == Place::System && !may_read(uid, text.mode) {
+        return Ok(None);
+    }
+    let owner = id.place.owner(config).map_err(unusable)?;
+    let base = match base {
+        Some(base) => Some(base.clone()),
+        None => read_base(config)?,
+    };
+    let mut record = InstalledDag {
+        dag: name.clone(),
+        file: id.stored(),
+        owner: matches!(id.place, Place::User(_)).then_some(owner.uid),
+        mode: text.mode,
+        at: Time(0),
+        source: text.text,
+        base,
+        schemas: Vec::new(),
+    };
+    let source = Source {
+        text: record.source.as_bytes(),
+        file: &path,
+        stem: id.stem(),
+    };
+    let with = record.base.as_ref().map(|text| BaseConfig {
+        text: text.as_bytes(),
+        file: "base configuration",
+    });
+    let schemas = schema_files(&source, with.as_ref(), |wanted| {
+        read_schema(&dir, &id.place, Some(name), wanted).map(|text| text.text)
+    });
+    record.schemas = schemas;
+    Ok(Some(record))
+}
+
+/// What a run is made from: the file as it is now, or the version in force if that is better. Who starts a DAG by name
+/// gets what its schedule would start.
+fn choose(
+    context: &Context,
+    id: &FileId,
+    now: Result<InstalledDag, String>,
+    good: Option<&InstalledDag>,
+    base: Option<String>,
+) -> Result<(InstalledDag, Vec<Problem>), String> {
+    let Some(good) = good else {
+        return now.map(|now| (now, Vec::new()));
+    };
+    let path = id.path(&context.config).display().to_string();
+    let problems = match now {
+        Err(error) => vec![of_file(error, None, &path)],
+        Ok(now) => {
+            let same = now.source == good.source && now.schemas == good.schemas;
+            if same && (base.is_some() || now.base == good.base) {
+                return Ok((now, Vec::new()));
+            }
+            let owner = id.place.owner(&context.config)?;
+            match make(context, &owner, &path, id.stem(), now.clone()) {
+                Ok(_) => return Ok((now, Vec::new())),
+                Err(problems) => problems,
+            }
+        }
+    };
+    let mut good = good.clone();
+    good.base = base.or(good.base);
+    let what = "it has errors, so its last good version is started".to_owned();
+    let mut warnings = vec![of_file(what, None, &path)];
+    warnings.extend(problems);
+    Ok((good, warnings))
+}
+
+/// Finds an installed DAG for a user. `base` holds instead of the daemon's base configuration.
 ///
 /// # Errors
 /// The refusal: there is none, or none that this user may read, which must not look different to them; or it cannot be used.
 pub(super) fn find(
-    config: &Config,
+    context: &Context,
     catalog: &Catalog,
     uid: u32,
     name: &DagName,
     base: Option<String>,
 ) -> Result<Found, Box<Response>> {
+    let config = &context.config;
     let invalid = |text: String| refused(wire::ErrorKind::Invalid, &text);
     for id in candidates(catalog, uid, name) {
-        let path = id.path(config).display().to_string();
-        let unusable = |error: String| invalid(format!("{path} cannot be used: {error}"));
-        let Some(dir) = open_dir(&id.place.dir(config)).map_err(unusable)? else {
-            continue;
-        };
-        let Some(text) = read_all(&dir, &id.name, DAG_SOURCE_MAX).map_err(unusable)? else {
-            continue;
-        };
         let system = id.place == Place::System;
-        if system && !may_read(uid, text.mode) {
+        let Some(now) = read(context, uid, &id, name, base.as_ref()).transpose() else {
             continue;
-        }
-        let owner = id.place.owner(config).map_err(unusable)?;
-        let base = match base {
-            Some(base) => Some(base),
-            None => read_base(config).map_err(invalid)?,
         };
+        let force = catalog.get(name).filter(|force| force.file == id);
+        let good = force.map(|force| &*force.version.record);
+        let good = good.filter(|good| !system || may_read(uid, good.mode));
+        let (record, warnings) = choose(context, &id, now, good, base).map_err(invalid)?;
+        let path = id.path(config).display().to_string();
+        let owner = id.place.owner(config).map_err(invalid)?;
         let stem = id.stem().to_owned();
-        let file = if system { id.name.clone() } else { path };
-        let source = Source {
-            text: text.text.as_bytes(),
-            file: &file,
-            stem: &stem,
-        };
-        let with = base.as_ref().map(|text| BaseConfig {
-            text: text.as_bytes(),
-            file: "base configuration",
-        });
-        let schemas = schema_files(&source, with.as_ref(), |wanted| {
-            read_schema(&dir, &id.place, Some(name), wanted).map(|text| text.text)
-        });
         return Ok(Found {
-            source: text.text,
+            source: record.source,
             name: (!system).then(|| stem.clone()),
-            file,
+            file: if system { id.name } else { path },
             stem,
-            base,
+            base: record.base,
             base_dir: owner.base_dir,
-            schemas,
+            schemas: record.schemas,
+            warnings,
         });
     }
     let text = format!(
         "there is no DAG {name} in {}; give a file, or install it there",
-        config.paths.dags.display()
+        context.config.paths.dags.display()
     );
     Err(refused(wire::ErrorKind::NotFound, &text))
 }

@@ -63,10 +63,11 @@ impl Dispatcher {
             move |dispatcher, page| {
                 let answer = match page {
                     Ok(mut page) => {
-                        // How far a live attempt is, only memory knows.
+                        // How far a live attempt is, and whether a retry is held back, only memory knows.
                         for run in &mut page.runs {
                             if let Some(live) = dispatcher.runs.get(&run.run) {
                                 run.progress = live.view.summary().progress;
+                                run.held = run.retry.is_some() && live.view.held;
                             }
                         }
                         Response::Runs(page.runs)

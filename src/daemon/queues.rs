@@ -55,7 +55,10 @@ impl Dispatcher {
         };
         let names = self.engine.queues().filter(seen);
         let views = names.map(|queue| self.queue_view(queue, waiting.get(queue)));
-        let answer = Response::Queues(views.collect());
+        // The engine knows those of runs that wait for a retry, too, and they are in no queue.
+        let holds =
+            |view: &QueueView| configured(&view.queue) || view.paused || view.live > 0 || view.queued > 0;
+        let answer = Response::Queues(views.filter(holds).collect());
         self.answer(&asker.answers, answer);
     }
 
@@ -165,7 +168,9 @@ impl Dispatcher {
         let Some((queue, answers)) = self.queue_asks.pauses.remove(&token) else {
             return false;
         };
-        tracing::info!(queue = %queue, paused = self.engine.queue(&queue).paused, "a queue was paused or goes on");
+        let paused = self.engine.queue(&queue).paused;
+        let what = if paused { "is paused" } else { "goes on" };
+        tracing::info!(queue = %queue, paused, "queue {queue} {what}");
         let waiting = self.waiting_by_queue(None);
         let view = self.queue_view(&queue, waiting.get(&queue));
         self.answer(&answers, Response::Queues(vec![view]));

@@ -29,14 +29,14 @@ use crate::model::change::{Change, InstalledDag};
 use crate::model::{Boot, DagName};
 use crate::store::{PlanRecord, Reader};
 use crate::sys::{reactor, timezone};
-use crate::wire::control::Response;
+use crate::wire::control::{Problem, Response};
 
 pub(super) use answers::not_installed;
 pub(super) use files::{open_dir, read_all, read_base, read_schema};
 pub(super) use names::{FileState, InForce};
 pub(super) use place::{FileId, Place};
 use scan::{Look, Scope};
-use version::Context;
+pub(super) use version::{Context, make, of_file};
 use watch::DirWatch;
 
 /// How long nothing may change before changes are read.
@@ -52,7 +52,7 @@ pub(super) struct Registry {
     pub(super) zone: Zone,
     pub(super) files: BTreeMap<FileId, FileState>,
     pub(super) in_force: BTreeMap<DagName, InForce>,
-    /// Where each DAG of the system lies, for those who start it by name.
+    /// The same, for those who start a DAG by name.
     pub(super) catalog: Arc<Catalog>,
     /// What became of the last scheduled time of a DAG, in words.
     pub(super) last: HashMap<DagName, String>,
@@ -61,6 +61,8 @@ pub(super) struct Registry {
     /// What the store has, as far as it is told.
     stored: BTreeMap<DagName, Arc<InstalledDag>>,
     base: Result<Option<String>, String>,
+    /// What is wrong with it, as the log has it.
+    base_told: Vec<Problem>,
     watch: Option<DirWatch>,
     /// Where to look next, since when, and when the last change of it was seen.
     dirty: Option<(Scope, Boot, Boot)>,
@@ -97,8 +99,8 @@ struct Suspending {
     answers: Sender<Response>,
 }
 
-/// The files of the system's DAGs by name.
-pub(super) type Catalog = BTreeMap<DagName, String>;
+/// What is in force, by name.
+pub(super) type Catalog = BTreeMap<DagName, InForce>;
 
 /// The zone of schedules that name none: the configured one, else that of the machine.
 ///
@@ -128,6 +130,7 @@ impl Registry {
             plans: HashMap::new(),
             stored: BTreeMap::new(),
             base: Ok(None),
+            base_told: Vec::new(),
             watch: None,
             dirty: None,
             anew: true,
@@ -239,7 +242,7 @@ impl Dispatcher {
     }
 
     /// What versions are made with.
-    fn context(&self) -> Context {
+    pub(super) fn context(&self) -> Context {
         Context {
             config: Arc::clone(&self.config),
             zone: self.registry.zone,

@@ -1,6 +1,7 @@
 //! Retries of runs as a whole, as the daemon's memory has them: what recovery finds of them, what the view of a run
 //! says that waits for one, and how such a run goes back into its queue.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::dispatcher::{Asked, Asking, Dispatcher};
@@ -10,7 +11,7 @@ use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::{DueRetry, Origin, Recovered, RetryFacts, Retrying};
 use crate::model::change::{Change, NewRun};
 use crate::model::view::RunView;
-use crate::model::{RunRef, StopReason, Time};
+use crate::model::{DagName, RunRef, StopReason, Time};
 use crate::telemetry::events;
 
 /// What becomes of a run that waits for its retry, once a batch is stored.
@@ -27,10 +28,12 @@ impl Dispatcher {
     pub(super) fn note_retry(&mut self, number: u64, change: &Change) {
         match change {
             Change::RetryLater { run, retry, .. } => {
+                let held = self.engine.holds_retries(&run.dag);
                 // A batch that could not be stored comes again.
                 if let Some(live) = self.runs.get_mut(run)
                     && live.view.retry.replace(*retry) != Some(*retry)
                 {
+                    live.view.held = held;
                     events::retry_pending(run, retry);
                 }
             }
@@ -46,6 +49,27 @@ impl Dispatcher {
                     .insert(number, Turn::Cancelled(run.clone(), reason.clone()));
             }
             _ => {}
+        }
+    }
+
+    /// The retries of a DAG's runs are held back, or go on: their views say so, and who follows them is told.
+    pub(super) fn note_hold(&mut self, dag: &DagName) {
+        let held = self.engine.holds_retries(dag);
+        let concerns = |live: &&LiveRun| {
+            live.view.run.dag == *dag && live.view.retry.is_some() && live.view.held != held
+        };
+        let runs: Vec<RunRef> = self
+            .runs
+            .values()
+            .filter(concerns)
+            .map(|live| live.view.run.clone())
+            .collect();
+        for run in runs {
+            if let Some(live) = self.runs.get_mut(&run) {
+                live.view.held = held;
+                self.followers
+                    .update(&run, &live.view, &BTreeSet::new(), &BTreeSet::new());
+            }
         }
     }
 

@@ -61,7 +61,10 @@ impl Dispatcher {
             }
             TickOutcome::Stopped(count) => {
                 ticks.stopped += 1;
-                events::schedule_stopped(dag, at, *count);
+                // Most schedules stop what has ended by itself: that is no news.
+                if *count > 0 {
+                    events::schedule_stopped(dag, at, *count);
+                }
             }
             TickOutcome::StartedBefore | TickOutcome::Overlapped | TickOutcome::Successful => {
                 ticks.skipped += 1;
@@ -78,6 +81,13 @@ impl Dispatcher {
         }
         let words = format!("{}: {}", at.rfc3339(), words(outcome));
         self.registry.last.insert(dag.clone(), words);
+    }
+
+    /// Warns if the schedules of a DAG are silent because the clock was ahead.
+    pub(super) fn warn_if_ahead(&self, dag: &DagName) {
+        if let Some(until) = self.engine.decided_ahead(dag, now().wall) {
+            events::schedule_ahead(dag, until);
+        }
     }
 
     /// What the schedules will do.
@@ -162,6 +172,7 @@ pub(super) fn told(next: Upcoming) -> manage::Upcoming {
         zone: next.zone.name().to_owned(),
         note,
         suspended: next.suspended,
+        decided_ahead: next.decided_ahead,
     }
 }
 

@@ -166,6 +166,12 @@ pub struct RunView {
     /// The retry that will come by itself.
     #[serde(default)]
     pub retry: Option<PendingRetry>,
+    /// Whether that retry waits until the DAG is enabled. Only the daemon's memory knows.
+    #[serde(default)]
+    pub held: bool,
+    /// Whether it starts at once, before all others and beyond the limits.
+    #[serde(default)]
+    pub now: bool,
 }
 
 impl RunView {
@@ -199,6 +205,8 @@ impl RunView {
             priority: Priority::default(),
             scheduled_for: None,
             retry: None,
+            held: false,
+            now: false,
         }
     }
 

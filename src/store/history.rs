@@ -235,7 +235,7 @@ fn select(index: &str, terms: &[String], rows: u64) -> String {
         "SELECT r.id, r.run_id, r.owner, r.trigger, r.created_at, r.status, r.attempts, r.launched,
                 r.error AS run_error, r.ended_at AS run_ended_at, dag.word AS dag, grp.word AS grp, d.count,
                 a.attempt, a.error, a.started_at, a.ended_at, h.pid, p.run_id AS parent_id, pdag.word AS parent_dag,
-                r.priority, r.scheduled_for, r.retry_at, r.retry_due,
+                r.priority, r.now, r.scheduled_for, r.retry_at, r.retry_due,
                 COALESCE(a.done, (SELECT count(*) FROM steps s
                     WHERE s.attempt = a.id AND s.node >= 0 AND s.status IN ({done}))) AS done
          FROM runs r INDEXED BY {index}
@@ -286,6 +286,8 @@ fn summary(row: &Row<'_>) -> Result<RunSummary, Fault> {
         priority: views::priority(row)?,
         scheduled_for: row.get::<_, Option<i64>>("scheduled_for")?.map(Time),
         retry: views::pending_retry(row)?,
+        held: false,
+        now: row.get("now")?,
     })
 }
 

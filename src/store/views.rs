@@ -33,7 +33,7 @@ pub struct AttemptSummary {
 
 const RUN: &str = "SELECT r.id, r.owner, r.trigger, r.created_at, r.status, r.attempts, r.launched, r.error,
         r.ended_at, r.stop, r.params, r.parent, r.root, r.caller, r.asked, r.depth,
-        r.priority, r.scheduled_for, r.retry_at, r.retry_due,
+        r.priority, r.now, r.scheduled_for, r.retry_at, r.retry_due,
         grp.word AS grp, d.steps, d.handlers
  FROM runs r
  CROSS JOIN words grp ON grp.id = r.grp
@@ -110,6 +110,7 @@ fn base(db: &Connection, run: &RunRef) -> Result<Option<(i64, bool, RunView)>, F
         priority: priority(row)?,
         scheduled_for: row.get::<_, Option<i64>>("scheduled_for")?.map(Time),
         retry: pending_retry(row)?,
+        now: row.get("now")?,
         steps: steps.iter().map(|name| StepView::new(name)).collect(),
         handlers: handlers
             .iter()

@@ -102,6 +102,13 @@ events! {
         "{} has errors{}: {problems}", file.display(), if kept { "; its last good version stays in force" } else { "" }
     ];
 
+    /// The base configuration of installed DAGs has errors; their last good versions stay in force.
+    error ERROR "3c9a5e70f1d84b26a7e0d25b8f613c94"
+    base_rejected(file: &Path, problems: &str, dags: usize) [
+        FILE = %file.display(), COUNT = dags,
+        "{} has errors, so the last good versions of {dags} DAGs stay in force: {problems}", file.display()
+    ];
+
     /// The schedules of a DAG are held back, or in force again.
     info INFO "355da4ae294e43f58116ec344fda8bc9"
     dag_suspended(dag: &DagName, suspended: bool) [
@@ -120,7 +127,8 @@ events! {
     info INFO "30be5cab5d86477dab4b74d9066960a8"
     schedule_stopped(dag: &DagName, at: Time, count: usize) [
         DAG = %dag, SCHEDULED_FOR = %at.rfc3339(), COUNT = count,
-        "the schedule of DAG {dag} stopped {count} runs at its time {}", at.rfc3339()
+        "the schedule of DAG {dag} stopped {count} {} at its time {}",
+        if count == 1 { "run" } else { "runs" }, at.rfc3339()
     ];
 
     /// A scheduled time started nothing, as the DAG or its schedule has it.
@@ -135,6 +143,14 @@ events! {
     schedule_delayed(dag: &DagName, at: Time, why: &str) [
         DAG = %dag, SCHEDULED_FOR = %at.rfc3339(), REASON = why,
         "DAG {dag} cannot be started for its scheduled time {} yet: {why}", at.rfc3339()
+    ];
+
+    /// The clock was ahead: a schedule does nothing until the clock has come to the times that are decided already.
+    warn WARN "8e2f6c1d94b74a0fb35a70d2c9e81f46"
+    schedule_ahead(dag: &DagName, until: Time) [
+        DAG = %dag, UNTIL = %until.rfc3339(),
+        "the schedules of DAG {dag} do nothing until {}: the clock was ahead, and what is scheduled until then is decided already",
+        until.rfc3339()
     ];
 
     /// An attempt is live: its shim was let through the gate.

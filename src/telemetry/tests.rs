@@ -62,11 +62,13 @@ fn every_event() {
     events::dag_installed(&run.dag, "/d/a\nb.yaml", 1000, false);
     events::dag_uninstalled(&run.dag);
     events::dag_rejected(Path::new("/d/a\nb.yaml"), "p\nq", true);
+    events::base_rejected(Path::new("/d/base\n.yaml"), "p\nq", 2);
     events::dag_suspended(&run.dag, true);
     events::schedule_started(&run, Time(0), true);
     events::schedule_stopped(&run.dag, Time(0), 2);
     events::schedule_skipped(&run.dag, Time(0), "w");
     events::schedule_delayed(&run.dag, Time(0), "x\ny");
+    events::schedule_ahead(&run.dag, Time(0));
     events::attempt_started(&run, &attempt, 4);
     events::attempt_adopted(&run, &attempt, 4);
     events::attempt_ended(&run, &attempt, RunStatus::Succeeded);

@@ -101,6 +101,8 @@ pub struct Upcoming {
     pub note: Option<String>,
     /// Whether it is held back.
     pub suspended: bool,
+    /// Nothing happens up to this time, since the clock was ahead and the times until then are decided already.
+    pub decided_ahead: Option<Time>,
 }
 
 /// A queue.

@@ -47,6 +47,8 @@ fn a_run_that_fails_twice_and_then_succeeds_is_a_success_with_three_attempts() {
         out.stderr.matches(&text).count()
     };
     assert_eq!((notes(1), notes(2), notes(3)), (1, 1, 0), "{out:?}");
+    let queued = out.stderr.matches("(queue again)").count();
+    assert!(queued <= 3, "once for each time that it is queued: {out:?}");
     assert_eq!(attempts(&daemon, "again:r1"), ["failed", "failed", "succeeded"]);
     assert_eq!(handlers(&daemon), (0, 3), "each attempt has its exit handler");
     let history = daemon.json(&["history", "again"]);
@@ -151,6 +153,57 @@ fn a_pending_retry_survives_the_daemon_and_a_stop_cancels_it() {
     );
     assert_eq!(daemon.json(&["ps"])["runs"], Value::Array(Vec::new()));
     daemon.ctl(&["stop", &run]).expect_code(1);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_retry_that_waits_for_its_dag_to_be_enabled_says_so() {
+    let mut daemon = Daemon::start("");
+    let text = failing(&daemon, "{limit: 2, interval_sec: 3000}", 100);
+    let file = daemon.dag("again", &text);
+    daemon.json(&["install", &file]);
+    let run = daemon.json(&["run", "--detach", "again"]);
+    let run = format!("again:{}", text_of(&run["run_id"]));
+    let status = pending(&daemon, &run);
+    assert_eq!(status["retry"]["held"], false, "{status:#}");
+    let waiting = daemon.begin(&["wait", &run]);
+    until("somebody waits", || {
+        (daemon.doctor_value("followers") == 1).then_some(())
+    });
+    daemon.ctl(&["disable", "again"]).expect_code(0);
+    let queues = daemon.json(&["queue", "list"]);
+    assert_eq!(queues["queues"], Value::Array(Vec::new()), "it is in none");
+    let words = "retry 1 of 2 when the DAG is enabled";
+    let expect_held = |daemon: &Daemon| {
+        let status = daemon.status(&run);
+        assert_eq!(status["retry"]["held"], true, "{status:#}");
+        let ps = daemon.json(&["ps"]);
+        assert_eq!(ps["runs"][0]["retry"]["held"], true, "{ps:#}");
+        for verb in ["status", "ps"] {
+            let mut args = vec![verb];
+            args.extend((verb == "status").then_some(run.as_str()));
+            let told = daemon.ctl(&args).text();
+            assert!(told.contains(words), "{verb}: {told}");
+        }
+    };
+    expect_held(&daemon);
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    let out = waiting.finish().expect_code(1);
+    assert!(out.stderr.contains(&format!("{words}; waiting")), "{out:?}");
+
+    // One that fails while its DAG is disabled, and a daemon that finds it so.
+    let run = daemon.json(&["run", "--detach", "again"]);
+    let run = format!("again:{}", text_of(&run["run_id"]));
+    let status = pending(&daemon, &run);
+    assert_eq!(status["retry"]["held"], true, "{status:#}");
+    daemon.kill9();
+    daemon.restart();
+    let status = daemon.status(&run);
+    assert_eq!(status["retry"]["held"], true, "{status:#}");
+    daemon.ctl(&["enable", "again"]).expect_code(0);
+    let status = daemon.status(&run);
+    assert_eq!(status["retry"]["held"], false, "{status:#}");
+    daemon.ctl(&["stop", &run]).expect_code(0);
     daemon.expect_clean();
 }
 

@@ -117,6 +117,12 @@ fn a_dag_is_installed_run_by_name_edited_and_removed() {
     let out = edit(&daemon, "mine", "true").expect_code(0);
     assert!(out.stderr.contains("unchanged"), "{out:?}");
     assert_eq!(drafts(&daemon), [""; 0].map(std::path::PathBuf::from));
+    let out = edit(&daemon, "mine", "exit 3").expect_code(2);
+    assert!(
+        out.stderr.contains("failed") && !out.stderr.contains("kept in"),
+        "{out:?}"
+    );
+    assert_eq!(drafts(&daemon), [""; 0].map(std::path::PathBuf::from));
     let out = edit(&daemon, "mine", "echo 'nonsense: 1' >>\"$1\"").expect_code(2);
     assert!(
         out.stderr.contains("nonsense") && out.stderr.contains("kept in"),
@@ -208,6 +214,14 @@ fn a_broken_file_keeps_its_last_good_version_also_over_a_restart() {
         problems(&daemon, "a")
     );
     daemon.wait_log("its last good version stays in force");
+    // By name it is started as its schedule would start it.
+    let out = daemon.ctl(&["run", "a"]).expect_code(0);
+    assert!(
+        out.stderr.contains("last good version")
+            && out.stderr.contains("a.yaml:2")
+            && out.stderr.contains("comand"),
+        "{out:?}"
+    );
     daemon.kill9();
     daemon.restart();
     assert_eq!(shown(&daemon), ["a 1 3 1 1 *!"]);
@@ -290,7 +304,8 @@ fn the_base_configuration_holds_for_scheduled_and_for_named_runs() {
     let text = "steps:\n  - {name: a, command: echo $GREETING, output: SAID}\n";
     put(&daemon, "a.yaml", text);
     let caller = "steps:\n  - {name: c, call: a}\n";
-    wait_shown(&daemon, &["a "]);
+    put(&daemon, "b.yaml", text);
+    wait_shown(&daemon, &["a ", "b "]);
     let said = || daemon.json(&["run", "a"])["steps"][0]["variables"]["SAID"].clone();
     assert_eq!(said(), "hello");
     let called = |greeting: &str| {
@@ -306,15 +321,32 @@ fn the_base_configuration_holds_for_scheduled_and_for_named_runs() {
     called("bye");
     // A base configuration that is wrong makes every file wrong, and no version goes out of force.
     std::fs::write(&base, "env: [GREETING: bye]\nnonsense: 1\n").unwrap();
-    wait_shown(&daemon, &["a !"]);
+    wait_shown(&daemon, &["a !", "b !"]);
     assert!(
         problems(&daemon, "a").contains("base.yaml"),
         "{}",
         problems(&daemon, "a")
     );
-    daemon.ctl(&["run", "a"]).expect_code(2);
+    // The log has it once, for however many DAGs, and under its own name.
+    let told = |log: &str| {
+        let lines = log.lines().filter(|line| line.contains("nonsense"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let lines = told(&daemon.log());
+    assert!(
+        lines.len() == 1 && lines[0].contains("base.yaml has errors"),
+        "{lines:?}"
+    );
+    // Who starts it by name gets the version in force, too, and is told why.
+    let out = daemon.ctl(&["--json", "run", "a"]).expect_code(0);
+    assert_eq!(out.json()["steps"][0]["variables"]["SAID"], "bye", "{out:?}");
+    assert!(
+        out.stderr.contains("last good version") && out.stderr.contains("nonsense"),
+        "{out:?}"
+    );
+    called("bye");
     std::fs::remove_file(&base).unwrap();
-    wait_shown(&daemon, &["a "]);
+    wait_shown(&daemon, &["a ", "b "]);
     assert_eq!(said(), "");
     daemon.expect_clean();
 }
@@ -360,11 +392,12 @@ fn what_is_no_plain_file_harms_nobody() {
         "{}",
         problems(&daemon, "mine")
     );
-    let out = daemon.ctl(&["run", "mine"]);
+    let out = daemon.ctl(&["run", "mine"]).expect_code(0);
     assert!(
-        !out.status.success() && out.stderr.contains("symbolic link"),
+        out.stderr.contains("last good version") && out.stderr.contains("symbolic link"),
         "{out:?}"
     );
+    assert!(!out.stdout.contains("the-secret"), "{out:?}");
     std::fs::hard_link(&secret, &beside).unwrap();
     std::fs::rename(&beside, &own).unwrap();
     until("the second name is seen", || {

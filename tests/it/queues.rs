@@ -101,6 +101,38 @@ fn a_queue_is_paused_ordered_and_emptied_over_a_restart() {
 }
 
 #[test]
+fn a_run_that_starts_at_once_is_told_as_the_first() {
+    let daemon = Daemon::start("[queues.q]\nmax_active_runs = 1\n");
+    let text = waits(&daemon);
+    daemon.ctl(&["queue", "pause", "q"]).expect_code(0);
+    let high = enqueue(&daemon, "a", &text, &["--priority", "high"]);
+    let file = daemon.dag("b", &text);
+    let now = daemon.json(&["run", "--detach", "--now", &file]);
+    let now = format!("b:{}", text_of(&now["run_id"]));
+    assert_eq!(queued(&daemon), [now.clone(), high.clone()]);
+    let told = why(&daemon, &now);
+    assert!(
+        told.contains("(--now)") && !told.contains("goes before it"),
+        "{told}"
+    );
+    let told = why(&daemon, &high);
+    assert!(
+        told.contains(&format!("goes before it: {now}, which starts at once (--now)")),
+        "{told}"
+    );
+    let list = daemon.ctl(&["queue", "list", "q"]).text();
+    assert_eq!(list.matches("(--now)").count(), 1, "{list}");
+    let runs = daemon.json(&["queue", "list", "q"]);
+    assert_eq!(
+        (&runs["runs"][0]["now"], &runs["runs"][1]["now"]),
+        (&true.into(), &false.into()),
+        "{runs:#}"
+    );
+    daemon.ctl(&["dequeue", "--queue", "q"]).expect_code(0);
+    daemon.expect_clean();
+}
+
+#[test]
 fn a_queue_that_is_configured_anew_has_its_capacity_at_once() {
     let daemon = Daemon::start("[queues.q]\nmax_active_runs = 1\n");
     let text = waits(&daemon);

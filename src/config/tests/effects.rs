@@ -23,6 +23,11 @@ fn the_defaults_are_wise_and_unwise_settings_are_named() {
     );
     assert_eq!(warned("proc.stop_stalled_after_sec = 90"), [""; 0]);
     assert_eq!(warned("hooks.lost.user = 'x'"), ["hooks.lost.command"]);
+    for program in ["/nonexistent/notify", "/etc/passwd", "/etc/passwd/x"] {
+        let text = format!("hooks.failed.command = ['{program}']");
+        assert_eq!(warned(&text), ["hooks.failed.command"], "{program}");
+    }
+    assert_eq!(warned("hooks.failed.command = ['/bin/sh']"), [""; 0]);
     assert_eq!(
         warned("proc.heartbeat_interval_sec = 0.5"),
         ["proc.heartbeat_interval_sec"]

@@ -1,12 +1,18 @@
 //! Installed DAGs and what their schedules will do.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::json::problems;
 use super::table::{Table, column};
-use super::{changed_style, problem, run_style};
+use super::{changed_style, problem, run_style, time};
+use crate::model::Time;
 use crate::wire::control::Problem;
 use crate::wire::manage::{Action, DagSummary, Upcoming};
+
+/// Most expressions of a DAG in its row; JSON has all.
+const SCHEDULES_SHOWN: usize = 3;
 
 /// A scheduled time as JSON.
 pub(crate) fn upcoming(next: &Upcoming) -> Value {
@@ -19,6 +25,7 @@ pub(crate) fn upcoming(next: &Upcoming) -> Value {
         "zone": next.zone,
         "note": next.note,
         "enabled": !next.suspended,
+        "decided_ahead": next.decided_ahead.map(Time::rfc3339),
     })
 }
 
@@ -67,6 +74,8 @@ fn state(dag: &DagSummary) -> &'static str {
         (true, false, _) => "last good",
         (true, true, true) => "disabled",
         (true, true, false) if dag.schedules.is_empty() => "by hand",
+        // A schedule of fields always has a next time: it is a list of single times that is used up.
+        (true, true, false) if dag.next.is_none() => "past",
         (true, true, false) => "enabled",
     }
 }
@@ -85,9 +94,10 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
     ];
     let mut table = Table::new(&columns, "STATE");
     for dag in dags {
-        let schedules: Vec<String> = dag
+        let mut schedules: Vec<String> = dag
             .schedules
             .iter()
+            .take(SCHEDULES_SHOWN)
             .map(|(kind, text)| {
                 if kind == "start" {
                     text.clone()
@@ -96,6 +106,9 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
                 }
             })
             .collect();
+        if let Some(more @ 1..) = dag.schedules.len().checked_sub(SCHEDULES_SHOWN) {
+            schedules.push(format!("… {more} more"));
+        }
         let next = dag.next.as_ref().filter(|next| !next.suspended);
         let newest = dag.newest.as_ref();
         let style = match (state(dag), newest) {
@@ -124,10 +137,20 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
         );
     }
     let mut lines = table.lines(width);
+    let mut told = BTreeSet::new();
     for dag in dags {
-        lines.extend(dag.problems.iter().map(problem));
+        // Those of the base configuration are the same for all.
+        let problems = dag.problems.iter().map(problem);
+        lines.extend(problems.filter(|problem| told.insert(problem.clone())));
+        let until = dag.next.as_ref().and_then(|next| next.decided_ahead);
+        lines.extend(until.map(|until| format!("{}: {}", dag.dag, ahead(until))));
     }
     lines
+}
+
+/// Why nothing happens before a time.
+fn ahead(until: Time) -> String {
+    format!("nothing until {} UTC: the clock was ahead", time(until))
 }
 
 /// A table of scheduled times.
@@ -145,6 +168,7 @@ pub(crate) fn times(next: &[Upcoming], width: Option<u16>) -> Vec<String> {
         if next.suspended {
             notes.push("disabled".to_owned());
         }
+        notes.extend(next.decided_ahead.map(ahead));
         let late = next.due.secs().saturating_sub(next.at.secs());
         if late > 0 {
             notes.push(format!("{late} s later (jitter)"));
@@ -200,6 +224,7 @@ mod tests {
             zone: "Europe/Berlin".to_owned(),
             note: Some("the first of the two".to_owned()),
             suspended: false,
+            decided_ahead: Some(Time::from_secs(3600)),
         }
     }
 
@@ -209,13 +234,20 @@ mod tests {
         let text = dags(&[dag.clone()], None).join("\n");
         assert!(text.contains("enabled") && text.contains("0 3 * * *"), "{text}");
         assert!(text.contains("1970-01-01 01:00 +01:00"), "{text}");
+        assert!(
+            text.contains("backup: nothing until 1970-01-01 01:00:00 UTC: the clock was ahead"),
+            "{text}"
+        );
+        dag.next = None;
+        let text = dags(&[dag.clone()], None).join("\n");
+        assert!(text.contains("past") && !text.contains("enabled"), "{text}");
         dag.suspended = true;
         dag.next = Some(Upcoming {
             suspended: true,
             ..a_time()
         });
         let text = dags(&[dag.clone()], None).join("\n");
-        assert!(text.contains("disabled") && !text.contains("1970"), "{text}");
+        assert!(text.contains("disabled") && !text.contains("+01:00"), "{text}");
         dag.problems.push(Problem {
             message: "it is wrong".to_owned(),
             file: Some(dag.file.clone()),
@@ -228,8 +260,24 @@ mod tests {
             text.contains("last good") && text.contains("backup.yaml:3:1"),
             "{text}"
         );
+        let text = dags(&[dag.clone(), dag.clone()], None).join("\n");
+        assert_eq!(text.matches("it is wrong").count(), 1, "{text}");
         dag.in_force = false;
         assert!(dags(&[dag], None).join("\n").contains("error"));
+    }
+
+    #[test]
+    fn a_row_shows_a_few_of_many_schedules() {
+        let mut many = a_dag();
+        let hour = |hour: usize| ("at".to_owned(), format!("2099-01-01 {hour:02}:00"));
+        many.schedules = (0..3).map(hour).collect();
+        let text = dags(&[many.clone()], None).join("\n");
+        assert!(text.contains("02:00") && !text.contains("more"), "{text}");
+        many.schedules = (0..1000).map(hour).collect();
+        let text = dags(&[many.clone()], None).join("\n");
+        assert!(text.contains("02:00; … 997 more"), "{text}");
+        assert!(text.lines().all(|line| line.len() < 300), "{text}");
+        assert_eq!(dag(&many)["schedules"].as_array().unwrap().len(), 1000);
     }
 
     #[test]
@@ -239,6 +287,7 @@ mod tests {
             "Europe/Berlin",
             "DST: the first of the two",
             "7 s later (jitter)",
+            "nothing until 1970-01-01 01:00:00 UTC: the clock was ahead",
             "start",
         ] {
             assert!(text.contains(part), "{part}: {text}");

@@ -54,10 +54,11 @@ fn result_at(view: &RunView, family: &Family, depth: u32) -> Value {
         "lost": view.lost.as_ref().map(ToString::to_string),
         "stopped": view.stop.as_ref().map(ToString::to_string),
         "timed_out": view.timed_out,
-        "retry": view.retry.as_ref().map(pending_retry),
+        "retry": view.retry.as_ref().map(|retry| pending_retry(retry, view.held)),
         "stalled": view.stalled,
         "queue": view.group,
         "priority": view.priority,
+        "now": view.now,
         "owner": view.owner,
         "trigger": view.trigger,
         "parent": view.parent.as_ref().map(caller),
@@ -74,12 +75,13 @@ fn result_at(view: &RunView, family: &Family, depth: u32) -> Value {
     })
 }
 
-/// A retry that comes by itself. Without a limit that is `null`.
-fn pending_retry(retry: &PendingRetry) -> Value {
+/// A retry that comes by itself. Without a limit that is `null`. One that is held waits for its DAG to be enabled.
+fn pending_retry(retry: &PendingRetry, held: bool) -> Value {
     json!({
         "number": retry.number,
         "limit": Some(retry.limit).filter(|limit| *limit < u32::MAX),
         "at": retry.at.rfc3339(),
+        "held": held,
     })
 }
 
@@ -159,9 +161,10 @@ pub(crate) fn summary(run: &RunSummary) -> Value {
         "status": run.status,
         "error": run.error,
         "stalled": run.stalled,
-        "retry": run.retry.as_ref().map(pending_retry),
+        "retry": run.retry.as_ref().map(|retry| pending_retry(retry, run.held)),
         "queue": run.group,
         "priority": run.priority,
+        "now": run.now,
         "owner": run.owner,
         "trigger": run.trigger,
         "parent": run.parent.as_ref().map(ToString::to_string),

@@ -134,9 +134,11 @@ pub(crate) fn duration(from: Time, to: Time) -> String {
     }
 }
 
-/// The retry of a run that comes by itself: `retry 2 of 5 in 4m10s`.
-pub(crate) fn pending(retry: &PendingRetry, now: Time) -> String {
-    if retry.at > now {
+/// The retry of a run that comes by itself: `retry 2 of 5 in 4m10s`. One that is `held` waits for its DAG.
+pub(crate) fn pending(retry: &PendingRetry, held: bool, now: Time) -> String {
+    if held {
+        format!("{retry} when the DAG is enabled")
+    } else if retry.at > now {
         format!("{retry} in {}", duration(now, retry.at))
     } else {
         format!("{retry} is due")

@@ -29,8 +29,10 @@ pub(crate) fn headline(view: &RunView, now: Time) -> Line {
         line.plain(" (stalled: its supervisor lives but does not move)");
     }
     if let Some(retry) = &view.retry {
-        line.plain("; ").plain(&pending(retry, now));
-        line.plain(&format!(" (at {} UTC)", time(retry.at)));
+        line.plain("; ").plain(&pending(retry, view.held, now));
+        if !view.held {
+            line.plain(&format!(" (at {} UTC)", time(retry.at)));
+        }
     }
     let took = elapsed(view.started_at, view.finished_at, now);
     if !took.is_empty() {

@@ -136,7 +136,14 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     let editor = editor(|name| std::env::var_os(name));
     let draft = Draft::new(&source.dag, &source.text)?;
     loop {
-        edit(&editor, &draft.file).map_err(|failure| draft.keep(failure))?;
+        if let Err(failure) = edit(&editor, &draft.file) {
+            let unchanged = read_text(&draft.file).is_ok_and(|text| text == source.text);
+            if unchanged {
+                draft.remove();
+                return Err(failure);
+            }
+            return Err(draft.keep(failure));
+        }
         let text = read_text(&draft.file).map_err(|failure| draft.keep(failure))?;
         if text == source.text {
             draft.remove();

@@ -87,7 +87,7 @@ pub(super) fn change(request: &Request, done: &str, call: &mut Call) -> Result<E
         call.out.object(&render::changed(&dag, &warnings));
     } else {
         call.out.line(&format!("{} {done}", dag.dag));
-        if matches!(request, Request::Install(_) | Request::Enable { .. }) {
+        if matches!(request, Request::Install(_) | Request::Enable { on: true, .. }) {
             tell(&dag, call);
         }
     }

@@ -34,7 +34,7 @@ use super::render::table::{Column, Table, column};
 use super::render::{elapsed, pending, run_style, time};
 use super::session::Session;
 use crate::model::view::RunSummary;
-use crate::model::{Priority, Time};
+use crate::model::{Priority, RunStatus, Time};
 use crate::wire::control::{Request, Response, Selector};
 
 /// The session of a verb that asks about one run. In a root that was never used there is no such run.
@@ -60,8 +60,11 @@ fn ask_once(mut session: Session, request: &Request, call: &mut Call) -> Result<
 
 /// What went wrong, and whether it is tried again.
 fn remark(run: &RunSummary, now: Time) -> String {
-    let retry = run.retry.as_ref().map(|retry| pending(retry, now));
-    let parts = retry.into_iter().chain(run.error.clone());
+    let retry = run.retry.as_ref().map(|retry| pending(retry, run.held, now));
+    // One that has started is live like any other.
+    let now = run.now && run.status == RunStatus::Queued;
+    let now = now.then(|| "starts at once (--now)".to_owned());
+    let parts = retry.into_iter().chain(now).chain(run.error.clone());
     parts.collect::<Vec<_>>().join("; ")
 }
 

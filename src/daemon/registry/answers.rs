@@ -274,6 +274,7 @@ impl Dispatcher {
         match refused {
             None => {
                 self.registry.plan_mut(&dag).suspended = on;
+                self.note_hold(&dag);
                 events::dag_suspended(&dag, on);
                 let summary = self.file_of(&dag, None).and_then(|id| self.summary(&id));
                 self.answer_dag(summary, Vec::new(), answers);

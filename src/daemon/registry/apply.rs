@@ -10,7 +10,7 @@ use super::place::{FileId, Place};
 use super::record::same;
 use super::scan::{Found, Scope, Seen, Unreadable};
 use super::version::{self, Plan, Version, of_file};
-use super::{AGAIN, Catalog, Registry};
+use super::{AGAIN, Registry};
 use crate::engine::scheduler::Event;
 use crate::model::DagName;
 use crate::model::change::InstalledDag;
@@ -134,15 +134,7 @@ impl Dispatcher {
             }
             self.installed(&dag, &version, known, seen.last_success.get(&dag).copied());
         }
-        let system = self
-            .registry
-            .in_force
-            .iter()
-            .filter(|(_, force)| force.file.place == Place::System);
-        let catalog: Catalog = system
-            .map(|(dag, force)| (dag.clone(), force.file.name.clone()))
-            .collect();
-        self.registry.catalog = Arc::new(catalog);
+        self.registry.catalog = Arc::new(self.registry.in_force.clone());
         self.tell_problems();
         self.look_again_later();
     }
@@ -171,6 +163,10 @@ impl Dispatcher {
                     let installed = plan.installed(suspended, watermark, last_success);
                     self.tell(Event::Install(Box::new(installed)));
                 }
+                if suspended {
+                    self.note_hold(dag);
+                }
+                self.warn_if_ahead(dag);
             }
             None if known => self.tell(Event::Uninstall(dag.clone())),
             None => {}
@@ -216,6 +212,26 @@ impl Dispatcher {
     /// Tells the log what is wrong with files, once for each change.
     fn tell_problems(&mut self) {
         let config = &self.config;
+        // What is wrong with the base configuration is wrong for every DAG, and told once.
+        let base_file = config.paths.base.display().to_string();
+        let of_base = |problem: &Problem| problem.file.as_ref() == Some(&base_file);
+        let of_files = self.registry.files.values().flat_map(|state| &state.problems);
+        let mut base: Vec<Problem> = Vec::new();
+        let mut dags = 0;
+        for state in self.registry.files.values() {
+            dags += usize::from(state.problems.iter().any(of_base));
+        }
+        for problem in of_files.filter(|problem| of_base(problem)) {
+            if !base.contains(problem) {
+                base.push(problem.clone());
+            }
+        }
+        if base != self.registry.base_told {
+            if !base.is_empty() {
+                events::base_rejected(&config.paths.base, &words(&base, &base_file), dags);
+            }
+            self.registry.base_told = base;
+        }
         let files = &mut self.registry.files;
         let first: BTreeMap<FileId, Option<FileId>> = files
             .iter()
@@ -232,9 +248,14 @@ impl Dispatcher {
             if problems == state.told {
                 continue;
             }
-            if !problems.is_empty() {
-                let kept = state.good.is_some();
-                events::dag_rejected(&id.path(config), &words(&problems), kept);
+            let own: Vec<Problem> = problems
+                .iter()
+                .filter(|problem| !of_base(problem))
+                .cloned()
+                .collect();
+            if !own.is_empty() {
+                let (kept, path) = (state.good.is_some(), id.path(config));
+                events::dag_rejected(&path, &words(&own, &path.display().to_string()), kept);
             }
             state.told = problems;
         }
@@ -255,15 +276,20 @@ pub(super) fn clash(version: Option<&Version>, first: &str) -> Problem {
     }
 }
 
-/// Problems for the log, in one line.
-fn words(problems: &[Problem]) -> String {
+/// Problems for the log, in one line; those of another file than the one that is named beside them with their file.
+fn words(problems: &[Problem], named: &str) -> String {
     const MOST: usize = 5;
     let mut words: Vec<String> = problems
         .iter()
         .take(MOST)
-        .map(|problem| match (problem.line, problem.column) {
-            (Some(line), Some(column)) => format!("{line}:{column}: {}", problem.message),
-            _ => problem.message.clone(),
+        .map(|problem| {
+            let other = problem.file.as_ref().filter(|file| *file != named);
+            let place = other.map(|file| format!("{file}:")).unwrap_or_default();
+            match (problem.line, problem.column) {
+                (Some(line), Some(column)) => format!("{place}{line}:{column}: {}", problem.message),
+                _ if place.is_empty() => problem.message.clone(),
+                _ => format!("{place} {}", problem.message),
+            }
         })
         .collect();
     if problems.len() > MOST {

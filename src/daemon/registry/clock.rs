@@ -37,5 +37,8 @@ impl Dispatcher {
     fn clock_set(&mut self) {
         tracing::info!("the wall clock was set; schedules are counted anew");
         self.tell(Event::ClockSet);
+        for dag in self.registry.in_force.keys() {
+            self.warn_if_ahead(dag);
+        }
     }
 }

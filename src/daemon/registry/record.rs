@@ -54,11 +54,15 @@ impl Dispatcher {
     pub(super) fn uninstalled(&mut self, dag: &DagName, place: &Place) {
         self.registry.stored.remove(dag);
         self.registry.last.remove(dag);
+        let suspended = self.registry.is_suspended(dag);
         if self.registry.removed.remove(dag) || *place != Place::System {
             self.registry.plans.remove(dag);
             self.registry.forgets.insert(dag.clone());
         }
         self.tell(Event::Uninstall(dag.clone()));
+        if suspended {
+            self.note_hold(dag);
+        }
         events::dag_uninstalled(dag);
         // After what the engine may have decided about it meanwhile.
         self.record(dag, None);

@@ -258,8 +258,10 @@ impl Look {
         };
         let (owner, base) = match (owner, base) {
             (Ok(owner), Ok(base)) => (owner, base.clone()),
-            (Err(error), _) | (_, Err(error)) => {
-                return Some(self.bad(id, vec![of_file(error.clone(), None, &path)]));
+            (Err(error), _) => return Some(self.bad(id, vec![of_file(error.clone(), None, &path)])),
+            (_, Err(error)) => {
+                let base = self.context.config.paths.base.display().to_string();
+                return Some(self.bad(id, vec![of_file(error.clone(), None, &base)]));
             }
         };
         let mut stamps = Stamps {

@@ -29,6 +29,11 @@ impl Dispatcher {
         }
         let queue = &view.group;
         let state = self.engine.queue(queue);
+        if view.now {
+            evidence.push(String::from(
+                "it starts at once, before all others and beyond the limits (--now), unless its queue is paused",
+            ));
+        }
         if let Some(capacity) = state.capacity.filter(|capacity| *capacity > 0) {
             let allowed = counted(capacity, "live run", "live runs");
             evidence.push(format!("queue {queue} allows {allowed} at a time"));
@@ -108,8 +113,11 @@ impl Dispatcher {
             let Some(live) = self.runs.get(run).filter(|_| *run != view.run) else {
                 continue;
             };
+            if view.now && !live.new.now {
+                continue;
+            }
             let same_lane = live.new.owner == view.owner && run.dag == view.run.dag;
-            if live.new.now || live.view.priority > view.priority {
+            if (live.new.now && !view.now) || live.view.priority > view.priority {
                 ahead.higher.push(live);
             } else if live.view.priority == view.priority && !same_lane {
                 ahead.turns += 1;
@@ -129,10 +137,11 @@ impl Ahead<'_> {
     fn explain(&self, evidence: &mut Vec<String>) {
         for live in self.higher.iter().take(NAMED) {
             let run = &live.view.run;
-            evidence.push(format!(
-                "goes before it: {run}, of priority {}",
-                live.view.priority
-            ));
+            evidence.push(if live.new.now {
+                format!("goes before it: {run}, which starts at once (--now)")
+            } else {
+                format!("goes before it: {run}, of priority {}", live.view.priority)
+            });
         }
         for run in self.earlier.iter().take(NAMED) {
             evidence.push(format!("queued before it: {run}"));

@@ -44,6 +44,10 @@ pub struct RunSummary {
     pub scheduled_for: Option<Time>,
     /// The retry that will come by itself.
     pub retry: Option<PendingRetry>,
+    /// Whether that retry waits until the DAG is enabled.
+    pub held: bool,
+    /// Whether it starts at once, before all others and beyond the limits.
+    pub now: bool,
 }
 
 impl RunView {
@@ -71,6 +75,8 @@ impl RunView {
             priority: self.priority,
             scheduled_for: self.scheduled_for,
             retry: self.retry,
+            held: self.held,
+            now: self.now,
         }
     }
 }

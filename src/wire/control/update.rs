@@ -76,6 +76,7 @@ impl Update {
         view.outputs = self.outputs;
         view.lost = self.lost;
         view.retry = summary.retry;
+        view.held = summary.held;
     }
 }
 

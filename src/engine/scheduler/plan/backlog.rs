@@ -107,6 +107,13 @@ impl Plan {
         self.watermark.0.saturating_sub(now.0) > AHEAD_MAX
     }
 
+    /// Up to when nothing happens because the clock was ahead and the times until then are decided already. A lead that
+    /// no tick would be late by is none.
+    pub(super) fn decided_ahead(&self, now: Time) -> Option<Time> {
+        let lead = self.watermark.0.saturating_sub(now.0);
+        Some(self.watermark).filter(|_| (LATE_MAX + 1..=AHEAD_MAX).contains(&lead))
+    }
+
     /// Classifies each tick of the backlog, in order.
     pub(super) fn classes<'a>(
         &'a self,

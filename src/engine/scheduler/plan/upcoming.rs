@@ -27,9 +27,18 @@ pub struct Upcoming {
     pub zone: Zone,
     /// Whether nothing happens as long as the DAG is held back.
     pub suspended: bool,
+    /// Nothing happens up to this time, since the clock was ahead and the times until then are decided already.
+    pub decided_ahead: Option<Time>,
 }
 
 impl Scheduler {
+    /// Up to when the schedules of a DAG do nothing because the clock was ahead, if that is later than `now`.
+    #[must_use]
+    pub fn decided_ahead(&self, dag: &DagName, now: Time) -> Option<Time> {
+        let plan = self.plans.by_dag.get(dag)?;
+        plan.installed.as_ref().and_then(|_| plan.decided_ahead(now))
+    }
+
     /// The next scheduled times after a time, at most `count`, the earliest first; of one DAG or of all. Those that are
     /// decided already do not come again, even if the clock was put back.
     #[must_use]
@@ -65,6 +74,7 @@ impl Scheduler {
                 fire: tick.fire,
                 zone: tick.zone,
                 suspended: plan.suspended,
+                decided_ahead: plan.decided_ahead(after),
             });
             *head = next(plan, tick.at);
             coming.extend(head.map(|tick| Reverse((tick.at, index))));

@@ -1,6 +1,6 @@
 //! A store that refuses, a daemon that leaves, a clock that is set.
 
-use super::{Desk, cron, hourly, time};
+use super::{Desk, cron, dag, hourly, time};
 use crate::dag::types::OverlapPolicy;
 use crate::engine::scheduler::{Event, Installed};
 
@@ -128,10 +128,20 @@ fn the_clock_goes_back_a_little_and_nothing_comes_twice() {
         },
     );
     assert_eq!(first, "idle");
+    // And people can be told why nothing happens, until there is nothing to tell.
+    let ahead = |desk: &Desk, at: &str| {
+        let engine = &desk.0.engine;
+        let next = engine.upcoming(None, time(at), 1).remove(0);
+        assert_eq!(next.decided_ahead, engine.decided_ahead(&dag(), time(at)));
+        next.decided_ahead
+    };
+    assert_eq!(ahead(&desk, "0615"), Some(time("0800")));
+    assert_eq!(ahead(&desk, "075901"), None);
     desk.play(&[
         ("at 0800", ""),
         ("at 0900", "make s0900, commit 1 accept+mark 0900"),
     ]);
+    assert_eq!(ahead(&desk, "0900"), None);
 }
 
 #[test]
@@ -205,6 +215,6 @@ fn nothing_of_a_plan_is_left_when_it_is_gone() {
         ("at 0900", ""),
     ]);
     assert!(desk.0.engine.upcoming(None, time("0700"), 9).is_empty());
-    assert_eq!(desk.give(Event::Uninstall(super::dag())), "");
+    assert_eq!(desk.give(Event::Uninstall(dag())), "");
     assert!(desk.0.engine.is_empty());
 }
