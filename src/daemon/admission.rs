@@ -218,12 +218,9 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
         args: submit.args.clone(),
         pairs: Vec::new(),
     };
-    let id = match &submit.run_id {
-        Some(id) => RunId::new(id.clone()),
-        None => RunId::new(uuid::Uuid::now_v7().to_string()),
-    };
+    let id = run_id(submit.run_id.as_ref())?;
     let about = About {
-        id: id.map_err(|error| invalid(&error.to_string()))?,
+        id,
         group: group_of(config, &dag.dag, submit.queue.as_ref()),
         owner: owner_of(peer.uid),
         trigger: submit.trigger,
@@ -235,6 +232,20 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
     };
     let new = new_run(&dag, &input, about)?;
     Ok((new, loaded.warnings.into_iter().map(problem).collect()))
+}
+
+/// The id that somebody wants for a run, or a new one.
+fn run_id(wanted: Option<&String>) -> Result<RunId, Box<Response>> {
+    let text = wanted.cloned();
+    let id = RunId::new(text.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()))
+        .map_err(|error| invalid(&error.to_string()))?;
+    if id.is_scheduled() {
+        return Err(invalid(&format!(
+            "the run id {id} begins as those of scheduled runs do; choose one that begins with neither `sched-` nor \
+             `restart-`"
+        )));
+    }
+    Ok(id)
 }
 
 /// Capacity of a queue as the configuration has it.
@@ -354,6 +365,23 @@ pub(super) fn again(mut new: NewRun, at: Time) -> Result<Box<NewRun>, Box<Respon
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_chooses_the_id_of_a_scheduled_run() {
+        let dag = DagName::new("etl").unwrap();
+        for restart in [false, true] {
+            let id = RunId::scheduled(&dag, 0, Time(0), restart).to_string();
+            let refused = run_id(Some(&id)).unwrap_err();
+            assert!(format!("{refused:?}").contains("scheduled runs"), "{refused:?}");
+            assert_ne!(
+                RunId::scheduled(&dag, 1, Time(0), restart).as_str(),
+                id,
+                "a user's own"
+            );
+        }
+        assert_eq!(run_id(Some(&"schedule".to_owned())).unwrap().as_str(), "schedule");
+        assert!(run_id(None).is_ok());
+    }
 
     #[test]
     fn a_user_has_room_for_so_many_runs_and_so_many_bytes() {

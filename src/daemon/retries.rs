@@ -162,7 +162,7 @@ impl Dispatcher {
         evidence.push(String::from(
             "its retry policy (retry_policy) has it tried again; stop cancels that, retry does it at once",
         ));
-        if self.engine.holds_retries(&view.run.dag) {
+        if self.engine.holds_retries(&view.run.dag, view.owner) {
             evidence.push(format!("DAG {} is disabled", view.run.dag));
             return format!("; {retry} waits until the DAG is enabled");
         }

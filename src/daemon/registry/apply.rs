@@ -112,7 +112,8 @@ impl Dispatcher {
             .collect();
         for (dag, InForce { version, .. }) in now {
             let known = last.contains_key(&dag);
-            self.installed(&dag, &version, known, seen.last_success.get(&dag).copied());
+            let success = seen.last_success.get(&(dag.clone(), version.owner)).copied();
+            self.installed(&dag, &version, known, success);
         }
         let system = self
             .registry

@@ -292,7 +292,7 @@ impl Scheduler {
         if run.now {
             return holds;
         }
-        if self.groups.is_blocked(&name.dag) {
+        if self.groups.is_blocked(run) {
             holds.push(Hold::Superseding);
         }
         let (limit, live) = self.groups.dag_load(run);

@@ -220,16 +220,16 @@ impl Groups {
         self.refresh(name);
     }
 
-    /// Starts nothing more of a DAG, whoever's it is, until [`Self::unblock`] was called as often. What starts at once
-    /// does all the same.
-    pub(super) fn block(&mut self, dag: &DagName) {
-        let turned = self.jobs.block(dag);
+    /// Starts nothing more of a user's DAG until [`Self::unblock`] was called as often. What starts at once does all the
+    /// same.
+    pub(super) fn block(&mut self, dag: &DagName, owner: u32) {
+        let turned = self.jobs.block(dag, owner);
         self.turn_lanes(dag, turned);
     }
 
     /// Takes one [`Self::block`] back.
-    pub(super) fn unblock(&mut self, dag: &DagName) {
-        let turned = self.jobs.unblock(dag);
+    pub(super) fn unblock(&mut self, dag: &DagName, owner: u32) {
+        let turned = self.jobs.unblock(dag, owner);
         self.turn_lanes(dag, turned);
     }
 
@@ -269,9 +269,9 @@ impl Groups {
         self.jobs.load(&run.name.dag, run.owner)
     }
 
-    /// Whether nothing of the DAG is to start.
-    pub(super) fn is_blocked(&self, dag: &DagName) -> bool {
-        self.jobs.is_blocked(dag)
+    /// Whether nothing of the run's DAG is to start.
+    pub(super) fn is_blocked(&self, run: &Run) -> bool {
+        self.jobs.is_blocked(&run.name.dag, run.owner)
     }
 
     /// Live attempts in all groups, those of guests included.

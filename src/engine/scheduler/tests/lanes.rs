@@ -209,13 +209,13 @@ fn across_queues_the_higher_priority_goes_first_then_they_take_turns() {
 fn nothing_of_a_blocked_dag_starts_until_every_block_is_gone() {
     let mut line = Line::new(Config::default());
     let dag = run("x").dag;
-    line.bed.engine.groups.block(&dag);
-    line.bed.engine.groups.block(&dag);
+    line.bed.engine.groups.block(&dag, 1000);
+    line.bed.engine.groups.block(&dag, 1000);
     assert!(line.submit(of("dag", "a", |_| {})).is_empty());
     assert_eq!(line.submit(of("other", "b", |new| new.capacity = 2)).len(), 1);
-    line.bed.engine.groups.unblock(&dag);
+    line.bed.engine.groups.unblock(&dag, 1000);
     assert!(line.give(Event::Tick).is_empty());
-    line.bed.engine.groups.unblock(&dag);
+    line.bed.engine.groups.unblock(&dag, 1000);
     assert_eq!(line.give(Event::Tick).len(), 1);
 }
 

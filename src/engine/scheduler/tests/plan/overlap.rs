@@ -181,7 +181,7 @@ fn a_superseded_run_is_in_the_way_after_a_restart_of_the_daemon_too() {
         parent: None,
         retry: Retrying::default(),
         origin: Origin::default(),
-        owner: 0,
+        owner: 1000,
         priority: crate::model::Priority::default(),
         now: false,
         dag_limit: 0,
