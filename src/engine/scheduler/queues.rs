@@ -299,7 +299,7 @@ impl Scheduler {
         if limit > 0 && live >= limit {
             holds.push(Hold::DagFull { limit, live });
         }
-        let (capacity, live) = (queue.capacity.unwrap_or(0), queue.live);
+        let (capacity, live) = self.groups.queue_load(run);
         if capacity > 0 && live >= capacity {
             holds.push(Hold::QueueFull { capacity, live });
         }
