@@ -11,7 +11,9 @@ use super::control::refusal;
 use super::dispatcher::{Asked, Asking, Dispatcher, now};
 use super::installed;
 use super::live::LiveRun;
+use super::privileges::{goes_before, lower, run_id};
 use super::registry::Catalog;
+use super::requests::Asker;
 use crate::config::Config;
 use crate::dag::params::resolve;
 use crate::dag::{BaseConfig, Dag, Diagnostic, LoadOptions, ParamInput, Source, load};
@@ -33,7 +35,12 @@ type Admitted = (Box<NewRun>, Vec<Problem>);
 
 impl Dispatcher {
     /// Somebody wants a run.
-    pub(super) fn submit_request(&mut self, peer: Peer, mut submit: Submit, answers: Sender<Response>) {
+    pub(super) fn submit_request(&mut self, asker: Asker, mut submit: Submit) {
+        let goes_first = asker.goes_first();
+        let Asker { peer, answers, .. } = asker.clone();
+        if !goes_first && let Some(what) = goes_before(&submit) {
+            return self.deny(&asker, what);
+        }
         let config = Arc::clone(&self.config);
         let catalog = Arc::clone(&self.registry.catalog);
         let at = now().wall;
@@ -43,7 +50,7 @@ impl Dispatcher {
                     take_installed(&config, &catalog, peer, &mut submit)?;
                 }
                 known_user(peer.uid)?;
-                admit(&config, peer, &submit, at)
+                admit(&config, peer, goes_first, &submit, at)
             },
             move |dispatcher, admitted: Result<Admitted, Box<Response>>| match admitted {
                 Ok((new, warnings)) => dispatcher.submit_run(new, warnings, answers),
@@ -198,7 +205,13 @@ fn base_of(submit: &Submit) -> Option<BaseConfig<'_>> {
 }
 
 /// Loads the DAG and makes a run of it.
-fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admitted, Box<Response>> {
+fn admit(
+    config: &Config,
+    peer: Peer,
+    goes_first: bool,
+    submit: &Submit,
+    at: Time,
+) -> Result<Admitted, Box<Response>> {
     if !submit.base_dir.starts_with('/') {
         return Err(invalid("the directory of the DAG file must be an absolute path"));
     }
@@ -210,8 +223,12 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
         schemas: &submit.schemas,
         skip_schemas: false,
     };
-    let loaded = load(&source_of(submit), &options)
+    let mut loaded = load(&source_of(submit), &options)
         .map_err(|errors| problems("the DAG has errors; nothing was started", errors))?;
+    let mut warnings: Vec<Problem> = loaded.warnings.into_iter().map(problem).collect();
+    if !goes_first {
+        warnings.extend(lower(&mut loaded.dag, &submit.file));
+    }
     let dag = Snapshot::of(loaded.dag)?;
     let input = ParamInput {
         text: submit.params.clone(),
@@ -231,21 +248,7 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
         now: submit.now,
     };
     let new = new_run(&dag, &input, about)?;
-    Ok((new, loaded.warnings.into_iter().map(problem).collect()))
-}
-
-/// The id that somebody wants for a run, or a new one.
-fn run_id(wanted: Option<&String>) -> Result<RunId, Box<Response>> {
-    let text = wanted.cloned();
-    let id = RunId::new(text.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()))
-        .map_err(|error| invalid(&error.to_string()))?;
-    if id.is_scheduled() {
-        return Err(invalid(&format!(
-            "the run id {id} begins as those of scheduled runs do; choose one that begins with neither `sched-` nor \
-             `restart-`"
-        )));
-    }
-    Ok(id)
+    Ok((new, warnings))
 }
 
 /// Capacity of a queue as the configuration has it.
@@ -365,23 +368,6 @@ pub(super) fn again(mut new: NewRun, at: Time) -> Result<Box<NewRun>, Box<Respon
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nobody_chooses_the_id_of_a_scheduled_run() {
-        let dag = DagName::new("etl").unwrap();
-        for restart in [false, true] {
-            let id = RunId::scheduled(&dag, 0, Time(0), restart).to_string();
-            let refused = run_id(Some(&id)).unwrap_err();
-            assert!(format!("{refused:?}").contains("scheduled runs"), "{refused:?}");
-            assert_ne!(
-                RunId::scheduled(&dag, 1, Time(0), restart).as_str(),
-                id,
-                "a user's own"
-            );
-        }
-        assert_eq!(run_id(Some(&"schedule".to_owned())).unwrap().as_str(), "schedule");
-        assert!(run_id(None).is_ok());
-    }
 
     #[test]
     fn a_user_has_room_for_so_many_runs_and_so_many_bytes() {

@@ -2,7 +2,7 @@
 
 mod plan;
 
-pub use plan::{Installed, Origin, TickKind, TickOutcome};
+pub use plan::{Installed, Origin, SCHEDULED_MAX, TickKind, TickOutcome};
 
 use crate::model::change::{AttemptIdentity, Change, NewRun};
 use crate::model::view::RunView;

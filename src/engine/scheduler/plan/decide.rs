@@ -129,6 +129,7 @@ impl Scheduler {
         }
         match plan.overlap {
             OverlapPolicy::Skip if self.is_busy(dag, owner) => Act::LeaveOut(TickOutcome::Overlapped),
+            OverlapPolicy::All if self.is_crowded(dag, owner) => Act::LeaveOut(TickOutcome::Crowded),
             OverlapPolicy::Skip | OverlapPolicy::All => Act::Start(run, Others::untouched()),
             OverlapPolicy::Latest => Act::Start(run, self.supersede_scheduled(dag, owner, false)),
             OverlapPolicy::CancelOther => Act::Start(run, self.supersede_all(dag, owner)),

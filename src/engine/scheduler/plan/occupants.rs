@@ -4,7 +4,7 @@
 //! that waits leaves the queue at once, lest it be started meanwhile, and goes back if the batch fails.
 
 use crate::engine::scheduler::Scheduler;
-use crate::engine::scheduler::api::Effect;
+use crate::engine::scheduler::api::{Effect, SCHEDULED_MAX};
 use crate::engine::scheduler::run::{Key, Phase, Run};
 use crate::model::change::Change;
 use crate::model::{DagName, Now, RunStatus, StopReason};
@@ -47,6 +47,17 @@ impl Scheduler {
     /// Whether a run of the DAG is queued or live.
     pub(super) fn is_busy(&self, dag: &DagName, owner: u32) -> bool {
         self.occupants(dag, owner).next().is_some()
+    }
+
+    /// Whether as many runs that schedules made wait as may.
+    pub(super) fn is_crowded(&self, dag: &DagName, owner: u32) -> bool {
+        let all = self.by_dag.get(&(dag.clone(), owner));
+        if all.is_none_or(|all| all.len() < SCHEDULED_MAX) {
+            return false;
+        }
+        let waits = |run: &Run| !run.slot && run.origin.scheduled_for.is_some();
+        let waiting = self.occupants(dag, owner).filter(|(_, run)| waits(run));
+        waiting.count() >= SCHEDULED_MAX
     }
 
     /// The live ones that have not ended by themselves.

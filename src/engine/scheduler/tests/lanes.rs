@@ -150,10 +150,7 @@ fn a_dag_at_its_limit_holds_up_nobody_and_counts_over_all_queues() {
     assert!(line.submit(wide("d", "c", "other")).is_empty());
     assert_eq!(line.submit(wide("e", "x", "q")).len(), 1);
     let held = line.bed.engine.holds(&wide("d", "c", "other").run);
-    assert_eq!(
-        held,
-        [crate::engine::scheduler::Hold::DagFull { limit: 1, live: 1 }]
-    );
+    assert_eq!(held, [Hold::DagFull { limit: 1, live: 1 }]);
     // Another user's DAG of that name is another DAG.
     let mut theirs = wide("d", "y", "q");
     theirs.owner = 7;
