@@ -35,11 +35,11 @@ type Admitted = (Box<NewRun>, Vec<Problem>);
 
 impl Dispatcher {
     /// Somebody wants a run.
-    pub(super) fn submit_request(&mut self, asker: Asker, mut submit: Submit) {
+    pub(super) fn submit_request(&mut self, asker: &Asker, mut submit: Submit) {
         let goes_first = asker.goes_first();
         let Asker { peer, answers, .. } = asker.clone();
         if !goes_first && let Some(what) = goes_before(&submit) {
-            return self.deny(&asker, what);
+            return self.deny(asker, what);
         }
         let config = Arc::clone(&self.config);
         let catalog = Arc::clone(&self.registry.catalog);

@@ -75,7 +75,7 @@ impl Dispatcher {
                 };
                 self.answer(&asker.answers, pong);
             }
-            Request::Submit(submit) => self.submit_request(asker, *submit),
+            Request::Submit(submit) => self.submit_request(&asker, *submit),
             Request::Ps => self.list_live(owner, asker),
             Request::History(filter) => self.history(filter, owner, asker),
             Request::Doctor { repair } => self.doctor(repair, asker),

@@ -58,8 +58,7 @@ impl Scheduler {
         self.on_hold.contains(&(dag.clone(), owner))
     }
 
-    /// Holds back the pending retries of the runs of a user's DAG, or not any more: what became due meanwhile is done
-    /// now.
+    /// Holds back the pending retries of a user's DAG, or not any more: what became due meanwhile is done now.
     pub(super) fn hold_retries(
         &mut self,
         dag: &DagName,
