@@ -11,7 +11,9 @@ use super::control::refusal;
 use super::dispatcher::{Asked, Asking, Dispatcher, now};
 use super::installed;
 use super::live::LiveRun;
+use super::privileges::{goes_before, lower, run_id};
 use super::registry::{Catalog, Context};
+use super::requests::Asker;
 use crate::config::Config;
 use crate::dag::params::resolve;
 use crate::dag::{BaseConfig, Dag, Diagnostic, LoadOptions, ParamInput, Source, load};
@@ -33,7 +35,12 @@ type Admitted = (Box<NewRun>, Vec<Problem>);
 
 impl Dispatcher {
     /// Somebody wants a run.
-    pub(super) fn submit_request(&mut self, peer: Peer, mut submit: Submit, answers: Sender<Response>) {
+    pub(super) fn submit_request(&mut self, asker: &Asker, mut submit: Submit) {
+        let goes_first = asker.goes_first();
+        let Asker { peer, answers, .. } = asker.clone();
+        if !goes_first && let Some(what) = goes_before(&submit) {
+            return self.deny(asker, what);
+        }
         let config = Arc::clone(&self.config);
         let (context, catalog) = (self.context(), Arc::clone(&self.registry.catalog));
         let at = now().wall;
@@ -44,7 +51,7 @@ impl Dispatcher {
                     warnings = take_installed(&context, &catalog, peer, &mut submit)?;
                 }
                 known_user(peer.uid)?;
-                let (new, more) = admit(&config, peer, &submit, at)?;
+                let (new, more) = admit(&config, peer, goes_first, &submit, at)?;
                 warnings.extend(more);
                 Ok((new, warnings))
             },
@@ -201,7 +208,13 @@ fn base_of(submit: &Submit) -> Option<BaseConfig<'_>> {
 }
 
 /// Loads the DAG and makes a run of it.
-fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admitted, Box<Response>> {
+fn admit(
+    config: &Config,
+    peer: Peer,
+    goes_first: bool,
+    submit: &Submit,
+    at: Time,
+) -> Result<Admitted, Box<Response>> {
     if !submit.base_dir.starts_with('/') {
         return Err(invalid("the directory of the DAG file must be an absolute path"));
     }
@@ -213,20 +226,21 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
         schemas: &submit.schemas,
         skip_schemas: false,
     };
-    let loaded = load(&source_of(submit), &options)
+    let mut loaded = load(&source_of(submit), &options)
         .map_err(|errors| problems("the DAG has errors; nothing was started", errors))?;
+    let mut warnings: Vec<Problem> = loaded.warnings.into_iter().map(problem).collect();
+    if !goes_first {
+        warnings.extend(lower(&mut loaded.dag, &submit.file));
+    }
     let dag = Snapshot::of(loaded.dag)?;
     let input = ParamInput {
         text: submit.params.clone(),
         args: submit.args.clone(),
         pairs: Vec::new(),
     };
-    let id = match &submit.run_id {
-        Some(id) => RunId::new(id.clone()),
-        None => RunId::new(uuid::Uuid::now_v7().to_string()),
-    };
+    let id = run_id(submit.run_id.as_ref())?;
     let about = About {
-        id: id.map_err(|error| invalid(&error.to_string()))?,
+        id,
         group: group_of(config, &dag.dag, submit.queue.as_ref()),
         owner: owner_of(peer.uid),
         trigger: submit.trigger,
@@ -237,7 +251,7 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
         now: submit.now,
     };
     let new = new_run(&dag, &input, about)?;
-    Ok((new, loaded.warnings.into_iter().map(problem).collect()))
+    Ok((new, warnings))
 }
 
 /// Capacity of a queue as the configuration has it.

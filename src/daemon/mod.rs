@@ -33,6 +33,7 @@ mod live;
 mod liveness;
 mod orders;
 mod outbox;
+mod privileges;
 mod questions;
 mod queues;
 mod recovery;

@@ -135,6 +135,10 @@ impl Dispatcher {
                     Ok((_, new)) => new,
                     Err(refused) => return dispatcher.refuse(&asker.answers, refused),
                 };
+                let mut new = new;
+                if !asker.goes_first() {
+                    new.priority = new.priority.min(crate::model::Priority::default());
+                }
                 match again(new, now().wall) {
                     Ok(new) => dispatcher.submit_run(new, Vec::new(), asker.answers),
                     Err(refused) => dispatcher.answer(&asker.answers, *refused),

@@ -14,9 +14,10 @@ use super::tree;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::{AttemptEnd, Evidence, Origin, Recovered, StartRecord};
 use crate::model::view::{RunView, StepView};
-use crate::model::{AttemptId, RunRef};
+use crate::model::{AttemptId, DagName, RunRef};
 use crate::proc::{Entry, LockState};
 use crate::store::{HeldAttempt, LiveAttempt, QueuedRun};
+use crate::sys::creds;
 use crate::telemetry::events;
 
 /// How long recovery waits for the end of what one dead attempt has left.
@@ -64,7 +65,14 @@ impl Dispatcher {
         }
         let plans = self.reader.plans().map_err(|error| text(&error))?;
         let suspended = plans.into_iter().filter(|plan| plan.suspended);
-        self.tell(Event::Suspended(suspended.map(|plan| plan.dag).collect()));
+        let installed = self.reader.installed().map_err(|error| text(&error))?;
+        let owner = |dag: &DagName| {
+            let version = installed.iter().find(|version| version.dag == *dag);
+            let user = version.and_then(|version| version.owner);
+            user.unwrap_or_else(creds::effective_uid)
+        };
+        let suspended = suspended.map(|plan| (plan.dag.clone(), owner(&plan.dag)));
+        self.tell(Event::Suspended(suspended.collect()));
         self.tell(Event::Paused(paused));
         self.tell(Event::Recover(list));
         for event in later {

@@ -4,6 +4,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::control::refusal;
 use super::dispatcher::Dispatcher;
+use super::privileges::owner_goes_first;
 use super::verdicts::{Refused, Wish, Word};
 use crate::model::RunRef;
 use crate::model::access::Peer;
@@ -24,6 +25,11 @@ pub(super) struct Asker {
 }
 
 impl Asker {
+    /// Whether its runs may go before those of others: root, the admin group, and the daemon's own user.
+    pub(super) fn goes_first(&self) -> bool {
+        self.admin || owner_goes_first(self.peer.uid)
+    }
+
     /// The role of the peer towards something that belongs to `owner`.
     fn role(&self, owner: u32) -> Role {
         if self.peer.uid == 0 {
@@ -69,7 +75,7 @@ impl Dispatcher {
                 };
                 self.answer(&asker.answers, pong);
             }
-            Request::Submit(submit) => self.submit_request(peer, *submit, asker.answers),
+            Request::Submit(submit) => self.submit_request(&asker, *submit),
             Request::Ps => self.list_live(owner, asker),
             Request::History(filter) => self.history(filter, owner, asker),
             Request::Doctor { repair } => self.doctor(repair, asker),
@@ -138,7 +144,7 @@ impl Dispatcher {
         }
     }
 
-    fn deny(&mut self, asker: &Asker, what: &str) {
+    pub(super) fn deny(&mut self, asker: &Asker, what: &str) {
         self.counters.denied += 1;
         let Peer { pid, uid, .. } = asker.peer;
         let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();

@@ -28,12 +28,11 @@ impl Dispatcher {
     pub(super) fn note_retry(&mut self, number: u64, change: &Change) {
         match change {
             Change::RetryLater { run, retry, .. } => {
-                let held = self.engine.holds_retries(&run.dag);
                 // A batch that could not be stored comes again.
                 if let Some(live) = self.runs.get_mut(run)
                     && live.view.retry.replace(*retry) != Some(*retry)
                 {
-                    live.view.held = held;
+                    live.view.held = self.engine.holds_retries(&run.dag, live.new.owner);
                     events::retry_pending(run, retry);
                 }
             }
@@ -54,17 +53,17 @@ impl Dispatcher {
 
     /// The retries of a DAG's runs are held back, or go on: their views say so, and who follows them is told.
     pub(super) fn note_hold(&mut self, dag: &DagName) {
-        let held = self.engine.holds_retries(dag);
+        let held = |live: &LiveRun| self.engine.holds_retries(dag, live.new.owner);
         let concerns = |live: &&LiveRun| {
-            live.view.run.dag == *dag && live.view.retry.is_some() && live.view.held != held
+            live.view.run.dag == *dag && live.view.retry.is_some() && live.view.held != held(live)
         };
-        let runs: Vec<RunRef> = self
+        let runs: Vec<(RunRef, bool)> = self
             .runs
             .values()
             .filter(concerns)
-            .map(|live| live.view.run.clone())
+            .map(|live| (live.view.run.clone(), held(live)))
             .collect();
-        for run in runs {
+        for (run, held) in runs {
             if let Some(live) = self.runs.get_mut(&run) {
                 live.view.held = held;
                 self.followers
@@ -186,7 +185,7 @@ impl Dispatcher {
         evidence.push(String::from(
             "its retry policy (retry_policy) has it tried again; stop cancels that, retry does it at once",
         ));
-        if self.engine.holds_retries(&view.run.dag) {
+        if self.engine.holds_retries(&view.run.dag, view.owner) {
             evidence.push(format!("DAG {} is disabled", view.run.dag));
             return format!("; {retry} waits until the DAG is enabled");
         }

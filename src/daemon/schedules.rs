@@ -7,6 +7,7 @@ use super::dispatcher::{Dispatcher, now};
 use super::live::LiveRun;
 use super::requests::Asker;
 use crate::dag::cron::Dst;
+use crate::engine::scheduler::api::SCHEDULED_MAX;
 use crate::engine::scheduler::{Scheduler, TickOutcome};
 use crate::engine::scheduler::{TickKind, Upcoming};
 use crate::model::change::NewRun;
@@ -25,18 +26,20 @@ pub(super) struct Ticks {
     pub(super) caught_up: u64,
     pub(super) stopped: u64,
     pub(super) skipped: u64,
+    pub(super) crowded: u64,
     pub(super) missed: u64,
     pub(super) delayed: u64,
 }
 
 impl Ticks {
     /// With their names.
-    pub(super) const fn named(self) -> [(&'static str, u64); 6] {
+    pub(super) const fn named(self) -> [(&'static str, u64); 7] {
         [
             ("scheduled starts", self.started),
             ("scheduled starts made up for", self.caught_up),
             ("scheduled stops", self.stopped),
             ("scheduled times skipped", self.skipped),
+            ("scheduled starts left out, too many waited", self.crowded),
             ("scheduled times missed", self.missed),
             ("scheduled starts delayed", self.delayed),
         ]
@@ -68,6 +71,10 @@ impl Dispatcher {
             }
             TickOutcome::StartedBefore | TickOutcome::Overlapped | TickOutcome::Successful => {
                 ticks.skipped += 1;
+                events::schedule_skipped(dag, at, &words(outcome));
+            }
+            TickOutcome::Crowded => {
+                ticks.crowded += 1;
                 events::schedule_skipped(dag, at, &words(outcome));
             }
             TickOutcome::Missed => {
@@ -202,6 +209,9 @@ fn words(outcome: &TickOutcome) -> String {
         TickOutcome::Overlapped => {
             "not started: a run of the DAG was queued or live (overlap_policy)".to_owned()
         }
+        TickOutcome::Crowded => {
+            format!("not started: {SCHEDULED_MAX} scheduled runs of the DAG wait already")
+        }
         TickOutcome::Successful => {
             "not started: a run since the time before has succeeded (skip_if_successful)".to_owned()
         }
@@ -245,6 +255,7 @@ mod tests {
             TickOutcome::Stopped(1),
             TickOutcome::Stopped(2),
             TickOutcome::Overlapped,
+            TickOutcome::Crowded,
             TickOutcome::Successful,
             TickOutcome::Missed,
             TickOutcome::Delayed("full".to_owned()),

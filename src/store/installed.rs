@@ -73,16 +73,16 @@ pub(super) fn installed(db: &Connection) -> Result<Vec<InstalledDag>, Fault> {
     Ok(all)
 }
 
-/// The condition of the index `runs_succeeded` must stand in the query as it is in the schema.
+/// The expression and the condition of the index `runs_succeeded` must stand in the query as they are in the schema.
 pub(super) const LAST_SUCCESS: &str =
     "SELECT COALESCE(scheduled_for, created_at) FROM runs INDEXED BY runs_succeeded
-     WHERE dag = (SELECT id FROM words WHERE word = ?1) AND parent IS NULL AND status = 4
-     ORDER BY created_at DESC LIMIT 1";
+     WHERE dag = (SELECT id FROM words WHERE word = ?1) AND owner = ?2 AND parent IS NULL AND status = 4
+     ORDER BY COALESCE(scheduled_for, created_at) DESC LIMIT 1";
 
-pub(super) fn last_success(db: &Connection, dag: &DagName) -> Result<Option<Time>, Fault> {
+pub(super) fn last_success(db: &Connection, dag: &DagName, owner: u32) -> Result<Option<Time>, Fault> {
     let at = db
         .prepare_cached(LAST_SUCCESS)?
-        .query_row([dag.as_str()], |row| row.get(0))
+        .query_row((dag.as_str(), owner), |row| row.get(0))
         .optional()?;
     Ok(at.map(Time))
 }

@@ -232,12 +232,13 @@ impl Reader {
         self.ask(|db, _| installed::installed(db))
     }
 
-    /// When the newest run of that DAG that succeeded was accepted; those that a step called do not count.
+    /// The newest time that a success of this user's runs of the DAG counts for: the scheduled time of a run that a
+    /// schedule made, else when it was accepted. Those that a step called do not count.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn last_success(&self, dag: &DagName) -> Result<Option<Time>, Error> {
-        self.ask(|db, _| installed::last_success(db, dag))
+    pub fn last_success(&self, dag: &DagName, owner: u32) -> Result<Option<Time>, Error> {
+        self.ask(|db, _| installed::last_success(db, dag, owner))
     }
 
     /// Version of the schema.

@@ -8,7 +8,8 @@ ALTER TABLE runs ADD COLUMN retry         TEXT;      -- policy of retries as a w
 ALTER TABLE runs ADD COLUMN retries       TEXT;      -- those it has had by itself, JSON; NULL: none
 ALTER TABLE runs ADD COLUMN retry_at      INTEGER;   -- the coming one is due by the wall clock; NULL: none comes
 ALTER TABLE runs ADD COLUMN retry_due     TEXT;      -- JSON: number, limit, boot clock, boot id
-CREATE INDEX runs_succeeded ON runs (dag, created_at) WHERE parent IS NULL AND status = 4;
+CREATE INDEX runs_succeeded ON runs (dag, owner, COALESCE(scheduled_for, created_at))
+    WHERE parent IS NULL AND status = 4;
 CREATE INDEX runs_retrying ON runs (retry_at) WHERE retry_at IS NOT NULL;
 
 -- What is decided of a DAG's schedules, whether it is installed or not.

@@ -365,3 +365,32 @@ fn a_file_that_becomes_private_is_private_at_once() {
     }
     daemon.expect_clean();
 }
+
+#[test]
+fn who_is_nobody_special_goes_before_nobody_and_suppresses_no_scheduled_run() {
+    let Some((_, guest)) = two_users() else { return };
+    let daemon = Daemon::start(OPEN);
+    let file = daemon.dag(
+        "who",
+        "working_dir: /\npriority: high\nsteps: [{name: a, command: id -u}]\n",
+    );
+    open_up(&daemon, &User::current().unwrap());
+    let as_guest = |args: &[&str]| {
+        let mut command = ctl_as(&guest, daemon.root());
+        command.arg("--json").args(args);
+        Running::start(command).finish()
+    };
+    as_guest(&["run", "--now", &file]).expect_code(77);
+    let out = as_guest(&["run", "--priority", "1", &file]).expect_code(77);
+    assert!(out.text().contains("a priority above 0"), "{out:?}");
+    let out = as_guest(&["run", "--run-id", "sched-20300101T000000-00000000", &file]).expect_code(1);
+    assert!(out.text().contains("scheduled runs"), "{out:?}");
+    as_guest(&["run", "--run-id", "low", "--priority", "-1", &file]).expect_code(0);
+    let out = as_guest(&["run", "--run-id", "plain", &file]).expect_code(0);
+    assert!(out.text().contains("counts as 0"), "{out:?}");
+    assert_eq!(daemon.status("who:plain")["priority"], 0);
+    daemon
+        .ctl(&["run", "--now", "--priority", "1", &file])
+        .expect_code(0);
+    daemon.expect_clean();
+}

@@ -198,6 +198,7 @@ impl World {
             TickOutcome::Stopped(count) => report.stopped += u64::from(*count > 0),
             TickOutcome::Overlapped => report.overlapped += 1,
             TickOutcome::Successful => report.successful += 1,
+            TickOutcome::Crowded => panic!("{dag}: fewer wait"),
             TickOutcome::Missed => report.missed += 1,
             TickOutcome::Delayed(_) => {
                 report.delayed += 1;

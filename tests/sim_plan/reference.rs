@@ -9,6 +9,8 @@ use proctor::model::change::{Change, NewRun};
 use proctor::model::{DagName, RunId, RunRef, Time, Trigger};
 
 const MINUTE: i64 = 60_000_000;
+/// Whose the DAGs are.
+const OWNER: u32 = 1000;
 const HOUR: i64 = 60 * MINUTE;
 
 impl World {
@@ -21,7 +23,7 @@ impl World {
             "{}: nothing starts then",
             new.run
         );
-        assert_eq!(new.run.id, RunId::scheduled(&dag.name, at, restart));
+        assert_eq!(new.run.id, RunId::scheduled(&dag.name, OWNER, at, restart));
         let late = self.now.wall.0 - at.0;
         let delayed = self.delayed.contains(&(dag.name.clone(), at));
         assert!(late >= 0, "{} starts before its time", new.run);
@@ -101,7 +103,7 @@ impl World {
         for (time, kind) in dag.ticks(before, at) {
             let run = RunRef {
                 dag: dag.name.clone(),
-                id: RunId::scheduled(&dag.name, time, kind == TickKind::Restart),
+                id: RunId::scheduled(&dag.name, OWNER, time, kind == TickKind::Restart),
             };
             let is_newest = newest.is_some_and(|(newest, _)| newest == time);
             let late = decided.0 - time.0;

@@ -262,7 +262,7 @@ impl World {
                     stop: row.stop.clone(),
                     parent: None,
                     retry: Retrying::default(),
-                    owner: 0,
+                    owner: 1000,
                     priority: Priority::default(),
                     now: false,
                     dag_limit: 0,

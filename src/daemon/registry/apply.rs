@@ -132,7 +132,8 @@ impl Dispatcher {
                 self.begin_anew(&dag, known);
                 known = false;
             }
-            self.installed(&dag, &version, known, seen.last_success.get(&dag).copied());
+            let success = seen.last_success.get(&(dag.clone(), version.owner)).copied();
+            self.installed(&dag, &version, known, success);
         }
         self.registry.catalog = Arc::new(self.registry.in_force.clone());
         self.tell_problems();

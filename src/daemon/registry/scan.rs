@@ -81,8 +81,8 @@ pub(super) struct Seen {
     pub(super) base: Result<Option<String>, String>,
     /// The files of each place; or why it could not be looked at, and then all is as it was.
     pub(super) places: BTreeMap<Place, Found>,
-    /// When the newest run of a DAG succeeded, for those where that matters.
-    pub(super) last_success: HashMap<DagName, Time>,
+    /// The newest time that a success of a user's DAG counts for, for those where that matters.
+    pub(super) last_success: HashMap<(DagName, u32), Time>,
 }
 
 impl Look {
@@ -117,8 +117,8 @@ impl Look {
                     .as_ref()
                     .is_some_and(version::Plan::skips_if_successful);
                 let dag = &version.record.dag;
-                if matters && let Ok(Some(at)) = self.reader.last_success(dag) {
-                    seen.last_success.insert(dag.clone(), at);
+                if matters && let Ok(Some(at)) = self.reader.last_success(dag, version.owner) {
+                    seen.last_success.insert((dag.clone(), version.owner), at);
                 }
             }
         }

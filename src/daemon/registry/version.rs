@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::super::admission::{About, Snapshot, group_of, new_run, problem};
+use super::super::privileges::{lower, owner_goes_first};
 use super::place::Owner;
 use crate::config::Config;
 use crate::dag::cron::{Schedule, Zone};
@@ -118,7 +119,11 @@ pub(in crate::daemon) fn make(
     };
     let loaded =
         load(&source, &options).map_err(|errors| errors.into_iter().map(problem).collect::<Vec<_>>())?;
-    let dag = loaded.dag;
+    let mut dag = loaded.dag;
+    let mut warnings: Vec<Problem> = loaded.warnings.into_iter().map(problem).collect();
+    if !owner_goes_first(owner.uid) {
+        warnings.extend(lower(&mut dag, path));
+    }
     record.dag = dag.name.clone();
     let mut schedules = Vec::new();
     let lists = [
@@ -133,7 +138,7 @@ pub(in crate::daemon) fn make(
     Ok(Version {
         hash: hash_of(&record.source),
         description: Some(dag.description.clone()).filter(|text| !text.is_empty()),
-        warnings: loaded.warnings.into_iter().map(problem).collect(),
+        warnings,
         owner: owner.uid,
         plan: plan(context, owner, path, dag, !schedules.is_empty())?,
         schedules,

@@ -52,20 +52,32 @@ impl Scheduler {
         Some(policy.exit_codes.clone())
     }
 
-    /// Whether pending retries of the DAG's runs wait until its schedules are not held back any more.
+    /// Whether pending retries of the runs of that user's DAG wait until its schedules are not held back any more.
     #[must_use]
-    pub fn holds_retries(&self, dag: &DagName) -> bool {
-        self.on_hold.contains(dag)
+    pub fn holds_retries(&self, dag: &DagName, owner: u32) -> bool {
+        self.on_hold.contains(&(dag.clone(), owner))
     }
 
-    /// Holds back the pending retries of a DAG's runs, or not any more: what became due meanwhile is done now.
-    pub(super) fn hold_retries(&mut self, dag: &DagName, on: bool, now: Now, out: &mut Vec<Effect>) {
+    /// Holds back the pending retries of a user's DAG, or not any more: what became due meanwhile is done now.
+    pub(super) fn hold_retries(
+        &mut self,
+        dag: &DagName,
+        owner: u32,
+        on: bool,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.holds_retries(dag, owner) == on {
+            return;
+        }
         let all = (dag.clone(), Key::MIN)..=(dag.clone(), Key::MAX);
-        let keys: Vec<Key> = self.retrying.range(all).map(|(_, key)| *key).collect();
+        let of_dag = self.retrying.range(all).map(|(_, key)| *key);
+        let of_owner = |key: &Key| self.runs.get(key).is_some_and(|run| run.owner == owner);
+        let keys: Vec<Key> = of_dag.filter(of_owner).collect();
         if on {
-            self.on_hold.insert(dag.clone());
+            self.on_hold.insert((dag.clone(), owner));
         } else {
-            self.on_hold.remove(dag);
+            self.on_hold.remove(&(dag.clone(), owner));
         }
         for key in keys {
             if self.runs.get(&key).is_some_and(|run| run.stop.is_none()) {
@@ -165,7 +177,7 @@ impl Scheduler {
         if let Some(run) = self.runs.get(&key)
             && matches!(run.phase, Phase::Pausing)
             && let Some(due) = run.again.due
-            && !self.on_hold.contains(&run.name.dag)
+            && !self.holds_retries(&run.name.dag, run.owner)
         {
             self.set_timer(key, due.max(earliest));
         }
@@ -185,7 +197,7 @@ impl Scheduler {
     fn try_again(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
         let Some(run) = self.runs.get(&key) else { return };
         let due = run.again.due.is_some_and(|due| due <= now.boot);
-        let held = self.draining || run.stop.is_some() || self.on_hold.contains(&run.name.dag);
+        let held = self.draining || run.stop.is_some() || self.holds_retries(&run.name.dag, run.owner);
         if due && !held && matches!(run.phase, Phase::Pausing) {
             self.requeue(now, key, None, out);
         }

@@ -2,7 +2,7 @@
 
 mod plan;
 
-pub use plan::{Installed, Origin, TickKind, TickOutcome};
+pub use plan::{Installed, Origin, SCHEDULED_MAX, TickKind, TickOutcome};
 
 use crate::model::change::{AttemptIdentity, Change, NewRun};
 use crate::model::view::RunView;
@@ -187,8 +187,8 @@ pub enum Event {
     Suspend(Token, DagName, bool),
     /// Somebody pauses a queue, or has it go on.
     Pause(Token, GroupName, bool),
-    /// DAGs that are held back, installed or not, before [`Event::Recover`].
-    Suspended(Vec<DagName>),
+    /// DAGs that are held back, installed or not, and whose they are, before [`Event::Recover`].
+    Suspended(Vec<(DagName, u32)>),
     /// Queues that are paused, before [`Event::Recover`].
     Paused(Vec<GroupName>),
     /// Somebody gives a queued run another place.

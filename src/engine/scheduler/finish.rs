@@ -147,7 +147,8 @@ impl Scheduler {
             run.end_saved = true;
             out.push(Effect::Changed(run.name.clone()));
             if run.outcome == Some(RunStatus::Succeeded) && !run.is_guest() {
-                self.plans.succeeded(&run.name.dag, run.origin.counts_for());
+                self.plans
+                    .succeeded(&run.name.dag, run.owner, run.origin.counts_for());
             }
         }
         self.over(key, out);

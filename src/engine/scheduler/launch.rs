@@ -301,7 +301,7 @@ impl Scheduler {
         if let Some(run) = self.runs.get_mut(&key).filter(|run| run.slot) {
             run.slot = false;
             if std::mem::take(&mut run.blocks) {
-                self.groups.unblock(&run.name.dag);
+                self.groups.unblock(&run.name.dag, run.owner);
             }
             self.groups.vacate(run);
         }

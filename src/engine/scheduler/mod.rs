@@ -77,8 +77,8 @@ pub struct Scheduler {
     idle: bool,
     runs: BTreeMap<Key, Run>,
     names: BTreeMap<RunRef, Key>,
-    /// The runs of each DAG that nobody called.
-    by_dag: BTreeMap<DagName, BTreeSet<Key>>,
+    /// The runs of each user's DAG that nobody called.
+    by_dag: BTreeMap<(DagName, u32), BTreeSet<Key>>,
     attempts: BTreeMap<AttemptId, Key>,
     /// Whose batch each one is that is in flight.
     commits: BTreeMap<u64, Owner>,
@@ -91,8 +91,8 @@ pub struct Scheduler {
     resting: usize,
     /// Those that wait for a retry as a whole, by DAG.
     retrying: BTreeSet<(DagName, Key)>,
-    /// DAGs whose runs are not tried again for now.
-    on_hold: BTreeSet<DagName>,
+    /// DAGs, and whose they are, of which runs are not tried again for now.
+    on_hold: BTreeSet<(DagName, u32)>,
     /// Which boot it is.
     boot_id: String,
     last_key: Key,
@@ -222,7 +222,7 @@ impl Scheduler {
         self.last_key += 1;
         self.names.insert(run.name.clone(), self.last_key);
         if !run.is_guest() {
-            let of_dag = self.by_dag.entry(run.name.dag.clone()).or_default();
+            let of_dag = self.by_dag.entry((run.name.dag.clone(), run.owner)).or_default();
             of_dag.insert(self.last_key);
         }
         if let Some(attempt) = &run.attempt {
@@ -236,11 +236,12 @@ impl Scheduler {
     fn remove(&mut self, key: Key) -> Option<Run> {
         let run = self.runs.remove(&key)?;
         self.names.remove(&run.name);
-        if let Some(of_dag) = self.by_dag.get_mut(&run.name.dag)
+        let place = (run.name.dag.clone(), run.owner);
+        if let Some(of_dag) = self.by_dag.get_mut(&place)
             && of_dag.remove(&key)
             && of_dag.is_empty()
         {
-            self.by_dag.remove(&run.name.dag);
+            self.by_dag.remove(&place);
         }
         Some(run)
     }

@@ -292,14 +292,14 @@ impl Scheduler {
         if run.now {
             return holds;
         }
-        if self.groups.is_blocked(&name.dag) {
+        if self.groups.is_blocked(run) {
             holds.push(Hold::Superseding);
         }
         let (limit, live) = self.groups.dag_load(run);
         if limit > 0 && live >= limit {
             holds.push(Hold::DagFull { limit, live });
         }
-        let (capacity, live) = (queue.capacity.unwrap_or(0), queue.live);
+        let (capacity, live) = self.groups.queue_load(run);
         if capacity > 0 && live >= capacity {
             holds.push(Hold::QueueFull { capacity, live });
         }

@@ -3,10 +3,13 @@
 use rusqlite::Connection;
 
 use super::{Bench, end, intend, life, new_run, run_ref};
-use crate::model::change::{Change, InstalledDag};
+use crate::model::change::{Change, InstalledDag, NewRun};
 use crate::model::{DagName, RunStatus, SchemaFile, SchemaRef, Time};
 use crate::store::PlanRecord;
 use crate::store::installed::LAST_SUCCESS;
+
+/// Whose runs those of [`life`] are.
+const OWNER: u32 = 1000;
 
 fn name(dag: &str) -> DagName {
     DagName::new(dag).unwrap()
@@ -91,7 +94,7 @@ fn what_is_decided_of_schedules_outlives_the_file_but_not_a_removal() {
 #[test]
 fn the_newest_success_of_a_dag_is_found_by_an_index() {
     let mut bench = Bench::new();
-    assert_eq!(bench.reader().last_success(&name("etl")).unwrap(), None);
+    assert_eq!(bench.reader().last_success(&name("etl"), OWNER).unwrap(), None);
     bench.ok(life("etl", "1", 100));
     bench.ok(life("etl", "2", 200));
     let failed = run_ref("etl", "3");
@@ -102,13 +105,31 @@ fn the_newest_success_of_a_dag_is_found_by_an_index() {
     ]);
     bench.ok(life("other", "1", 400));
     assert_eq!(
-        bench.reader().last_success(&name("etl")).unwrap(),
+        bench.reader().last_success(&name("etl"), OWNER).unwrap(),
         Some(Time(200))
     );
+    // One that was made up for, after the one that was in time; the time that it is for counts.
+    let scheduled = |id: &str, at: i64, owner: u32, made: i64| {
+        let mut batch = life("etl", id, made);
+        batch[0] = Change::Accept(Box::new(NewRun {
+            owner,
+            scheduled_for: Some(Time(at)),
+            ..new_run("etl", id, made)
+        }));
+        batch
+    };
+    bench.ok(scheduled("4", 450, OWNER, 451));
+    bench.ok(scheduled("5", 250, OWNER, 500));
+    bench.ok(scheduled("6", 600, OWNER + 1, 601));
+    bench.reopen();
+    let newest = |owner| bench.reader().last_success(&name("etl"), owner).unwrap();
+    assert_eq!(newest(OWNER), Some(Time(450)));
+    assert_eq!(newest(OWNER + 1), Some(Time(600)), "a user's own");
+    assert_eq!(newest(OWNER + 2), None);
     let db = Connection::open(bench.path()).unwrap();
     let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {LAST_SUCCESS}")).unwrap();
     let lines: Vec<String> = plan
-        .query_map(["etl"], |row| row.get(3))
+        .query_map(("etl", OWNER), |row| row.get(3))
         .unwrap()
         .map(Result::unwrap)
         .collect();

@@ -40,6 +40,9 @@ pub struct Installed {
     pub last_success: Option<Time>,
 }
 
+/// Most runs of a DAG that schedules made and that wait; a further start is left out. Each is held in memory.
+pub const SCHEDULED_MAX: usize = 1000;
+
 /// What happens at a scheduled time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TickKind {
@@ -67,6 +70,8 @@ pub enum TickOutcome {
     Stopped(usize),
     /// The overlap policy has it dropped: a run of the DAG was queued or live, or a newer start takes its place.
     Overlapped,
+    /// As many runs that schedules made wait for the DAG as may ([`SCHEDULED_MAX`]).
+    Crowded,
     /// A run that counts for a later time than the scheduled start before succeeded (`skip_if_successful`).
     Successful,
     /// It had passed while nothing could start, and lies outside the catch-up window, or the DAG was held back. If more

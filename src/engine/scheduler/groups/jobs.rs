@@ -1,7 +1,8 @@
 //! DAGs over all queues: how many runs of each are live, how many may be, and where others wait.
 //!
-//! Two users may have DAGs of the same name; a limit holds for the runs of one user, so that nobody can hold up
-//! somebody else's.
+//! Two users may have DAGs of the same name; a limit or a block holds for the runs of one user, so that nobody can hold
+//! up somebody else's. So it is with the capacity of the queue that has the DAG's own name, in which its runs wait if
+//! nothing names another: it is a limit of each user's DAG, too.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +14,26 @@ struct Job {
     /// Most live runs; 0 is no limit.
     limit: u32,
     live: u32,
+    /// By how many nothing of it is to start.
+    blocks: u32,
     members: usize,
+    own: Own,
     /// Where its runs wait, and how many in each place. There are few: queues times priorities.
     lanes: BTreeMap<(GroupName, Priority), usize>,
 }
 
+/// What the queue with the DAG's own name holds of it.
 #[derive(Debug, Default)]
-struct Dag {
-    /// By how many nothing of it is to start.
-    blocks: u32,
-    users: BTreeMap<u32, Job>,
+struct Own {
+    /// Most live runs; 0 is no limit.
+    capacity: u32,
+    live: u32,
+    members: usize,
+}
+
+/// Whether that is the queue with the DAG's own name.
+pub(super) fn is_own(queue: &GroupName, dag: &DagName) -> bool {
+    queue.as_str() == dag.as_str()
 }
 
 /// A lane that opens or closes: the queue, the priority in it, the user, and whether it is open now.
@@ -31,80 +42,89 @@ pub(super) type Turned = (GroupName, Priority, u32, bool);
 /// All DAGs of which runs are in memory, or that are blocked.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
-    dags: BTreeMap<DagName, Dag>,
+    users: BTreeMap<(DagName, u32), Job>,
 }
 
 impl Jobs {
-    /// Adds a run. `limit` replaces that of the DAG, or only fills it in if `keep` is set.
-    pub(super) fn join(&mut self, dag: &DagName, owner: u32, limit: u32, keep: bool) -> Vec<Turned> {
+    /// Adds a run. `limit` replaces that of the DAG, or only fills it in if `keep` is set; and so does `own`, the
+    /// capacity of its queue, if that is the one with the DAG's own name.
+    pub(super) fn join(
+        &mut self,
+        dag: &DagName,
+        owner: u32,
+        limit: u32,
+        own: Option<u32>,
+        keep: bool,
+    ) -> Vec<Turned> {
         self.change(dag, owner, |job| {
             if !keep || job.members == 0 {
                 job.limit = limit;
             }
             job.members += 1;
+            if let Some(capacity) = own {
+                if !keep || job.own.members == 0 {
+                    job.own.capacity = capacity;
+                }
+                job.own.members += 1;
+            }
         })
     }
 
     /// Removes a run; it is neither queued nor live any more.
-    pub(super) fn leave(&mut self, dag: &DagName, owner: u32) {
-        let Some(known) = self.dags.get_mut(dag) else {
-            return;
-        };
-        if let Some(job) = known.users.get_mut(&owner) {
+    pub(super) fn leave(&mut self, dag: &DagName, owner: u32, own: bool) {
+        self.change(dag, owner, |job| {
             job.members = job.members.saturating_sub(1);
-            if job.members == 0 {
-                known.users.remove(&owner);
-            }
-        }
-        self.forget(dag);
+            job.own.members = job.own.members.saturating_sub(usize::from(own));
+        });
     }
 
     /// Counts one more live run.
-    pub(super) fn occupy(&mut self, dag: &DagName, owner: u32) -> Vec<Turned> {
-        self.change(dag, owner, |job| job.live += 1)
+    pub(super) fn occupy(&mut self, dag: &DagName, owner: u32, own: bool) -> Vec<Turned> {
+        self.change(dag, owner, |job| {
+            job.live += 1;
+            job.own.live += u32::from(own);
+        })
     }
 
     /// Counts one live run less.
-    pub(super) fn vacate(&mut self, dag: &DagName, owner: u32) -> Vec<Turned> {
-        self.change(dag, owner, |job| job.live = job.live.saturating_sub(1))
+    pub(super) fn vacate(&mut self, dag: &DagName, owner: u32, own: bool) -> Vec<Turned> {
+        self.change(dag, owner, |job| {
+            job.live = job.live.saturating_sub(1);
+            job.own.live = job.own.live.saturating_sub(u32::from(own));
+        })
+    }
+
+    /// An administrator decides the capacity of the queue with the DAG's own name, for all users.
+    pub(super) fn configure(&mut self, dag: &DagName, capacity: u32) -> Vec<Turned> {
+        let users = self.users.range((dag.clone(), 0)..=(dag.clone(), u32::MAX));
+        let owners: Vec<u32> = users.map(|((_, owner), _)| *owner).collect();
+        let turned = owners
+            .into_iter()
+            .flat_map(|owner| self.change(dag, owner, |job| job.own.capacity = capacity));
+        turned.collect()
     }
 
     /// One more wants nothing of the DAG to start.
-    pub(super) fn block(&mut self, dag: &DagName) -> Vec<Turned> {
-        let known = self.dags.entry(dag.clone()).or_default();
-        known.blocks += 1;
-        if known.blocks == 1 {
-            known.turned()
-        } else {
-            Vec::new()
-        }
+    pub(super) fn block(&mut self, dag: &DagName, owner: u32) -> Vec<Turned> {
+        self.change(dag, owner, |job| job.blocks += 1)
     }
 
     /// One fewer wants that.
-    pub(super) fn unblock(&mut self, dag: &DagName) -> Vec<Turned> {
-        let Some(known) = self.dags.get_mut(dag) else {
-            return Vec::new();
-        };
-        let before = known.blocks;
-        known.blocks = before.saturating_sub(1);
-        let turned = if before == 1 { known.turned() } else { Vec::new() };
-        self.forget(dag);
-        turned
+    pub(super) fn unblock(&mut self, dag: &DagName, owner: u32) -> Vec<Turned> {
+        self.change(dag, owner, |job| job.blocks = job.blocks.saturating_sub(1))
     }
 
     /// A run waits in that lane from now on. Returns whether the lane is open.
     pub(super) fn wait(&mut self, dag: &DagName, owner: u32, lane: (GroupName, Priority)) -> bool {
-        let known = self.dags.entry(dag.clone()).or_default();
-        let job = known.users.entry(owner).or_default();
+        let job = self.users.entry((dag.clone(), owner)).or_default();
+        let own = is_own(&lane.0, dag);
         *job.lanes.entry(lane).or_default() += 1;
-        known.blocks == 0 && job.is_free()
+        job.is_open(own)
     }
 
     /// A run waits in that lane no more.
     pub(super) fn wait_no_more(&mut self, dag: &DagName, owner: u32, lane: &(GroupName, Priority)) {
-        let users = self.dags.get_mut(dag).map(|known| &mut known.users);
-        let job = users.and_then(|users| users.get_mut(&owner));
-        if let Some(job) = job
+        if let Some(job) = self.users.get_mut(&(dag.clone(), owner))
             && let Some(waiting) = job.lanes.get_mut(lane)
         {
             *waiting = waiting.saturating_sub(1);
@@ -116,58 +136,52 @@ impl Jobs {
 
     /// Limit and live runs of a user's DAG.
     pub(super) fn load(&self, dag: &DagName, owner: u32) -> (u32, u32) {
-        let known = self.dags.get(dag);
-        let job = known.and_then(|known| known.users.get(&owner));
+        let job = self.users.get(&(dag.clone(), owner));
         job.map_or((0, 0), |job| (job.limit, job.live))
     }
 
-    pub(super) fn is_blocked(&self, dag: &DagName) -> bool {
-        self.dags.get(dag).is_some_and(|known| known.blocks > 0)
+    /// The same of the queue with the DAG's own name.
+    pub(super) fn own_load(&self, dag: &DagName, owner: u32) -> (u32, u32) {
+        let job = self.users.get(&(dag.clone(), owner));
+        job.map_or((0, 0), |job| (job.own.capacity, job.own.live))
+    }
+
+    pub(super) fn is_blocked(&self, dag: &DagName, owner: u32) -> bool {
+        let job = self.users.get(&(dag.clone(), owner));
+        job.is_some_and(|job| job.blocks > 0)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.dags.is_empty()
+        self.users.is_empty()
     }
 
     fn change(&mut self, dag: &DagName, owner: u32, change: impl FnOnce(&mut Job)) -> Vec<Turned> {
-        let known = self.dags.entry(dag.clone()).or_default();
-        let job = known.users.entry(owner).or_default();
-        let before = job.is_free();
+        let place = (dag.clone(), owner);
+        let job = self.users.entry(place.clone()).or_default();
+        let before = [job.is_open(false), job.is_open(true)];
         change(job);
-        let free = job.is_free();
-        if before == free || known.blocks > 0 {
+        if job.members == 0 && job.blocks == 0 {
+            self.users.remove(&place);
             return Vec::new();
         }
-        job.turned(owner, free)
-    }
-
-    fn forget(&mut self, dag: &DagName) {
-        let unused = |known: &Dag| known.users.is_empty() && known.blocks == 0;
-        if self.dags.get(dag).is_some_and(unused) {
-            self.dags.remove(dag);
+        if before == [job.is_open(false), job.is_open(true)] {
+            return Vec::new();
         }
-    }
-}
-
-impl Dag {
-    fn turned(&self) -> Vec<Turned> {
-        let open = |job: &Job| self.blocks == 0 && job.is_free();
-        let users = self.users.iter();
-        users
-            .flat_map(|(owner, job)| job.turned(*owner, open(job)))
+        let lanes = job.lanes.keys();
+        lanes
+            .map(|(queue, priority)| {
+                let open = job.is_open(is_own(queue, dag));
+                (queue.clone(), *priority, owner, open)
+            })
             .collect()
     }
 }
 
 impl Job {
-    const fn is_free(&self) -> bool {
-        self.limit == 0 || self.live < self.limit
-    }
-
-    fn turned(&self, owner: u32, open: bool) -> Vec<Turned> {
-        let lanes = self.lanes.keys();
-        lanes
-            .map(|(queue, priority)| (queue.clone(), *priority, owner, open))
-            .collect()
+    /// Whether one more may start, in the queue with the DAG's own name (`own`) or in another.
+    const fn is_open(&self, own: bool) -> bool {
+        self.blocks == 0
+            && (self.limit == 0 || self.live < self.limit)
+            && (!own || self.own.capacity == 0 || self.own.live < self.own.capacity)
     }
 }

@@ -4,6 +4,7 @@
 //! a DAG that is full or blocked, take what they hold up out of the order, so that it stands in nobody's way, and put it
 //! back when that is over.
 
+mod group;
 mod jobs;
 mod lanes;
 mod round;
@@ -15,26 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::run::{Key, Run};
 use crate::model::{DagName, GroupName, Priority};
-use jobs::{Jobs, Turned};
-use lanes::{LaneId, Lanes};
+use group::Group;
+use jobs::{Jobs, Turned, is_own};
+use lanes::LaneId;
 use round::Turn;
-
-/// One capacity domain. It is forgotten with its last run.
-#[derive(Debug, Default)]
-struct Group {
-    capacity: u32,
-    live: u32,
-    members: usize,
-    lanes: Lanes,
-    /// Runs that start at once, in order. They only wait for a paused queue.
-    hurried: BTreeMap<i64, Key>,
-    /// When it was served, as in a [`round`].
-    turn: Turn,
-    /// Its place among the queues, if a run of it could start as far as it is concerned.
-    ready: Option<(Reverse<Priority>, Turn)>,
-    /// The place of its first run that starts at once, if it may.
-    hurry: Option<i64>,
-}
 
 /// How a queue stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -91,23 +76,33 @@ impl Groups {
             turn,
             ..Group::default()
         });
-        if let Some(named) = self.named.get(name) {
-            group.capacity = *named;
-        } else if !keep || group.members == 0 {
-            group.capacity = capacity;
+        let own = is_own(name, &run.name.dag);
+        let named = self.named.get(name).copied();
+        let (told, members) = if own {
+            (&mut group.own_capacity, group.own_members)
+        } else {
+            (&mut group.capacity, group.members - group.own_members)
+        };
+        if !keep || members == 0 {
+            *told = capacity;
         }
+        group.capacity = named.unwrap_or(group.capacity);
         group.members += 1;
+        group.own_members += usize::from(own);
         self.refresh(name);
-        let turned = self.jobs.join(&run.name.dag, run.owner, run.dag_limit, keep);
+        let own = own.then_some(named.unwrap_or(capacity));
+        let turned = self.jobs.join(&run.name.dag, run.owner, run.dag_limit, own, keep);
         self.turn_lanes(&run.name.dag, turned);
     }
 
     /// Removes a run; it is neither queued nor live any more.
     pub(super) fn leave(&mut self, run: &Run) {
-        self.jobs.leave(&run.name.dag, run.owner);
         let name = &run.group;
+        let own = is_own(name, &run.name.dag);
+        self.jobs.leave(&run.name.dag, run.owner, own);
         if let Some(group) = self.groups.get_mut(name) {
             group.members = group.members.saturating_sub(1);
+            group.own_members = group.own_members.saturating_sub(usize::from(own));
             if group.members == 0 {
                 self.groups.remove(name);
             }
@@ -131,7 +126,7 @@ impl Groups {
             let lane = lane_of(run);
             let place = (name.clone(), lane.priority);
             let open = self.jobs.wait(&lane.dag, lane.owner, place);
-            group.lanes.push(&lane, run.seq, key, open, now);
+            group.lanes(name, &lane.dag).push(&lane, run.seq, key, open, now);
         }
         self.refresh(name);
     }
@@ -150,7 +145,7 @@ impl Groups {
             group.hurried.remove(&run.seq);
         } else {
             let lane = lane_of(run);
-            group.lanes.remove(&lane, run.seq);
+            group.lanes(name, &lane.dag).remove(&lane, run.seq);
             let place = (name.clone(), lane.priority);
             self.jobs.wait_no_more(&lane.dag, lane.owner, &place);
         }
@@ -163,11 +158,13 @@ impl Groups {
         if run.is_guest() {
             return;
         }
+        let own = is_own(&run.group, &run.name.dag);
         if let Some(group) = self.groups.get_mut(&run.group) {
             group.live += 1;
+            group.own_live += u32::from(own);
         }
         self.refresh(&run.group);
-        let turned = self.jobs.occupy(&run.name.dag, run.owner);
+        let turned = self.jobs.occupy(&run.name.dag, run.owner, own);
         self.turn_lanes(&run.name.dag, turned);
     }
 
@@ -177,11 +174,13 @@ impl Groups {
         if run.is_guest() {
             return;
         }
+        let own = is_own(&run.group, &run.name.dag);
         if let Some(group) = self.groups.get_mut(&run.group) {
             group.live = group.live.saturating_sub(1);
+            group.own_live = group.own_live.saturating_sub(u32::from(own));
         }
         self.refresh(&run.group);
-        let turned = self.jobs.vacate(&run.name.dag, run.owner);
+        let turned = self.jobs.vacate(&run.name.dag, run.owner, own);
         self.turn_lanes(&run.name.dag, turned);
     }
 
@@ -203,7 +202,16 @@ impl Groups {
         self.served = self.now();
         let group = self.groups.get_mut(&name)?;
         group.turn = (self.served, u64::MAX);
-        let (lane, key) = group.lanes.pop(self.served)?;
+        let (shared, own) = group.tops(self.named.contains_key(&name));
+        // Those of the same priority take turns.
+        let from_own = own > shared || (own == shared && !group.own_served);
+        group.own_served = from_own;
+        let lanes = if from_own {
+            &mut group.own
+        } else {
+            &mut group.lanes
+        };
+        let (lane, key) = lanes.pop(self.served)?;
         let place = (name, lane.priority);
         self.jobs.wait_no_more(&lane.dag, lane.owner, &place);
         self.refresh(&place.0);
@@ -220,20 +228,21 @@ impl Groups {
         self.refresh(name);
     }
 
-    /// Starts nothing more of a DAG, whoever's it is, until [`Self::unblock`] was called as often. What starts at once
-    /// does all the same.
-    pub(super) fn block(&mut self, dag: &DagName) {
-        let turned = self.jobs.block(dag);
+    /// Starts nothing more of a user's DAG until [`Self::unblock`] was called as often. What starts at once does all the
+    /// same.
+    pub(super) fn block(&mut self, dag: &DagName, owner: u32) {
+        let turned = self.jobs.block(dag, owner);
         self.turn_lanes(dag, turned);
     }
 
     /// Takes one [`Self::block`] back.
-    pub(super) fn unblock(&mut self, dag: &DagName) {
-        let turned = self.jobs.unblock(dag);
+    pub(super) fn unblock(&mut self, dag: &DagName, owner: u32) {
+        let turned = self.jobs.unblock(dag, owner);
         self.turn_lanes(dag, turned);
     }
 
-    /// An administrator decides the capacities of these queues; others keep what runs have told.
+    /// An administrator decides the capacities of these queues, whoever's runs they hold; others keep what runs have
+    /// told.
     pub(super) fn configure(&mut self, named: BTreeMap<GroupName, u32>) {
         for (name, capacity) in &named {
             if let Some(group) = self.groups.get_mut(name) {
@@ -241,8 +250,15 @@ impl Groups {
             }
         }
         self.named = named;
-        let known: Vec<GroupName> = self.named.keys().cloned().collect();
-        for name in known {
+        let known: Vec<(GroupName, u32)> = self.named.clone().into_iter().collect();
+        for (name, capacity) in known {
+            if let Ok(dag) = DagName::new(name.as_str()) {
+                let turned = self.jobs.configure(&dag, capacity);
+                self.turn_lanes(&dag, turned);
+            }
+        }
+        let groups: Vec<GroupName> = self.groups.keys().cloned().collect();
+        for name in groups {
             self.refresh(&name);
         }
     }
@@ -250,7 +266,15 @@ impl Groups {
     /// How a queue stands. Its capacity is known if it is configured or holds runs.
     pub(super) fn load(&self, name: &GroupName) -> Load {
         let group = self.groups.get(name);
-        let told = group.map(|group| group.capacity);
+        let named = self.named.contains_key(name);
+        let told = group.map(|group| {
+            let all_own = group.members == group.own_members && !named;
+            if all_own {
+                group.own_capacity
+            } else {
+                group.capacity
+            }
+        });
         Load {
             capacity: told.or_else(|| self.named.get(name).copied()),
             live: group.map_or(0, |group| group.live),
@@ -269,9 +293,23 @@ impl Groups {
         self.jobs.load(&run.name.dag, run.owner)
     }
 
-    /// Whether nothing of the DAG is to start.
-    pub(super) fn is_blocked(&self, dag: &DagName) -> bool {
-        self.jobs.is_blocked(dag)
+    /// Capacity and live runs of the run's queue, as far as they count for it.
+    pub(super) fn queue_load(&self, run: &Run) -> (u32, u32) {
+        let Some(group) = self.groups.get(&run.group) else {
+            return (0, 0);
+        };
+        if self.named.contains_key(&run.group) {
+            (group.capacity, group.live)
+        } else if is_own(&run.group, &run.name.dag) {
+            self.jobs.own_load(&run.name.dag, run.owner)
+        } else {
+            (group.capacity, group.live.saturating_sub(group.own_live))
+        }
+    }
+
+    /// Whether nothing of the run's DAG is to start.
+    pub(super) fn is_blocked(&self, run: &Run) -> bool {
+        self.jobs.is_blocked(&run.name.dag, run.owner)
     }
 
     /// Live attempts in all groups, those of guests included.
@@ -301,7 +339,7 @@ impl Groups {
                     owner,
                     dag: dag.clone(),
                 };
-                group.lanes.set_open(&lane, open);
+                group.lanes(&name, dag).set_open(&lane, open);
             }
             self.refresh(&name);
         }
@@ -312,8 +350,8 @@ impl Groups {
             return;
         };
         let paused = self.paused.contains(name);
-        let free = group.capacity == 0 || group.live < group.capacity;
-        let top = group.lanes.top().filter(|_| free && !paused);
+        let (shared, own) = group.tops(self.named.contains_key(name));
+        let top = shared.max(own).filter(|_| !paused);
         let ready = top.map(|priority| (Reverse(priority), group.turn));
         if ready != group.ready {
             if let Some((priority, turn)) = group.ready {

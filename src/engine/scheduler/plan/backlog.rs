@@ -20,6 +20,8 @@ pub(super) struct Plan {
     /// None if the DAG is not installed, and somebody waits for the store yet.
     pub(super) installed: Option<Installed>,
     pub(super) suspended: bool,
+    /// Whose DAG it is, or was before it went.
+    pub(super) owner: Option<u32>,
     /// Every tick up to this one is decided, and the store knows.
     pub(super) watermark: Time,
     /// What the watermark becomes when the backlog is empty, although no tick of that time was decided.

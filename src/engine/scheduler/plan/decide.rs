@@ -96,9 +96,9 @@ impl Scheduler {
             Class::Replaced => return Act::LeaveOut(TickOutcome::Overlapped),
             Class::Live | Class::Late => {}
         }
-        let dag = &plan.dag;
+        let (dag, owner) = (&plan.dag, plan.template.owner);
         if tick.kind == TickKind::Stop {
-            let live = self.live_runs(dag);
+            let live = self.live_runs(dag, owner);
             return if live.is_empty() {
                 Act::LeaveOut(TickOutcome::Stopped(0))
             } else {
@@ -108,7 +108,7 @@ impl Scheduler {
         let restart = tick.kind == TickKind::Restart;
         let run = RunRef {
             dag: dag.clone(),
-            id: RunId::scheduled(dag, tick.at, restart),
+            id: RunId::scheduled(dag, owner, tick.at, restart),
         };
         let there = self.names.get(&run).and_then(|key| self.runs.get(key));
         match there.map(|run| &run.phase) {
@@ -118,7 +118,7 @@ impl Scheduler {
             None => {}
         }
         if restart {
-            return Act::Start(run, self.supersede_scheduled(dag, true));
+            return Act::Start(run, self.supersede_scheduled(dag, owner, true));
         }
         // The run of the start before has done its own work, and not that of this one: it counts for its own time.
         if plan.skip_if_successful
@@ -128,10 +128,11 @@ impl Scheduler {
             return Act::LeaveOut(TickOutcome::Successful);
         }
         match plan.overlap {
-            OverlapPolicy::Skip if self.is_busy(dag) => Act::LeaveOut(TickOutcome::Overlapped),
+            OverlapPolicy::Skip if self.is_busy(dag, owner) => Act::LeaveOut(TickOutcome::Overlapped),
+            OverlapPolicy::All if self.is_crowded(dag, owner) => Act::LeaveOut(TickOutcome::Crowded),
             OverlapPolicy::Skip | OverlapPolicy::All => Act::Start(run, Others::untouched()),
-            OverlapPolicy::Latest => Act::Start(run, self.supersede_scheduled(dag, false)),
-            OverlapPolicy::CancelOther => Act::Start(run, self.supersede_all(dag)),
+            OverlapPolicy::Latest => Act::Start(run, self.supersede_scheduled(dag, owner, false)),
+            OverlapPolicy::CancelOther => Act::Start(run, self.supersede_all(dag, owner)),
         }
     }
 }

@@ -88,7 +88,9 @@ impl Scheduler {
                 if let Some(at) = resumes {
                     plan.resume(dag, at, out);
                 }
-                self.hold_retries(dag, on, now, out);
+                if let Some(owner) = plan.owner {
+                    self.hold_retries(dag, owner, on, now, out);
+                }
             }
             Flight::Ticks(decided) => {
                 plan.marked(decided.at);

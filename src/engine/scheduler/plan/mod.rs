@@ -43,9 +43,10 @@ impl Plans {
         self.flights
     }
 
-    /// A run of the DAG has succeeded; the time is the one it counts for.
-    pub(super) fn succeeded(&mut self, dag: &DagName, at: Time) {
-        if let Some(plan) = self.by_dag.get_mut(dag) {
+    /// A run of the user's DAG has succeeded; the time is the one it counts for.
+    pub(super) fn succeeded(&mut self, dag: &DagName, owner: u32, at: Time) {
+        let plan = self.by_dag.get_mut(dag);
+        if let Some(plan) = plan.filter(|plan| plan.owner == Some(owner)) {
             plan.last_success = plan.last_success.max(Some(at));
         }
     }
@@ -82,6 +83,10 @@ impl Scheduler {
     pub(super) fn install(&mut self, now: Now, new: Installed, out: &mut Vec<Effect>) {
         let dag = new.dag.clone();
         let plan = self.plans.by_dag.entry(dag.clone()).or_default();
+        let owner = new.template.owner;
+        if plan.owner.replace(owner) != Some(owner) {
+            plan.last_success = None;
+        }
         plan.last_success = plan.last_success.max(new.last_success);
         if let Some(old) = &plan.installed {
             let same = old.starts == new.starts
@@ -115,6 +120,17 @@ impl Scheduler {
             plan.installed = Some(new);
             plan.go_on_after(plan.decided_up_to());
         }
+        let suspended = plan.suspended;
+        // That it is held back means the runs of whoever's it is now.
+        let held = self.on_hold.range((dag.clone(), 0)..=(dag.clone(), u32::MAX));
+        let others: Vec<u32> = held
+            .map(|(_, held)| *held)
+            .filter(|held| *held != owner)
+            .collect();
+        for other in others {
+            self.hold_retries(&dag, other, false, now, out);
+        }
+        self.hold_retries(&dag, owner, suspended, now, out);
         self.go_on_with(now, &dag, out);
     }
 

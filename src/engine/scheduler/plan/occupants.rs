@@ -4,7 +4,7 @@
 //! that waits leaves the queue at once, lest it be started meanwhile, and goes back if the batch fails.
 
 use crate::engine::scheduler::Scheduler;
-use crate::engine::scheduler::api::Effect;
+use crate::engine::scheduler::api::{Effect, SCHEDULED_MAX};
 use crate::engine::scheduler::run::{Key, Phase, Run};
 use crate::model::change::Change;
 use crate::model::{DagName, Now, RunStatus, StopReason};
@@ -37,34 +37,45 @@ impl Others {
 }
 
 impl Scheduler {
-    /// Root runs of the DAG that are queued or live.
-    fn occupants(&self, dag: &DagName) -> impl Iterator<Item = (Key, &Run)> {
-        let keys = self.by_dag.get(dag).into_iter().flatten();
+    /// Root runs of the user's DAG that are queued or live. Somebody else's DAG of that name has nothing to do with it.
+    fn occupants(&self, dag: &DagName, owner: u32) -> impl Iterator<Item = (Key, &Run)> {
+        let keys = self.by_dag.get(&(dag.clone(), owner)).into_iter().flatten();
         keys.filter_map(|key| Some((*key, self.runs.get(key)?)))
             .filter(|(_, run)| run.occupies())
     }
 
     /// Whether a run of the DAG is queued or live.
-    pub(super) fn is_busy(&self, dag: &DagName) -> bool {
-        self.occupants(dag).next().is_some()
+    pub(super) fn is_busy(&self, dag: &DagName, owner: u32) -> bool {
+        self.occupants(dag, owner).next().is_some()
+    }
+
+    /// Whether as many runs that schedules made wait as may.
+    pub(super) fn is_crowded(&self, dag: &DagName, owner: u32) -> bool {
+        let all = self.by_dag.get(&(dag.clone(), owner));
+        if all.is_none_or(|all| all.len() < SCHEDULED_MAX) {
+            return false;
+        }
+        let waits = |run: &Run| !run.slot && run.origin.scheduled_for.is_some();
+        let waiting = self.occupants(dag, owner).filter(|(_, run)| waits(run));
+        waiting.count() >= SCHEDULED_MAX
     }
 
     /// The live ones that have not ended by themselves.
-    pub(super) fn live_runs(&self, dag: &DagName) -> Vec<Key> {
+    pub(super) fn live_runs(&self, dag: &DagName, owner: u32) -> Vec<Key> {
         let live = self
-            .occupants(dag)
+            .occupants(dag, owner)
             .filter(|(_, run)| run.slot && !run.is_ending());
         live.map(|(key, _)| key).collect()
     }
 
     /// All that are queued or live make way for a new one.
-    pub(super) fn supersede_all(&self, dag: &DagName) -> Others {
-        let all = self.occupants(dag).map(|(key, _)| key).collect();
+    pub(super) fn supersede_all(&self, dag: &DagName, owner: u32) -> Others {
+        let all = self.occupants(dag, owner).map(|(key, _)| key).collect();
         self.sorted(all)
     }
 
     /// The ones that schedules made and that wait, make way for a new one; with `live` those that are live, too.
-    pub(super) fn supersede_scheduled(&self, dag: &DagName, live: bool) -> Others {
+    pub(super) fn supersede_scheduled(&self, dag: &DagName, owner: u32, live: bool) -> Others {
         let in_the_way = |run: &Run| {
             if run.slot {
                 live
@@ -72,7 +83,7 @@ impl Scheduler {
                 run.origin.scheduled_for.is_some()
             }
         };
-        let some = self.occupants(dag).filter(|(_, run)| in_the_way(run));
+        let some = self.occupants(dag, owner).filter(|(_, run)| in_the_way(run));
         self.sorted(some.map(|(key, _)| key).collect())
     }
 
@@ -169,7 +180,7 @@ impl Scheduler {
     pub(in crate::engine::scheduler) fn block(&mut self, key: Key) {
         if let Some(run) = self.runs.get_mut(&key).filter(|run| run.slot && !run.blocks) {
             run.blocks = true;
-            self.groups.block(&run.name.dag);
+            self.groups.block(&run.name.dag, run.owner);
         }
     }
 }

@@ -68,8 +68,8 @@ fn pausing() -> Bed {
 fn hold(bed: &mut Bed, on: bool) -> Vec<Effect> {
     let dag: DagName = "dag".parse().unwrap();
     let mut out = Vec::new();
-    bed.engine.hold_retries(&dag, on, bed.now, &mut out);
-    assert_eq!(bed.engine.holds_retries(&dag), on);
+    bed.engine.hold_retries(&dag, 1000, on, bed.now, &mut out);
+    assert_eq!(bed.engine.holds_retries(&dag, 1000), on);
     out
 }
 

@@ -1,7 +1,7 @@
 //! Who goes first: priorities, turns of users and DAGs, limits of DAGs, and runs that start at once.
 
 use super::{Bed, Event, NewRun, Token, new_run, run};
-use crate::engine::scheduler::{Config, Scheduler};
+use crate::engine::scheduler::{Config, Hold, Scheduler};
 use crate::model::{AttemptId, LostCause, Priority, RunRef, Time};
 
 /// A run `dag:id` of queue `q` with a capacity of 1.
@@ -150,10 +150,7 @@ fn a_dag_at_its_limit_holds_up_nobody_and_counts_over_all_queues() {
     assert!(line.submit(wide("d", "c", "other")).is_empty());
     assert_eq!(line.submit(wide("e", "x", "q")).len(), 1);
     let held = line.bed.engine.holds(&wide("d", "c", "other").run);
-    assert_eq!(
-        held,
-        [crate::engine::scheduler::Hold::DagFull { limit: 1, live: 1 }]
-    );
+    assert_eq!(held, [Hold::DagFull { limit: 1, live: 1 }]);
     // Another user's DAG of that name is another DAG.
     let mut theirs = wide("d", "y", "q");
     theirs.owner = 7;
@@ -209,13 +206,13 @@ fn across_queues_the_higher_priority_goes_first_then_they_take_turns() {
 fn nothing_of_a_blocked_dag_starts_until_every_block_is_gone() {
     let mut line = Line::new(Config::default());
     let dag = run("x").dag;
-    line.bed.engine.groups.block(&dag);
-    line.bed.engine.groups.block(&dag);
+    line.bed.engine.groups.block(&dag, 1000);
+    line.bed.engine.groups.block(&dag, 1000);
     assert!(line.submit(of("dag", "a", |_| {})).is_empty());
     assert_eq!(line.submit(of("other", "b", |new| new.capacity = 2)).len(), 1);
-    line.bed.engine.groups.unblock(&dag);
+    line.bed.engine.groups.unblock(&dag, 1000);
     assert!(line.give(Event::Tick).is_empty());
-    line.bed.engine.groups.unblock(&dag);
+    line.bed.engine.groups.unblock(&dag, 1000);
     assert_eq!(line.give(Event::Tick).len(), 1);
 }
 
@@ -259,4 +256,60 @@ fn many_that_wait_go_out_in_order() {
     assert_eq!(levels.len(), 20_000);
     assert!(levels[1..].is_sorted_by(|a, b| a >= b));
     assert!(line.bed.engine.is_empty());
+}
+
+/// A run of a DAG that names no queue: it waits in the one with the DAG's name.
+fn plain(id: &str, owner: u32, capacity: u32) -> NewRun {
+    of("d", id, |new| {
+        new.group = "d".parse().unwrap();
+        new.owner = owner;
+        new.capacity = capacity;
+    })
+}
+
+#[test]
+fn users_with_a_dag_of_the_same_name_do_not_wait_for_each_other() {
+    let mut line = Line::new(Config::default());
+    let first = line.submit(plain("a", 1, 1));
+    assert_eq!(first.len(), 1);
+    assert!(line.submit(plain("b", 1, 1)).is_empty());
+    // Neither for a run of theirs, nor for their limit, nor for who names that queue.
+    assert_eq!(
+        line.submit(of("x", "x", |new| new.group = "d".parse().unwrap()))
+            .len(),
+        1
+    );
+    assert_eq!(line.submit(plain("c", 2, 2)).len(), 1);
+    assert_eq!(line.submit(plain("d", 2, 2)).len(), 1);
+    assert!(line.submit(plain("e", 2, 2)).is_empty());
+    assert!(
+        line.submit(of("y", "y", |new| new.group = "d".parse().unwrap()))
+            .is_empty()
+    );
+    let full = |capacity, live| [Hold::QueueFull { capacity, live }];
+    let holds = |line: &Line, dag: &str, id: &str| line.bed.engine.holds(&of(dag, id, |_| {}).run);
+    assert_eq!(holds(&line, "d", "b"), full(1, 1));
+    assert_eq!(holds(&line, "d", "e"), full(2, 2));
+    assert_eq!(holds(&line, "y", "y"), full(1, 1));
+    // Another limit of the one frees nothing of the other.
+    assert!(line.submit(plain("f", 2, 1)).is_empty());
+    let next = line.end(&first[0]);
+    assert_eq!(next.len(), 1);
+    assert_eq!(next[0].id.as_str(), "b");
+}
+
+#[test]
+fn a_queue_that_is_configured_counts_all_that_is_in_it() {
+    let named = |capacity| Config {
+        queues: [("d".parse().unwrap(), capacity)].into(),
+        ..Config::default()
+    };
+    let mut line = Line::new(named(2));
+    let first = line.submit(plain("a", 1, 1));
+    assert_eq!(line.submit(plain("b", 1, 1)).len(), 1, "the configuration counts");
+    assert!(line.submit(plain("c", 2, 1)).is_empty());
+    line.bed.engine.configure(named(3));
+    assert_eq!(line.give(Event::Tick).len(), 1);
+    assert!(line.submit(plain("e", 1, 1)).is_empty());
+    assert_eq!(line.end(&first[0]).len(), 1);
 }

@@ -9,6 +9,7 @@ mod overlap;
 mod suspend;
 mod tick;
 mod trouble;
+mod users;
 
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ pub(super) fn outcome(outcome: &TickOutcome) -> String {
         TickOutcome::StartedBefore => "started-before".into(),
         TickOutcome::Stopped(count) => format!("stopped-{count}"),
         TickOutcome::Overlapped => "overlapped".into(),
+        TickOutcome::Crowded => "crowded".into(),
         TickOutcome::Successful => "successful".into(),
         TickOutcome::Missed => "missed".into(),
         TickOutcome::Delayed(why) => format!("delayed ({why})"),
@@ -186,7 +188,10 @@ fn long(word: &str) -> String {
         return word.to_owned();
     };
     let (time_of, attempt) = short.split_at(4);
-    format!("{}{attempt}", RunId::scheduled(&dag(), time(time_of), restart))
+    format!(
+        "{}{attempt}",
+        RunId::scheduled(&dag(), 1000, time(time_of), restart)
+    )
 }
 
 /// Brings a run that was just queued to life: its `Intend` is batch `number`.

@@ -2,7 +2,7 @@
 
 use super::{Desk, hourly, lives, roomy};
 use crate::dag::types::OverlapPolicy;
-use crate::engine::scheduler::api::{Evidence, Origin, Recovered, Retrying};
+use crate::engine::scheduler::api::{Evidence, Origin, Recovered, Retrying, SCHEDULED_MAX};
 use crate::engine::scheduler::{Event, Installed};
 use crate::model::{RunRef, StopReason};
 
@@ -181,7 +181,7 @@ fn a_superseded_run_is_in_the_way_after_a_restart_of_the_daemon_too() {
         parent: None,
         retry: Retrying::default(),
         origin: Origin::default(),
-        owner: 0,
+        owner: 1000,
         priority: crate::model::Priority::default(),
         now: false,
         dag_limit: 0,
@@ -208,4 +208,27 @@ fn a_superseded_run_is_in_the_way_after_a_restart_of_the_daemon_too() {
         ("ended s08001", "commit 1 end-succeeded"),
         ("gone s08001", "commit 2 intend s09001"),
     ]);
+}
+
+#[test]
+fn so_many_scheduled_runs_wait_and_no_more() {
+    let mut desk = Desk::quiet("0700", with(OverlapPolicy::All));
+    let next = |desk: &mut Desk| {
+        let bed = &mut desk.0;
+        bed.now.wall.0 += 3_600_000_000;
+        bed.now.boot.0 += 3_600_000_000;
+        let told = desk.give(Event::Tick);
+        let (_, batch) = told.split_once("commit ").unwrap();
+        let number = batch.split(' ').next().unwrap().parse().unwrap();
+        desk.give(Event::Committed(number))
+    };
+    for _ in 0..=SCHEDULED_MAX {
+        let told = next(&mut desk);
+        assert!(told.contains("started"), "{told}");
+    }
+    // One is about to be live, the others wait.
+    assert_eq!(desk.0.engine.counts().queued, SCHEDULED_MAX);
+    let told = next(&mut desk);
+    assert!(told.ends_with("crowded"), "{told}");
+    assert_eq!(desk.0.engine.counts().queued, SCHEDULED_MAX);
 }
