@@ -63,7 +63,7 @@ impl Scheduler {
             self.flush(key, out);
         }
         for key in pausing {
-            self.take_up_pausing(now, key);
+            self.take_up_pausing(now, key, out);
         }
         queued.sort_unstable();
         for (_, key) in queued {
@@ -123,6 +123,7 @@ impl Scheduler {
                 }
                 self.occupy(key);
                 self.vacate(key);
+                self.take_up_cancel(now, key, out);
                 self.over(key, out);
                 self.clean(key, out);
             }

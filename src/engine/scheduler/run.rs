@@ -195,8 +195,12 @@ impl Run {
         matches!(self.phase, Phase::Ending { .. })
     }
 
-    /// Whether it is queued or live, or on its way there. What has ended, or is being ended in the queue, is not.
+    /// Whether it is queued or live, or on its way there, if only for a retry that comes by itself. What has ended, or
+    /// is being ended in the queue, is not.
     pub(super) const fn occupies(&self) -> bool {
+        if self.again.due.is_some() {
+            return true;
+        }
         match self.phase {
             Phase::Dropping | Phase::Cleaning | Phase::Forgetting => false,
             // Runs that it called may live.

@@ -56,17 +56,17 @@ impl Scheduler {
         };
         let mut count = told.len();
         match last {
-            Some((tick, _, Act::Stop(others))) => {
+            Some((tick, _, Act::Stop(mut others))) => {
                 told.push((tick.at, TickOutcome::Stopped(others.stopped.len())));
-                batch = self.prepare(now, &others);
+                batch = self.prepare(now, &mut others);
                 decided.others = others;
             }
-            Some((tick, class, Act::Start(run, others))) => {
+            Some((tick, class, Act::Start(run, mut others))) => {
                 let caught_up = class == Class::Late;
                 let new = Box::new(new_run(&installed.template, run, now.wall, &tick, caught_up));
                 let run = new.run.clone();
                 told.push((tick.at, TickOutcome::Started { run, caught_up }));
-                batch = self.prepare(now, &others);
+                batch = self.prepare(now, &mut others);
                 decided.others = others;
                 decided.made = Some(self.admit(None, &new));
                 out.push(Effect::Make(new.clone()));

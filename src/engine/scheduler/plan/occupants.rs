@@ -3,8 +3,10 @@
 //! What is ended or stopped for a tick is so in the tick's own batch, and hears of it when that is in the store. A run
 //! that waits leaves the queue at once, lest it be started meanwhile, and goes back if the batch fails.
 
+use std::collections::BTreeSet;
+
 use crate::engine::scheduler::Scheduler;
-use crate::engine::scheduler::api::Effect;
+use crate::engine::scheduler::api::{CommitError, Effect};
 use crate::engine::scheduler::run::{Key, Phase, Run};
 use crate::model::change::Change;
 use crate::model::{DagName, Now, RunStatus, StopReason};
@@ -16,6 +18,10 @@ pub(super) struct Others {
     pub(super) ended: Vec<Key>,
     /// Those that are told to stop.
     pub(super) stopped: Vec<Key>,
+    /// Those that have ended and are not tried again.
+    pub(super) given_up: Vec<Key>,
+    /// Those of the stopped ones of which the tick's batch says so.
+    written: BTreeSet<Key>,
     /// Why.
     pub(super) reason: StopReason,
 }
@@ -31,20 +37,22 @@ impl Others {
         Self {
             ended: Vec::new(),
             stopped,
+            given_up: Vec::new(),
+            written: BTreeSet::new(),
             reason,
         }
     }
 }
 
 impl Scheduler {
-    /// Root runs of the DAG that are queued or live.
+    /// Root runs of the DAG that are queued or live, or wait for a retry.
     fn occupants(&self, dag: &DagName) -> impl Iterator<Item = (Key, &Run)> {
         let keys = self.by_dag.get(dag).into_iter().flatten();
         keys.filter_map(|key| Some((*key, self.runs.get(key)?)))
             .filter(|(_, run)| run.occupies())
     }
 
-    /// Whether a run of the DAG is queued or live.
+    /// Whether a run of the DAG is queued or live, or waits for a retry.
     pub(super) fn is_busy(&self, dag: &DagName) -> bool {
         self.occupants(dag).next().is_some()
     }
@@ -66,11 +74,8 @@ impl Scheduler {
     /// The ones that schedules made and that wait, make way for a new one; with `live` those that are live, too.
     pub(super) fn supersede_scheduled(&self, dag: &DagName, live: bool) -> Others {
         let in_the_way = |run: &Run| {
-            if run.slot {
-                live
-            } else {
-                run.origin.scheduled_for.is_some()
-            }
+            let waits = !run.slot || run.again.due.is_some();
+            (run.slot && live) || (waits && run.origin.scheduled_for.is_some())
         };
         let some = self.occupants(dag).filter(|(_, run)| in_the_way(run));
         self.sorted(some.map(|(key, _)| key).collect())
@@ -79,17 +84,25 @@ impl Scheduler {
     fn sorted(&self, keys: Vec<Key>) -> Others {
         let at_rest =
             |run: &Run| run.rests() && run.stop.is_none() && run.batch.is_none() && run.unsaved.is_empty();
-        let (ended, stopped) = keys
-            .into_iter()
-            .partition(|key| self.runs.get(key).is_some_and(at_rest));
-        Others {
-            ended,
-            ..Others::stopping(stopped, StopReason::Superseded)
+        // A retry that the store does not hold yet cannot be given up there: that follows as soon as it can.
+        let pending =
+            |run: &Run| run.stop.is_none() && run.end_saved && run.batch.is_none() && run.unsaved.is_empty();
+        let mut others = Others::stopping(Vec::new(), StopReason::Superseded);
+        for key in keys {
+            let run = self.runs.get(&key);
+            if run.is_some_and(at_rest) {
+                others.ended.push(key);
+            } else if self.awaits_retry(key) && run.is_some_and(pending) {
+                others.given_up.push(key);
+            } else {
+                others.stopped.push(key);
+            }
         }
+        others
     }
 
-    /// Prepares it: what waits leaves the queue, and these changes tell the store.
-    pub(super) fn prepare(&mut self, now: Now, others: &Others) -> Vec<Change> {
+    /// Prepares it: what waits leaves the queue, no retry comes meanwhile, and these changes tell the store.
+    pub(super) fn prepare(&mut self, now: Now, others: &mut Others) -> Vec<Change> {
         let mut batch = Vec::new();
         for key in &others.ended {
             self.dequeue(*key);
@@ -103,24 +116,49 @@ impl Scheduler {
                 });
             }
         }
-        let stopped = others.stopped.iter().filter_map(|key| self.runs.get(key));
-        // One that has ended has nothing to be told. One that is not stored yet cannot be marked there; it is ended as soon
-        // as it is.
-        let stored = stopped.filter(|run| {
-            run.stop.is_none() && !run.is_ending() && !matches!(run.phase, Phase::Admitting { .. })
-        });
-        batch.extend(stored.map(|run| Change::Stop {
-            run: run.name.clone(),
-            reason: others.reason.clone(),
-            at: now.wall,
-        }));
+        for key in &others.given_up {
+            self.clear_timer(*key);
+            if let Some(run) = self.runs.get_mut(key) {
+                run.stop = Some(others.reason.clone());
+                batch.push(Change::CancelRetry {
+                    run: run.name.clone(),
+                    reason: others.reason.clone(),
+                    at: now.wall,
+                });
+            }
+        }
+        for key in &others.stopped {
+            // One that has ended has nothing to be told. One that is not stored yet, or not as queued again, cannot be
+            // marked there; it is ended as soon as it is.
+            let marked = |run: &&Run| {
+                run.stop.is_none()
+                    && run.again.due.is_none()
+                    && !run.is_ending()
+                    && !matches!(run.phase, Phase::Admitting { .. })
+            };
+            if let Some(run) = self.runs.get(key).filter(marked) {
+                others.written.insert(*key);
+                batch.push(Change::Stop {
+                    run: run.name.clone(),
+                    reason: others.reason.clone(),
+                    at: now.wall,
+                });
+            }
+        }
         batch
     }
 
     /// It is in the store.
     pub(super) fn carry_out(&mut self, now: Now, others: Others, out: &mut Vec<Effect>) {
         for key in others.stopped {
-            self.stop_by_plan(now, key, &others.reason, out);
+            let written = others.written.contains(&key);
+            self.stop_by_plan(now, key, &others.reason, written, out);
+        }
+        for key in others.given_up {
+            if others.reason == StopReason::Superseded {
+                self.block(key);
+            }
+            self.retry_cancelled(now, key, out);
         }
         for key in others.ended {
             self.dropped(now, key, out);
@@ -128,7 +166,7 @@ impl Scheduler {
     }
 
     /// It is not in the store, and nothing of it is done.
-    pub(super) fn call_off(&mut self, now: Now, others: Others, out: &mut Vec<Effect>) {
+    pub(super) fn call_off(&mut self, now: Now, others: Others, error: &CommitError, out: &mut Vec<Effect>) {
         for key in others.ended {
             match self.runs.get(&key) {
                 // Somebody else wants it stopped.
@@ -137,30 +175,39 @@ impl Scheduler {
                 None => {}
             }
         }
+        for key in others.given_up {
+            self.retry_kept(now, key, error, out);
+        }
     }
 
-    /// Stops a run; the store has that already, unless it did not have the run.
-    fn stop_by_plan(&mut self, now: Now, key: Key, reason: &StopReason, out: &mut Vec<Effect>) {
+    /// Stops a run. With `written` the store has that already.
+    fn stop_by_plan(
+        &mut self,
+        now: Now,
+        key: Key,
+        reason: &StopReason,
+        written: bool,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(run) = self.runs.get_mut(&key).filter(|run| run.occupies()) else {
             return;
         };
         // What somebody else asked for and cannot be stored is not withdrawn any more.
         run.bound = true;
-        let (rests, ending) = (run.rests(), run.is_ending());
-        if !matches!(run.phase, Phase::Admitting { .. }) && !ending && run.stop.is_none() {
+        // It may have ended meanwhile, to be tried again: then the store has a stop that means nothing any more.
+        let (ending, ended) = (run.is_ending(), run.again.due.is_some());
+        if written && !ending && !ended && run.stop.is_none() {
             run.stop = Some(reason.clone());
             run.stop_saved = true;
         }
+        let withdrawn = run.rests() && run.stop.is_some();
         if *reason == StopReason::Superseded {
             self.block(key);
         }
-        if ending {
-            return;
-        }
-        if rests {
+        if withdrawn {
             self.dequeue(key);
             self.drop_queued(now, key, out);
-        } else {
+        } else if ended || !ending {
             self.stop_run(now, key, None, reason.clone(), out);
         }
     }

@@ -6,6 +6,7 @@
 mod change;
 mod late;
 mod overlap;
+mod retries;
 mod suspend;
 mod tick;
 mod trouble;
