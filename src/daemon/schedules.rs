@@ -63,7 +63,10 @@ impl Dispatcher {
                 ticks.stopped += 1;
                 events::schedule_stopped(dag, at, *count);
             }
-            TickOutcome::StartedBefore | TickOutcome::Overlapped | TickOutcome::Successful => {
+            TickOutcome::StartedBefore
+            | TickOutcome::Overlapped
+            | TickOutcome::AwaitsRetry(_)
+            | TickOutcome::Successful => {
                 ticks.skipped += 1;
                 events::schedule_skipped(dag, at, &words(outcome));
             }
@@ -191,6 +194,12 @@ fn words(outcome: &TickOutcome) -> String {
         TickOutcome::Overlapped => {
             "not started: a run of the DAG was queued or live (overlap_policy)".to_owned()
         }
+        TickOutcome::AwaitsRetry(run) => {
+            format!(
+                "not started: run {} has failed and waits for its retry (overlap_policy)",
+                run.id
+            )
+        }
         TickOutcome::Successful => {
             "not started: a run since the time before has succeeded (skip_if_successful)".to_owned()
         }
@@ -234,6 +243,7 @@ mod tests {
             TickOutcome::Stopped(1),
             TickOutcome::Stopped(2),
             TickOutcome::Overlapped,
+            TickOutcome::AwaitsRetry(run.clone()),
             TickOutcome::Successful,
             TickOutcome::Missed,
             TickOutcome::Delayed("full".to_owned()),

@@ -214,6 +214,7 @@ impl World {
             TickOutcome::StartedBefore => report.before += 1,
             TickOutcome::Stopped(count) => report.stopped += u64::from(*count > 0),
             TickOutcome::Overlapped => report.overlapped += 1,
+            TickOutcome::AwaitsRetry(_) => report.awaits_retry += 1,
             TickOutcome::Successful => report.successful += 1,
             TickOutcome::Missed => report.missed += 1,
             TickOutcome::Delayed(_) => {

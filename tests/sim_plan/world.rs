@@ -47,6 +47,7 @@ report! {
     back: "clocks put back",
     forward: "clocks put forward",
     drains: "daemons that leave",
+    awaits_retry: "starts dropped for a pending retry",
     retries: "retries",
     given_up: "retries that schedules gave up",
 }

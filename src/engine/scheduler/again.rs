@@ -52,6 +52,14 @@ impl Scheduler {
         Some(policy.exit_codes.clone())
     }
 
+    /// How many runs wait for their retry and for nothing else.
+    pub(super) fn waiting_retries(&self) -> usize {
+        let waiting = self.retrying.iter().filter_map(|(_, key)| self.runs.get(key));
+        waiting
+            .filter(|run| run.batch.is_none() && run.unsaved.is_empty())
+            .count()
+    }
+
     /// Whether pending retries of the DAG's runs wait until its schedules are not held back any more.
     #[must_use]
     pub fn holds_retries(&self, dag: &DagName) -> bool {

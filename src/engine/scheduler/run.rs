@@ -92,6 +92,8 @@ pub(super) struct Run {
     pub(super) children: BTreeSet<Key>,
     /// Place in the queue; kept while it is out of it, so that a run that is taken back finds its place again.
     pub(super) seq: i64,
+    /// Until when it is passed over, if it was when it left the queue for a moment.
+    pub(super) delayed: Option<Boot>,
     /// Number of the newest attempt that is not taken back.
     pub(super) attempts: u32,
     /// The attempt that is not cleaned.
@@ -157,6 +159,7 @@ impl Run {
             attempt: None,
             phase,
             member: false,
+            delayed: None,
             slot: false,
             blocks: false,
             origin: Origin::default(),

@@ -10,14 +10,14 @@ use crate::engine::scheduler::Scheduler;
 use crate::engine::scheduler::api::{Effect, Installed, TickKind, TickOutcome};
 use crate::engine::scheduler::run::Phase;
 use crate::model::change::{Change, NewRun};
-use crate::model::{DagName, Now, RunId, RunRef, StopReason, Time, Trigger};
+use crate::model::{DagName, Now, RunId, RunRef, Time, Trigger};
 
 /// What is to be done for a tick.
 #[derive(Debug)]
 enum Act {
     /// Nothing.
     LeaveOut(TickOutcome),
-    /// The live runs are stopped.
+    /// Runs are stopped.
     Stop(Others),
     /// A run is made.
     Start(RunRef, Others),
@@ -57,7 +57,7 @@ impl Scheduler {
         let mut count = told.len();
         match last {
             Some((tick, _, Act::Stop(mut others))) => {
-                told.push((tick.at, TickOutcome::Stopped(others.stopped.len())));
+                told.push((tick.at, TickOutcome::Stopped(others.count())));
                 batch = self.prepare(now, &mut others);
                 decided.others = others;
             }
@@ -98,11 +98,11 @@ impl Scheduler {
         }
         let dag = &plan.dag;
         if tick.kind == TickKind::Stop {
-            let live = self.live_runs(dag);
-            return if live.is_empty() {
+            let others = self.stop_all(dag);
+            return if others.count() == 0 {
                 Act::LeaveOut(TickOutcome::Stopped(0))
             } else {
-                Act::Stop(Others::stopping(live, StopReason::Schedule))
+                Act::Stop(others)
             };
         }
         let restart = tick.kind == TickKind::Restart;
@@ -128,7 +128,7 @@ impl Scheduler {
             return Act::LeaveOut(TickOutcome::Successful);
         }
         match plan.overlap {
-            OverlapPolicy::Skip if self.is_busy(dag) => Act::LeaveOut(TickOutcome::Overlapped),
+            OverlapPolicy::Skip if self.is_busy(dag) => Act::LeaveOut(self.why_busy(dag)),
             OverlapPolicy::Skip | OverlapPolicy::All => Act::Start(run, Others::untouched()),
             OverlapPolicy::Latest => Act::Start(run, self.supersede_scheduled(dag, false)),
             OverlapPolicy::CancelOther => Act::Start(run, self.supersede_all(dag)),

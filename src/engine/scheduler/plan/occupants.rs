@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::scheduler::Scheduler;
-use crate::engine::scheduler::api::{CommitError, Effect};
+use crate::engine::scheduler::api::{CommitError, Effect, TickOutcome};
 use crate::engine::scheduler::run::{Key, Phase, Run};
 use crate::model::change::Change;
 use crate::model::{DagName, Now, RunStatus, StopReason};
@@ -29,18 +29,22 @@ pub(super) struct Others {
 impl Others {
     /// It leaves them alone.
     pub(super) const fn untouched() -> Self {
-        Self::stopping(Vec::new(), StopReason::Schedule)
+        Self::with(StopReason::Schedule)
     }
 
-    /// It has these stopped.
-    pub(super) const fn stopping(stopped: Vec<Key>, reason: StopReason) -> Self {
+    const fn with(reason: StopReason) -> Self {
         Self {
             ended: Vec::new(),
-            stopped,
+            stopped: Vec::new(),
             given_up: Vec::new(),
             written: BTreeSet::new(),
             reason,
         }
+    }
+
+    /// How many runs it ends.
+    pub(super) const fn count(&self) -> usize {
+        self.ended.len() + self.stopped.len() + self.given_up.len()
     }
 }
 
@@ -57,18 +61,34 @@ impl Scheduler {
         self.occupants(dag).next().is_some()
     }
 
-    /// The live ones that have not ended by themselves.
-    pub(super) fn live_runs(&self, dag: &DagName) -> Vec<Key> {
-        let live = self
-            .occupants(dag)
-            .filter(|(_, run)| run.slot && !run.is_ending());
-        live.map(|(key, _)| key).collect()
+    /// What is said of a tick that is dropped because the DAG is busy.
+    pub(super) fn why_busy(&self, dag: &DagName) -> TickOutcome {
+        let mut occupants = self.occupants(dag);
+        let first = occupants.next();
+        let pausing = first.filter(|(key, _)| self.awaits_retry(*key));
+        match pausing {
+            Some((_, run)) if occupants.all(|(key, _)| self.awaits_retry(key)) => {
+                TickOutcome::AwaitsRetry(run.name.clone())
+            }
+            _ => TickOutcome::Overlapped,
+        }
+    }
+
+    /// What a stop ends: what is live and has not ended by itself, every pending retry, and what schedules made and
+    /// waits. Nothing of these is to begin outside its hours.
+    pub(super) fn stop_all(&self, dag: &DagName) -> Others {
+        let ended = |run: &Run| {
+            let live = run.slot && !run.is_ending();
+            live || run.again.due.is_some() || (!run.slot && run.origin.scheduled_for.is_some())
+        };
+        let some = self.occupants(dag).filter(|(_, run)| ended(run));
+        self.sorted(some.map(|(key, _)| key).collect(), StopReason::Schedule)
     }
 
     /// All that are queued or live make way for a new one.
     pub(super) fn supersede_all(&self, dag: &DagName) -> Others {
         let all = self.occupants(dag).map(|(key, _)| key).collect();
-        self.sorted(all)
+        self.sorted(all, StopReason::Superseded)
     }
 
     /// The ones that schedules made and that wait, make way for a new one; with `live` those that are live, too.
@@ -78,16 +98,16 @@ impl Scheduler {
             (run.slot && live) || (waits && run.origin.scheduled_for.is_some())
         };
         let some = self.occupants(dag).filter(|(_, run)| in_the_way(run));
-        self.sorted(some.map(|(key, _)| key).collect())
+        self.sorted(some.map(|(key, _)| key).collect(), StopReason::Superseded)
     }
 
-    fn sorted(&self, keys: Vec<Key>) -> Others {
+    fn sorted(&self, keys: Vec<Key>, reason: StopReason) -> Others {
         let at_rest =
             |run: &Run| run.rests() && run.stop.is_none() && run.batch.is_none() && run.unsaved.is_empty();
         // A retry that the store does not hold yet cannot be given up there: that follows as soon as it can.
         let pending =
             |run: &Run| run.stop.is_none() && run.end_saved && run.batch.is_none() && run.unsaved.is_empty();
-        let mut others = Others::stopping(Vec::new(), StopReason::Superseded);
+        let mut others = Others::with(reason);
         for key in keys {
             let run = self.runs.get(&key);
             if run.is_some_and(at_rest) {
@@ -171,7 +191,7 @@ impl Scheduler {
             match self.runs.get(&key) {
                 // Somebody else wants it stopped.
                 Some(run) if run.stop.is_some() => self.drop_queued(now, key, out),
-                Some(_) => self.enqueue(key),
+                Some(_) => self.put_back(key),
                 None => {}
             }
         }

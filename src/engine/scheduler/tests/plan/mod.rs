@@ -49,6 +49,7 @@ pub(super) fn outcome(outcome: &TickOutcome) -> String {
         TickOutcome::StartedBefore => "started-before".into(),
         TickOutcome::Stopped(count) => format!("stopped-{count}"),
         TickOutcome::Overlapped => "overlapped".into(),
+        TickOutcome::AwaitsRetry(run) => format!("awaits-retry {}", run.id),
         TickOutcome::Successful => "successful".into(),
         TickOutcome::Missed => "missed".into(),
         TickOutcome::Delayed(why) => format!("delayed ({why})"),

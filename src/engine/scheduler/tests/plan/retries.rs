@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Desk, hourly, lives, long};
+use super::{Desk, cron, hourly, lives, long};
 use crate::dag::types::OverlapPolicy;
 use crate::engine::scheduler::api::{DueRetry, Evidence, Origin, Recovered, Retrying};
 use crate::engine::scheduler::tests::{attempt, new_run};
@@ -240,4 +240,118 @@ fn a_stop_that_is_stored_beside_a_pending_retry_ends_it_after_a_restart_of_the_d
         ("cleaned s08001", "commit 2 clean"),
         ("ok 2", "idle"),
     ]);
+}
+
+#[test]
+fn a_start_that_is_dropped_for_a_pending_retry_is_told_so() {
+    let mut desk = pausing(with(OverlapPolicy::Skip));
+    desk.play(&[
+        ("at 0900", "commit 7 mark 0900"),
+        ("ok 7", "0900 awaits-retry s0800"),
+    ]);
+    // What is queued or live counts more.
+    let mut desk = pausing(with(OverlapPolicy::Skip));
+    desk.play(&[
+        ("submit a", "commit 7 accept"),
+        ("at 0900", "commit 8 mark 0900"),
+        ("ok 8", "0900 overlapped"),
+    ]);
+}
+
+#[test]
+fn a_stop_ends_pending_retries_and_what_schedules_made_and_waits() {
+    let stops = vec![cron("30 * * * *")];
+    let mut desk = pausing(Installed {
+        stops: stops.clone(),
+        ..with(OverlapPolicy::Skip)
+    });
+    desk.play(&[
+        ("at 0830", "commit 7 cancel-retry+mark 0830"),
+        ("ok 7", "over, 0830 stopped-1, idle"),
+    ]);
+    // It has ended badly, and is not cleaned up: nothing of the new one is held up by that.
+    let mut desk = ending(Installed {
+        stops,
+        ..with(OverlapPolicy::Skip)
+    });
+    desk.play(&[
+        ("at 0830", "commit 6 cancel-retry+mark 0830"),
+        ("ok 6", "over, 0830 stopped-1"),
+        ("submit A", "commit 7 accept"),
+        ("ok 7", "yes 1, changed, commit 8 intend A1"),
+    ]);
+    // What a person submitted waits on.
+    let mut desk = live(Installed {
+        stops: vec![cron("30 9 * * *")],
+        overlap: OverlapPolicy::All,
+        ..hourly()
+    });
+    desk.play(&[
+        ("at 0900", "make s0900, commit 5 accept+mark 0900"),
+        ("ok 5", "changed, 0900 started s0900"),
+        ("submit a", "commit 6 accept"),
+        ("ok 6", "yes 1, changed"),
+        ("at 0930", "commit 7 end-queued-aborted+stop+mark 0930"),
+        ("ok 7", "ensure-stop, changed, over, 0930 stopped-2"),
+    ]);
+    assert_eq!(desk.0.engine.counts().queued, 1);
+}
+
+#[test]
+fn what_leaves_is_in_the_way_of_a_newer_run_of_a_schedule_after_a_restart_of_the_daemon() {
+    let identity = crate::model::change::AttemptIdentity::default();
+    let alive = Evidence::Alive {
+        identity: identity.clone(),
+        started: true,
+    };
+    let recorded = Evidence::Recorded {
+        status: crate::model::RunStatus::Failed,
+        alive: Some(identity),
+    };
+    // A person had stopped it before it was superseded; or it had ended.
+    let stopped = Recovered {
+        stop: Some(StopReason::User { uid: 7 }),
+        retry: Retrying::default(),
+        ..item("s0800", Some(alive))
+    };
+    let ended = Recovered {
+        stop: None,
+        retry: Retrying::default(),
+        ..item("s0800", Some(recorded))
+    };
+    let waits = |scheduled_for| Recovered {
+        attempts: 0,
+        queued: Some(1),
+        stop: None,
+        retry: Retrying::default(),
+        origin: Origin {
+            created_at: Time(5),
+            scheduled_for,
+        },
+        ..item("s0900", None)
+    };
+    for (old, told) in [
+        (stopped.clone(), "adopt s0800, ensure-stop"),
+        (ended, "adopt s0800"),
+    ] {
+        let mut desk = Desk(super::Bed::new());
+        let list = vec![old, waits(Some(Time(5)))];
+        assert_eq!(desk.give(Event::Recover(list)), told);
+        assert!(desk.tell("gone s08001").contains("intend s09001"));
+    }
+    // What a person submitted has nothing to do with it, and no more has an older one.
+    let told = "adopt s0800, ensure-stop, commit 1 intend s09001";
+    let mut desk = Desk(super::Bed::new());
+    let list = vec![stopped.clone(), waits(None)];
+    assert_eq!(desk.give(Event::Recover(list)), told);
+    let newer = Recovered {
+        origin: Origin {
+            created_at: Time(6),
+            scheduled_for: None,
+        },
+        ..stopped
+    };
+    let mut desk = Desk(super::Bed::new());
+    let list = vec![newer, waits(Some(Time(5)))];
+    assert_eq!(desk.give(Event::Recover(list)), told);
 }
