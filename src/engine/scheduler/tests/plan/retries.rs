@@ -332,7 +332,7 @@ fn what_leaves_is_in_the_way_of_a_newer_run_of_a_schedule_after_a_restart_of_the
     };
     for (old, told) in [
         (stopped.clone(), "adopt s0800, ensure-stop"),
-        (ended, "adopt s0800"),
+        (ended, "adopt s0800, over"),
     ] {
         let mut desk = Desk(super::Bed::new());
         let list = vec![old, waits(Some(Time(5)))];
