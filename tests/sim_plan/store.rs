@@ -128,6 +128,23 @@ impl Store {
                     row.stop = Some(reason.clone());
                 }
             }
+            Change::RetryLater { .. } | Change::CancelRetry { .. } | Change::Requeue { .. } => {
+                self.turn(change, next);
+            }
+            Change::Watermark { dag, at } => {
+                self.watermarks.insert(dag.clone(), *at);
+            }
+            Change::Suspend { dag, on } => {
+                self.suspended.insert(dag.clone(), *on);
+            }
+            Change::Identify { .. } | Change::Start { .. } => {}
+            other => panic!("nobody asked for it: {other:?}"),
+        }
+    }
+
+    /// A pending retry is stored, given up, or done.
+    fn turn(&mut self, change: &Change, next: u64) {
+        match change {
             Change::RetryLater {
                 run,
                 retries,
@@ -166,14 +183,7 @@ impl Store {
                 // It waits beside what came meanwhile.
                 self.taken_back.insert(run.clone());
             }
-            Change::Watermark { dag, at } => {
-                self.watermarks.insert(dag.clone(), *at);
-            }
-            Change::Suspend { dag, on } => {
-                self.suspended.insert(dag.clone(), *on);
-            }
-            Change::Identify { .. } | Change::Start { .. } => {}
-            other => panic!("nobody asked for it: {other:?}"),
+            _ => unreachable!(),
         }
     }
 }

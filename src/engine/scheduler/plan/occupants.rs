@@ -209,11 +209,14 @@ impl Scheduler {
         written: bool,
         out: &mut Vec<Effect>,
     ) {
-        let Some(run) = self.runs.get_mut(&key).filter(|run| run.occupies()) else {
+        let Some(run) = self.runs.get_mut(&key) else {
             return;
         };
-        // What somebody else asked for and cannot be stored is not withdrawn any more.
+        // What somebody else asked for and cannot be stored is not withdrawn any more, also if it has ended the run.
         run.bound = true;
+        if !run.occupies() {
+            return;
+        }
         // It may have ended meanwhile, to be tried again: then the store has a stop that means nothing any more.
         let (ending, ended) = (run.is_ending(), run.again.due.is_some());
         if written && !ending && !ended && run.stop.is_none() {
