@@ -207,10 +207,8 @@ impl Dispatcher {
             }
         }
         let look = self.next_look(Scope::All, stored);
-        let seen = tokio::task::spawn_blocking(move || look.take())
-            .await
-            .map_err(|error| text(&error))?;
-        self.seen(seen);
+        let seen = tokio::task::spawn_blocking(move || look.take()).await;
+        self.seen(seen.map_err(|error| text(&error))?);
         self.watch_directories();
         self.watch_clock();
         Ok(())
