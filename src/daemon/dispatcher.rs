@@ -158,7 +158,7 @@ pub(super) struct Dispatcher {
     /// Attempts whose clean-up is being recorded, by batch.
     pub(super) forgetting: BTreeMap<u64, (AttemptId, Leaving)>,
     /// Runs that do not wait for a retry any more once a batch is stored, by batch.
-    pub(super) turning: BTreeMap<u64, super::retries::Turn>,
+    pub(super) turning: BTreeMap<u64, Vec<super::retries::Turn>>,
     /// What goes on when a run has left memory.
     pub(super) waiting: HashMap<RunRef, Vec<GoOn>>,
     /// What the engine is still to be told.

@@ -9,7 +9,7 @@ mod make;
 mod tap;
 mod waiting;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use tokio::task::AbortHandle;
@@ -34,7 +34,7 @@ pub(super) const CGROUP_PREFIX: &str = "hook-";
 pub(super) struct Hooks {
     last_id: i64,
     /// Notices on their way to the store, by batch. A batch is a run's, and has one at most.
-    storing: BTreeMap<u64, Notice>,
+    storing: BTreeMap<u64, Vec<Notice>>,
     /// Stored ones that wait.
     waiting: Waiting,
     running: HashMap<i64, Running>,
@@ -82,7 +82,7 @@ struct Process {
 impl Hooks {
     /// How many notices wait for their command or are being given.
     pub(super) fn pending(&self) -> usize {
-        self.storing.len() + self.waiting.len() + self.running.len()
+        self.storing.values().map(Vec::len).sum::<usize>() + self.waiting.len() + self.running.len()
     }
 
     /// Whether a cgroup belongs to a running hook.
@@ -93,61 +93,68 @@ impl Hooks {
     }
 }
 
-/// The run that is over with these changes: its end is among them, and no retry that comes by itself; or such a retry was
-/// cancelled, so that an end that is stored already is the last one.
-fn over(changes: &[Change], run_of: impl Fn(&crate::model::AttemptId) -> Option<RunRef>) -> Option<RunRef> {
-    if changes
-        .iter()
-        .any(|change| matches!(change, Change::RetryLater { .. }))
-    {
-        return None;
+/// The runs that are over with these changes, several if a schedule ends them: the end of each is among them, and no
+/// retry that comes by itself; or such a retry was cancelled, so that an end that is stored already is the last one.
+fn over(changes: &[Change], run_of: impl Fn(&crate::model::AttemptId) -> Option<RunRef>) -> BTreeSet<RunRef> {
+    let mut over = BTreeSet::new();
+    for change in changes {
+        match change {
+            Change::End { attempt, status, .. } if status.is_terminal() => over.extend(run_of(attempt)),
+            Change::EndQueued { run, status, .. } if status.is_terminal() => {
+                over.insert(run.clone());
+            }
+            Change::RetryLater { run, .. } => {
+                over.remove(run);
+            }
+            Change::CancelRetry { run, .. } => {
+                over.insert(run.clone());
+            }
+            _ => {}
+        }
     }
-    changes.iter().find_map(|change| match change {
-        Change::End { attempt, status, .. } if status.is_terminal() => run_of(attempt),
-        Change::EndQueued { run, status, .. } if status.is_terminal() => Some(run.clone()),
-        Change::CancelRetry { run, .. } => Some(run.clone()),
-        _ => None,
-    })
+    over
 }
 
 impl Dispatcher {
-    /// Adds the notice to a batch with which a root run is over, if there is a hook for that. The view has the end already.
+    /// Adds a notice to a batch for each root run that is over with it, if there is a hook for that. The view has the end
+    /// already.
     pub(super) fn add_notice(&mut self, number: u64, batch: &mut Vec<Change>) {
         let attempts = &self.attempts;
-        let run = over(batch, |attempt| {
+        let runs = over(batch, |attempt| {
             attempts.get(attempt).map(|held| held.run.clone())
         });
-        let live = run.as_ref().and_then(|run| self.runs.get(run));
-        let Some((run, live)) = run
-            .as_ref()
-            .zip(live)
-            .filter(|(_, live)| live.new.parent.is_none())
-        else {
-            return;
-        };
-        let Some(event) = NoticeEvent::of(live.view.status, live.view.lost.is_some()) else {
-            return;
-        };
-        if self.config.hooks.wanted(event, &run.dag).is_none() {
-            return;
+        for run in runs {
+            if let Some(notice) = self.notice_of(run) {
+                let storing = self.hooks.storing.entry(number).or_default();
+                storing.push(notice.clone());
+                batch.push(Change::Notify(Box::new(notice)));
+            }
         }
+    }
+
+    fn notice_of(&mut self, run: RunRef) -> Option<Notice> {
+        let live = self.runs.get(&run).filter(|live| live.new.parent.is_none())?;
+        let event = NoticeEvent::of(live.view.status, live.view.lost.is_some())?;
+        self.config.hooks.wanted(event, &run.dag)?;
         self.hooks.last_id += 1;
-        let notice = Notice {
+        Some(Notice {
             id: self.hooks.last_id,
-            run: run.clone(),
+            run,
             event,
             at: now().wall,
             facts: NoticeFacts::of(&live.view, live.view.lost.clone()),
-        };
-        self.hooks.storing.insert(number, notice.clone());
-        batch.push(Change::Notify(Box::new(notice)));
+        })
     }
 
     /// The store has answered for a batch.
     pub(super) fn notice_stored(&mut self, number: u64, stored: bool) {
         // One that is not in the store comes again with the next try of its batch.
-        if let Some(notice) = self.hooks.storing.remove(&number).filter(|_| stored) {
-            self.hooks.waiting.push(notice);
+        for notice in self.hooks.storing.remove(&number).into_iter().flatten() {
+            if stored {
+                self.hooks.waiting.push(notice);
+            }
+        }
+        if stored {
             self.run_hooks();
         }
         if let Some(ids) = self.hooks.forgetting.remove(&number).filter(|_| !stored) {

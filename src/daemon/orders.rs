@@ -198,6 +198,12 @@ impl Dispatcher {
                 ErrorKind::WrongState,
                 &format!("run {run} is {status}; that cannot be done now"),
             ),
+            Refusal::Changing => refusal(
+                ErrorKind::WrongState,
+                &format!(
+                    "run {run} is being accepted, moved or ended in its queue at this moment; ask again"
+                ),
+            ),
             Refusal::CallerGone => refusal(
                 ErrorKind::WrongState,
                 &format!("the run that calls {run} is not live any more"),

@@ -40,12 +40,13 @@ impl Dispatcher {
                 // Others were taken into memory for a request, as what they are once it is stored.
                 let waits = self.runs.get(run).is_some_and(|live| live.view.retry.is_some());
                 if waits {
-                    self.turning.insert(number, Turn::Requeued(run.clone()));
+                    let turns = self.turning.entry(number).or_default();
+                    turns.push(Turn::Requeued(run.clone()));
                 }
             }
             Change::CancelRetry { run, reason, .. } => {
-                self.turning
-                    .insert(number, Turn::Cancelled(run.clone(), reason.clone()));
+                let turns = self.turning.entry(number).or_default();
+                turns.push(Turn::Cancelled(run.clone(), reason.clone()));
             }
             _ => {}
         }
@@ -72,42 +73,44 @@ impl Dispatcher {
         }
     }
 
-    /// The batch that ends the waiting for a retry is stored: the view follows, then the engine is told.
-    pub(super) fn turn(&mut self, number: u64, turn: Turn) {
-        match turn {
-            Turn::Cancelled(run, reason) => {
-                if let Some(live) = self.runs.get_mut(&run) {
-                    live.view.retry = None;
-                    live.view.stop = Some(reason);
+    /// The batch that ends the waiting for a retry is stored: the views follow, then the engine is told. A schedule may
+    /// end it for several runs at once; one that goes back into its queue does so by itself.
+    pub(super) fn turn(&mut self, number: u64, turns: Vec<Turn>) {
+        let mut requeued = None;
+        for turn in turns {
+            match turn {
+                Turn::Cancelled(run, reason) => {
+                    if let Some(live) = self.runs.get_mut(&run) {
+                        live.view.retry = None;
+                        live.view.stop = Some(reason);
+                    }
                 }
-                self.tell(Event::Committed(number));
-            }
-            Turn::Requeued(run) => {
-                let Some(live) = self.runs.get(&run) else {
-                    return self.tell(Event::Committed(number));
-                };
-                // The store may know more than the attempt did: how sub-runs ended that have outlived it.
-                let (reader, last) = (self.reader.clone(), live.view.number);
-                self.elsewhere(
-                    move || (reader.attempt_view(&run, last), run),
-                    move |dispatcher, (stored, run)| {
-                        if let Some(live) = dispatcher.runs.get_mut(&run) {
-                            let last = match stored {
-                                Ok(Some(view)) => view,
-                                other => {
-                                    let error = other.err().map(|error| error.to_string());
-                                    let error = error.unwrap_or_default();
-                                    tracing::warn!(run = %run, error, "a retry goes on from memory");
-                                    live.view.clone()
-                                }
-                            };
-                            *live = LiveRun::further(Arc::clone(&live.new), last);
-                        }
-                        dispatcher.tell(Event::Committed(number));
-                    },
-                );
+                Turn::Requeued(run) => requeued = Some(run),
             }
         }
+        let Some((run, live)) = requeued.and_then(|run| Some((run.clone(), self.runs.get(&run)?))) else {
+            return self.tell(Event::Committed(number));
+        };
+        // The store may know more than the attempt did: how sub-runs ended that have outlived it.
+        let (reader, last) = (self.reader.clone(), live.view.number);
+        self.elsewhere(
+            move || (reader.attempt_view(&run, last), run),
+            move |dispatcher, (stored, run)| {
+                if let Some(live) = dispatcher.runs.get_mut(&run) {
+                    let last = match stored {
+                        Ok(Some(view)) => view,
+                        other => {
+                            let error = other.err().map(|error| error.to_string());
+                            let error = error.unwrap_or_default();
+                            tracing::warn!(run = %run, error, "a retry goes on from memory");
+                            live.view.clone()
+                        }
+                    };
+                    *live = LiveRun::further(Arc::clone(&live.new), last);
+                }
+                dispatcher.tell(Event::Committed(number));
+            },
+        );
     }
 
     /// What the store holds of a run's retries.
@@ -145,7 +148,8 @@ impl Dispatcher {
             queued: None,
             live: None,
             unstored_start: None,
-            stop: None,
+            // A schedule may have stopped it just before it ended: then no retry comes.
+            stop: view.stop.clone(),
             parent: None,
             retry,
             origin: Origin::of(&new),

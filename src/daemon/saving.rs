@@ -109,7 +109,7 @@ impl Dispatcher {
         self.retention_stored(number, &result);
         let saved = self.saving.remove(&number);
         let forgotten = self.forgetting.remove(&number);
-        let turn = self.turning.remove(&number);
+        let turns = self.turning.remove(&number);
         self.shown_stored(number, result.is_ok());
         self.notice_stored(number, result.is_ok());
         self.version_stored(number, result.is_ok());
@@ -125,8 +125,8 @@ impl Dispatcher {
                         self.attempts.remove(attempt);
                     }
                 }
-                match turn {
-                    Some(turn) => self.turn(number, turn),
+                match turns {
+                    Some(turns) => self.turn(number, turns),
                     None if number < 1 << 62 => self.tell(Event::Committed(number)),
                     None => {}
                 }

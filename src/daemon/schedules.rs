@@ -69,7 +69,10 @@ impl Dispatcher {
                     events::schedule_stopped(dag, at, *count);
                 }
             }
-            TickOutcome::StartedBefore | TickOutcome::Overlapped | TickOutcome::Successful => {
+            TickOutcome::StartedBefore
+            | TickOutcome::Overlapped
+            | TickOutcome::AwaitsRetry(_)
+            | TickOutcome::Successful => {
                 ticks.skipped += 1;
                 events::schedule_skipped(dag, at, &words(outcome));
             }
@@ -212,6 +215,12 @@ fn words(outcome: &TickOutcome) -> String {
         TickOutcome::Crowded => {
             format!("not started: {SCHEDULED_MAX} scheduled runs of the DAG wait already")
         }
+        TickOutcome::AwaitsRetry(run) => {
+            format!(
+                "not started: run {} has failed and waits for its retry (overlap_policy)",
+                run.id
+            )
+        }
         TickOutcome::Successful => {
             "not started: a run since the time before has succeeded (skip_if_successful)".to_owned()
         }
@@ -256,6 +265,7 @@ mod tests {
             TickOutcome::Stopped(2),
             TickOutcome::Overlapped,
             TickOutcome::Crowded,
+            TickOutcome::AwaitsRetry(run.clone()),
             TickOutcome::Successful,
             TickOutcome::Missed,
             TickOutcome::Delayed("full".to_owned()),

@@ -319,6 +319,11 @@ fn the_base_configuration_holds_for_scheduled_and_for_named_runs() {
     std::fs::write(&base, "env: [GREETING: bye]\n").unwrap();
     assert_eq!(said(), "bye");
     called("bye");
+    // So it has to be in force before it breaks.
+    until("the new base configuration holds", || {
+        let log = daemon.log();
+        (log.matches("DAG a is in force").count() >= 2).then_some(())
+    });
     // A base configuration that is wrong makes every file wrong, and no version goes out of force.
     std::fs::write(&base, "env: [GREETING: bye]\nnonsense: 1\n").unwrap();
     wait_shown(&daemon, &["a !", "b !"]);

@@ -383,7 +383,7 @@ fn who_is_nobody_special_goes_before_nobody_and_suppresses_no_scheduled_run() {
     as_guest(&["run", "--now", &file]).expect_code(77);
     let out = as_guest(&["run", "--priority", "1", &file]).expect_code(77);
     assert!(out.text().contains("a priority above 0"), "{out:?}");
-    let out = as_guest(&["run", "--run-id", "sched-20300101T000000-00000000", &file]).expect_code(1);
+    let out = as_guest(&["run", "--run-id", "sched-20300101T000000-00000000", &file]).expect_code(2);
     assert!(out.text().contains("scheduled runs"), "{out:?}");
     as_guest(&["run", "--run-id", "low", "--priority", "-1", &file]).expect_code(0);
     let out = as_guest(&["run", "--run-id", "plain", &file]).expect_code(0);

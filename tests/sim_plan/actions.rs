@@ -1,10 +1,10 @@
 //! What happens in the world: one thing at a time, at random.
 
 use crate::world::{Ask, Shim, World, end};
-use proctor::engine::scheduler::api::CommitError;
+use proctor::engine::scheduler::api::{AttemptEnd, CommitError, Origin, RetryFacts};
 use proctor::engine::scheduler::{Event, Token};
 use proctor::model::change::AttemptIdentity;
-use proctor::model::{AttemptId, Boot, LostCause, RunRef, RunStatus, StopReason, Time};
+use proctor::model::{AttemptId, Boot, LostCause, Priority, RunRef, RunStatus, StopReason, Time};
 
 impl World {
     /// Trouble of all kinds.
@@ -60,14 +60,33 @@ impl World {
             self.tell(Event::Uninstall(self.dags[number].name.clone()));
         }
         self.settle();
+        self.last_retries();
         assert!(self.engine.is_empty(), "left in memory: {:?}", self.engine);
         assert!(self.asks.is_empty(), "not answered: {:?}", self.asks);
         for (run, row) in &self.store.rows {
             assert!(
-                row.status.is_some() && row.live.is_none(),
+                row.status.is_some() && row.live.is_none() && row.retry.due.is_none(),
                 "{run} never ended: {row:?}"
             );
         }
+    }
+
+    /// Every pending retry comes, as soon as nobody holds it back, and its budget is spent some time.
+    fn last_retries(&mut self) {
+        for dag in self.held.clone() {
+            let token = self.ask(Ask::Suspend(dag.clone(), false));
+            self.tell(Event::Suspend(token, dag, false));
+        }
+        self.settle();
+        for _ in 0..100 {
+            if self.store.rows.values().all(|row| row.retry.due.is_none()) {
+                return;
+            }
+            self.pass(7_200);
+            self.timer();
+            self.settle();
+        }
+        panic!("waits for a retry for ever: {:?}", self.store.rows);
     }
 
     fn settle(&mut self) {
@@ -153,7 +172,30 @@ impl World {
     fn person(&mut self) {
         let token = self.ask(Ask::Other);
         let runs: Vec<RunRef> = self.store.rows.keys().cloned().collect();
-        if !runs.is_empty() && self.rng.percent(50) {
+        let pausing = self
+            .store
+            .rows
+            .iter()
+            .find(|(_, row)| row.retry.due.is_some() && self.rng.percent(30));
+        if let Some((run, row)) = pausing {
+            let facts = RetryFacts {
+                group: (&run.dag).into(),
+                capacity: row.capacity,
+                owner: 1000,
+                priority: Priority::default(),
+                now: false,
+                dag_limit: 0,
+                attempts: row.attempts,
+                status: RunStatus::Failed,
+                caller: None,
+                retry: row.retry.policy.clone(),
+                origin: Origin {
+                    created_at: row.created_at,
+                    scheduled_for: row.scheduled_for,
+                },
+            };
+            self.tell(Event::Retry(token, run.clone(), facts));
+        } else if !runs.is_empty() && self.rng.percent(50) {
             let run = runs[self.rng.below(runs.len())].clone();
             self.tell(Event::Stop(token, run, StopReason::User { uid: 7 }));
         } else {
@@ -234,6 +276,7 @@ impl World {
                 started: true,
                 ended: false,
                 stop,
+                retried,
                 ..
             } if *stop || goes_on || trouble => {
                 if trouble {
@@ -242,7 +285,11 @@ impl World {
                 } else {
                     shim.ended = true;
                     let status = if *stop { RunStatus::Aborted } else { status };
-                    Event::Ended(id, end(status, self.now.wall))
+                    let end = AttemptEnd {
+                        retry: *retried && status == RunStatus::Failed,
+                        ..end(status, self.now.wall)
+                    };
+                    Event::Ended(id, end)
                 }
             }
             Shim { ended: true, .. } => {

@@ -5,7 +5,7 @@ use proctor::dag::cron::{Schedule, Zone};
 use proctor::dag::types::OverlapPolicy;
 use proctor::engine::scheduler::{Installed, TickKind};
 use proctor::model::change::NewRun;
-use proctor::model::{DagName, Priority, RunRef, Time, Trigger};
+use proctor::model::{DagName, Priority, RetryPolicy, RetryRule, RunRef, Time, Trigger};
 use std::sync::Arc;
 
 /// Every so many minutes of the day, from that minute on.
@@ -33,6 +33,21 @@ impl Every {
     }
 }
 
+fn policy(rng: &mut Rng) -> RetryPolicy {
+    let rule = RetryRule {
+        limit: u32::try_from(1 + rng.below(3)).unwrap(),
+        interval_sec: [1, 45, 600, 7_200][rng.below(4)],
+        backoff: 0.0,
+        max_interval_sec: 7_200,
+    };
+    RetryPolicy {
+        failed: Some(rule),
+        exit_codes: Vec::new(),
+        lost: Some(rule).filter(|_| rng.percent(50)),
+        shared: rng.percent(50),
+    }
+}
+
 /// A DAG and its policies.
 #[derive(Debug, Clone)]
 pub(crate) struct Dag {
@@ -44,6 +59,7 @@ pub(crate) struct Dag {
     pub(crate) catchup_sec: i64,
     pub(crate) skip_if_successful: bool,
     pub(crate) capacity: u32,
+    pub(crate) retry: Option<RetryPolicy>,
 }
 
 impl Dag {
@@ -72,6 +88,7 @@ impl Dag {
             catchup_sec: [0, 0, 1800, 7200, 86_400][rng.below(5)],
             skip_if_successful: rng.percent(15),
             capacity: u32::try_from(rng.below(4)).unwrap(),
+            retry: rng.percent(60).then(|| policy(rng)),
         }
     }
 
@@ -125,7 +142,7 @@ impl Dag {
             now: false,
             dag_limit: 0,
             scheduled_for: None,
-            retry: None,
+            retry: self.retry.clone(),
         }
     }
 

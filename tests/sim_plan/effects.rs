@@ -11,6 +11,11 @@ impl World {
         match effect {
             Effect::Commit(number, batch) => {
                 for change in &batch {
+                    self.report.retries +=
+                        u64::from(matches!(change, Change::Requeue { automatic: true, .. }));
+                    if let Change::CancelRetry { reason, .. } = change {
+                        self.report.given_up += u64::from(!matches!(reason, StopReason::User { .. }));
+                    }
                     if let Change::Accept(new) = change
                         && new.scheduled_for.is_some()
                     {
@@ -57,6 +62,7 @@ impl World {
                     stop: false,
                     gone: true,
                     cleaning: false,
+                    retried: false,
                 });
                 assert!(shim.gone || !shim.ready, "cleaned while it lives");
                 shim.gone = true;
@@ -88,7 +94,7 @@ impl World {
             .store
             .rows
             .iter()
-            .any(|(run, row)| run.dag == *dag && row.status.is_none());
+            .any(|(run, row)| run.dag == *dag && (row.status.is_none() || row.retry.due.is_some()));
         let alive = self.shims.values().any(|shim| shim.run.dag == *dag && !shim.gone);
         let coming = self.pending.iter().flat_map(|pending| &pending.batch);
         let mut coming = coming.filter(|change| matches!(change, Change::Accept(new) if new.run.dag == *dag));
@@ -119,6 +125,14 @@ impl World {
             assert!(
                 queued.all(|(run, _)| ending(run)),
                 "{} overlaps what waits",
+                new.run
+            );
+            let mut rows = self.store.rows.iter();
+            let pausing = rows.find(|(run, row)| run.dag == *dag && row.retry.due.is_some());
+            assert_eq!(
+                pausing.map(|(run, _)| run),
+                None,
+                "{} overlaps what waits for a retry",
                 new.run
             );
             let mut live = self
@@ -153,6 +167,8 @@ impl World {
                 );
             }
         }
+        // The supervisor is told when it is launched.
+        let retried = self.engine.retried_on(&run).is_some();
         let shim = Shim {
             run,
             open: false,
@@ -163,6 +179,7 @@ impl World {
             stop: false,
             gone: false,
             cleaning: false,
+            retried,
         };
         self.shims.insert(attempt, shim);
     }
@@ -197,6 +214,7 @@ impl World {
             TickOutcome::StartedBefore => report.before += 1,
             TickOutcome::Stopped(count) => report.stopped += u64::from(*count > 0),
             TickOutcome::Overlapped => report.overlapped += 1,
+            TickOutcome::AwaitsRetry(_) => report.awaits_retry += 1,
             TickOutcome::Successful => report.successful += 1,
             TickOutcome::Crowded => panic!("{dag}: fewer wait"),
             TickOutcome::Missed => report.missed += 1,

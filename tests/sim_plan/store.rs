@@ -1,6 +1,6 @@
 //! What is committed, and nothing else.
 
-use proctor::engine::scheduler::api::CommitError;
+use proctor::engine::scheduler::api::{CommitError, DueRetry, Retrying};
 use proctor::model::change::Change;
 use proctor::model::{AttemptId, DagName, RunRef, RunStatus, StopReason, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +18,7 @@ pub(crate) struct Row {
     pub(crate) attempts: u32,
     /// The attempt that is not clean, and whether its end is stored.
     pub(crate) live: Option<(AttemptId, bool)>,
+    pub(crate) retry: Retrying,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +73,10 @@ impl Store {
                     stop: None,
                     attempts: 0,
                     live: None,
+                    retry: Retrying {
+                        policy: new.retry.clone(),
+                        ..Retrying::default()
+                    },
                 };
                 self.rows.insert(new.run.clone(), row);
             }
@@ -123,6 +128,9 @@ impl Store {
                     row.stop = Some(reason.clone());
                 }
             }
+            Change::RetryLater { .. } | Change::CancelRetry { .. } | Change::Requeue { .. } => {
+                self.turn(change, next);
+            }
             Change::Watermark { dag, at } => {
                 self.watermarks.insert(dag.clone(), *at);
             }
@@ -131,6 +139,51 @@ impl Store {
             }
             Change::Identify { .. } | Change::Start { .. } => {}
             other => panic!("nobody asked for it: {other:?}"),
+        }
+    }
+
+    /// A pending retry is stored, given up, or done.
+    fn turn(&mut self, change: &Change, next: u64) {
+        match change {
+            Change::RetryLater {
+                run,
+                retries,
+                retry,
+                boot,
+                boot_id,
+            } => {
+                let row = self.row(run);
+                assert_eq!(row.status, Some(RunStatus::Failed));
+                row.retry.so_far = *retries;
+                row.retry.due = Some(DueRetry {
+                    retry: *retry,
+                    boot: *boot,
+                    boot_id: boot_id.clone(),
+                });
+            }
+            Change::CancelRetry { run, reason, .. } => {
+                let row = self.row(run);
+                if row.retry.due.take().is_some() {
+                    row.stop = Some(reason.clone());
+                }
+            }
+            Change::Requeue { run, automatic, .. } => {
+                let row = self.row(run);
+                assert!(row.live.is_none() && row.status.is_some(), "{run}: {row:?}");
+                let due = row.retry.due.take();
+                if *automatic {
+                    assert!(due.is_some(), "{run} is tried again, and nobody asked for it");
+                    assert_eq!(row.stop, None, "{run} was stopped, and is tried again");
+                } else {
+                    row.retry.so_far = proctor::model::Retries::default();
+                }
+                row.status = None;
+                row.stop = None;
+                row.queued = Some(next);
+                // It waits beside what came meanwhile.
+                self.taken_back.insert(run.clone());
+            }
+            _ => unreachable!(),
         }
     }
 }

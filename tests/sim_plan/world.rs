@@ -3,10 +3,10 @@
 use crate::dags::Dag;
 use crate::rng::Rng;
 use crate::store::Store;
-use proctor::engine::scheduler::api::{AttemptEnd, Evidence, Origin, Recovered, Retrying};
+use proctor::engine::scheduler::api::{AttemptEnd, Evidence, Origin, Recovered};
 use proctor::engine::scheduler::{Config, Effect, Event, Scheduler, Token};
 use proctor::model::change::{AttemptIdentity, Change};
-use proctor::model::{AttemptId, Boot, DagName, Now, Priority, RunRef, RunStatus, Time};
+use proctor::model::{AttemptId, Boot, DagName, LostCause, Now, Priority, RunRef, RunStatus, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 macro_rules! report {
@@ -47,6 +47,9 @@ report! {
     back: "clocks put back",
     forward: "clocks put forward",
     drains: "daemons that leave",
+    awaits_retry: "starts dropped for a pending retry",
+    retries: "retries",
+    given_up: "retries that schedules gave up",
 }
 
 /// An attempt's processes.
@@ -62,6 +65,8 @@ pub(crate) struct Shim {
     /// Nothing of it lives.
     pub(crate) gone: bool,
     pub(crate) cleaning: bool,
+    /// Whether it was told that a failure is tried again.
+    pub(crate) retried: bool,
 }
 
 impl Shim {
@@ -246,11 +251,15 @@ impl World {
                     (false, None) if shim.is_some_and(|shim| shim.ended) => {
                         Evidence::Ended(end(RunStatus::Succeeded, self.now.wall))
                     }
+                    (false, None) if shim.is_some_and(|shim| shim.started) => Evidence::Lost {
+                        cause: LostCause::SupervisorGone,
+                        at: self.now.wall,
+                    },
                     (false, None) => Evidence::NeverStarted,
                 };
                 (id.clone(), row.attempts, evidence)
             });
-            if row.queued.is_some() || live.is_some() {
+            if row.queued.is_some() || live.is_some() || row.retry.due.is_some() {
                 let item = Recovered {
                     run: run.clone(),
                     group: (&run.dag).into(),
@@ -261,7 +270,7 @@ impl World {
                     unstored_start: None,
                     stop: row.stop.clone(),
                     parent: None,
-                    retry: Retrying::default(),
+                    retry: row.retry.clone(),
                     owner: 1000,
                     priority: Priority::default(),
                     now: false,
@@ -282,6 +291,8 @@ impl World {
         }
         list.sort_by_key(|(place, _)| *place);
         let crashes = self.report.crashes;
+        let held = self.held.iter().map(|dag| (dag.clone(), 1000));
+        self.tell(Event::Suspended(held.collect()));
         self.tell(Event::Recover(list.into_iter().map(|(_, item)| item).collect()));
         for number in 0..self.dags.len() {
             // A crash on the way has installed the rest already.

@@ -219,8 +219,19 @@ impl Scheduler {
         }
     }
 
+    /// Puts a run that left the queue for a moment back there, to be passed over as long as before.
+    pub(super) fn put_back(&mut self, key: Key) {
+        match self.runs.get_mut(&key).and_then(|run| run.delayed.take()) {
+            Some(at) => self.delay_until(key, at),
+            None => self.enqueue(key),
+        }
+    }
+
     /// Takes a resting run out of the queue.
     pub(super) fn dequeue(&mut self, key: Key) {
+        if let Some(run) = self.runs.get_mut(&key) {
+            run.delayed = run.timer.filter(|_| matches!(run.phase, Phase::Delayed));
+        }
         self.clear_timer(key);
         if let Some(run) = self.runs.get(&key).filter(|run| run.rests()) {
             self.resting = self.resting.saturating_sub(1);

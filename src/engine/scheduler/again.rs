@@ -10,15 +10,15 @@
 //!
 //! The store has the pending retry in the batch with the attempt's end, so that no crash can part them.
 
+mod cancel;
+
 use super::Scheduler;
 use super::api::{CommitError, Effect, Refusal, RetryFacts, Retrying, Token};
 use super::run::{Key, Phase, Run};
-use super::save::{accept, refusal, words};
+use super::save::refusal;
 use super::timers::backoff;
 use crate::model::change::Change;
-use crate::model::{
-    Boot, DagName, Now, PendingRetry, Retries, RetryPolicy, RunRef, RunStatus, StopReason, Time,
-};
+use crate::model::{Boot, DagName, Now, PendingRetry, Retries, RetryPolicy, RunRef, RunStatus, Time};
 
 const MICROS: f64 = 1e6;
 
@@ -50,6 +50,14 @@ impl Scheduler {
         let policy = again.policy.as_ref()?;
         policy.next(again.so_far, false)?;
         Some(policy.exit_codes.clone())
+    }
+
+    /// How many runs wait for their retry and for nothing else.
+    pub(super) fn waiting_retries(&self) -> usize {
+        let waiting = self.retrying.iter().filter_map(|(_, key)| self.runs.get(key));
+        waiting
+            .filter(|run| run.batch.is_none() && run.unsaved.is_empty())
+            .count()
     }
 
     /// Whether pending retries of the runs of that user's DAG wait until its schedules are not held back any more.
@@ -135,13 +143,17 @@ impl Scheduler {
     }
 
     /// Recovery found the run with nothing but a pending retry.
-    pub(super) fn take_up_pausing(&mut self, now: Now, key: Key) {
+    pub(super) fn take_up_pausing(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
         if let Some(run) = self.runs.get_mut(&key) {
             run.phase = Phase::Pausing;
             run.end_saved = true;
             run.outcome = Some(RunStatus::Failed);
             self.retrying.insert((run.name.dag.clone(), key));
-            self.arm_retry(key, now.boot);
+            if run.stop.is_some() {
+                self.take_up_cancel(now, key, out);
+            } else {
+                self.arm_retry(key, now.boot);
+            }
         }
     }
 
@@ -279,82 +291,6 @@ impl Scheduler {
         };
         let run = self.runs.get(&key);
         run.is_some_and(|run| run.again.due.is_some() && ended(&run.phase))
-    }
-
-    /// Somebody stops a run that has ended and would be tried again: it is not.
-    pub(super) fn cancel_retry(
-        &mut self,
-        now: Now,
-        key: Key,
-        token: Option<Token>,
-        reason: StopReason,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(run) = self.runs.get_mut(&key) else {
-            return;
-        };
-        run.stop_tokens.extend(token);
-        if run.stop.is_some() {
-            self.clear_timer(key);
-            self.flush(key, out);
-            return;
-        }
-        run.stop = Some(reason.clone());
-        self.save_cancel(now, key, reason, out);
-    }
-
-    fn save_cancel(&mut self, now: Now, key: Key, reason: StopReason, out: &mut Vec<Effect>) {
-        if let Some(run) = self.runs.get(&key) {
-            let cancel = Change::CancelRetry {
-                run: run.name.clone(),
-                reason,
-                at: now.wall,
-            };
-            self.save(key, vec![cancel], true, out);
-        }
-    }
-
-    /// The store has it that no retry comes: the run is over.
-    pub(super) fn retry_cancelled(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
-        let Some(run) = self.runs.get_mut(&key) else {
-            return;
-        };
-        run.again.due = None;
-        accept(&mut run.stop_tokens, out);
-        let (pausing, place) = (matches!(run.phase, Phase::Pausing), (run.name.dag.clone(), key));
-        self.over(key, out);
-        if pausing {
-            self.retrying.remove(&place);
-            self.forget(now, key, out);
-        }
-    }
-
-    /// That the retry does not come could not be stored: who asked for it is told, and it comes. False if it is something
-    /// else that could not be stored, or if nobody is there to ask again.
-    pub(super) fn withdraw_cancel(
-        &mut self,
-        now: Now,
-        key: Key,
-        error: &CommitError,
-        out: &mut Vec<Effect>,
-    ) -> bool {
-        let Some(run) = self.runs.get_mut(&key) else {
-            return false;
-        };
-        let cancels = |change: &Change| matches!(change, Change::CancelRetry { .. });
-        if run.stop_tokens.is_empty() || !run.unsaved.iter().any(cancels) {
-            return false;
-        }
-        let why = Refusal::Store(words(error.clone()));
-        for token in run.stop_tokens.drain(..) {
-            out.push(Effect::Refused(token, why.clone()));
-        }
-        run.stop = None;
-        run.unsaved.retain(|change| !cancels(change));
-        if matches!(run.phase, Phase::Pausing) {
-            self.wait_on(now, key, out);
-        }
-        true
     }
 
     /// A person asks for a retry of a run that is in memory.

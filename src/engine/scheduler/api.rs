@@ -289,6 +289,8 @@ pub enum Refusal {
     NotFound,
     /// The run is not in a state for it.
     WrongState(RunStatus),
+    /// The run is just being accepted, moved, or ended in its queue; a moment later it can be told which.
+    Changing,
     /// The run that calls it has no live attempt any more.
     CallerGone,
     /// The daemon shuts down.

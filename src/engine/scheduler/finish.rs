@@ -5,7 +5,7 @@ use super::api::{AttemptEnd, Effect, Refusal};
 use super::run::{Key, Phase, Run};
 use super::save::accept;
 use crate::model::change::Change;
-use crate::model::{AttemptId, LostCause, Now, RunStatus, Time};
+use crate::model::{AttemptId, LostCause, Now, RunStatus, StopReason, Time};
 
 impl Scheduler {
     /// The journal holds the final record. It is the truth in whatever phase it comes; one that comes before the
@@ -52,6 +52,18 @@ impl Scheduler {
         run.outcome = Some(status);
         // Without the supervisor's word the failure handler has run, and a retry would be one too many.
         let (again, at) = (end.retry && status == RunStatus::Failed, end.at);
+        let stop = run.stop.clone();
+        let retry = if again {
+            self.retry_later(now, key, false, at)
+        } else {
+            None
+        };
+        // A stop has overtaken the record. Nobody runs the handler any more, so that is said.
+        let error = if again && retry.is_none() {
+            Some(no_retry(error, stop.as_ref()))
+        } else {
+            error
+        };
         let end = Change::End {
             attempt,
             status,
@@ -61,11 +73,6 @@ impl Scheduler {
             timed_out: end.timed_out,
             kill_escalated: end.kill_escalated,
             at,
-        };
-        let retry = if again {
-            self.retry_later(now, key, false, at)
-        } else {
-            None
         };
         self.save(key, std::iter::once(end).chain(retry).collect(), false, out);
     }
@@ -231,4 +238,11 @@ impl Scheduler {
             (None, _) => {}
         }
     }
+}
+
+/// The error of an attempt whose supervisor has left the failure handler out for a retry that does not follow.
+fn no_retry(error: Option<String>, stop: Option<&StopReason>) -> String {
+    let error = error.map(|error| format!("{error}; ")).unwrap_or_default();
+    let why = stop.map(|stop| format!(" ({stop})")).unwrap_or_default();
+    format!("{error}no retry follows{why}, and the failure handler was left out for one")
 }

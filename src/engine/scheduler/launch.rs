@@ -7,7 +7,7 @@ use super::run::{Key, Phase};
 use super::save::unlaunch;
 use super::timers::backoff;
 use crate::model::change::{AttemptIdentity, Change};
-use crate::model::{AttemptId, LostCause, Now, RunStatus, StopReason, Time};
+use crate::model::{AttemptId, Boot, LostCause, Now, RunStatus, StopReason, Time};
 
 /// How often in a row a shim may die between the open gate and its first record before the run fails. A death
 /// there costs nothing and the attempt is started again; one that always dies must not be tried for ever (W13).
@@ -287,13 +287,20 @@ impl Scheduler {
     }
 
     fn delay(&mut self, now: Now, key: Key) {
-        let Some(run) = self.runs.get_mut(&key) else {
+        let Some(run) = self.runs.get(&key) else {
             return;
         };
-        run.phase = Phase::Delayed;
-        self.resting += 1;
         let at = backoff(now.boot, run.setbacks);
-        self.set_timer(key, at);
+        self.delay_until(key, at);
+    }
+
+    /// The run rests in the queue and is passed over until then.
+    pub(super) fn delay_until(&mut self, key: Key, at: Boot) {
+        if let Some(run) = self.runs.get_mut(&key) {
+            run.phase = Phase::Delayed;
+            self.resting += 1;
+            self.set_timer(key, at);
+        }
     }
 
     /// Gives the run's slot back; does nothing if it has none.

@@ -180,8 +180,11 @@ impl Scheduler {
         if let Some(at) = self.timers.arm() {
             out.push(Effect::Arm(at));
         }
-        let rest = self.resting + self.retrying.len();
-        let rest = if self.draining { rest } else { 0 };
+        let rest = if self.draining {
+            self.resting + self.waiting_retries()
+        } else {
+            0
+        };
         let busy = self.pausing.len() + self.runs.len() - rest + self.plans.flights();
         if busy > 0 {
             self.idle = false;

@@ -162,6 +162,8 @@ impl Scheduler {
                 self.save(key, vec![change], true, out);
                 return;
             }
+            // Whoever asks a moment later finds it at rest, or knows what became of it.
+            Ok((_, run)) if !run.is_guest() => Refusal::Changing,
             Ok((_, run)) => Refusal::WrongState(run.status()),
             Err(refusal) => refusal,
         };
@@ -210,7 +212,7 @@ impl Scheduler {
         if self.runs.get(&key).is_some_and(|run| run.stop.is_some()) {
             self.drop_queued(now, key, out);
         } else {
-            self.enqueue(key);
+            self.put_back(key);
         }
     }
 
@@ -235,6 +237,7 @@ impl Scheduler {
         let run = self.runs.get(&key).ok_or(Refusal::NotFound)?;
         match run.phase {
             Phase::Admitting { .. } | Phase::Queued | Phase::Delayed | Phase::Moving { .. } => Ok((key, run)),
+            Phase::Dropping => Err(Refusal::Changing),
             _ => Err(Refusal::WrongState(run.status())),
         }
     }

@@ -1,11 +1,13 @@
 //! Recovery: the engine's state made anew from what the store and the kernel hold. It may be cut short and
 //! repeated at any point: what it does first is what a running engine would do next.
 
+use std::collections::BTreeMap;
+
 use super::Scheduler;
 use super::api::{Effect, Evidence, Recovered};
 use super::run::{Key, Phase, Run};
-use crate::model::Now;
 use crate::model::change::Change;
+use crate::model::{DagName, Now, Time};
 
 impl Scheduler {
     /// Takes up every run of the list that is not known yet.
@@ -58,13 +60,16 @@ impl Scheduler {
                 run.seq = seq;
             }
         }
+        let mut taken_up = Vec::new();
         for (key, evidence) in live {
             self.take_up(now, key, evidence, out);
             self.flush(key, out);
+            taken_up.push(key);
         }
         for key in pausing {
-            self.take_up_pausing(now, key);
+            self.take_up_pausing(now, key, out);
         }
+        self.block_superseded(&taken_up, &queued);
         queued.sort_unstable();
         for (_, key) in queued {
             let seq = self.groups.back();
@@ -79,6 +84,26 @@ impl Scheduler {
             }
         }
         self.end_broken_families(now, out);
+    }
+
+    /// What was superseded when it was stopped already, or was ending, has no mark of it in the store: then the newer run
+    /// that a schedule made and that waits is the sign. It starts when the other one is gone.
+    fn block_superseded(&mut self, live: &[Key], queued: &[(u64, Key)]) {
+        let mut newest: BTreeMap<(DagName, u32), Time> = BTreeMap::new();
+        for run in queued.iter().filter_map(|(_, key)| self.runs.get(key)) {
+            if run.origin.scheduled_for.is_some() {
+                let at = newest.entry((run.name.dag.clone(), run.owner)).or_default();
+                *at = run.origin.created_at.max(*at);
+            }
+        }
+        for key in live {
+            let Some(run) = self.runs.get(key) else { continue };
+            let newest = newest.get(&(run.name.dag.clone(), run.owner));
+            let leaves = run.stop.is_some() || run.is_ending();
+            if leaves && !run.is_guest() && newest.is_some_and(|newest| *newest >= run.origin.created_at) {
+                self.block(*key);
+            }
+        }
     }
 
     fn take_up(&mut self, now: Now, key: Key, evidence: Evidence, out: &mut Vec<Effect>) {
@@ -123,6 +148,7 @@ impl Scheduler {
                 }
                 self.occupy(key);
                 self.vacate(key);
+                self.take_up_cancel(now, key, out);
                 self.over(key, out);
                 self.clean(key, out);
             }

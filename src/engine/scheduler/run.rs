@@ -92,6 +92,8 @@ pub(super) struct Run {
     pub(super) children: BTreeSet<Key>,
     /// Place in the queue; kept while it is out of it, so that a run that is taken back finds its place again.
     pub(super) seq: i64,
+    /// Until when it is passed over, if it was when it left the queue for a moment.
+    pub(super) delayed: Option<Boot>,
     /// Number of the newest attempt that is not taken back.
     pub(super) attempts: u32,
     /// The attempt that is not cleaned.
@@ -157,6 +159,7 @@ impl Run {
             attempt: None,
             phase,
             member: false,
+            delayed: None,
             slot: false,
             blocks: false,
             origin: Origin::default(),
@@ -195,8 +198,12 @@ impl Run {
         matches!(self.phase, Phase::Ending { .. })
     }
 
-    /// Whether it is queued or live, or on its way there. What has ended, or is being ended in the queue, is not.
+    /// Whether it is queued or live, or on its way there, if only for a retry that comes by itself. What has ended, or
+    /// is being ended in the queue, is not.
     pub(super) const fn occupies(&self) -> bool {
+        if self.again.due.is_some() {
+            return true;
+        }
         match self.phase {
             Phase::Dropping | Phase::Cleaning | Phase::Forgetting => false,
             // Runs that it called may live.

@@ -14,7 +14,7 @@ pub struct Installed {
     pub dag: DagName,
     /// When to start a run; one-off times are among them.
     pub starts: Vec<Schedule>,
-    /// When to stop what is live.
+    /// When to stop what is live, and what waits of schedules and retries.
     pub stops: Vec<Schedule>,
     /// When to stop what is live and start a run.
     pub restarts: Vec<Schedule>,
@@ -23,7 +23,7 @@ pub struct Installed {
     /// Most seconds by which a start is put off, but never up to the next scheduled time; by how many is the same for a
     /// time, whenever it is asked.
     pub jitter_sec: u32,
-    /// What becomes of a start while a run of the DAG is queued or live.
+    /// What becomes of a start while a run of the DAG is queued or live, or waits for a retry.
     pub overlap: OverlapPolicy,
     /// How far back missed starts are made up for, in seconds; 0 is never.
     pub catchup_sec: u64,
@@ -48,7 +48,7 @@ pub const SCHEDULED_MAX: usize = 1000;
 pub enum TickKind {
     /// A run is started.
     Start,
-    /// What is live is stopped.
+    /// What is live is stopped, and what waits of schedules and retries.
     Stop,
     /// What is live is stopped, and a run is started.
     Restart,
@@ -66,12 +66,14 @@ pub enum TickOutcome {
     },
     /// Its run exists already: it was started before.
     StartedBefore,
-    /// What was live was stopped: so many runs.
+    /// What was live, or waited in the queue or for a retry, was stopped: so many runs.
     Stopped(usize),
     /// The overlap policy has it dropped: a run of the DAG was queued or live, or a newer start takes its place.
     Overlapped,
     /// As many runs that schedules made wait for the DAG as may ([`SCHEDULED_MAX`]).
     Crowded,
+    /// The overlap policy has it dropped: this run of the DAG has failed and waits for its retry, so it is not over.
+    AwaitsRetry(RunRef),
     /// A run that counts for a later time than the scheduled start before succeeded (`skip_if_successful`).
     Successful,
     /// It had passed while nothing could start, and lies outside the catch-up window, or the DAG was held back. If more

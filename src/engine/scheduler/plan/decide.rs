@@ -10,14 +10,14 @@ use crate::engine::scheduler::Scheduler;
 use crate::engine::scheduler::api::{Effect, Installed, TickKind, TickOutcome};
 use crate::engine::scheduler::run::Phase;
 use crate::model::change::{Change, NewRun};
-use crate::model::{DagName, Now, RunId, RunRef, StopReason, Time, Trigger};
+use crate::model::{DagName, Now, RunId, RunRef, Time, Trigger};
 
 /// What is to be done for a tick.
 #[derive(Debug)]
 enum Act {
     /// Nothing.
     LeaveOut(TickOutcome),
-    /// The live runs are stopped.
+    /// Runs are stopped.
     Stop(Others),
     /// A run is made.
     Start(RunRef, Others),
@@ -56,17 +56,17 @@ impl Scheduler {
         };
         let mut count = told.len();
         match last {
-            Some((tick, _, Act::Stop(others))) => {
-                told.push((tick.at, TickOutcome::Stopped(others.stopped.len())));
-                batch = self.prepare(now, &others);
+            Some((tick, _, Act::Stop(mut others))) => {
+                told.push((tick.at, TickOutcome::Stopped(others.count())));
+                batch = self.prepare(now, &mut others);
                 decided.others = others;
             }
-            Some((tick, class, Act::Start(run, others))) => {
+            Some((tick, class, Act::Start(run, mut others))) => {
                 let caught_up = class == Class::Late;
                 let new = Box::new(new_run(&installed.template, run, now.wall, &tick, caught_up));
                 let run = new.run.clone();
                 told.push((tick.at, TickOutcome::Started { run, caught_up }));
-                batch = self.prepare(now, &others);
+                batch = self.prepare(now, &mut others);
                 decided.others = others;
                 decided.made = Some(self.admit(None, &new));
                 out.push(Effect::Make(new.clone()));
@@ -98,11 +98,11 @@ impl Scheduler {
         }
         let (dag, owner) = (&plan.dag, plan.template.owner);
         if tick.kind == TickKind::Stop {
-            let live = self.live_runs(dag, owner);
-            return if live.is_empty() {
+            let others = self.stop_all(dag, owner);
+            return if others.count() == 0 {
                 Act::LeaveOut(TickOutcome::Stopped(0))
             } else {
-                Act::Stop(Others::stopping(live, StopReason::Schedule))
+                Act::Stop(others)
             };
         }
         let restart = tick.kind == TickKind::Restart;
@@ -128,7 +128,7 @@ impl Scheduler {
             return Act::LeaveOut(TickOutcome::Successful);
         }
         match plan.overlap {
-            OverlapPolicy::Skip if self.is_busy(dag, owner) => Act::LeaveOut(TickOutcome::Overlapped),
+            OverlapPolicy::Skip if self.is_busy(dag, owner) => Act::LeaveOut(self.why_busy(dag, owner)),
             OverlapPolicy::All if self.is_crowded(dag, owner) => Act::LeaveOut(TickOutcome::Crowded),
             OverlapPolicy::Skip | OverlapPolicy::All => Act::Start(run, Others::untouched()),
             OverlapPolicy::Latest => Act::Start(run, self.supersede_scheduled(dag, owner, false)),

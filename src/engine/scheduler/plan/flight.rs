@@ -137,7 +137,7 @@ impl Scheduler {
                 if !known {
                     self.pause_plan(now, dag);
                 }
-                self.call_off(now, decided.others, out);
+                self.call_off(now, decided.others, &error, out);
                 if let Some(key) = decided.made {
                     let run = self.runs.get(&key).map(|run| run.name.clone());
                     self.not_admitted(key, error, false, out);

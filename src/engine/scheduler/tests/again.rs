@@ -209,6 +209,42 @@ fn a_run_that_nobody_can_start_is_not_tried_again_and_one_that_dies_at_its_gate_
 }
 
 #[test]
+fn a_stop_that_overtakes_the_record_is_said_to_have_cost_the_failure_handler() {
+    let failed = |stop: bool, error: Option<&str>| {
+        let mut bed = running(policy());
+        if stop {
+            bed.play(&[("stop a", "send-stop, commit 5 stop"), ("ok 5", "yes 2")]);
+        }
+        let ended = AttemptEnd {
+            retry: true,
+            error: error.map(str::to_owned),
+            ..end(RunStatus::Failed)
+        };
+        let mut out = Vec::new();
+        bed.engine
+            .handle(bed.now, Event::Ended(super::attempt("a1"), ended), &mut out);
+        match out.first() {
+            Some(Effect::Commit(_, batch)) => match &batch[0] {
+                Change::End { error, .. } => error.clone(),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        failed(false, Some("step x failed")).as_deref(),
+        Some("step x failed")
+    );
+    let told = failed(true, Some("step x failed")).unwrap();
+    assert!(told.starts_with("step x failed; no retry follows ("), "{told}");
+    assert!(
+        told.ends_with("and the failure handler was left out for one"),
+        "{told}"
+    );
+    assert!(failed(true, None).unwrap().starts_with("no retry follows ("));
+}
+
+#[test]
 fn without_room_on_the_disk_a_due_retry_waits_for_some() {
     let mut bed = pausing();
     bed.play(&[

@@ -151,6 +151,7 @@ impl Bed {
                 attempt(rest),
                 AttemptEnd {
                     retry: true,
+                    at: self.now.wall,
                     ..end(RunStatus::Failed)
                 },
             ),
@@ -248,6 +249,7 @@ impl Bed {
                     Refusal::WrongState(status) => status.to_string(),
                     Refusal::CallerGone => "caller-gone".into(),
                     Refusal::Draining => "draining".into(),
+                    Refusal::Changing => "changing".into(),
                     Refusal::Store(why) => why.clone(),
                 };
                 format!("no {} {why}", token.0)

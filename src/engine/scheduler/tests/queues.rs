@@ -93,7 +93,7 @@ fn a_moved_run_has_its_place_when_that_is_stored() {
     let mut bed = waiting();
     assert_eq!(move_run(&mut bed, 90, "c", first()), "commit 7 move");
     // It is out of the queue meanwhile; and what nobody can change any more stays as it is.
-    assert_eq!(move_run(&mut bed, 91, "c", first()), "no 91 queued");
+    assert_eq!(move_run(&mut bed, 91, "c", first()), "no 91 changing");
     assert_eq!(move_run(&mut bed, 92, "a", first()), "no 92 running");
     assert_eq!(move_run(&mut bed, 93, "z", first()), "no 93 not-found");
     bed.play(&[
@@ -158,7 +158,28 @@ fn only_a_run_that_has_not_begun_is_taken_out_of_the_queue() {
     assert_eq!(dequeue(&mut bed, 90, "a"), "no 90 running");
     assert_eq!(dequeue(&mut bed, 91, "z"), "no 91 not-found");
     assert_eq!(dequeue(&mut bed, 92, "b"), "commit 7 end-queued-aborted");
+    // It is being ended already.
+    assert_eq!(dequeue(&mut bed, 94, "b"), "no 94 changing");
+    assert_eq!(move_run(&mut bed, 95, "b", first()), "no 95 changing");
     bed.play(&[("ok 7", "yes 92, changed, over")]);
     bed.play(&[("gone a1", "commit 8 end-failed-lost, commit 9 intend c1")]);
     assert_eq!(dequeue(&mut bed, 93, "c"), "no 93 running");
+}
+
+#[test]
+fn a_run_whose_start_went_wrong_is_passed_over_as_long_after_a_move_as_before() {
+    for answer in ["ok 3", "io 3"] {
+        let mut bed = Bed::new();
+        bed.play(&[
+            ("submit a", "commit 1 accept"),
+            ("ok 1", "yes 1, changed, commit 2 intend a1"),
+            ("io 2", "arm +500"),
+        ]);
+        assert_eq!(move_run(&mut bed, 90, "a", first()), "commit 3 move");
+        let told = bed.tell(answer);
+        assert!(!told.contains("intend"), "{told}");
+        assert!(matches!(bed.engine.holds(&run("a"))[..], [Hold::Delayed(_)]));
+        assert_eq!(bed.engine.counts().queued, 1);
+        assert_eq!(bed.tell("tick 500"), "commit 4 intend a1");
+    }
 }

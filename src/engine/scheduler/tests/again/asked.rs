@@ -53,6 +53,16 @@ fn a_stop_cancels_the_pending_retry() {
 }
 
 #[test]
+fn a_daemon_that_leaves_stores_it_first() {
+    let mut bed = pausing();
+    bed.play(&[
+        ("stop a", "commit 7 cancel-retry"),
+        ("drain", ""),
+        ("ok 7", "yes 2, over, idle"),
+    ]);
+}
+
+#[test]
 fn a_shutdown_does_not_cancel_it() {
     let mut bed = running(policy());
     bed.play(&[

@@ -6,6 +6,7 @@
 mod change;
 mod late;
 mod overlap;
+mod retries;
 mod suspend;
 mod tick;
 mod trouble;
@@ -50,6 +51,7 @@ pub(super) fn outcome(outcome: &TickOutcome) -> String {
         TickOutcome::Stopped(count) => format!("stopped-{count}"),
         TickOutcome::Overlapped => "overlapped".into(),
         TickOutcome::Crowded => "crowded".into(),
+        TickOutcome::AwaitsRetry(run) => format!("awaits-retry {}", run.id),
         TickOutcome::Successful => "successful".into(),
         TickOutcome::Missed => "missed".into(),
         TickOutcome::Delayed(why) => format!("delayed ({why})"),

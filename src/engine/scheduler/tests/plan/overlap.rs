@@ -151,6 +151,32 @@ fn a_run_that_is_being_accepted_is_cancelled_as_soon_as_it_exists() {
         ("ok 2", "changed, 0800 started s0800, commit 3 intend s08001"),
         ("ok 1", "yes 1, changed, commit 4 end-queued-aborted"),
     ]);
+    // If it got further meanwhile, the tick's batch does not say that it is stopped: its own does.
+    let mut desk = Desk::quiet("0730", with(OverlapPolicy::CancelOther));
+    desk.play(&[
+        ("submit a", "commit 1 accept"),
+        ("at 0800", "make s0800, commit 2 accept+mark 0800"),
+        ("ok 1", "yes 1, changed, commit 3 intend a1"),
+        ("ok 3", "changed, launch a1"),
+        ("ok 2", "commit 4 stop, changed, 0800 started s0800"),
+    ]);
+}
+
+#[test]
+fn a_stop_that_cannot_be_stored_is_not_withdrawn_from_a_superseded_run() {
+    let mut desk = Desk::quiet("0730", with(OverlapPolicy::CancelOther));
+    desk.play(&[
+        ("submit a", "commit 1 accept"),
+        ("ok 1", "yes 1, changed, commit 2 intend a1"),
+        ("ok 2", "changed, launch a1"),
+        ("at 0800", "make s0800, commit 3 stop+accept+mark 0800"),
+        ("stop a", "commit 4 stop"),
+        ("unmade a1", ""),
+        ("ok 3", "changed, 0800 started s0800, commit 5 intend s08001"),
+        ("io 4", ""),
+        ("at 080001", "commit 6 stop+end-aborted+clean"),
+        ("ok 6", "yes 2, changed, over"),
+    ]);
 }
 
 #[test]
