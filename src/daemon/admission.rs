@@ -353,10 +353,15 @@ fn retry_policy(dag: &Dag, is_root: bool) -> Option<RetryPolicy> {
     dag.scheduling.retry.clone().filter(|_| is_root)
 }
 
+/// A text that no other run's id is.
+pub(super) fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
 /// A new run from an earlier one's snapshot and parameters. Somebody asks for it, so it is nobody's sub-run: it waits for
 /// a slot of its group like any other, and no run of a tree answers for it.
 pub(super) fn again(mut new: NewRun, at: Time) -> Result<Box<NewRun>, Box<Response>> {
-    new.run.id = RunId::new(uuid::Uuid::now_v7().to_string()).map_err(|error| invalid(&error.to_string()))?;
+    new.run.id = RunId::new(new_id()).map_err(|error| invalid(&error.to_string()))?;
     new.created_at = at;
     new.trigger = Trigger::Manual;
     if new.parent.take().is_some() {

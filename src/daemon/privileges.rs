@@ -1,5 +1,6 @@
 //! What not everybody may ask for: that a run goes before those of others, and the ids of scheduled runs.
 
+use super::admission::new_id;
 use super::control::refusal;
 use crate::dag::Dag;
 use crate::model::{Priority, RunId};
@@ -42,7 +43,7 @@ pub(super) fn lower(dag: &mut Dag, file: &str) -> Option<Problem> {
 /// The id that somebody wants for a run, or a new one.
 pub(super) fn run_id(wanted: Option<&String>) -> Result<RunId, Box<Response>> {
     let text = wanted.cloned();
-    let id = RunId::new(text.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()))
+    let id = RunId::new(text.unwrap_or_else(|| new_id()))
         .map_err(|error| Box::new(refusal(ErrorKind::Invalid, &error.to_string())))?;
     if id.is_scheduled() {
         return Err(Box::new(refusal(

@@ -272,7 +272,7 @@ events! {
         "hooks.{event} for {run} failed: {why}"
     ];
 
-    /// More notices wait than hooks.queue_max allows, so the oldest was dropped: its hook does not run.
+    /// More notices wait than hooks.queue_max allows, so the oldest of the user who has most was dropped: its hook does not run.
     error ERROR "3df17ac2ba79f893629b4ebcae87ef0d"
     notice_dropped(run: &RunRef, event: &str, most: usize) [
         DAG = %run.dag, RUN_ID = %run.id, HOOK = event,

@@ -11,7 +11,7 @@
 //!                   Delayed, Moving
 //! ```
 //!
-//! A run that is to be tried again as a whole does not leave after `Forgetting`: see [`again`].
+//! A run that is to be tried again as a whole does not leave after `Forgetting`: see the file again.rs.
 //!
 //! What the journal says of steps does not pass through here: the shell gives it to the store.
 

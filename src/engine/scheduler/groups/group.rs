@@ -28,7 +28,7 @@ pub(super) struct Group {
     pub(super) own_served: bool,
     /// Runs that start at once, in order. They only wait for a paused queue.
     pub(super) hurried: BTreeMap<i64, Key>,
-    /// When it was served, as in a [`round`].
+    /// When it was served, as in a round.
     pub(super) turn: Turn,
     /// Its place among the queues, if a run of it could start as far as it is concerned.
     pub(super) ready: Option<(Reverse<Priority>, Turn)>,

@@ -88,8 +88,11 @@ impl Scheduler {
                 if let Some(at) = resumes {
                     plan.resume(dag, at, out);
                 }
-                if let Some(owner) = plan.owner {
-                    self.hold_retries(dag, owner, on, now, out);
+                match plan.owner {
+                    Some(owner) if on => self.hold_retries(dag, owner, true, now, out),
+                    None if on => {}
+                    // Whose it was when it was held back, or is now: nothing is held back any more.
+                    _ => self.let_retries_go(dag, None, now, out),
                 }
             }
             Flight::Ticks(decided) => {

@@ -122,16 +122,21 @@ impl Scheduler {
         }
         let suspended = plan.suspended;
         // That it is held back means the runs of whoever's it is now.
+        self.let_retries_go(&dag, Some(owner), now, out);
+        self.hold_retries(&dag, owner, suspended, now, out);
+        self.go_on_with(now, &dag, out);
+    }
+
+    /// Holds back no retries of the DAG's runs any more, but for those of one user.
+    fn let_retries_go(&mut self, dag: &DagName, but: Option<u32>, now: Now, out: &mut Vec<Effect>) {
         let held = self.on_hold.range((dag.clone(), 0)..=(dag.clone(), u32::MAX));
         let others: Vec<u32> = held
             .map(|(_, held)| *held)
-            .filter(|held| *held != owner)
+            .filter(|held| Some(*held) != but)
             .collect();
         for other in others {
-            self.hold_retries(&dag, other, false, now, out);
+            self.hold_retries(dag, other, false, now, out);
         }
-        self.hold_retries(&dag, owner, suspended, now, out);
-        self.go_on_with(now, &dag, out);
     }
 
     /// A plan counts no more. What is being committed is decided, and a run of it is made if it can be stored.
