@@ -43,7 +43,7 @@ pub(super) fn lower(dag: &mut Dag, file: &str) -> Option<Problem> {
 /// The id that somebody wants for a run, or a new one.
 pub(super) fn run_id(wanted: Option<&String>) -> Result<RunId, Box<Response>> {
     let text = wanted.cloned();
-    let id = RunId::new(text.unwrap_or_else(|| new_id()))
+    let id = RunId::new(text.unwrap_or_else(new_id))
         .map_err(|error| Box::new(refusal(ErrorKind::Invalid, &error.to_string())))?;
     if id.is_scheduled() {
         return Err(Box::new(refusal(
