@@ -17,11 +17,14 @@ impl CpuTime {
     }
 }
 
-/// The first number of `schedstat` is the time on the CPU in nanoseconds (Documentation/scheduler/sched-stats.rst).
+/// Ticks of 10 ms in user and in kernel mode: fields 14 and 15 of `stat` (proc_pid_stat(5)), the third being the first
+/// behind the name. Every kernel counts them; `schedstat`, which is finer, may be switched off and then stands still.
 fn of_this_thread() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("the kernel keeps this file");
-    let first = text.split_ascii_whitespace().next();
-    Duration::from_nanos(first.and_then(|text| text.parse().ok()).expect("a number"))
+    let text = std::fs::read_to_string("/proc/thread-self/stat").expect("a process has this file");
+    let (_, fields) = text.rsplit_once(')').expect("the name is in parentheses");
+    let ticks = |text: &str| text.parse::<u64>().expect("a number of ticks");
+    let spent: u64 = fields.split_ascii_whitespace().skip(11).take(2).map(ticks).sum();
+    Duration::from_millis(spent * 10)
 }
 
 #[test]
