@@ -294,6 +294,11 @@ fn build(
         queues: config.queue.named.clone(),
     })
     .in_boot(boot_id.clone());
+    let engine = if embedded {
+        engine.without_schedules()
+    } else {
+        engine
+    };
     let limits = Limits::of(&config);
     Ok(Dispatcher {
         retention: super::retention::Retention::start(&config, store.reader(), to_self.clone())

@@ -183,6 +183,7 @@ pub(super) fn told(next: Upcoming) -> manage::Upcoming {
         note,
         suspended: next.suspended,
         decided_ahead: next.decided_ahead,
+        idle: next.idle,
     }
 }
 

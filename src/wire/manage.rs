@@ -103,6 +103,8 @@ pub struct Upcoming {
     pub suspended: bool,
     /// Nothing happens up to this time, since the clock was ahead and the times until then are decided already.
     pub decided_ahead: Option<Time>,
+    /// Whether nothing happens at all, since this daemon leaves when it is idle (`--embedded`).
+    pub idle: bool,
 }
 
 /// A queue.

@@ -120,3 +120,30 @@ fn a_broken_file_goes_on_being_scheduled_as_it_was_also_over_a_restart() {
     });
     daemon.expect_clean();
 }
+
+#[test]
+fn an_embedded_daemon_shows_schedules_and_leaves_them_to_one_that_stays() {
+    let mut daemon = Daemon::prepare("");
+    put(&daemon, "tick.yaml", EVERY_SECOND);
+    // Longer than some times of the schedule.
+    let file = daemon.dag("own", "steps: [{name: a, command: sleep 2.5}]");
+    daemon.ctl(&["run", "--embedded", &file]).expect_code(0);
+    let history = daemon.json(&["--embedded", "history"]);
+    assert_eq!(history["runs"].as_array().unwrap().len(), 1, "{history:#}");
+    let next = daemon.json(&["--embedded", "next", "tick"]);
+    assert_eq!(next["next"][0]["idle"], true, "{next:#}");
+    let told = daemon.ctl(&["--embedded", "dags"]).expect_code(0).text();
+    assert!(
+        told.contains("idle") && told.contains("run proctord without --embedded"),
+        "{told}"
+    );
+    until("the private daemon leaves", || {
+        (daemon.ctl(&["history"]).code() == 69).then_some(())
+    });
+    daemon.restart();
+    until("a daemon that stays starts runs", || {
+        runs(&daemon).iter().find(|run| run["dag"] == "tick").cloned()
+    });
+    let next = daemon.json(&["next", "tick"]);
+    assert_eq!(next["next"][0]["idle"], false, "{next:#}");
+}

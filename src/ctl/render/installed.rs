@@ -14,6 +14,10 @@ use crate::wire::manage::{Action, DagSummary, Upcoming};
 /// Most expressions of a DAG in its row; JSON has all.
 const SCHEDULES_SHOWN: usize = 3;
 
+/// What is said of schedules that this daemon does not act on.
+const IDLE: &str =
+    "no schedule starts anything: this daemon leaves when it is idle; run proctord without --embedded";
+
 /// A scheduled time as JSON.
 pub(crate) fn upcoming(next: &Upcoming) -> Value {
     json!({
@@ -26,6 +30,7 @@ pub(crate) fn upcoming(next: &Upcoming) -> Value {
         "note": next.note,
         "enabled": !next.suspended,
         "decided_ahead": next.decided_ahead.map(Time::rfc3339),
+        "idle": next.idle,
     })
 }
 
@@ -76,8 +81,14 @@ fn state(dag: &DagSummary) -> &'static str {
         (true, true, false) if dag.schedules.is_empty() => "by hand",
         // A schedule of fields always has a next time: it is a list of single times that is used up.
         (true, true, false) if dag.next.is_none() => "past",
+        (true, true, false) if is_idle(dag) => "idle",
         (true, true, false) => "enabled",
     }
+}
+
+/// Whether the daemon acts on no schedules.
+fn is_idle(dag: &DagSummary) -> bool {
+    dag.next.as_ref().is_some_and(|next| next.idle)
 }
 
 /// A table of installed DAGs, then what is wrong with their files.
@@ -109,7 +120,7 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
         if let Some(more @ 1..) = dag.schedules.len().checked_sub(SCHEDULES_SHOWN) {
             schedules.push(format!("… {more} more"));
         }
-        let next = dag.next.as_ref().filter(|next| !next.suspended);
+        let next = dag.next.as_ref().filter(|next| !next.suspended && !next.idle);
         let newest = dag.newest.as_ref();
         let style = match (state(dag), newest) {
             ("error" | "last good", _) => run_style(crate::model::RunStatus::Failed),
@@ -145,6 +156,9 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
         let until = dag.next.as_ref().and_then(|next| next.decided_ahead);
         lines.extend(until.map(|until| format!("{}: {}", dag.dag, ahead(until))));
     }
+    if dags.iter().any(is_idle) {
+        lines.push(IDLE.to_owned());
+    }
     lines
 }
 
@@ -167,6 +181,9 @@ pub(crate) fn times(next: &[Upcoming], width: Option<u16>) -> Vec<String> {
         let mut notes: Vec<String> = next.note.iter().map(|note| format!("DST: {note}")).collect();
         if next.suspended {
             notes.push("disabled".to_owned());
+        }
+        if next.idle {
+            notes.push("not by this daemon, it leaves when idle".to_owned());
         }
         notes.extend(next.decided_ahead.map(ahead));
         let late = next.due.secs().saturating_sub(next.at.secs());
@@ -225,6 +242,7 @@ mod tests {
             note: Some("the first of the two".to_owned()),
             suspended: false,
             decided_ahead: Some(Time::from_secs(3600)),
+            idle: false,
         }
     }
 

@@ -35,9 +35,16 @@ pub(super) struct Plans {
     armed: Option<(Time, Boot)>,
     /// Batches in flight.
     flights: usize,
+    /// Whether plans are only kept and shown, and nothing is decided.
+    idle: bool,
 }
 
 impl Plans {
+    /// Plans are only kept and shown from now on.
+    pub(super) const fn keep_idle(&mut self) {
+        self.idle = true;
+    }
+
     /// How many batches are in flight.
     pub(super) const fn flights(&self) -> usize {
         self.flights
@@ -68,6 +75,15 @@ impl Plans {
 }
 
 impl Scheduler {
+    /// The same engine, but one that acts on no schedule: plans are kept and shown, no tick is decided and nothing is
+    /// recorded of them. For a daemon that leaves as soon as nobody needs it: what fired would be up to chance, and what
+    /// was missed between would be made up for whenever somebody asks it something.
+    #[must_use]
+    pub const fn without_schedules(mut self) -> Self {
+        self.plans.keep_idle();
+        self
+    }
+
     /// The wall clock was set: deadlines lie elsewhere on the boot clock, and what was due may not be due any more.
     pub(super) fn clock_set(&mut self, now: Now, out: &mut Vec<Effect>) {
         if let Some((_, at)) = self.plans.armed.take() {
@@ -211,7 +227,7 @@ impl Scheduler {
             return;
         }
         // What is not decided is undecided in the store, too: the next daemon, or the day it is enabled, sees to it.
-        if plan.suspended || plan.again.is_some() || self.draining {
+        if plan.suspended || plan.again.is_some() || self.draining || self.plans.idle {
             return;
         }
         if plan.is_far_ahead(now.wall) {

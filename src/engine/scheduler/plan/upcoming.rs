@@ -29,6 +29,8 @@ pub struct Upcoming {
     pub suspended: bool,
     /// Nothing happens up to this time, since the clock was ahead and the times until then are decided already.
     pub decided_ahead: Option<Time>,
+    /// Whether nothing happens at all: [`Scheduler::without_schedules`].
+    pub idle: bool,
 }
 
 impl Scheduler {
@@ -75,6 +77,7 @@ impl Scheduler {
                 zone: tick.zone,
                 suspended: plan.suspended,
                 decided_ahead: plan.decided_ahead(after),
+                idle: self.plans.idle,
             });
             *head = next(plan, tick.at);
             coming.extend(head.map(|tick| Reverse((tick.at, index))));

@@ -4,6 +4,7 @@
 //! attempt. All of it is UTC. What is armed is left out.
 
 mod change;
+mod idle;
 mod late;
 mod overlap;
 mod retries;

@@ -22,6 +22,7 @@ fn a_time() -> Upcoming {
         note: Some("n".to_owned()),
         suspended: true,
         decided_ahead: Some(Time(3)),
+        idle: true,
     }
 }
 
