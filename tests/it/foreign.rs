@@ -1,11 +1,14 @@
 //! Entries that another writer has put into the proc directory: kept while they are fresh, removed when they are dead.
 
 use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, SystemTime};
 
 use crate::helper::{Daemon, pause, signal, until};
 
 const PROC: &str = "[proc]\nheartbeat_interval_sec = 0.1\nstale_after_sec = 0.8\n";
+/// With time for a writer that is to be alive, on a machine that has other things to do.
+const PATIENT: &str = "[proc]\nheartbeat_interval_sec = 0.1\nstale_after_sec = 5\n";
 
 fn hex(text: &str) -> String {
     text.bytes().map(|byte| format!("{byte:02x}")).collect()
@@ -21,6 +24,18 @@ fn before(secs: u64) -> u64 {
 struct Entry {
     path: PathBuf,
     body: String,
+}
+
+/// A writer that is alive.
+struct Beating(Option<(Sender<()>, std::thread::JoinHandle<()>)>);
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        if let Some((stop, writer)) = self.0.take() {
+            drop(stop);
+            drop(writer.join());
+        }
+    }
 }
 
 impl Entry {
@@ -49,10 +64,20 @@ impl Entry {
         self
     }
 
-    fn beat(&self) {
+    /// Shows signs of life until what is returned is dropped.
+    fn keep_beating(&self) -> Beating {
         use std::os::unix::fs::FileExt;
-        let file = std::fs::File::options().write(true).open(&self.path).unwrap();
-        file.write_all_at(&before(0).to_be_bytes(), 0).unwrap();
+        let path = self.path.clone();
+        let (stop, stopped) = channel::<()>();
+        let writer = std::thread::spawn(move || {
+            while stopped.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
+                // It may have been removed, which the test itself notices.
+                if let Ok(file) = std::fs::File::options().write(true).open(&path) {
+                    file.write_all_at(&before(0).to_be_bytes(), 0).unwrap();
+                }
+            }
+        });
+        Beating(Some((stop, writer)))
     }
 
     /// Waits until it is removed, for this reason.
@@ -70,7 +95,7 @@ impl Entry {
 
 #[test]
 fn a_dead_entry_is_removed_and_its_reason_said_and_a_fresh_one_stays() {
-    let daemon = Daemon::start(PROC);
+    let daemon = Daemon::start(PATIENT);
     let ended = daemon.submit("ended", "steps: [{name: a, command: 'true'}]");
     daemon.wait_success(&ended);
     let status = daemon.status(&ended);
@@ -79,34 +104,28 @@ fn a_dead_entry_is_removed_and_its_reason_said_and_a_fresh_one_stays() {
         status["attempt_id"].as_str().unwrap().to_owned(),
     );
     let fresh = Entry::new(&daemon, "others", "lives", "a").publish(0);
+    let beating = fresh.keep_beating();
     let removed = || daemon.doctor_value("foreign entries removed");
     Entry::new(&daemon, "others", "orphan", "a")
         .publish(1000)
         .expect_removed(&daemon, "nothing is known of its run");
-    fresh.beat();
     Entry::new(&daemon, "ended", &id, "another")
         .publish(1000)
         .expect_removed(&daemon, "not of the newest attempt of its run");
-    fresh.beat();
     Entry::new(&daemon, "ended", &id, &attempt)
         .publish(1000)
         .expect_removed(&daemon, "its run is not running");
     assert_eq!(removed(), 3);
-    // While it beats it stays, however often it was looked at.
-    for _ in 0..30 {
-        fresh.beat();
-        pause(100);
-    }
+    // While it beats it stays, also for longer than it might be silent.
+    pause(6000);
     assert!(fresh.path.exists(), "{}", daemon.log());
     assert_eq!(daemon.doctor_value("foreign entries"), 1);
     // Another attempt of the same run that is dead goes at once.
     let old = Entry::new(&daemon, "others", "lives", "older").publish(1000);
-    until("the superseded one", || {
-        fresh.beat();
-        (!old.path.exists()).then_some(())
-    });
+    until("the superseded one", || (!old.path.exists()).then_some(()));
     daemon.wait_log("another attempt of its run is alive");
     // And it goes when it has fallen silent.
+    drop(beating);
     fresh.expect_removed(&daemon, "nothing is known of its run");
     assert_eq!(removed(), 5);
     assert_eq!(daemon.doctor_value("foreign entries"), 0);

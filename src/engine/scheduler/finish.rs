@@ -150,13 +150,18 @@ impl Scheduler {
 
     /// The store has the end.
     pub(super) fn end_saved(&mut self, key: Key, out: &mut Vec<Effect>) {
+        let mut late = Vec::new();
         if let Some(run) = self.runs.get_mut(&key) {
             run.end_saved = true;
+            late = std::mem::take(&mut run.late_stops);
             out.push(Effect::Changed(run.name.clone()));
             if run.outcome == Some(RunStatus::Succeeded) && !run.is_guest() {
                 self.plans
                     .succeeded(&run.name.dag, run.owner, run.origin.counts_for());
             }
+        }
+        for (token, reason) in late {
+            self.stop_rest(key, Some(token), &reason, out);
         }
         self.over(key, out);
         self.clean(key, out);

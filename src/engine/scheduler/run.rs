@@ -119,6 +119,8 @@ pub(super) struct Run {
     pub(super) stop_saved: bool,
     /// Who waits for the answer to a stop.
     pub(super) stop_tokens: Vec<Token>,
+    /// Who stopped it when its attempt had ended already and the store did not have that yet.
+    pub(super) late_stops: Vec<(Token, StopReason)>,
     /// How the attempt ended, once it is known.
     pub(super) outcome: Option<RunStatus>,
     /// Whether the store holds the end.
@@ -169,6 +171,7 @@ impl Run {
             bound: false,
             stop_saved: false,
             stop_tokens: Vec::new(),
+            late_stops: Vec::new(),
             outcome: None,
             end_saved: false,
             over: false,

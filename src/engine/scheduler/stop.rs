@@ -51,6 +51,25 @@ impl Scheduler {
         lives
     }
 
+    /// Stops what is left of a run that has ended. What it has called was told to stop when it ended, so a person's stop is
+    /// a further one.
+    pub(super) fn stop_rest(
+        &mut self,
+        key: Key,
+        token: Option<Token>,
+        reason: &StopReason,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(token) = token else { return };
+        if self.kill_family(key, reason, out) {
+            out.push(Effect::Accepted(token));
+        } else {
+            let outcome = self.runs.get(&key).and_then(|run| run.outcome);
+            let refusal = Refusal::WrongState(outcome.unwrap_or(RunStatus::Failed));
+            out.push(Effect::Refused(token, refusal));
+        }
+    }
+
     /// Stops a run. Without a token nobody waits for an answer: the run that called it wants that, or is over.
     pub(super) fn stop_run(
         &mut self,
@@ -84,12 +103,11 @@ impl Scheduler {
                 return;
             }
             Phase::Ending { .. } | Phase::Cleaning => {
-                let (outcome, stored) = (run.outcome, run.end_saved);
-                // What a dead run has called was told to stop when it died, so a person's stop is a further one. Before
-                // the end is stored a crash would forget it.
-                match token.filter(|_| stored) {
-                    Some(token) if self.kill_family(key, &reason, out) => out.push(Effect::Accepted(token)),
-                    _ => out.extend(too_late(outcome)),
+                // What it has called may live. Before the end is stored a crash would forget that this is a further stop.
+                if run.end_saved || run.children.is_empty() {
+                    self.stop_rest(key, token, &reason, out);
+                } else {
+                    run.late_stops.extend(token.map(|token| (token, reason)));
                 }
                 return;
             }

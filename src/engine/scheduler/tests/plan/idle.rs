@@ -29,11 +29,11 @@ fn without_schedules_plans_are_shown_and_nothing_is_decided_or_recorded() {
     desk.play(&[
         ("at 0800", ""),
         ("set 0930", ""),
-        // What a person decides is recorded.
+        // What a person decides is recorded: what was due until it is enabled will not be made up for.
         ("suspend", "commit 1 suspend"),
         ("ok 1", "yes 1, idle"),
         ("enable", "commit 2 enable+mark 0930"),
-        ("ok 2", "yes 2, idle"),
+        ("ok 2", "yes 2, 0800 missed, 0900 missed, idle"),
         ("at 1000", ""),
     ]);
     let next = desk.0.engine.upcoming(Some(&dag()), time("1030"), 1);
