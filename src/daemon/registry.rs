@@ -10,6 +10,7 @@ mod names;
 mod place;
 mod record;
 mod scan;
+mod schemas;
 mod version;
 mod watch;
 mod write;
@@ -32,10 +33,11 @@ use crate::sys::{reactor, timezone};
 use crate::wire::control::{Problem, Response};
 
 pub(super) use answers::not_installed;
-pub(super) use files::{open_dir, read_all, read_base, read_schema};
+pub(super) use files::{open_dir, read_base};
 pub(super) use names::{FileState, InForce};
 pub(super) use place::{FileId, Place};
 use scan::{Look, Scope};
+pub(super) use schemas::{READS_MAX, is_same_dag, read_dag, read_schema};
 pub(super) use version::{Context, make, of_file};
 use watch::DirWatch;
 
@@ -229,7 +231,7 @@ impl Dispatcher {
         let look = self.next_look(Scope::All);
         let config = Arc::clone(&self.config);
         let first = move || {
-            write::sweep(&config);
+            schemas::sweep(&config);
             look.take()
         };
         let seen = tokio::task::spawn_blocking(first)
