@@ -195,7 +195,14 @@ impl Registry {
             state.is_none_or(FileState::is_blank)
         };
         let stored = self.stored.values().filter(|row| blank(row));
+        let of_system = |(id, state): (&FileId, &FileState)| id.place == Place::System && !state.is_blank();
+        let has_system = self.files.iter().any(of_system)
+            || self
+                .stored
+                .values()
+                .any(|row| FileId::from_stored(&row.file).place == Place::System);
         Look {
+            has_system,
             context,
             places: self.files.keys().map(|id| id.place.clone()).collect(),
             stored: stored.map(|row| (**row).clone()).collect(),

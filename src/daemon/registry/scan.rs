@@ -44,6 +44,8 @@ pub(super) struct Look {
     pub(super) places: BTreeSet<Place>,
     /// The last good versions of the store that are not in memory.
     pub(super) stored: Vec<InstalledDag>,
+    /// Whether a DAG of the system was in force last.
+    pub(super) has_system: bool,
     pub(super) reader: Reader,
     pub(super) at: Time,
 }
@@ -166,6 +168,11 @@ impl Look {
         };
         let listed = known.and_then(|()| {
             let Some(dir) = files::open_dir(&path).map_err(shown)? else {
+                // A file system that is not mounted, more likely than an administrator who wants all of them gone.
+                if *place == Place::System && self.has_system {
+                    let why = "there is no such directory; make it again, empty if its DAGs are to go";
+                    return Err(shown(why.to_owned()));
+                }
                 return Ok(None);
             };
             let names = dir.list().map_err(|error| shown(error.to_string()))?;
