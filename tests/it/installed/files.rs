@@ -240,3 +240,47 @@ fn a_reload_takes_up_what_depends_on_the_configuration() {
     assert_eq!(shown(&daemon), ["a 1 3 1 1 *"]);
     daemon.expect_clean();
 }
+
+#[test]
+fn the_dags_of_the_system_stay_in_force_when_their_directory_goes() {
+    let mut daemon = Daemon::start("");
+    put(&daemon, "a.yaml", &yearly(1));
+    wait_shown(&daemon, &["a 1 3 1 1 *"]);
+    let (dir, away) = (daemon.path("etc/proctor/dags"), daemon.path("src/away"));
+    std::fs::rename(&dir, &away).unwrap();
+    wait_shown(&daemon, &["a 1 3 1 1 *!"]);
+    let told = problems(&daemon, "a");
+    assert!(
+        told.contains("etc/proctor/dags") && told.contains("no such directory"),
+        "{told}"
+    );
+    daemon.wait_log("what is in force stays so");
+    // Also over a restart.
+    daemon.kill9();
+    daemon.restart();
+    assert_eq!(shown(&daemon), ["a 1 3 1 1 *!"]);
+    std::fs::rename(&away, &dir).unwrap();
+    wait_shown(&daemon, &["a 1 3 1 1 *"]);
+    // Who wants them gone leaves the directory.
+    std::fs::remove_file(dir.join("a.yaml")).unwrap();
+    wait_shown(&daemon, &[]);
+    std::fs::remove_dir(&dir).unwrap();
+    put(&daemon, "b.yaml", &yearly(2));
+    wait_shown(&daemon, &["b 2 3 1 1 *"]);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_directory_that_is_made_after_the_start_is_noticed_with_all_above_it() {
+    let mut daemon = Daemon::prepare("");
+    let dir = daemon.path("later/made/dags");
+    daemon.configure(&format!("[paths]\ndags = {:?}\n", dir.display().to_string()));
+    daemon.restart();
+    assert_eq!(shown(&daemon), [""; 0]);
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("a.yaml"), yearly(1)).unwrap();
+    wait_shown(&daemon, &["a 1 3 1 1 *"]);
+    std::fs::write(dir.join("b.yaml"), yearly(2)).unwrap();
+    wait_shown(&daemon, &["a 1 3 1 1 *", "b 2 3 1 1 *"]);
+    daemon.expect_clean();
+}
