@@ -33,7 +33,7 @@ use crate::sys::{reactor, timezone};
 use crate::wire::control::{Problem, Response};
 
 pub(super) use answers::not_installed;
-pub(super) use files::{open_dir, read_base};
+pub(super) use files::{NO_DIR, open_dir, read_base};
 pub(super) use names::{FileState, InForce};
 pub(super) use place::{FileId, Place};
 use scan::{Look, Scope};

@@ -214,7 +214,7 @@ impl Dispatcher {
                 let dir = files::open_dir(&id.place.dir(&config));
                 let text = dir.and_then(|dir| match dir {
                     Some(dir) => schemas::read_dag(&dir, &id, None),
-                    None => Ok(None),
+                    None => Err(files::NO_DIR.to_owned()),
                 });
                 match text {
                     // What was seen of the file last may be out of date: what was opened counts.

@@ -51,6 +51,10 @@ fn trusted(what: &Metadata, own: u32) -> Result<(), String> {
     Ok(())
 }
 
+/// What is wrong where DAGs of the system are in force and their directory is gone.
+pub(in crate::daemon) const NO_DIR: &str =
+    "there is no such directory; make it again, empty if its DAGs are to go";
+
 /// Opens a directory of installed DAGs. `None` if there is none.
 pub(in crate::daemon) fn open_dir(path: &Path) -> Result<Option<Dir>, String> {
     let dir = match Dir::open(path) {

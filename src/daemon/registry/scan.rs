@@ -170,8 +170,7 @@ impl Look {
             let Some(dir) = files::open_dir(&path).map_err(shown)? else {
                 // A file system that is not mounted, more likely than an administrator who wants all of them gone.
                 if *place == Place::System && self.has_system {
-                    let why = "there is no such directory; make it again, empty if its DAGs are to go";
-                    return Err(shown(why.to_owned()));
+                    return Err(shown(files::NO_DIR.to_owned()));
                 }
                 return Ok(None);
             };

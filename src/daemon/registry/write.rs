@@ -3,7 +3,7 @@
 use super::super::admission::known_user;
 use super::super::dispatcher::now;
 use super::edit::{Known, failed, refused, target, wrong};
-use super::files::{open_dir, read_base};
+use super::files::{NO_DIR, open_dir, read_base};
 use super::place::{FileId, Place, is_dag_file};
 use super::scan::own_name;
 use super::schemas::{self, Refs};
@@ -242,7 +242,11 @@ fn put_schemas(dir: &Dir, id: &FileId, install: &Install, all: &[SchemaFile]) ->
 /// Removes the file. One that is gone already is as good as removed.
 pub(super) fn remove(config: &Config, id: &FileId) -> Result<(), String> {
     let Some(dir) = open_dir(&id.place.dir(config))? else {
-        return Ok(());
+        return match id.place {
+            // It stays in force without it.
+            Place::System => Err(NO_DIR.to_owned()),
+            Place::User(_) => Ok(()),
+        };
     };
     match dir.remove_file(&id.name) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.to_string()),

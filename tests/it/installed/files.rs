@@ -255,6 +255,16 @@ fn the_dags_of_the_system_stay_in_force_when_their_directory_goes() {
         "{told}"
     );
     daemon.wait_log("what is in force stays so");
+    // A run that starts in it does not make it: that would say that all of them were removed.
+    let out = daemon.ctl(&["run", "a"]);
+    let told = out.text();
+    assert!(
+        out.code() != 0 && told.contains("last good version") && told.contains("there is no directory"),
+        "{out:?}"
+    );
+    assert!(!dir.exists());
+    let out = daemon.ctl(&["remove", "a"]);
+    assert!(out.code() != 0 && out.stderr.contains("make it again"), "{out:?}");
     // Also over a restart.
     daemon.kill9();
     daemon.restart();
