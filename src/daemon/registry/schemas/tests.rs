@@ -1,3 +1,5 @@
+//! The text of a user's DAG file, and what becomes of the schemas beside it.
+
 use super::*;
 
 fn wanted(path: &str) -> SchemaRef {
