@@ -292,6 +292,7 @@ fn build(
     let engine = Scheduler::new(crate::engine::scheduler::Config {
         max_live: config.queue.max_live_attempts,
         queues: config.queue.named.clone(),
+        unbounded: Some(creds::effective_uid()),
     })
     .in_boot(boot_id.clone());
     let engine = if embedded {

@@ -3,10 +3,9 @@
 
 use super::control::refusal;
 use super::registry::{Catalog, Context, FileId, Place, make, of_file};
-use super::registry::{open_dir, read_all, read_base, read_schema};
+use super::registry::{NO_DIR, READS_MAX, is_same_dag, open_dir, read_base, read_dag, read_schema};
 use crate::dag::{BaseConfig, Source, schema_files};
 use crate::model::change::InstalledDag;
-use crate::model::limits::DAG_SOURCE_MAX;
 use crate::model::{DagName, SchemaFile, Time};
 use crate::sys::creds;
 use crate::wire::control::{self as wire, Problem, Response};
@@ -52,21 +51,30 @@ fn candidates(catalog: &Catalog, uid: u32, name: &DagName) -> Vec<FileId> {
     files
 }
 
-/// An installed DAG's file as it is now, with what it is loaded from. `None` if it is gone, or not for this user's eyes.
+/// An installed DAG's file as it is now, with what it is loaded from; read so often at most as it changes meanwhile. `None`
+/// if it is gone, or not for this user's eyes.
 fn read(
     context: &Context,
     uid: u32,
     id: &FileId,
     name: &DagName,
     base: Option<&String>,
+    in_force: bool,
+    reads: usize,
 ) -> Result<Option<InstalledDag>, String> {
     let config = &context.config;
     let path = id.path(config).display().to_string();
     let unusable = |error: String| format!("{path} cannot be used: {error}");
     let Some(dir) = open_dir(&id.place.dir(config)).map_err(unusable)? else {
-        return Ok(None);
+        // The system's DAGs stay in force without it.
+        let missed = in_force && id.place == Place::System;
+        return if missed {
+            Err(unusable(NO_DIR.to_owned()))
+        } else {
+            Ok(None)
+        };
     };
-    let Some(text) = read_all(&dir, &id.name, DAG_SOURCE_MAX).map_err(unusable)? else {
+    let Some(Ok(text)) = read_dag(&dir, id, None).map_err(unusable)? else {
         return Ok(None);
     };
     if id.place == Place::System && !may_read(uid, text.mode) {
@@ -97,8 +105,13 @@ fn read(
         file: "base configuration",
     });
     let schemas = schema_files(&source, with.as_ref(), |wanted| {
-        read_schema(&dir, &id.place, Some(name), wanted).map(|text| text.text)
+        read_schema(&dir, id, &text.refs, wanted).map(|text| text.text)
     });
+    let lacks = schemas.iter().any(|schema| schema.text.is_none());
+    if lacks && reads > 1 && !is_same_dag(&dir, id, text.stamp) {
+        // Another version has taken its place, and the schemas of this one are gone.
+        return read(context, uid, id, name, record.base.as_ref(), in_force, reads - 1);
+    }
     record.schemas = schemas;
     Ok(Some(record))
 }
@@ -153,12 +166,11 @@ pub(super) fn find(
     let invalid = |text: String| refused(wire::ErrorKind::Invalid, &text);
     for id in candidates(catalog, uid, name) {
         let system = id.place == Place::System;
-        let Some(now) = read(context, uid, &id, name, base.as_ref()).transpose() else {
-            continue;
-        };
         let force = catalog.get(name).filter(|force| force.file == id);
         let good = force.map(|force| &*force.version.record);
         let good = good.filter(|good| !system || may_read(uid, good.mode));
+        let now = read(context, uid, &id, name, base.as_ref(), good.is_some(), READS_MAX);
+        let Some(now) = now.transpose() else { continue };
         let (record, warnings) = choose(context, &id, now, good, base).map_err(invalid)?;
         let path = id.path(config).display().to_string();
         let owner = id.place.owner(config).map_err(invalid)?;

@@ -10,6 +10,7 @@ mod names;
 mod place;
 mod record;
 mod scan;
+mod schemas;
 mod version;
 mod watch;
 mod write;
@@ -32,10 +33,11 @@ use crate::sys::{reactor, timezone};
 use crate::wire::control::{Problem, Response};
 
 pub(super) use answers::not_installed;
-pub(super) use files::{open_dir, read_all, read_base, read_schema};
+pub(super) use files::{NO_DIR, open_dir, read_base};
 pub(super) use names::{FileState, InForce};
 pub(super) use place::{FileId, Place};
 use scan::{Look, Scope};
+pub(super) use schemas::{READS_MAX, is_same_dag, read_dag, read_schema};
 pub(super) use version::{Context, make, of_file};
 use watch::DirWatch;
 
@@ -193,7 +195,14 @@ impl Registry {
             state.is_none_or(FileState::is_blank)
         };
         let stored = self.stored.values().filter(|row| blank(row));
+        let of_system = |(id, state): (&FileId, &FileState)| id.place == Place::System && !state.is_blank();
+        let has_system = self.files.iter().any(of_system)
+            || self
+                .stored
+                .values()
+                .any(|row| FileId::from_stored(&row.file).place == Place::System);
         Look {
+            has_system,
             context,
             places: self.files.keys().map(|id| id.place.clone()).collect(),
             stored: stored.map(|row| (**row).clone()).collect(),
@@ -229,7 +238,7 @@ impl Dispatcher {
         let look = self.next_look(Scope::All);
         let config = Arc::clone(&self.config);
         let first = move || {
-            write::sweep(&config);
+            schemas::sweep(&config);
             look.take()
         };
         let seen = tokio::task::spawn_blocking(first)

@@ -82,6 +82,7 @@ impl Dispatcher {
         self.engine.configure(crate::engine::scheduler::Config {
             max_live: self.config.queue.max_live_attempts,
             queues: self.config.queue.named.clone(),
+            unbounded: Some(crate::sys::creds::effective_uid()),
         });
         self.tell(crate::engine::scheduler::Event::Tick);
         self.run_hooks();

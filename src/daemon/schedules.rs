@@ -7,7 +7,7 @@ use super::dispatcher::{Dispatcher, now};
 use super::live::LiveRun;
 use super::requests::Asker;
 use crate::dag::cron::Dst;
-use crate::engine::scheduler::api::SCHEDULED_MAX;
+use crate::engine::scheduler::api::{SCHEDULED_MAX, USER_SCHEDULED_MAX};
 use crate::engine::scheduler::{Scheduler, TickOutcome};
 use crate::engine::scheduler::{TickKind, Upcoming};
 use crate::model::change::NewRun;
@@ -76,7 +76,7 @@ impl Dispatcher {
                 ticks.skipped += 1;
                 events::schedule_skipped(dag, at, &words(outcome));
             }
-            TickOutcome::Crowded => {
+            TickOutcome::Crowded | TickOutcome::UserCrowded => {
                 ticks.crowded += 1;
                 events::schedule_skipped(dag, at, &words(outcome));
             }
@@ -216,6 +216,9 @@ fn words(outcome: &TickOutcome) -> String {
         TickOutcome::Crowded => {
             format!("not started: {SCHEDULED_MAX} scheduled runs of the DAG wait already")
         }
+        TickOutcome::UserCrowded => {
+            format!("not started: {USER_SCHEDULED_MAX} scheduled runs of its user wait already")
+        }
         TickOutcome::AwaitsRetry(run) => {
             format!(
                 "not started: run {} has failed and waits for its retry (overlap_policy)",
@@ -266,6 +269,7 @@ mod tests {
             TickOutcome::Stopped(2),
             TickOutcome::Overlapped,
             TickOutcome::Crowded,
+            TickOutcome::UserCrowded,
             TickOutcome::AwaitsRetry(run.clone()),
             TickOutcome::Successful,
             TickOutcome::Missed,

@@ -1,5 +1,7 @@
 //! Users among themselves: jobs run as the one who asked, and only their owner and root may touch them.
 
+mod namesakes;
+
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;

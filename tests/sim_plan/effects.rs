@@ -216,7 +216,7 @@ impl World {
             TickOutcome::Overlapped => report.overlapped += 1,
             TickOutcome::AwaitsRetry(_) => report.awaits_retry += 1,
             TickOutcome::Successful => report.successful += 1,
-            TickOutcome::Crowded => panic!("{dag}: fewer wait"),
+            TickOutcome::Crowded | TickOutcome::UserCrowded => panic!("{dag}: fewer wait"),
             TickOutcome::Missed => report.missed += 1,
             TickOutcome::Delayed(_) => {
                 report.delayed += 1;

@@ -189,6 +189,7 @@ impl<'a> World<'a> {
         let mut config = Config {
             max_live: [0, 0, 1, 2, 3][rng.below(5)],
             queues: BTreeMap::new(),
+            unbounded: None,
         };
         let capacity: Vec<Option<u32>> = (0..names.groups.len())
             .map(|_| Some(u32::try_from(rng.below(4)).unwrap()).filter(|_| rng.percent(85)))

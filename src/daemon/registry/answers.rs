@@ -10,9 +10,8 @@ use super::apply::clash;
 use super::names::FileState;
 use super::place::{FileId, Place};
 use super::version::{Version, hash_of, name_for};
-use super::{Suspending, files};
+use super::{Suspending, files, schemas};
 use crate::engine::scheduler::{Event, Refusal, Token};
-use crate::model::limits::DAG_SOURCE_MAX;
 use crate::model::{DagName, RunRef, RunStatus};
 use crate::store::Filter;
 use crate::sys::creds;
@@ -214,20 +213,20 @@ impl Dispatcher {
                 let path = id.path(&config).display().to_string();
                 let dir = files::open_dir(&id.place.dir(&config));
                 let text = dir.and_then(|dir| match dir {
-                    Some(dir) => files::read_all(&dir, &id.name, DAG_SOURCE_MAX),
-                    None => Ok(None),
+                    Some(dir) => schemas::read_dag(&dir, &id, None),
+                    None => Err(files::NO_DIR.to_owned()),
                 });
                 match text {
                     // What was seen of the file last may be out of date: what was opened counts.
-                    Ok(Some(text)) if owner.is_some() && !is_open(&id, text.mode) => not_installed(&dag),
-                    Ok(Some(text)) => Response::Source(Box::new(SourceText {
+                    Ok(Some(Ok(text))) if owner.is_some() && !is_open(&id, text.mode) => not_installed(&dag),
+                    Ok(Some(Ok(text))) => Response::Source(Box::new(SourceText {
                         dag,
                         file: path,
                         hash: hash_of(&text.text),
                         text: text.text,
                         own,
                     })),
-                    Ok(None) => not_installed(&dag),
+                    Ok(_) => not_installed(&dag),
                     Err(error) => refusal(ErrorKind::Invalid, &format!("{path} cannot be used: {error}")),
                 }
             },

@@ -7,20 +7,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::config::Config;
-use crate::model::hash::Hasher;
-use crate::model::limits::{DAG_SOURCE_MAX, SCHEMA_MAX};
-use crate::model::{DagName, SchemaRef};
+use crate::model::limits::DAG_SOURCE_MAX;
 use crate::sys::creds;
 use crate::sys::files::{Dir, is_link, read_at_most};
-
-use super::place::Place;
 
 /// What tells that a file is the one that was read: where it lies, its size, and when it was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::daemon) struct Stamp([i64; 7]);
 
 impl Stamp {
-    fn of(file: &Metadata) -> Self {
+    pub(super) fn of(file: &Metadata) -> Self {
         Self([
             file.dev().cast_signed(),
             file.ino().cast_signed(),
@@ -54,6 +50,10 @@ fn trusted(what: &Metadata, own: u32) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// What is wrong where DAGs of the system are in force and their directory is gone.
+pub(in crate::daemon) const NO_DIR: &str =
+    "there is no such directory; make it again, empty if its DAGs are to go";
 
 /// Opens a directory of installed DAGs. `None` if there is none.
 pub(in crate::daemon) fn open_dir(path: &Path) -> Result<Option<Dir>, String> {
@@ -133,63 +133,6 @@ pub(in crate::daemon) fn read_base(config: &Config) -> Result<Option<String>, St
     Ok(text.map(|text| text.text))
 }
 
-/// Name of the file with a schema of a user's DAG. It came with the DAG, from whatever path the user has it at.
-pub(in crate::daemon) fn schema_file(dag: &DagName, wanted: &SchemaRef) -> String {
-    let mut hash = Hasher::default();
-    hash.add(&wanted.path);
-    hash.add(wanted.working_dir.as_deref().unwrap_or_default());
-    format!("{dag}.{}{SCHEMA_END}", hash.finish(SCHEMA_HASH / 2))
-}
-
-const SCHEMA_END: &str = ".schema.json";
-/// Digits of the hash in the name.
-const SCHEMA_HASH: usize = 16;
-
-/// Whether a file of that name holds a schema of that DAG of a user.
-pub(in crate::daemon) fn is_schema_of(name: &str, dag: &str) -> bool {
-    let rest = name.strip_prefix(dag).and_then(|rest| rest.strip_prefix('.'));
-    let hash = rest.and_then(|rest| rest.strip_suffix(SCHEMA_END));
-    hash.is_some_and(|hash| hash.len() == SCHEMA_HASH && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-/// Reads a schema that a DAG refers to: beside the DAG. Error messages quote a schema, so no other file may be reached.
-pub(in crate::daemon) fn read_schema(
-    dir: &Dir,
-    place: &Place,
-    dag: Option<&DagName>,
-    wanted: &SchemaRef,
-) -> Result<Text, String> {
-    let name = schema_name(place, dag, wanted)?;
-    read_all(dir, &name, SCHEMA_MAX)?.ok_or_else(|| "there is no such file beside the DAG".to_owned())
-}
-
-/// Name of the file that a reference to a schema leads to.
-fn schema_name(place: &Place, dag: Option<&DagName>, wanted: &SchemaRef) -> Result<String, String> {
-    match (place, dag) {
-        (Place::User(_), Some(dag)) => Ok(schema_file(dag, wanted)),
-        _ if wanted.path.contains('/') => {
-            Err("that of an installed DAG is beside it, and named without a directory".to_owned())
-        }
-        _ => Ok(wanted.path.clone()),
-    }
-}
-
-/// Whether a schema is the one that was read, without reading it again; none if it could not be read.
-pub(in crate::daemon) fn is_same_schema(
-    dir: &Dir,
-    place: &Place,
-    dag: Option<&DagName>,
-    wanted: &SchemaRef,
-    stamp: Option<Stamp>,
-) -> bool {
-    let now = schema_name(place, dag, wanted).and_then(|name| read(dir, &name, SCHEMA_MAX, stamp));
-    match now {
-        Ok(Some(Err(_))) => true,
-        Ok(Some(Ok(_))) => false,
-        Ok(None) | Err(_) => stamp.is_none(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,38 +185,5 @@ mod tests {
             open_dir(&temp.path().join("absent")).map(|dir| dir.is_none()),
             Ok(true)
         );
-    }
-
-    #[test]
-    fn whether_a_schema_changed_is_told_without_its_text() {
-        let (temp, dir) = dir();
-        let path = temp.path().join("s.json");
-        let wanted = SchemaRef {
-            path: "s.json".to_owned(),
-            working_dir: None,
-        };
-        let same = |stamp| is_same_schema(&dir, &Place::System, None, &wanted, stamp);
-        assert!(same(None), "it is still not there");
-        // Larger than any schema may be, so nobody has read it.
-        let file = std::fs::File::create(&path).unwrap();
-        file.set_len(1 << 40).unwrap();
-        let stamp = Stamp::of(&file.metadata().unwrap());
-        assert!(same(Some(stamp)));
-        file.set_len(1 << 39).unwrap();
-        assert!(!same(Some(stamp)));
-        std::fs::remove_file(&path).unwrap();
-        assert!(!same(Some(stamp)));
-    }
-
-    #[test]
-    fn the_schemas_of_a_dag_are_told_from_those_of_another() {
-        let wanted = SchemaRef {
-            path: "/home/x/s.json".to_owned(),
-            working_dir: None,
-        };
-        let name = schema_file(&DagName::new("a.b").unwrap(), &wanted);
-        assert!(is_schema_of(&name, "a.b"), "{name}");
-        assert!(!is_schema_of(&name, "a"), "{name}");
-        assert!(!is_schema_of("a.schema.json", "a"));
     }
 }

@@ -29,6 +29,7 @@ impl Dispatcher {
         if known {
             self.tell(Event::Uninstall(dag.clone()));
         }
+        self.tell(Event::Forget(dag.clone()));
         self.registry.stored.remove(dag);
         self.registry.plans.remove(dag);
         self.registry.last.remove(dag);
@@ -58,6 +59,7 @@ impl Dispatcher {
         if self.registry.removed.remove(dag) || *place != Place::System {
             self.registry.plans.remove(dag);
             self.registry.forgets.insert(dag.clone());
+            self.tell(Event::Forget(dag.clone()));
         }
         self.tell(Event::Uninstall(dag.clone()));
         if suspended {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::files::{self, Stamp};
 use super::place::{FileId, Owner, Place, is_dag_file};
+use super::schemas::{self, READS_MAX};
 use super::version::{self, Context, Version, of_file};
 use crate::dag::{BaseConfig, LoadOptions, Source, schema_files};
 use crate::model::change::InstalledDag;
-use crate::model::limits::DAG_SOURCE_MAX;
 use crate::model::{DagName, SchemaRef, Time};
 use crate::store::Reader;
 use crate::sys::files::Dir;
@@ -18,7 +18,8 @@ use crate::wire::control::Problem;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stamps {
     file: Stamp,
-    schemas: Vec<(SchemaRef, Option<Stamp>)>,
+    /// Those that have a file, by its name; without a stamp if it could not be read.
+    schemas: Vec<(String, Option<Stamp>)>,
 }
 
 /// What to look at.
@@ -43,6 +44,8 @@ pub(super) struct Look {
     pub(super) places: BTreeSet<Place>,
     /// The last good versions of the store that are not in memory.
     pub(super) stored: Vec<InstalledDag>,
+    /// Whether a DAG of the system was in force last.
+    pub(super) has_system: bool,
     pub(super) reader: Reader,
     pub(super) at: Time,
 }
@@ -165,6 +168,10 @@ impl Look {
         };
         let listed = known.and_then(|()| {
             let Some(dir) = files::open_dir(&path).map_err(shown)? else {
+                // A file system that is not mounted, more likely than an administrator who wants all of them gone.
+                if *place == Place::System && self.has_system {
+                    return Err(shown(files::NO_DIR.to_owned()));
+                }
                 return Ok(None);
             };
             let names = dir.list().map_err(|error| shown(error.to_string()))?;
@@ -201,7 +208,7 @@ impl Look {
                 place: place.clone(),
                 name,
             };
-            if let Some(file) = self.file(&dir, &id, owner.as_ref(), base) {
+            if let Some(file) = self.file(&dir, &id, owner.as_ref(), base, READS_MAX) {
                 found.insert(id.name, file);
             }
         }
@@ -226,20 +233,18 @@ impl Look {
         }
     }
 
-    /// Reads a file if it changed. `None` if it is gone by now.
+    /// Reads a file if it changed, so often at most as it changes meanwhile. `None` if it is gone by now.
     fn file(
         &self,
         dir: &Dir,
         id: &FileId,
         owner: Result<&Owner, &String>,
         base: &Result<Option<String>, String>,
+        reads: usize,
     ) -> Option<FoundFile> {
         let path = id.path(&self.context.config).display().to_string();
-        let known = self
-            .known
-            .get(id)
-            .filter(|known| self.same_schemas(dir, id, known));
-        let text = match files::read(dir, &id.name, DAG_SOURCE_MAX, known.map(|known| known.file)) {
+        let known = self.known.get(id).filter(|known| known.same_schemas(dir));
+        let text = match schemas::read_dag(dir, id, known.map(|known| known.file)) {
             Ok(None) => return None,
             Ok(Some(Err(_))) => {
                 return Some(FoundFile {
@@ -279,12 +284,22 @@ impl Look {
             base,
             schemas: Vec::new(),
         };
-        record.schemas = schemas(&record, &path, id.stem(), |wanted| {
-            let read = self.schema(dir, id, wanted);
-            let stamp = read.as_ref().ok().map(|text| text.stamp);
-            stamps.schemas.push((wanted.clone(), stamp));
+        record.schemas = schemas_of(&record, &path, id.stem(), |wanted| {
+            let read = schemas::read_schema(dir, id, &text.refs, wanted);
+            if let Ok(name) = schemas::place_of(id, &text.refs, wanted) {
+                stamps
+                    .schemas
+                    .push((name, read.as_ref().ok().map(|text| text.stamp)));
+            }
             read.map(|text| text.text)
         });
+        if record.schemas.iter().any(|schema| schema.text.is_none())
+            && reads > 1
+            && !schemas::is_same_dag(dir, id, text.stamp)
+        {
+            // Another version has taken its place, and those of this one are gone.
+            return self.file(dir, id, Ok(owner), &Ok(record.base), reads - 1);
+        }
         Some(
             match version::make(&self.context, owner, &path, id.stem(), record) {
                 Ok(version) => FoundFile {
@@ -302,22 +317,17 @@ impl Look {
             },
         )
     }
+}
 
-    fn schema(&self, dir: &Dir, id: &FileId, wanted: &SchemaRef) -> Result<files::Text, String> {
-        files::read_schema(dir, &id.place, version::name_for(id.stem()).as_ref(), wanted)
-    }
-
-    fn same_schemas(&self, dir: &Dir, id: &FileId, known: &Stamps) -> bool {
-        let dag = version::name_for(id.stem());
-        known
-            .schemas
-            .iter()
-            .all(|(wanted, stamp)| files::is_same_schema(dir, &id.place, dag.as_ref(), wanted, *stamp))
+impl Stamps {
+    fn same_schemas(&self, dir: &Dir) -> bool {
+        let mut schemas = self.schemas.iter();
+        schemas.all(|(name, stamp)| schemas::is_same(dir, name, *stamp))
     }
 }
 
 /// The schemas that the texts of a record refer to.
-fn schemas(
+fn schemas_of(
     record: &InstalledDag,
     path: &str,
     stem: &str,

@@ -1,6 +1,6 @@
 //! News of the directories with installed DAGs and of the base configuration. Events only say where to look.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ use crate::sys::inotify::{Change, DirEvent, Inotify, Watch};
 pub(super) struct DirWatch {
     inotify: Inotify,
     watched: HashMap<Watch, PathBuf>,
+    /// Of these, those above a directory that is not there: it may be made.
+    ways: HashSet<PathBuf>,
     dags: PathBuf,
     users: PathBuf,
     base: PathBuf,
@@ -33,6 +35,7 @@ impl DirWatch {
         let mut watch = Self {
             inotify: Inotify::new()?,
             watched: HashMap::new(),
+            ways: HashSet::new(),
             dags: paths.dags.clone(),
             users: paths.user_dags(),
             base: paths.base.clone(),
@@ -43,9 +46,18 @@ impl DirWatch {
 
     /// Takes up what is not watched yet.
     pub(super) fn add_all(&mut self) {
-        for path in [self.dags.clone(), self.users.clone(), self.base.clone()] {
-            if let Some(above) = path.parent() {
-                self.add(above);
+        let before = std::mem::take(&mut self.ways);
+        let above: Vec<PathBuf> = self
+            .targets()
+            .filter_map(Path::parent)
+            .map(Path::to_owned)
+            .collect();
+        for dir in &above {
+            self.add_way(dir);
+        }
+        for way in before {
+            if !self.ways.contains(&way) && !above.contains(&way) {
+                self.drop_watch(&way);
             }
         }
         self.add(&self.dags.clone());
@@ -60,7 +72,44 @@ impl DirWatch {
         }
     }
 
-    fn add(&mut self, path: &Path) {
+    /// What must be noticed when it comes.
+    fn targets(&self) -> impl Iterator<Item = &Path> {
+        [&self.dags, &self.users, &self.base]
+            .into_iter()
+            .map(PathBuf::as_path)
+    }
+
+    /// Watches a directory, or the nearest one above that is there.
+    fn add_way(&mut self, dir: &Path) {
+        // What is made while this looks is found by looking again.
+        for _ in dir.ancestors() {
+            let Some(found) = dir.ancestors().find(|above| self.add(above)) else {
+                return;
+            };
+            if found == dir {
+                return;
+            }
+            self.ways.insert(found.to_owned());
+            let next = dir.ancestors().find(|below| below.parent() == Some(found));
+            if !next.is_some_and(Path::exists) {
+                return;
+            }
+        }
+    }
+
+    fn drop_watch(&mut self, path: &Path) {
+        let old: Vec<Watch> = self
+            .watched
+            .extract_if(|_, watched| watched == path)
+            .map(|(watch, _)| watch)
+            .collect();
+        for watch in old {
+            drop(self.inotify.remove_watch(watch));
+        }
+    }
+
+    /// False if there is no such directory.
+    fn add(&mut self, path: &Path) -> bool {
         match self.inotify.add_dir_watch_with_attributes(path) {
             Ok(watch) => {
                 self.watched.insert(watch, path.to_owned());
@@ -69,12 +118,16 @@ impl DirWatch {
                 if matches!(
                     error.kind(),
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) => {}
+                ) =>
+            {
+                return false;
+            }
             Err(error) => {
                 let path = path.display();
                 tracing::warn!(%path, %error, "a directory cannot be watched; `proctorctl reload` has it read");
             }
         }
+        true
     }
 
     /// Where to look after what has happened since the last call. `None`: nowhere.
@@ -123,6 +176,10 @@ impl DirWatch {
             return Some(Scope::All);
         }
         if path == self.dags || path == self.users {
+            self.add_all();
+            return Some(Scope::All);
+        }
+        if self.ways.contains(&dir) && self.targets().any(|target| target.starts_with(&path)) {
             self.add_all();
             return Some(Scope::All);
         }
@@ -184,6 +241,39 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn directories_that_are_made_later_are_noticed_with_all_above_them() {
+        let root = tempfile::tempdir().unwrap();
+        let mut config = Config::defaults(&root.path().join("a/b"));
+        config.paths.dags = root.path().join("x/y/dags");
+        let at = |path: &str| root.path().join(path);
+        let mut watch = DirWatch::new(&config).unwrap();
+        std::fs::create_dir(at("other")).unwrap();
+        assert_eq!(watch.read().unwrap(), None);
+        for path in ["x", "x/y", "x/y/dags"] {
+            std::fs::create_dir(at(path)).unwrap();
+            assert_eq!(watch.read().unwrap(), Some(Scope::All), "{path} has come");
+        }
+        std::fs::write(at("x/y/dags/a.yaml"), "x").unwrap();
+        assert_eq!(watch.read().unwrap(), Some(one(Place::System)));
+        // All at once.
+        std::fs::create_dir_all(at("a/b/etc/proctor")).unwrap();
+        std::fs::create_dir_all(at("a/b/var/lib/proctor/dags/alice")).unwrap();
+        assert_eq!(watch.read().unwrap(), Some(Scope::All));
+        std::fs::write(at("a/b/etc/proctor/base.yaml"), "x").unwrap();
+        assert_eq!(watch.read().unwrap(), Some(Scope::All));
+        std::fs::write(at("a/b/var/lib/proctor/dags/alice/a.yaml"), "x").unwrap();
+        assert_eq!(watch.read().unwrap(), Some(one(Place::User("alice".to_owned()))));
+        // Nobody listens any more where nothing can come.
+        assert!(watch.ways.is_empty());
+        assert!(!watch.watched.values().any(|path| path == root.path()));
+        // What goes may come again.
+        std::fs::remove_dir_all(at("x")).unwrap();
+        assert_eq!(watch.read().unwrap(), Some(Scope::All));
+        std::fs::create_dir_all(at("x/y/dags")).unwrap();
+        assert_eq!(watch.read().unwrap(), Some(Scope::All));
+    }
 
     #[test]
     fn events_tell_where_to_look() {

@@ -3,14 +3,15 @@
 use super::super::admission::known_user;
 use super::super::dispatcher::now;
 use super::edit::{Known, failed, refused, target, wrong};
-use super::files::{self, is_schema_of, open_dir, read_all, read_base, schema_file};
+use super::files::{NO_DIR, open_dir, read_base};
 use super::place::{FileId, Place, is_dag_file};
 use super::scan::own_name;
+use super::schemas::{self, Refs};
 use super::version::{self, hash_of, of_file};
 use crate::config::Config;
 use crate::dag::Source;
 use crate::model::change::InstalledDag;
-use crate::model::limits::{DAG_SOURCE_MAX, SCHEMA_MAX, SCHEMAS_MAX};
+use crate::model::limits::{SCHEMA_MAX, SCHEMAS_MAX};
 use crate::model::{DagName, SchemaFile};
 use crate::sys::files::Dir;
 use crate::wire::control::{ErrorKind, Problem, Response};
@@ -47,9 +48,9 @@ pub(super) fn write(
         )
     };
     // One that is damaged may be replaced, too, unless it is an edit of what it says.
-    let old = match read_all(&dir, &id.name, DAG_SOURCE_MAX) {
+    let old = match schemas::read_dag(&dir, &id, None) {
         Err(error) if install.replaces.is_some() => return Err(unusable(error)),
-        old => old.ok().flatten(),
+        old => old.ok().flatten().and_then(Result::ok),
     };
     let mut mode = if install.private { 0o600 } else { 0o644 };
     if let Some(hash) = &install.replaces {
@@ -81,7 +82,9 @@ pub(super) fn write(
         let text = format!("there is a DAG {dag} already: {}", id.path(config).display());
         return Err(refused(ErrorKind::Exists, text, Some("--replace replaces it")));
     }
-    within_limits(&dir, &id, dag, install)?;
+    let refs = old.map(|old| old.refs).unwrap_or_default();
+    let found = loaded_with(&dir, &id, &refs, install);
+    within_limits(&dir, &id, install, &found)?;
     let record = InstalledDag {
         dag: dag.clone(),
         file: id.stored(),
@@ -90,7 +93,7 @@ pub(super) fn write(
         at: now().wall,
         source: install.source.clone(),
         base: read_base(config).map_err(|error| refused(ErrorKind::Unavailable, error, None))?,
-        schemas: schemas(&dir, &id.place, dag, install),
+        schemas: found,
     };
     let stem = id.stem().to_owned();
     let version = version::make(&known.context, &owner, &install.file, &stem, record).map_err(wrong)?;
@@ -102,11 +105,17 @@ pub(super) fn write(
             &install.file,
         )]));
     }
-    let kept = put_schemas(&dir, &id, dag, install, &version.record.schemas)?;
-    dir.replace_file(&id.name, install.source.as_bytes(), mode)
-        .map_err(|error| failed("the file cannot be written", &error))?;
-    // Those of the version before; the new one is in its place now.
-    remove_schemas(&dir, id.stem(), &kept);
+    let written = put_schemas(&dir, &id, install, &version.record.schemas).and_then(|refs| {
+        // This puts all of it in force.
+        let text = schemas::join(&install.source, &refs);
+        dir.replace_file(&id.name, text.as_bytes(), mode)
+            .map_err(|error| failed("the file cannot be written", &error))
+    });
+    if id.place != Place::System {
+        // Those of the version before, or of this one if it could not be written.
+        schemas::remove_unused(&dir, Some(id.stem()));
+    }
+    written?;
     Ok((id, version.warnings))
 }
 
@@ -136,7 +145,12 @@ fn directory(config: &Config, place: &Place) -> Result<Dir, Box<Response>> {
 }
 
 /// Whether the user has room for it.
-fn within_limits(dir: &Dir, id: &FileId, dag: &DagName, install: &Install) -> Result<(), Box<Response>> {
+fn within_limits(
+    dir: &Dir,
+    id: &FileId,
+    install: &Install,
+    schemas: &[SchemaFile],
+) -> Result<(), Box<Response>> {
     if id.place == Place::System {
         return Ok(());
     }
@@ -146,20 +160,15 @@ fn within_limits(dir: &Dir, id: &FileId, dag: &DagName, install: &Install) -> Re
     let mut count = 1;
     let size = |text: &str| u64::try_from(text.len()).unwrap_or(u64::MAX);
     let mut bytes = size(&install.source);
-    let mut replaced = vec![id.name.clone()];
-    for schema in &install.schemas {
-        if let Some(text) = &schema.text {
-            bytes = bytes.saturating_add(size(text));
-            replaced.push(schema_file(dag, &schema.wanted));
-        }
+    for text in schemas.iter().filter_map(|schema| schema.text.as_deref()) {
+        bytes = bytes.saturating_add(size(text));
     }
-    for name in names
+    let names = names
         .into_iter()
-        .filter_map(|entry| entry.name.into_string().ok())
-    {
-        if replaced.contains(&name) {
-            continue;
-        }
+        .filter_map(|entry| entry.name.into_string().ok());
+    // What is replaced takes no room of its own.
+    let replaced = |name: &String| *name == id.name || schemas::stem_of(name) == Some(id.stem());
+    for name in names.filter(|name| !replaced(name)) {
         count += usize::from(is_dag_file(&name));
         let size = dir
             .open_regular(&name)
@@ -186,8 +195,9 @@ fn room(count: usize, bytes: u64) -> Result<(), Box<Response>> {
     ))
 }
 
-/// The schemas that the DAG is loaded with: what came with it, else what lies beside it.
-fn schemas(dir: &Dir, place: &Place, dag: &DagName, install: &Install) -> Vec<SchemaFile> {
+/// The schemas that the DAG is loaded with: what came with it, else what lies beside it; of a user's DAG `refs` says what
+/// that is.
+fn loaded_with(dir: &Dir, id: &FileId, refs: &Refs, install: &Install) -> Vec<SchemaFile> {
     let source = Source {
         text: install.source.as_bytes(),
         file: &install.file,
@@ -195,7 +205,7 @@ fn schemas(dir: &Dir, place: &Place, dag: &DagName, install: &Install) -> Vec<Sc
     };
     crate::dag::schema_files(&source, None, |wanted| {
         let came = install.schemas.iter().find(|schema| schema.wanted == *wanted);
-        match came.filter(|_| *place != Place::System) {
+        match came.filter(|_| id.place != Place::System) {
             Some(schema) => {
                 let absent = || {
                     schema
@@ -205,78 +215,45 @@ fn schemas(dir: &Dir, place: &Place, dag: &DagName, install: &Install) -> Vec<Sc
                 };
                 schema.text.clone().ok_or_else(absent)
             }
-            None => files::read_schema(dir, place, Some(dag), wanted).map(|text| text.text),
+            None => schemas::read_schema(dir, id, refs, wanted).map(|text| text.text),
         }
     })
 }
 
-/// Puts the schemas that came with a user's DAG beside it. Gives the names of all that it is loaded with.
-fn put_schemas(
-    dir: &Dir,
-    id: &FileId,
-    dag: &DagName,
-    install: &Install,
-    all: &[SchemaFile],
-) -> Result<Vec<String>, Box<Response>> {
+/// Puts the schemas that a user's DAG is loaded with beside it, where they do nothing until its file means them.
+fn put_schemas(dir: &Dir, id: &FileId, install: &Install, all: &[SchemaFile]) -> Result<Refs, Box<Response>> {
     if id.place == Place::System {
-        return Ok(Vec::new());
+        return Ok(Refs::default());
     }
-    let mut total = 0;
-    for schema in &install.schemas {
-        let Some(text) = &schema.text else { continue };
-        total += text.len();
-        if text.len() > SCHEMA_MAX || total > SCHEMAS_MAX {
-            let text = format!("the JSON schemas of {} are too large", install.file);
-            return Err(refused(ErrorKind::Invalid, text, None));
-        }
-        let name = schema_file(dag, &schema.wanted);
-        dir.replace_file(&name, text.as_bytes(), 0o600)
+    let came = install.schemas.iter().filter_map(|schema| schema.text.as_ref());
+    let lengths: Vec<usize> = came.map(String::len).collect();
+    let large = lengths.iter().any(|length| *length > SCHEMA_MAX);
+    if large || lengths.iter().sum::<usize>() > SCHEMAS_MAX || all.len() > schemas::REFS_MAX {
+        let text = format!("the JSON schemas of {} are too large, or too many", install.file);
+        return Err(refused(ErrorKind::Invalid, text, None));
+    }
+    for text in all.iter().filter_map(|schema| schema.text.as_ref()) {
+        dir.replace_file(schemas::file_of(id.stem(), text), text.as_bytes(), 0o600)
             .map_err(|error| failed("a JSON schema cannot be written", &error))?;
     }
-    Ok(all
-        .iter()
-        .map(|schema| schema_file(dag, &schema.wanted))
-        .collect())
-}
-
-/// Removes what an earlier daemon was writing when it was killed. Nobody else writes where users' DAGs lie.
-pub(super) fn sweep(config: &Config) {
-    let Ok(Some(root)) = open_dir(&config.paths.user_dags()) else {
-        return;
-    };
-    for entry in root.list().unwrap_or_default() {
-        let swept = entry
-            .is_dir
-            .then(|| root.open_child_dir(&entry.name)?.sweep_unfinished());
-        if let Some(Err(error)) = swept {
-            tracing::warn!(place = ?entry.name, %error, "files that were not finished are left over");
-        }
-    }
-}
-
-fn remove_schemas(dir: &Dir, stem: &str, kept: &[String]) {
-    let names = dir.list().unwrap_or_default().into_iter();
-    for name in names.filter_map(|entry| entry.name.into_string().ok()) {
-        if is_schema_of(&name, stem)
-            && !kept.contains(&name)
-            && let Err(error) = dir.remove_file(&name)
-        {
-            tracing::warn!(%name, %error, "a JSON schema of a DAG that was replaced or removed is left over");
-        }
-    }
+    Ok(Refs::of(all))
 }
 
 /// Removes the file. One that is gone already is as good as removed.
 pub(super) fn remove(config: &Config, id: &FileId) -> Result<(), String> {
     let Some(dir) = open_dir(&id.place.dir(config))? else {
-        return Ok(());
+        return match id.place {
+            // It stays in force without it.
+            Place::System => Err(NO_DIR.to_owned()),
+            Place::User(_) => Ok(()),
+        };
     };
     match dir.remove_file(&id.name) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.to_string()),
         _ => {}
     }
     if id.place != Place::System {
-        remove_schemas(&dir, id.stem(), &[]);
+        schemas::remove_unused(&dir, Some(id.stem()));
     }
     dir.sync().map_err(|error| error.to_string())
 }
@@ -292,39 +269,84 @@ mod tests {
         assert!(room(1, OWN_BYTES_MAX + 1).is_err());
     }
 
-    #[test]
-    fn schemas_take_room_too() {
-        let temp = tempfile::tempdir().unwrap();
-        let dir = open_dir(temp.path()).unwrap().unwrap();
-        let dag = DagName::new("d").unwrap();
+    fn file() -> FileId {
+        FileId {
+            place: Place::User("u".to_owned()),
+            name: "d.yaml".to_owned(),
+        }
+    }
+
+    fn install(source: &str, schema: Option<&str>) -> Install {
         let wanted = crate::model::SchemaRef {
             path: "s.json".to_owned(),
             working_dir: None,
         };
-        let install = Install {
-            source: "x".to_owned(),
+        let schema = schema.map(|schema| SchemaFile::new(wanted, Ok(schema.to_owned())));
+        Install {
+            source: source.to_owned(),
             file: "d.yaml".to_owned(),
             stem: "d".to_owned(),
             name: None,
-            schemas: vec![SchemaFile::new(wanted.clone(), Ok("{}".to_owned()))],
+            schemas: schema.into_iter().collect(),
             replace: true,
             private: false,
             replaces: None,
-        };
-        let id = FileId {
-            place: Place::User("u".to_owned()),
-            name: "d.yaml".to_owned(),
-        };
+        }
+    }
+
+    #[test]
+    fn schemas_take_room_too() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = open_dir(temp.path()).unwrap().unwrap();
+        let install = install("x", Some("{}"));
         let other = |length| {
-            let file = std::fs::File::create(temp.path().join("e.0123456789abcdef.schema.json")).unwrap();
+            let name = schemas::file_of("e", "other");
+            let file = std::fs::File::create(temp.path().join(name)).unwrap();
             file.set_len(length).unwrap();
         };
         // What is replaced takes no room of its own.
-        let old = std::fs::File::create(temp.path().join(schema_file(&dag, &wanted))).unwrap();
+        let old = std::fs::File::create(temp.path().join(schemas::file_of("d", "old"))).unwrap();
         old.set_len(OWN_BYTES_MAX).unwrap();
         other(OWN_BYTES_MAX - 3);
-        assert!(within_limits(&dir, &id, &dag, &install).is_ok());
+        assert!(within_limits(&dir, &file(), &install, &install.schemas).is_ok());
         other(OWN_BYTES_MAX - 2);
-        assert!(within_limits(&dir, &id, &dag, &install).is_err());
+        assert!(within_limits(&dir, &file(), &install, &install.schemas).is_err());
+    }
+
+    #[test]
+    fn schemas_do_nothing_until_the_file_of_their_dag_means_them() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = open_dir(temp.path()).unwrap().unwrap();
+        let source = "params: {schema: s.json}\nsteps: [{name: a, command: x}]\n";
+        let in_force = || {
+            let text = schemas::read_dag(&dir, &file(), None).unwrap().unwrap().unwrap();
+            let schema = loaded_with(&dir, &file(), &text.refs, &install(&text.text, None));
+            assert_eq!(text.text, source);
+            schema[0].text.clone()
+        };
+        let publish = |refs: &Refs| {
+            let text = schemas::join(source, refs);
+            dir.replace_file("d.yaml", text.as_bytes(), 0o644).unwrap();
+        };
+        let put = |schema: &str| {
+            let install = install(source, Some(schema));
+            put_schemas(&dir, &file(), &install, &install.schemas).unwrap()
+        };
+        publish(&put("{\"a\": 1}"));
+        assert_eq!(in_force().unwrap(), "{\"a\": 1}");
+        // Killed before the file is replaced: the version in force is whole, and what was written goes.
+        let refs = put("{\"a\": 2}");
+        assert_eq!(in_force().unwrap(), "{\"a\": 1}");
+        assert_eq!(dir.list().unwrap().len(), 3);
+        schemas::remove_unused(&dir, None);
+        assert_eq!(in_force().unwrap(), "{\"a\": 1}");
+        assert_eq!(dir.list().unwrap().len(), 2);
+        // Killed after it: so is the new one.
+        put("{\"a\": 2}");
+        publish(&refs);
+        assert_eq!(in_force().unwrap(), "{\"a\": 2}");
+        schemas::remove_unused(&dir, None);
+        assert_eq!(in_force().unwrap(), "{\"a\": 2}");
+        assert_eq!(dir.list().unwrap().len(), 2);
     }
 }

@@ -2,7 +2,7 @@
 
 mod plan;
 
-pub use plan::{Installed, Origin, SCHEDULED_MAX, TickKind, TickOutcome};
+pub use plan::{Installed, Origin, SCHEDULED_MAX, TickKind, TickOutcome, USER_SCHEDULED_MAX};
 
 use crate::model::change::{AttemptIdentity, Change, NewRun};
 use crate::model::view::RunView;
@@ -182,6 +182,9 @@ pub enum Event {
     Install(Box<Installed>),
     /// A DAG is not installed any more. Its runs stay.
     Uninstall(DagName),
+    /// The name of a DAG goes to another DAG, or to nobody. Requests to hold back the one that had it, or to go on, come to
+    /// nothing, also one that is being stored: who gives the store what follows makes it forget them.
+    Forget(DagName),
     /// Somebody holds back the schedules of a DAG, or not any more. What passes while they are held back is not made up
     /// for, whatever the catch-up window is.
     Suspend(Token, DagName, bool),

@@ -24,6 +24,7 @@ impl Scheduler {
                 continue;
             };
             self.resting = self.resting.saturating_sub(1);
+            self.waiting.take(run);
             run.slot = true;
             self.groups.occupy(run);
             run.phase = Phase::Intending;
@@ -307,6 +308,7 @@ impl Scheduler {
     pub(super) fn release(&mut self, key: Key) {
         if let Some(run) = self.runs.get_mut(&key).filter(|run| run.slot) {
             run.slot = false;
+            self.waiting.add(run);
             if std::mem::take(&mut run.blocks) {
                 self.groups.unblock(&run.name.dag, run.owner);
             }
@@ -317,6 +319,7 @@ impl Scheduler {
     /// Counts a live attempt that was found by recovery.
     pub(super) fn occupy(&mut self, key: Key) {
         if let Some(run) = self.runs.get_mut(&key) {
+            self.waiting.take(run);
             run.slot = true;
             self.groups.occupy(run);
             if !run.is_guest() && run.stop == Some(StopReason::Superseded) {

@@ -33,6 +33,7 @@ mod stop;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +48,7 @@ use queues::Pausing;
 use run::{Key, Run};
 use save::Owner;
 use timers::Timers;
+use waiting::Waiting;
 
 /// What an administrator decides.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,6 +57,8 @@ pub struct Config {
     pub max_live: u32,
     /// Capacity of each queue that is configured; 0 is no limit. What runs say of these does not count.
     pub queues: BTreeMap<GroupName, u32>,
+    /// User id that may have any number of scheduled runs wait, if there is one ([`USER_SCHEDULED_MAX`]).
+    pub unbounded: Option<u32>,
 }
 
 /// How much the engine holds, for metrics.
@@ -72,6 +76,7 @@ pub struct Counts {
 #[derive(Debug)]
 pub struct Scheduler {
     max_live: u32,
+    unbounded: Option<u32>,
     draining: bool,
     /// Whether [`Effect::Idle`] was told and still holds.
     idle: bool,
@@ -87,6 +92,8 @@ pub struct Scheduler {
     pausing: BTreeMap<GroupName, Pausing>,
     timers: Timers,
     plans: Plans,
+    /// Of `runs`, those that schedules made and that are not live.
+    waiting: Waiting,
     /// How many of `runs` rest in a queue.
     resting: usize,
     /// Those that wait for a retry as a whole, by DAG.
@@ -111,6 +118,7 @@ impl Scheduler {
         groups.configure(config.queues);
         Self {
             max_live: config.max_live,
+            unbounded: config.unbounded,
             draining: false,
             idle: false,
             runs: BTreeMap::new(),
@@ -122,6 +130,7 @@ impl Scheduler {
             pausing: BTreeMap::new(),
             timers: Timers::default(),
             plans: Plans::default(),
+            waiting: Waiting::default(),
             resting: 0,
             retrying: BTreeSet::new(),
             on_hold: BTreeSet::new(),
@@ -137,6 +146,7 @@ impl Scheduler {
     /// What is live over a limit that was lowered stays live.
     pub fn configure(&mut self, config: Config) {
         self.max_live = config.max_live;
+        self.unbounded = config.unbounded;
         self.groups.configure(config.queues);
     }
 
@@ -163,6 +173,7 @@ impl Scheduler {
             Event::ClockSet => self.clock_set(now, out),
             Event::Install(installed) => self.install(now, *installed, out),
             Event::Uninstall(dag) => self.uninstall(now, &dag, out),
+            Event::Forget(dag) => self.forget_dag(now, &dag, out),
             Event::Suspend(token, dag, on) => self.suspend(now, token, &dag, on, out),
             Event::Pause(token, queue, on) => self.pause(token, queue, on, out),
             Event::Suspended(dags) => self.on_hold.extend(dags),
@@ -216,6 +227,7 @@ impl Scheduler {
             && self.groups.is_empty()
             && self.pausing.is_empty()
             && self.timers.runs() == 0
+            && self.waiting.is_empty()
             && self.resting == 0
             && self.retrying.is_empty()
             && self.groups.live() == 0
@@ -231,6 +243,7 @@ impl Scheduler {
         if let Some(attempt) = &run.attempt {
             self.attempts.insert(attempt.clone(), self.last_key);
         }
+        self.waiting.add(&run);
         self.runs.insert(self.last_key, run);
         self.last_key
     }
@@ -238,6 +251,7 @@ impl Scheduler {
     /// Takes a run out of memory.
     fn remove(&mut self, key: Key) -> Option<Run> {
         let run = self.runs.remove(&key)?;
+        self.waiting.take(&run);
         self.names.remove(&run.name);
         let place = (run.name.dag.clone(), run.owner);
         if let Some(of_dag) = self.by_dag.get_mut(&place)

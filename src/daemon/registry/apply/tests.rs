@@ -18,6 +18,11 @@ struct Bed {
 
 impl Bed {
     fn new() -> Self {
+        Self::with("no-such-user/a.yaml")
+    }
+
+    /// The same with that file in the store.
+    fn with(file: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let config = Config::defaults(root.path());
         let dir = config.paths.user_dags().join("no-such-user");
@@ -32,8 +37,8 @@ impl Bed {
         let mut registry = Registry::new();
         registry.take_stored(&[InstalledDag {
             dag: DagName::new("a").unwrap(),
-            file: "no-such-user/a.yaml".to_owned(),
-            owner: Some(12_345),
+            file: file.to_owned(),
+            owner: file.contains('/').then_some(12_345),
             mode: 0o644,
             at: Time(0),
             source: TEXT.to_owned(),
@@ -98,4 +103,34 @@ fn dags_below_a_directory_that_cannot_be_read_are_not_gone() {
     assert_eq!(bed.look(), []);
     std::fs::remove_dir_all(&users).unwrap();
     assert_eq!(bed.look(), [DagName::new("a").unwrap()]);
+}
+
+#[test]
+fn the_systems_dags_are_not_gone_because_their_directory_is() {
+    let mut bed = Bed::with("a.yaml");
+    std::fs::remove_dir_all(bed.users()).unwrap();
+    let dags = Config::defaults(bed.root.path()).paths.dags;
+    let dag = DagName::new("a").unwrap();
+    // Neither when the daemon starts without it, nor later.
+    assert_eq!(bed.look(), []);
+    std::fs::create_dir_all(&dags).unwrap();
+    std::fs::write(dags.join("a.yaml"), TEXT).unwrap();
+    std::fs::write(dags.join("b.yaml"), "nonsense").unwrap();
+    assert_eq!(bed.look(), []);
+    assert!(!bed.registry.is_unsure());
+    std::fs::remove_dir_all(&dags).unwrap();
+    for _ in 0..2 {
+        assert_eq!(bed.look(), []);
+        assert!(bed.registry.in_force.contains_key(&dag) && bed.registry.is_unsure());
+        let state = &bed.registry.files[&FileId::from_stored("a.yaml")];
+        let problem = &state.problems[0].message;
+        assert!(problem.contains("no such directory"), "{problem}");
+    }
+    std::fs::create_dir(&dags).unwrap();
+    assert_eq!(bed.look(), [dag]);
+    // Where there is nothing, nothing is missed.
+    bed.registry.stored.clear();
+    std::fs::remove_dir(&dags).unwrap();
+    assert_eq!(bed.look(), []);
+    assert!(!bed.registry.is_unsure());
 }

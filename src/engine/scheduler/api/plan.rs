@@ -42,6 +42,8 @@ pub struct Installed {
 
 /// Most runs of a DAG that schedules made and that wait; a further start is left out. Each is held in memory.
 pub const SCHEDULED_MAX: usize = 1000;
+/// The same for all DAGs of a user together, whatever their overlap policies are. As many runs may a user submit.
+pub const USER_SCHEDULED_MAX: usize = 10_000;
 
 /// What happens at a scheduled time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +74,8 @@ pub enum TickOutcome {
     Overlapped,
     /// As many runs that schedules made wait for the DAG as may ([`SCHEDULED_MAX`]).
     Crowded,
+    /// As many runs that schedules made wait for the user as may ([`USER_SCHEDULED_MAX`]). What is live is left alone, too.
+    UserCrowded,
     /// The overlap policy has it dropped: this run of the DAG has failed and waits for its retry, so it is not over.
     AwaitsRetry(RunRef),
     /// A run that counts for a later time than the scheduled start before succeeded (`skip_if_successful`).

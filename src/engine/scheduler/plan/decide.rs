@@ -37,7 +37,12 @@ impl Scheduler {
         let mut told = Vec::new();
         let mut last = None;
         for (tick, class) in plan.classes(installed, now.wall) {
-            let act = self.weigh(installed, plan.last_success, &tick, class);
+            let act = match self.weigh(installed, plan.last_success, &tick, class) {
+                Act::Start(_, others) if self.is_user_crowded(installed.template.owner, &others) => {
+                    Act::LeaveOut(TickOutcome::UserCrowded)
+                }
+                act => act,
+            };
             if let Act::LeaveOut(outcome) = act {
                 told.push((tick.at, outcome));
             } else {

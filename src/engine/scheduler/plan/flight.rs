@@ -25,6 +25,8 @@ pub(super) enum Flight {
         on: bool,
         /// Up to when everything is decided then, if it goes on.
         resumes: Option<Time>,
+        /// Whether the DAG that was meant does not have the name any more.
+        void: bool,
     },
 }
 
@@ -82,7 +84,14 @@ impl Scheduler {
         plan.failures = 0;
         match flight {
             Flight::Mark(at) => plan.marked(at),
-            Flight::Suspension { token, on, resumes } => {
+            Flight::Suspension {
+                token, void: true, ..
+            } => {
+                out.push(Effect::Refused(token, Refusal::NotFound));
+            }
+            Flight::Suspension {
+                token, on, resumes, ..
+            } => {
                 out.push(Effect::Accepted(token));
                 plan.suspended = on;
                 if let Some(at) = resumes {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::scheduler::Scheduler;
-use crate::engine::scheduler::api::{CommitError, Effect, SCHEDULED_MAX, TickOutcome};
+use crate::engine::scheduler::api::{CommitError, Effect, SCHEDULED_MAX, TickOutcome, USER_SCHEDULED_MAX};
 use crate::engine::scheduler::run::{Key, Phase, Run};
 use crate::model::change::Change;
 use crate::model::{DagName, Now, RunStatus, StopReason};
@@ -64,13 +64,13 @@ impl Scheduler {
 
     /// Whether as many runs that schedules made wait as may.
     pub(super) fn is_crowded(&self, dag: &DagName, owner: u32) -> bool {
-        let all = self.by_dag.get(&(dag.clone(), owner));
-        if all.is_none_or(|all| all.len() < SCHEDULED_MAX) {
-            return false;
-        }
-        let waits = |run: &Run| !run.slot && run.origin.scheduled_for.is_some();
-        let waiting = self.occupants(dag, owner).filter(|(_, run)| waits(run));
-        waiting.count() >= SCHEDULED_MAX
+        self.waiting.of_dag(dag, owner) >= SCHEDULED_MAX
+    }
+
+    /// The same for all DAGs of the user. It does not matter if no more wait afterwards than before.
+    pub(super) fn is_user_crowded(&self, owner: u32, others: &Others) -> bool {
+        let replaces = !others.ended.is_empty() || !others.given_up.is_empty();
+        self.unbounded != Some(owner) && !replaces && self.waiting.of_user(owner) >= USER_SCHEDULED_MAX
     }
 
     /// What is said of a tick that is dropped because the DAG is busy.

@@ -8,7 +8,7 @@ use super::backlog::Plan;
 use super::flight::Flight;
 use super::watermark;
 use crate::engine::scheduler::Scheduler;
-use crate::engine::scheduler::api::{Effect, TickOutcome, Token};
+use crate::engine::scheduler::api::{Effect, Refusal, TickOutcome, Token};
 use crate::model::change::Change;
 use crate::model::{DagName, Now, Time};
 
@@ -27,11 +27,38 @@ impl Scheduler {
         self.go_on_with(now, dag, out);
     }
 
+    /// The name goes to another DAG, or to nobody.
+    pub(in crate::engine::scheduler) fn forget_dag(
+        &mut self,
+        now: Now,
+        dag: &DagName,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(plan) = self.plans.by_dag.get_mut(dag) else {
+            return;
+        };
+        if let Some(Flight::Suspension { void, .. }) = &mut plan.flight {
+            *void = true;
+        }
+        let asks = std::mem::take(&mut plan.asks).into_iter();
+        out.extend(asks.map(|(token, _)| Effect::Refused(token, Refusal::NotFound)));
+        self.go_on_with(now, dag, out);
+    }
+
     /// Whether the schedules of an installed DAG are held back, or are about to be.
     #[must_use]
     pub fn is_suspended(&self, dag: &DagName) -> bool {
         self.plans.by_dag.get(dag).is_some_and(|plan| {
-            let asked = |flight: &Flight| matches!(flight, Flight::Suspension { on: true, .. });
+            let asked = |flight: &Flight| {
+                matches!(
+                    flight,
+                    Flight::Suspension {
+                        on: true,
+                        void: false,
+                        ..
+                    }
+                )
+            };
             plan.suspended || plan.flight.as_ref().is_some_and(asked) || plan.asks.iter().any(|(_, on)| *on)
         })
     }
@@ -51,7 +78,13 @@ impl Scheduler {
         let goes_on = !on && plan.suspended && plan.installed.is_some();
         let resumes = goes_on.then(|| plan.resumes_at(now.wall));
         batch.extend(resumes.map(|at| watermark(dag, at)));
-        self.take_off(dag, Flight::Suspension { token, on, resumes }, batch, out);
+        let flight = Flight::Suspension {
+            token,
+            on,
+            resumes,
+            void: false,
+        };
+        self.take_off(dag, flight, batch, out);
     }
 }
 

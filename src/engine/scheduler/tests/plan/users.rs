@@ -139,3 +139,56 @@ fn the_run_of_another_users_schedule_at_that_time_does_not_count_as_started() {
     let runs = &desk.0.engine.counts().runs;
     assert_eq!(*runs, 2, "{made}");
 }
+
+#[test]
+fn who_holds_back_a_dag_does_not_hold_back_the_next_one_of_that_name() {
+    // The request is being stored when the file of the DAG goes, and is answered when somebody else's is there.
+    let mut desk = Desk::quiet("0730", theirs(hourly()));
+    desk.play(&[
+        ("suspend", "commit 1 suspend"),
+        ("enable", ""),
+        ("suspend", ""),
+        ("uninstall", ""),
+        ("forget", "no 2 not-found, no 3 not-found"),
+    ]);
+    assert_eq!(
+        desk.install(Installed {
+            watermark: None,
+            ..hourly()
+        }),
+        ""
+    );
+    assert!(!desk.0.engine.is_suspended(&dag()));
+    desk.play(&[("ok 1", "no 1 not-found, commit 2 mark 0730"), ("ok 2", "idle")]);
+    assert!(!desk.0.engine.is_suspended(&dag()));
+    assert!(!desk.0.engine.holds_retries(&dag(), 1000));
+    desk.play(&[
+        ("at 0800", "make s0800, commit 3 accept+mark 0800"),
+        ("ok 3", "changed, 0800 started s0800, commit 4 intend s08001"),
+        // The new owner's own request counts.
+        ("suspend", "commit 5 suspend"),
+        ("ok 5", "yes 4"),
+    ]);
+    assert!(desk.0.engine.is_suspended(&dag()));
+}
+
+#[test]
+fn what_was_asked_of_a_dag_that_is_gone_leaves_nothing() {
+    let mut desk = Desk::quiet("0730", theirs(hourly()));
+    desk.play(&[
+        ("suspend", "commit 1 suspend"),
+        ("forget", ""),
+        ("uninstall", ""),
+        ("ok 1", "no 1 not-found, idle"),
+        ("forget", ""),
+    ]);
+    assert!(desk.0.engine.is_empty());
+    // One that cannot be stored is refused for that.
+    let mut desk = Desk::quiet("0730", hourly());
+    desk.play(&[
+        ("suspend", "commit 1 suspend"),
+        ("forget", ""),
+        ("io 1", "no 1 broken, idle"),
+        ("at 0800", "make s0800, commit 2 accept+mark 0800"),
+    ]);
+}
