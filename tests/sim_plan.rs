@@ -18,14 +18,20 @@
 mod actions;
 #[path = "sim_plan/dags.rs"]
 mod dags;
+#[path = "sim_plan/edits.rs"]
+mod edits;
 #[path = "sim_plan/effects.rs"]
 mod effects;
 #[path = "sim_plan/reference.rs"]
 mod reference;
+#[path = "sim_plan/rest.rs"]
+mod rest;
 #[path = "sim_scheduler/rng.rs"]
 mod rng;
 #[path = "sim_plan/store.rs"]
 mod store;
+#[path = "sim_plan/timetable.rs"]
+mod timetable;
 #[path = "sim_plan/world.rs"]
 mod world;
 #[path = "sim_plan/year.rs"]

@@ -26,15 +26,18 @@ impl World {
                         );
                     }
                 }
-                let idle = batch.iter().find_map(|change| match change {
-                    Change::Watermark { dag, .. } => Some(self.is_idle(dag)),
+                let dag = batch.iter().find_map(|change| match change {
+                    Change::Watermark { dag, .. } => Some(dag),
                     _ => None,
                 });
+                let idle = dag.is_some_and(|dag| self.is_idle(dag));
+                let dag = dag.map(|dag| self.dag(dag).clone());
                 self.pending.push_back(Pending {
                     number,
                     batch,
                     decided: self.now.wall,
-                    idle: idle.unwrap_or(false),
+                    idle,
+                    dag,
                 });
             }
             Effect::Make(new) => self.make(&new),
@@ -88,14 +91,21 @@ impl World {
             .expect("no such DAG")
     }
 
+    /// Whether a stored run is one of the DAG, and not of somebody else's DAG of that name.
+    fn is_of(&self, dag: &DagName, run: &RunRef) -> bool {
+        let row = self.store.rows.get(run);
+        run.dag == *dag && row.is_some_and(|row| row.owner == self.dag(dag).owner)
+    }
+
     /// Whether nothing of the DAG is queued or live, nor on its way there: neither in the store, nor elsewhere.
     fn is_idle(&self, dag: &DagName) -> bool {
-        let stored = self
-            .store
-            .rows
-            .iter()
-            .any(|(run, row)| run.dag == *dag && (row.status.is_none() || row.retry.due.is_some()));
-        let alive = self.shims.values().any(|shim| shim.run.dag == *dag && !shim.gone);
+        let stored = self.store.rows.iter().any(|(run, row)| {
+            self.is_of(dag, run) && (row.status.is_none() || row.retry.due.is_some())
+        });
+        let alive = self
+            .shims
+            .values()
+            .any(|shim| self.is_of(dag, &shim.run) && !shim.gone);
         let coming = self.pending.iter().flat_map(|pending| &pending.batch);
         let mut coming = coming.filter(|change| matches!(change, Change::Accept(new) if new.run.dag == *dag));
         !stored && !alive && coming.next().is_none() && self.answers.is_empty()
@@ -110,9 +120,12 @@ impl World {
             new.run
         );
         assert!(!self.draining, "{} starts while the daemon leaves", new.run);
+        let away = |number: &usize| self.dags[*number].name == *dag;
+        assert!(!self.away.iter().any(away), "{}: it is not installed", new.run);
         assert_eq!(new.created_at, self.now.wall);
         let reference = self.dag(dag);
         self.check_start(reference, new, at);
+        let put_off = u64::from(reference.due(at) > at);
         if reference.overlap == OverlapPolicy::Skip && !new.run.id.as_str().starts_with("restart-") {
             // What is being ended in the queue is not in its way.
             let ending = |run: &RunRef| {
@@ -120,7 +133,7 @@ impl World {
                 changes.any(|change| matches!(change, Change::EndQueued { run: other, .. } if other == run))
             };
             let mut queued = self.store.rows.iter().filter(|(run, row)| {
-                run.dag == *dag && row.queued.is_some() && !self.store.taken_back.contains(run)
+                self.is_of(dag, run) && row.queued.is_some() && !self.store.taken_back.contains(run)
             });
             assert!(
                 queued.all(|(run, _)| ending(run)),
@@ -128,7 +141,7 @@ impl World {
                 new.run
             );
             let mut rows = self.store.rows.iter();
-            let pausing = rows.find(|(run, row)| run.dag == *dag && row.retry.due.is_some());
+            let pausing = rows.find(|(run, row)| self.is_of(dag, run) && row.retry.due.is_some());
             assert_eq!(
                 pausing.map(|(run, _)| run),
                 None,
@@ -138,10 +151,11 @@ impl World {
             let mut live = self
                 .shims
                 .values()
-                .filter(|shim| shim.run.dag == *dag && shim.open);
+                .filter(|shim| self.is_of(dag, &shim.run) && shim.open);
             assert!(live.all(|shim| shim.gone), "{} overlaps what is live", new.run);
         }
         assert!(self.made.insert(new.run.clone()), "{} is made twice", new.run);
+        self.report.put_off += put_off;
     }
 
     fn launch(&mut self, run: RunRef, attempt: AttemptId) {
@@ -156,8 +170,11 @@ impl World {
         for (id, shim) in &self.shims {
             assert_ne!(*id, attempt, "launched on top of itself");
             assert_ne!(shim.run, run, "two attempts of {run}");
-            if shim.run.dag == run.dag && !shim.gone && told && row.stop.is_none() {
-                let other = &self.store.rows[&shim.run];
+            let Some(other) = self.store.rows.get(&shim.run) else {
+                continue;
+            };
+            let same = shim.run.dag == run.dag && other.owner == row.owner;
+            if same && !shim.gone && told && row.stop.is_none() {
                 // Nothing starts while a run lives that made way for it.
                 assert_ne!(
                     other.stop,
@@ -167,6 +184,7 @@ impl World {
                 );
             }
         }
+        self.report.full += u64::from(self.check_room(&run));
         // The supervisor is told when it is launched.
         let retried = self.engine.retried_on(&run).is_some();
         let shim = Shim {
@@ -227,8 +245,9 @@ impl World {
                 return;
             }
         }
+        // Of one that comes back after it was gone that is not known any more.
         assert!(
-            watermark.is_some_and(|watermark| *watermark >= at),
+            watermark.is_some_and(|watermark| *watermark >= at) || self.removed.contains(dag),
             "told before it is stored"
         );
     }

@@ -93,10 +93,15 @@ impl Scheduler {
                 && old.stops == new.stops
                 && old.restarts == new.restarts
                 && old.zone == new.zone;
-            if !same && !plan.suspended {
+            if !plan.suspended {
                 plan.collect(now.wall);
+                if !same {
+                    // Its time has come, and only its jitter has not passed. The new version would not know of it.
+                    plan.hasten(now.wall);
+                }
             }
             plan.installed = Some(new);
+            let put_off = plan.next.is_some_and(|tick| tick.due > now.wall);
             let after = if same {
                 // Only the jitter of the next one can be another.
                 plan.next.map(|tick| Time(tick.at.0.saturating_sub(1)))
@@ -108,6 +113,10 @@ impl Scheduler {
             };
             let installed = plan.installed.as_ref();
             plan.next = after.and_then(|after| ticks::next(installed?, after));
+            if let Some(tick) = plan.next.as_mut().filter(|_| put_off) {
+                // With less jitter it was to come before now. Nobody was late with it.
+                tick.due = tick.due.max(now.wall);
+            }
         } else {
             plan.suspended = new.suspended;
             plan.watermark = match (&plan.flight, new.watermark) {
