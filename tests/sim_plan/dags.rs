@@ -135,6 +135,11 @@ impl Dag {
         let waits: Vec<Time> = waits.map(|(at, _)| at).collect();
         let old = std::mem::replace(self, new.clone());
         if old.table.is_same(&self.table) {
+            // What was due stays so.
+            let open: Vec<Time> = old.ticks(decided.min(from), now).map(|(at, _)| at).collect();
+            for at in open {
+                self.moved.insert(at, old.due(at));
+            }
             for at in waits {
                 let wait = self.table.wait_sec(&self.name, at);
                 self.moved.insert(at, now.max(Time(at.0 + wait * MICROS)));
@@ -154,6 +159,12 @@ impl Dag {
     pub(crate) fn comes_back(&mut self, now: Time) {
         self.past.push((now, None));
         self.moved.clear();
+    }
+
+    /// The latest time that edits may have had marked as decided.
+    pub(crate) fn marked(&self) -> Time {
+        let times = self.past.iter().map(|(to, _)| *to);
+        times.max().unwrap_or(self.vague).max(self.vague)
     }
 
     /// Nobody outside knows which timetable counts for the times up to that one.

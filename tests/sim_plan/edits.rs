@@ -15,7 +15,9 @@ impl World {
             _ => None,
         });
         let stored = self.store.watermarks.get(dag).copied();
-        coming.chain(stored).max()
+        // It may have failed, and nobody has been told.
+        let wanted = self.wanted.get(dag).copied();
+        coming.chain(stored).chain(wanted).max()
     }
 
     /// The file of a DAG is replaced.

@@ -27,9 +27,12 @@ impl World {
                     }
                 }
                 let dag = batch.iter().find_map(|change| match change {
-                    Change::Watermark { dag, .. } => Some(dag),
+                    Change::Watermark { dag, at } => Some((dag, *at)),
                     _ => None,
                 });
+                self.wanted
+                    .extend(dag.map(|(dag, at)| (dag.clone(), at)));
+                let dag = dag.map(|(dag, _)| dag);
                 let idle = dag.is_some_and(|dag| self.is_idle(dag));
                 let dag = dag.map(|dag| self.dag(dag).clone());
                 self.pending.push_back(Pending {

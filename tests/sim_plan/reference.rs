@@ -100,7 +100,7 @@ impl World {
         }
         let dag = &pending.dag.clone().unwrap_or_else(|| self.dag(dag).clone());
         assert!(
-            at <= decided.max(before).max(dag.vague),
+            at <= decided.max(before).max(dag.marked()),
             "the watermark is ahead of the clock"
         );
         let goes_on = |change: &Change| matches!(change, Change::Suspend { on: false, .. });

@@ -45,8 +45,13 @@ impl World {
             if self.held.contains(&dag.name) {
                 continue;
             }
+            // Of one that came back after it was gone the store has forgotten it.
             let watermark = self.store.watermarks.get(&dag.name).copied();
-            let watermark = watermark.expect("no watermark at the end").max(dag.vague);
+            let Some(watermark) = watermark else {
+                assert!(self.removed.contains(&dag.name), "no watermark at the end");
+                continue;
+            };
+            let watermark = watermark.max(dag.vague);
             let due = |(at, _): &(_, _)| dag.due(*at) <= self.now.wall;
             if let Some((at, kind)) = dag.ticks(watermark, self.now.wall).filter(due).last() {
                 panic!("{} {kind:?} {} was not decided", dag.name, at.rfc3339());

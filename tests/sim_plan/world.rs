@@ -124,6 +124,8 @@ pub(crate) struct World {
     pub(crate) removed: BTreeSet<DagName>,
     /// DAGs whose watermark has been too far ahead of the clock: it may go back.
     pub(crate) far: BTreeSet<DagName>,
+    /// The newest watermarks that this daemon wanted to have stored.
+    pub(crate) wanted: BTreeMap<DagName, Time>,
     /// Runs that the engine has made, and that are not stored.
     pub(crate) made: BTreeSet<RunRef>,
     pub(crate) armed: Option<Boot>,
@@ -176,6 +178,7 @@ impl World {
             delayed: BTreeSet::new(),
             removed: BTreeSet::new(),
             far: BTreeSet::new(),
+            wanted: BTreeMap::new(),
             made: BTreeSet::new(),
             armed: None,
             draining: false,
@@ -233,6 +236,7 @@ impl World {
         self.answers.clear();
         self.asks.clear();
         self.delayed.clear();
+        self.wanted.clear();
         self.made.clear();
         self.armed = None;
         self.draining = false;
