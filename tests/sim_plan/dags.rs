@@ -122,7 +122,9 @@ impl Dag {
         if let Some(due) = self.moved.get(&at) {
             return *due;
         }
-        let wait = self.table_at(at).map_or(0, |table| table.wait_sec(&self.name, at));
+        let wait = self
+            .table_at(at)
+            .map_or(0, |table| table.wait_sec(&self.name, at));
         Time(at.0 + wait * MICROS)
     }
 
@@ -174,7 +176,12 @@ impl Dag {
 
     /// The clock was put back to before a change.
     pub(crate) fn rewound(&mut self, now: Time) {
-        if let Some((last, _)) = self.past.iter().max_by_key(|(to, _)| *to).filter(|(to, _)| *to > now) {
+        if let Some((last, _)) = self
+            .past
+            .iter()
+            .max_by_key(|(to, _)| *to)
+            .filter(|(to, _)| *to > now)
+        {
             self.vague = self.vague.max(*last);
         }
     }

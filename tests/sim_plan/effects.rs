@@ -13,6 +13,16 @@ impl World {
                 for change in &batch {
                     self.report.retries +=
                         u64::from(matches!(change, Change::Requeue { automatic: true, .. }));
+                    if let Change::Requeue {
+                        run, automatic: true, ..
+                    } = change
+                    {
+                        let known = self.pending.is_empty() && self.answers.is_empty();
+                        assert!(
+                            !known || !self.gives_way(run),
+                            "{run} is tried again beside a newer one"
+                        );
+                    }
                     if let Change::CancelRetry { reason, .. } = change {
                         self.report.given_up += u64::from(!matches!(reason, StopReason::User { .. }));
                     }
@@ -30,8 +40,7 @@ impl World {
                     Change::Watermark { dag, at } => Some((dag, *at)),
                     _ => None,
                 });
-                self.wanted
-                    .extend(dag.map(|(dag, at)| (dag.clone(), at)));
+                self.wanted.extend(dag.map(|(dag, at)| (dag.clone(), at)));
                 let dag = dag.map(|(dag, _)| dag);
                 let idle = dag.is_some_and(|dag| self.is_idle(dag));
                 let dag = dag.map(|dag| self.dag(dag).clone());
@@ -102,9 +111,11 @@ impl World {
 
     /// Whether nothing of the DAG is queued or live, nor on its way there: neither in the store, nor elsewhere.
     fn is_idle(&self, dag: &DagName) -> bool {
-        let stored = self.store.rows.iter().any(|(run, row)| {
-            self.is_of(dag, run) && (row.status.is_none() || row.retry.due.is_some())
-        });
+        let stored = self
+            .store
+            .rows
+            .iter()
+            .any(|(run, row)| self.is_of(dag, run) && (row.status.is_none() || row.retry.due.is_some()));
         let alive = self
             .shims
             .values()

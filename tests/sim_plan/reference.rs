@@ -15,13 +15,21 @@ impl World {
     /// A run is made for a scheduled time: the time must be scheduled, and it must not be too late for it.
     pub(crate) fn check_start(&self, dag: &Dag, new: &NewRun, at: Time) {
         let restart = new.run.id.as_str().starts_with("restart-");
-        let kind = if restart { TickKind::Restart } else { TickKind::Start };
+        let kind = if restart {
+            TickKind::Restart
+        } else {
+            TickKind::Start
+        };
         assert!(dag.may(at, kind), "{}: nothing starts then", new.run);
         assert_eq!(new.run.id, RunId::scheduled(&dag.name, dag.owner, at, restart));
         assert_eq!((new.owner, &new.group), (dag.owner, &dag.group(dag.owner)));
         assert!(at <= self.now.wall, "{} starts before its time", new.run);
         if !restart && dag.skip_if_successful && self.answers.is_empty() {
-            assert!(!self.succeeded_since_start_before(dag, at), "{} was to be left out", new.run);
+            assert!(
+                !self.succeeded_since_start_before(dag, at),
+                "{} was to be left out",
+                new.run
+            );
         }
         if at <= dag.vague {
             return;

@@ -4,6 +4,7 @@
 use crate::dags::SHARED;
 use crate::store::Row;
 use crate::world::World;
+use proctor::dag::types::OverlapPolicy;
 use proctor::model::{GroupName, RunRef, StopReason};
 
 impl World {
@@ -28,7 +29,10 @@ impl World {
         let within = |most: u32, others: usize| most == 0 || others < usize::try_from(most).unwrap();
         let all = self.living().count();
         assert!(within(self.config.max_live, all), "{run}: the daemon is full");
-        let in_queue = self.living().filter(|(_, other)| other.group == row.group).count();
+        let in_queue = self
+            .living()
+            .filter(|(_, other)| other.group == row.group)
+            .count();
         let room = self.room(&row.group, row);
         assert!(within(room, in_queue), "{run}: its queue is full");
         let of_dag = self
@@ -36,6 +40,23 @@ impl World {
             .filter(|(other, of)| other.dag == run.dag && of.owner == row.owner);
         assert!(within(row.dag_limit, of_dag.count()), "{run}: its DAG has enough");
         !within(room, in_queue + 1)
+    }
+
+    /// Whether only the newest scheduled run of the DAG counts, and this one waits or is tried again beside a newer one.
+    pub(crate) fn gives_way(&self, run: &RunRef) -> bool {
+        let number = self.dags.iter().position(|dag| dag.name == run.dag).unwrap();
+        let (dag, row) = (&self.dags[number], &self.store.rows[run]);
+        let counts = matches!(dag.overlap, OverlapPolicy::Latest | OverlapPolicy::CancelOther);
+        let newer = |(other, of): (&RunRef, &Row)| {
+            let same = other.dag == run.dag && of.owner == row.owner;
+            let waits = of.queued.is_some() || of.retry.due.is_some();
+            same && waits && of.stop.is_none() && of.scheduled_for > row.scheduled_for
+        };
+        counts
+            && row.scheduled_for.is_some()
+            && dag.owner == row.owner
+            && !self.away.contains(&number)
+            && self.store.rows.iter().any(newer)
     }
 
     /// At rest everything that is due is decided, and every run is over or waits for something.
@@ -65,6 +86,10 @@ impl World {
                 assert!(paused, "{run} waits for nothing: {row:?}");
             }
             if let Some(due) = &row.retry.due {
+                assert!(
+                    !self.gives_way(run),
+                    "{run} waits for its retry behind a newer one"
+                );
                 assert_ne!(
                     row.stop,
                     Some(StopReason::Superseded),

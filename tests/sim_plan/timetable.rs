@@ -66,7 +66,11 @@ impl Timetable {
             starts,
             stops,
             restarts,
-            zone: if rng.percent(50) { 0 } else { rng.below(ZONES.len()) },
+            zone: if rng.percent(50) {
+                0
+            } else {
+                rng.below(ZONES.len())
+            },
             jitter_sec: [0, 0, 0, 40, 200, 3_600][rng.below(6)],
         }
     }

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Scheduler;
 use super::api::{Effect, Installed};
 use super::timers::{Timer, backoff};
+use crate::dag::types::OverlapPolicy;
 use crate::model::{Boot, DagName, Now, Time};
 use backlog::Plan;
 use flight::Flight;
@@ -49,6 +50,12 @@ impl Plans {
         if let Some(plan) = plan.filter(|plan| plan.owner == Some(owner)) {
             plan.last_success = plan.last_success.max(Some(at));
         }
+    }
+
+    /// What the user's DAG does about overlaps, if it is installed.
+    fn overlap(&self, dag: &DagName, owner: u32) -> Option<OverlapPolicy> {
+        let installed = self.by_dag.get(dag)?.installed.as_ref()?;
+        Some(installed.overlap).filter(|_| installed.template.owner == owner)
     }
 
     /// The timer went off.
@@ -133,6 +140,7 @@ impl Scheduler {
         // That it is held back means the runs of whoever's it is now.
         self.let_retries_go(&dag, Some(owner), now, out);
         self.hold_retries(&dag, owner, suspended, now, out);
+        self.give_up_older(now, &dag, owner, out);
         self.go_on_with(now, &dag, out);
     }
 

@@ -5,6 +5,7 @@
 
 mod change;
 mod late;
+mod newest;
 mod overlap;
 mod retries;
 mod suspend;
