@@ -358,7 +358,9 @@ fn a_file_that_becomes_private_is_private_at_once() {
             return skip("too slow to ask before the change of a file has settled");
         }
         put(&daemon, "open.yaml", &dag("everybody"), 0o644);
-        until("it is open", || source().stderr.contains("is not yours").then_some(()));
+        until("it is open", || {
+            source().stderr.contains("is not yours").then_some(())
+        });
         put(&daemon, "open.yaml", &dag("secret"), 0o600);
         // Before the change has settled, so what is known of the file is out of date.
         let read = daemon.log().len();
