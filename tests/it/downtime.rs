@@ -106,6 +106,77 @@ fn started(daemon: &Daemon) -> BTreeMap<String, Vec<(String, String)>> {
     found
 }
 
+/// What is told of the last scheduled time of a DAG.
+fn last_tick(daemon: &Daemon, time: &str, words: &str) {
+    until(&format!("{time} {words}\n{}", daemon.log()), || {
+        let log = daemon.log();
+        let mut lines = log.lines();
+        lines
+            .any(|line| line.contains(time) && line.contains(words))
+            .then_some(())
+    });
+}
+
+#[test]
+fn skip_if_successful_holds_over_a_daemon_that_is_killed_and_a_machine_that_was_off() {
+    const HOUR: i64 = 3_600;
+    let mut daemon = Daemon::prepare(CONFIG);
+    let dags = daemon.path("etc/proctor/dags");
+    std::fs::create_dir_all(&dags).unwrap();
+    for name in ["early", "plain"] {
+        let text = format!(
+            "name: {name}\nschedule: 0 * * * *\nskip_if_successful: true\ncatchup_window: 30m\n\
+             steps:\n  - name: one\n    command: \"true\"\n"
+        );
+        std::fs::write(dags.join(format!("{name}.yaml")), text).unwrap();
+    }
+    let times = |daemon: &Daemon, dag: &str| -> Vec<(String, String)> {
+        let mut times = started(daemon).remove(dag).unwrap_or_default();
+        times.retain(|(at, _)| !at.is_empty());
+        times
+    };
+    let ran = |daemon: &Daemon, dag: &str, at: &str| {
+        until(&format!("{dag} at {at}\n{}", daemon.log()), || {
+            let done = (at.to_owned(), "succeeded".to_owned());
+            times(daemon, dag).contains(&done).then_some(())
+        });
+    };
+    start_at(&mut daemon, BEFORE);
+    until("the DAGs to be installed", || {
+        let listed = daemon.json(&["dags"]);
+        (listed["dags"].as_array().unwrap().len() == 2).then_some(())
+    });
+    daemon.kill9();
+
+    // Both succeed on time, and one of them once more in between.
+    start_at(&mut daemon, BEFORE + 50 * 60 + 5);
+    ran(&daemon, "early", "2026-06-15T13:00:00.000Z");
+    ran(&daemon, "plain", "2026-06-15T13:00:00.000Z");
+    daemon.kill9();
+    start_at(&mut daemon, BEFORE + 70 * 60);
+    daemon.ctl(&["run", "early"]).expect_code(0);
+    assert_eq!(times(&daemon, "early").len(), 1, "nothing twice");
+    daemon.kill9();
+
+    // What ran on time did the work of its own time; what ran in between did that of the next one.
+    start_at(&mut daemon, BEFORE + 50 * 60 + HOUR + 5);
+    ran(&daemon, "plain", "2026-06-15T14:00:00.000Z");
+    last_tick(&daemon, "2026-06-15T14:00:00.000Z", "skip_if_successful");
+    daemon.kill9();
+
+    // It was for one time only.
+    start_at(&mut daemon, BEFORE + 50 * 60 + 2 * HOUR + 5);
+    ran(&daemon, "early", "2026-06-15T15:00:00.000Z");
+    ran(&daemon, "plain", "2026-06-15T15:00:00.000Z");
+    let of = |dag: &str| -> Vec<String> {
+        let times = times(&daemon, dag).into_iter();
+        times.map(|(at, _)| at.get(11..16).unwrap().to_owned()).collect()
+    };
+    assert_eq!(of("early"), ["13:00", "15:00"]);
+    assert_eq!(of("plain"), ["13:00", "14:00", "15:00"]);
+    daemon.expect_clean();
+}
+
 #[test]
 fn after_three_days_each_policy_starts_what_it_says_and_nothing_twice() {
     let mut daemon = Daemon::prepare(CONFIG);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::helper::{Daemon, pause, text_of, until};
+use crate::helper::{Daemon, text_of, until};
 
 const EVERY_SECOND: &str = "schedule: '* * * * * *'\noverlap_policy: all\nsteps: [{name: a, command: echo $GREETING, output: SAID}]\n";
 
@@ -14,7 +14,10 @@ fn put(daemon: &Daemon, file: &str, text: &str) {
 }
 
 fn runs(daemon: &Daemon) -> Vec<Value> {
-    daemon.json(&["history"])["runs"].as_array().unwrap().clone()
+    daemon.json(&["history", "tick", "--limit", "1000"])["runs"]
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 /// The ids of the runs, each of which must be for a time of its own.
@@ -31,6 +34,35 @@ fn ids(daemon: &Daemon) -> Vec<String> {
     ids
 }
 
+/// A DAG beside the others that is due every second, too: when runs of it come for two further seconds, the seconds
+/// before have been decided for all DAGs.
+const BEAT: &str =
+    "schedule: '* * * * * *'\noverlap_policy: all\nqueue: beat\nsteps: [{name: a, command: 'true'}]\n";
+
+/// The newest scheduled time of the DAG that beats.
+fn beat(daemon: &Daemon) -> String {
+    let runs = daemon.json(&["history", "beat", "--limit", "1000"]);
+    let runs = runs["runs"].as_array().unwrap().iter();
+    let times = runs.map(|run| text_of(&run["scheduled_for"]).to_owned());
+    times.max().unwrap_or_default()
+}
+
+/// Waits until schedules have had two further seconds to do something in.
+fn two_beats(daemon: &Daemon) {
+    for _ in 0..3 {
+        let before = beat(daemon);
+        until("the next beat", || (beat(daemon) > before).then_some(()));
+    }
+}
+
+fn wait_idle(daemon: &Daemon, dag: &str) {
+    until("what was queued has ended", || {
+        let runs = daemon.json(&["ps"]);
+        let mut runs = runs["runs"].as_array().unwrap().iter();
+        runs.all(|run| run["dag"] != dag).then_some(())
+    });
+}
+
 fn succeeded(daemon: &Daemon) -> usize {
     runs(daemon)
         .iter()
@@ -43,6 +75,7 @@ fn a_schedule_starts_runs_until_it_is_disabled_and_again_when_it_is_enabled() {
     let mut daemon = Daemon::start("[queue]\nmax_active_runs = 4\n");
     std::fs::write(daemon.path("etc/proctor/base.yaml"), "env: [GREETING: hello]\n").unwrap();
     put(&daemon, "tick.yaml", EVERY_SECOND);
+    put(&daemon, "beat.yaml", BEAT);
     until("three runs have succeeded", || {
         (succeeded(&daemon) >= 3).then_some(())
     });
@@ -58,18 +91,12 @@ fn a_schedule_starts_runs_until_it_is_disabled_and_again_when_it_is_enabled() {
     );
     assert_eq!(status["trigger"], "scheduler", "{status:#}");
     daemon.json(&["disable", "tick"]);
-    until("what was queued has ended", || {
-        daemon.json(&["ps"])["runs"]
-            .as_array()
-            .unwrap()
-            .is_empty()
-            .then_some(())
-    });
+    wait_idle(&daemon, "tick");
     let before = ids(&daemon);
-    // Over a restart, and for longer than a tick: the log of the next life tells that it serves.
+    // Over a restart, and for longer than a tick.
     daemon.kill9();
     daemon.restart();
-    pause(2_500);
+    two_beats(&daemon);
     assert_eq!(ids(&daemon), before, "disabled");
     daemon.json(&["enable", "tick"]);
     until("it starts again", || {
@@ -79,16 +106,12 @@ fn a_schedule_starts_runs_until_it_is_disabled_and_again_when_it_is_enabled() {
     assert_eq!(next["next"].as_array().unwrap().len(), 3, "{next:#}");
     assert!(daemon.doctor_value("scheduled starts") > 0);
     daemon.json(&["remove", "tick"]);
-    until("what was queued has ended", || {
-        daemon.json(&["ps"])["runs"]
-            .as_array()
-            .unwrap()
-            .is_empty()
-            .then_some(())
-    });
+    wait_idle(&daemon, "tick");
     let after = ids(&daemon);
-    pause(2_500);
+    two_beats(&daemon);
     assert_eq!(ids(&daemon), after, "removed");
+    daemon.json(&["remove", "beat"]);
+    wait_idle(&daemon, "beat");
     daemon.expect_clean();
 }
 

@@ -1,10 +1,11 @@
 //! What happens in the world: one thing at a time, at random.
 
+use crate::dags::{OTHER, OWNER};
 use crate::world::{Ask, Shim, World, end};
 use proctor::engine::scheduler::api::{AttemptEnd, CommitError, Origin, RetryFacts};
 use proctor::engine::scheduler::{Event, Token};
 use proctor::model::change::AttemptIdentity;
-use proctor::model::{AttemptId, Boot, LostCause, Priority, RunRef, RunStatus, StopReason, Time};
+use proctor::model::{AttemptId, Boot, LostCause, RunRef, RunStatus, StopReason, Time};
 
 impl World {
     /// Trouble of all kinds.
@@ -20,15 +21,9 @@ impl World {
                 87..=90 => self.suspend(),
                 91..=93 => self.person(),
                 94 => self.disk_full = !self.disk_full,
-                95 => {
-                    let number = self.rng.below(self.dags.len());
-                    let known = self.store.watermarks.contains_key(&self.dags[number].name);
-                    if known && self.rng.percent(50) {
-                        self.removed.insert(self.dags[number].name.clone());
-                        self.tell(Event::Uninstall(self.dags[number].name.clone()));
-                    }
-                    self.install(number);
-                }
+                95 => self.remove(),
+                98 => self.edit(),
+                99 => self.pause(),
                 96 if self.crash_budget > 0 => self.crash(),
                 97 if self.rng.percent(10) => {
                     self.report.drains += 1;
@@ -44,6 +39,9 @@ impl World {
     pub(crate) fn calm(&mut self) {
         self.calm = true;
         self.disk_full = false;
+        for number in self.away.clone() {
+            self.come_back(number);
+        }
         if self.draining {
             self.crash();
         }
@@ -55,6 +53,8 @@ impl World {
             self.settle();
             self.check_rest();
         }
+        self.resume_queues();
+        self.settle();
         // Nobody starts anything any more.
         for number in 0..self.dags.len() {
             self.tell(Event::Uninstall(self.dags[number].name.clone()));
@@ -148,10 +148,14 @@ impl World {
         let step = if ahead { secs } else { -secs };
         self.now.wall = Time(self.now.wall.0 + step * 1_000_000);
         self.note(|| format!("### the clock is set by {step} s"));
+        for dag in &mut self.dags {
+            dag.forget(self.store.watermarks.get(&dag.name).copied());
+            dag.rewound(self.now.wall);
+        }
         self.tell(Event::ClockSet);
     }
 
-    fn ask(&mut self, ask: Ask) -> Token {
+    pub(crate) fn ask(&mut self, ask: Ask) -> Token {
         self.last_token += 1;
         self.asks.insert(Token(self.last_token), ask);
         Token(self.last_token)
@@ -179,12 +183,12 @@ impl World {
             .find(|(_, row)| row.retry.due.is_some() && self.rng.percent(30));
         if let Some((run, row)) = pausing {
             let facts = RetryFacts {
-                group: (&run.dag).into(),
+                group: row.group.clone(),
                 capacity: row.capacity,
-                owner: 1000,
-                priority: Priority::default(),
+                owner: row.owner,
+                priority: row.priority,
                 now: false,
-                dag_limit: 0,
+                dag_limit: row.dag_limit,
                 attempts: row.attempts,
                 status: RunStatus::Failed,
                 caller: None,
@@ -199,8 +203,9 @@ impl World {
             let run = runs[self.rng.below(runs.len())].clone();
             self.tell(Event::Stop(token, run, StopReason::User { uid: 7 }));
         } else {
+            let owner = if self.rng.percent(30) { OTHER } else { OWNER };
             let dag = &self.dags[self.rng.below(self.dags.len())];
-            let new = dag.new_run(&format!("manual{}", token.0), self.now.wall);
+            let new = dag.new_run(&format!("manual{}", token.0), owner, self.now.wall);
             self.tell(Event::Submit(token, Box::new(new)));
         }
     }

@@ -1,37 +1,23 @@
-//! The DAGs of a history, and the reference for when they are due: plain arithmetic, nothing of the engine's calendar.
+//! The DAGs of a history: random policies, and what the engine is told of them.
 
 use crate::rng::Rng;
+use crate::timetable::{Timetable, ZONES};
 use proctor::dag::cron::{Schedule, Zone};
 use proctor::dag::types::OverlapPolicy;
 use proctor::engine::scheduler::{Installed, TickKind};
 use proctor::model::change::NewRun;
-use proctor::model::{DagName, Priority, RetryPolicy, RetryRule, RunRef, Time, Trigger};
+use proctor::model::{DagName, GroupName, Priority, RetryPolicy, RetryRule, RunRef, Time, Trigger};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Every so many minutes of the day, from that minute on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Every {
-    pub(crate) minutes: i64,
-    pub(crate) from: i64,
-}
+/// Whose most DAGs are.
+pub(crate) const OWNER: u32 = 1000;
+/// Who has DAGs of the same names, and sometimes gets hold of the name itself.
+pub(crate) const OTHER: u32 = 1001;
+/// A queue that DAGs share.
+pub(crate) const SHARED: &str = "shared";
 
-impl Every {
-    fn is_due(self, minute: i64) -> bool {
-        minute.rem_euclid(self.minutes) == self.from
-    }
-
-    fn expression(self) -> String {
-        let Self { minutes, from } = self;
-        if minutes < 60 {
-            format!("{from}-59/{minutes} * * * *")
-        } else if minutes == 1440 {
-            format!("{} {} * * *", from % 60, from / 60)
-        } else {
-            let (hours, hour) = (minutes / 60, from / 60);
-            format!("{} {hour}-23/{hours} * * *", from % 60)
-        }
-    }
-}
+const MICROS: i64 = 1_000_000;
 
 fn policy(rng: &mut Rng) -> RetryPolicy {
     let rule = RetryRule {
@@ -48,64 +34,166 @@ fn policy(rng: &mut Rng) -> RetryPolicy {
     }
 }
 
-/// A DAG and its policies.
+/// A DAG and its policies, as they are now, and what its timetables were before.
 #[derive(Debug, Clone)]
 pub(crate) struct Dag {
     pub(crate) name: DagName,
-    pub(crate) starts: Vec<Every>,
-    pub(crate) stops: Vec<Every>,
-    pub(crate) restarts: Vec<Every>,
+    pub(crate) owner: u32,
+    /// What counts now.
+    pub(crate) table: Timetable,
+    /// What counted before, each for the times up to this one, the oldest first. None is: it was not installed.
+    pub(crate) past: Vec<(Time, Option<Timetable>)>,
+    /// Ticks that were put off when an edit came, and when they are due since.
+    pub(crate) moved: BTreeMap<Time, Time>,
+    /// Up to this time it cannot be said from outside which timetable counts: the daemon died, or the clock was set,
+    /// before the change was on record.
+    pub(crate) vague: Time,
     pub(crate) overlap: OverlapPolicy,
     pub(crate) catchup_sec: i64,
     pub(crate) skip_if_successful: bool,
     pub(crate) capacity: u32,
+    pub(crate) shares: bool,
+    pub(crate) priority: Priority,
+    pub(crate) dag_limit: u32,
     pub(crate) retry: Option<RetryPolicy>,
+}
+
+fn overlap(rng: &mut Rng) -> OverlapPolicy {
+    [
+        OverlapPolicy::Skip,
+        OverlapPolicy::All,
+        OverlapPolicy::Latest,
+        OverlapPolicy::CancelOther,
+    ][rng.below(4)]
 }
 
 impl Dag {
     pub(crate) fn random(number: usize, rng: &mut Rng) -> Self {
-        let mut every = |most: usize| -> Vec<Every> {
-            (0..rng.below(most + 1))
-                .map(|_| {
-                    let minutes = [5, 10, 15, 30, 60, 120, 360, 1440][rng.below(8)];
-                    let from = i64::try_from(rng.below(usize::try_from(minutes).unwrap())).unwrap();
-                    Every { minutes, from }
-                })
-                .collect()
-        };
-        let (starts, stops, restarts) = (every(3), every(1), every(1));
         Self {
             name: format!("dag{number}").parse().unwrap(),
-            starts,
-            stops,
-            restarts,
-            overlap: [
-                OverlapPolicy::Skip,
-                OverlapPolicy::All,
-                OverlapPolicy::Latest,
-                OverlapPolicy::CancelOther,
-            ][rng.below(4)],
+            owner: OWNER,
+            table: Timetable::random(rng),
+            past: Vec::new(),
+            moved: BTreeMap::new(),
+            vague: Time(i64::MIN),
+            overlap: overlap(rng),
             catchup_sec: [0, 0, 1800, 7200, 86_400][rng.below(5)],
             skip_if_successful: rng.percent(15),
             capacity: u32::try_from(rng.below(4)).unwrap(),
+            shares: rng.percent(30),
+            priority: Priority::new([-10, 0, 0, 10][rng.below(4)]).unwrap(),
+            dag_limit: [0, 0, 1, 2][rng.below(4)],
             retry: rng.percent(60).then(|| policy(rng)),
         }
     }
 
-    /// What is to happen in a minute.
-    pub(crate) fn kind(&self, minute: i64) -> Option<TickKind> {
-        let due = |list: &[Every]| list.iter().any(|every| every.is_due(minute));
-        match (due(&self.starts), due(&self.stops), due(&self.restarts)) {
-            (false, false, false) => None,
-            (true, false, false) => Some(TickKind::Start),
-            (false, true, false) => Some(TickKind::Stop),
-            _ => Some(TickKind::Restart),
+    /// Somebody changes something of it.
+    pub(crate) fn edit(&mut self, rng: &mut Rng) {
+        match rng.below(10) {
+            0..=2 => self.table = Timetable::random(rng),
+            3 => self.table.zone = rng.below(ZONES.len()),
+            4 | 5 => self.table.jitter_sec = Timetable::random(rng).jitter_sec,
+            6 => self.overlap = overlap(rng),
+            7 => self.catchup_sec = [0, 1800, 7200, 86_400][rng.below(4)],
+            8 => self.skip_if_successful = !self.skip_if_successful,
+            _ => self.retry = rng.percent(60).then(|| policy(rng)),
         }
     }
 
-    /// Whether a start is scheduled for a minute.
-    pub(crate) fn starts_at(&self, minute: i64) -> bool {
-        self.starts.iter().any(|every| every.is_due(minute))
+    fn table_at(&self, at: Time) -> Option<&Timetable> {
+        let before = self.past.iter().find(|(to, _)| at <= *to);
+        before.map_or(Some(&self.table), |(_, table)| table.as_ref())
+    }
+
+    /// What is to happen at a time.
+    pub(crate) fn kind(&self, at: Time) -> Option<TickKind> {
+        self.table_at(at)?.kind(at.secs().div_euclid(60))
+    }
+
+    /// Whether that may happen at a time, by whatever timetable may count then.
+    pub(crate) fn may(&self, at: Time, kind: TickKind) -> bool {
+        let past = self.past.iter().filter_map(|(_, table)| table.as_ref());
+        let is = |table: &Timetable| table.kind(at.secs().div_euclid(60)) == Some(kind);
+        self.kind(at) == Some(kind) || (at <= self.vague && past.chain([&self.table]).any(is))
+    }
+
+    /// When what is scheduled for a time is due.
+    pub(crate) fn due(&self, at: Time) -> Time {
+        if let Some(due) = self.moved.get(&at) {
+            return *due;
+        }
+        let wait = self
+            .table_at(at)
+            .map_or(0, |table| table.wait_sec(&self.name, at));
+        Time(at.0 + wait * MICROS)
+    }
+
+    /// Another version counts from `now` on; with `decided` up to when the one before is known to have been looked at.
+    pub(crate) fn replace(&mut self, new: &Self, now: Time, decided: Time, sure: bool) {
+        let upto = now.max(decided);
+        // One that waits for its delay to pass is not put off any longer than that.
+        let from = Time(now.0 - 3_601 * MICROS);
+        let waits = self.ticks(from, now).filter(|(at, _)| self.due(*at) > now);
+        let waits: Vec<Time> = waits.map(|(at, _)| at).collect();
+        let old = std::mem::replace(self, new.clone());
+        if old.table.is_same(&self.table) {
+            // What was due stays so.
+            let open: Vec<Time> = old.ticks(decided.min(from), now).map(|(at, _)| at).collect();
+            for at in open {
+                self.moved.insert(at, old.due(at));
+            }
+            for at in waits {
+                let wait = self.table.wait_sec(&self.name, at);
+                self.moved.insert(at, now.max(Time(at.0 + wait * MICROS)));
+            }
+        } else {
+            for at in waits {
+                self.moved.insert(at, now);
+            }
+            self.past.push((upto, Some(old.table)));
+        }
+        if !sure || decided > now {
+            self.blur(upto);
+        }
+    }
+
+    /// It was not installed up to now.
+    pub(crate) fn comes_back(&mut self, now: Time) {
+        self.past.push((now, None));
+        self.moved.clear();
+    }
+
+    /// The latest time that edits may have had marked as decided.
+    pub(crate) fn marked(&self) -> Time {
+        let times = self.past.iter().map(|(to, _)| *to);
+        times.max().unwrap_or(self.vague).max(self.vague)
+    }
+
+    /// Nobody outside knows which timetable counts for the times up to that one.
+    pub(crate) fn blur(&mut self, to: Time) {
+        self.vague = self.vague.max(to);
+    }
+
+    /// The clock was put back to before a change.
+    pub(crate) fn rewound(&mut self, now: Time) {
+        if let Some((last, _)) = self
+            .past
+            .iter()
+            .max_by_key(|(to, _)| *to)
+            .filter(|(to, _)| *to > now)
+        {
+            self.vague = self.vague.max(*last);
+        }
+    }
+
+    /// What was not on record counts as vague, since the daemon died or the clock was set.
+    pub(crate) fn forget(&mut self, watermark: Option<Time>) {
+        let last = self.past.iter().map(|(to, _)| *to);
+        let last = last.chain(self.moved.keys().copied()).max();
+        if let Some(last) = last.filter(|last| watermark.is_none_or(|watermark| watermark < *last)) {
+            self.blur(last);
+        }
+        self.moved.clear();
     }
 
     /// All that is scheduled after one time and up to another.
@@ -114,20 +202,32 @@ impl Dag {
         after: Time,
         to: Time,
     ) -> impl DoubleEndedIterator<Item = (Time, TickKind)> + '_ {
-        let minutes = after.secs().div_euclid(60) + 1..=to.secs().div_euclid(60);
-        let minutes = minutes.start().to_owned()..minutes.end() + 1;
-        minutes.filter_map(|minute| Some((Time::from_secs(minute * 60), self.kind(minute)?)))
+        let minutes = after.secs().div_euclid(60) + 1..to.secs().div_euclid(60) + 1;
+        minutes.filter_map(|minute| {
+            let at = Time::from_secs(minute * 60);
+            Some((at, self.kind(at)?))
+        })
     }
 
-    pub(crate) fn new_run(&self, id: &str, at: Time) -> NewRun {
+    pub(crate) fn group(&self, owner: u32) -> GroupName {
+        if self.shares {
+            SHARED.parse().unwrap()
+        } else if owner == OWNER {
+            (&self.name).into()
+        } else {
+            format!("{}-{owner}", self.name).parse().unwrap()
+        }
+    }
+
+    pub(crate) fn new_run(&self, id: &str, owner: u32, at: Time) -> NewRun {
         NewRun {
             run: RunRef {
                 dag: self.name.clone(),
                 id: id.parse().unwrap(),
             },
-            group: (&self.name).into(),
+            group: self.group(owner),
             capacity: self.capacity,
-            owner: 1000,
+            owner,
             trigger: Trigger::Manual,
             created_at: at,
             dag_hash: String::new(),
@@ -138,31 +238,32 @@ impl Dag {
             params_json: String::new(),
             base_dir: String::new(),
             parent: None,
-            priority: Priority::default(),
+            priority: self.priority,
             now: false,
-            dag_limit: 0,
+            dag_limit: self.dag_limit,
             scheduled_for: None,
             retry: self.retry.clone(),
         }
     }
 
     pub(crate) fn installed(&self) -> Installed {
-        let compile = |list: &[Every]| {
+        let compile = |list: Vec<String>| {
             list.iter()
-                .map(|every| Schedule::parse(&every.expression()).unwrap())
+                .map(|expression| Schedule::parse(expression).unwrap())
                 .collect()
         };
+        let [starts, stops, restarts] = self.table.expressions();
         Installed {
             dag: self.name.clone(),
-            starts: compile(&self.starts),
-            stops: compile(&self.stops),
-            restarts: compile(&self.restarts),
-            zone: Zone::UTC,
-            jitter_sec: 0,
+            starts: compile(starts),
+            stops: compile(stops),
+            restarts: compile(restarts),
+            zone: Zone::named(ZONES[self.table.zone].0).unwrap(),
+            jitter_sec: self.table.jitter_sec,
             overlap: self.overlap,
             catchup_sec: self.catchup_sec.unsigned_abs(),
             skip_if_successful: self.skip_if_successful,
-            template: Arc::new(self.new_run("template", Time::default())),
+            template: Arc::new(self.new_run("template", self.owner, Time::default())),
             suspended: false,
             watermark: None,
             last_success: None,

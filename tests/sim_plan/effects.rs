@@ -13,6 +13,16 @@ impl World {
                 for change in &batch {
                     self.report.retries +=
                         u64::from(matches!(change, Change::Requeue { automatic: true, .. }));
+                    if let Change::Requeue {
+                        run, automatic: true, ..
+                    } = change
+                    {
+                        let known = self.pending.is_empty() && self.answers.is_empty();
+                        assert!(
+                            !known || !self.gives_way(run),
+                            "{run} is tried again beside a newer one"
+                        );
+                    }
                     if let Change::CancelRetry { reason, .. } = change {
                         self.report.given_up += u64::from(!matches!(reason, StopReason::User { .. }));
                     }
@@ -26,15 +36,20 @@ impl World {
                         );
                     }
                 }
-                let idle = batch.iter().find_map(|change| match change {
-                    Change::Watermark { dag, .. } => Some(self.is_idle(dag)),
+                let dag = batch.iter().find_map(|change| match change {
+                    Change::Watermark { dag, at } => Some((dag, *at)),
                     _ => None,
                 });
+                self.wanted.extend(dag.map(|(dag, at)| (dag.clone(), at)));
+                let dag = dag.map(|(dag, _)| dag);
+                let idle = dag.is_some_and(|dag| self.is_idle(dag));
+                let dag = dag.map(|dag| self.dag(dag).clone());
                 self.pending.push_back(Pending {
                     number,
                     batch,
                     decided: self.now.wall,
-                    idle: idle.unwrap_or(false),
+                    idle,
+                    dag,
                 });
             }
             Effect::Make(new) => self.make(&new),
@@ -88,14 +103,23 @@ impl World {
             .expect("no such DAG")
     }
 
+    /// Whether a stored run is one of the DAG, and not of somebody else's DAG of that name.
+    fn is_of(&self, dag: &DagName, run: &RunRef) -> bool {
+        let row = self.store.rows.get(run);
+        run.dag == *dag && row.is_some_and(|row| row.owner == self.dag(dag).owner)
+    }
+
     /// Whether nothing of the DAG is queued or live, nor on its way there: neither in the store, nor elsewhere.
     fn is_idle(&self, dag: &DagName) -> bool {
         let stored = self
             .store
             .rows
             .iter()
-            .any(|(run, row)| run.dag == *dag && (row.status.is_none() || row.retry.due.is_some()));
-        let alive = self.shims.values().any(|shim| shim.run.dag == *dag && !shim.gone);
+            .any(|(run, row)| self.is_of(dag, run) && (row.status.is_none() || row.retry.due.is_some()));
+        let alive = self
+            .shims
+            .values()
+            .any(|shim| self.is_of(dag, &shim.run) && !shim.gone);
         let coming = self.pending.iter().flat_map(|pending| &pending.batch);
         let mut coming = coming.filter(|change| matches!(change, Change::Accept(new) if new.run.dag == *dag));
         !stored && !alive && coming.next().is_none() && self.answers.is_empty()
@@ -110,9 +134,12 @@ impl World {
             new.run
         );
         assert!(!self.draining, "{} starts while the daemon leaves", new.run);
+        let away = |number: &usize| self.dags[*number].name == *dag;
+        assert!(!self.away.iter().any(away), "{}: it is not installed", new.run);
         assert_eq!(new.created_at, self.now.wall);
         let reference = self.dag(dag);
         self.check_start(reference, new, at);
+        let put_off = u64::from(reference.due(at) > at);
         if reference.overlap == OverlapPolicy::Skip && !new.run.id.as_str().starts_with("restart-") {
             // What is being ended in the queue is not in its way.
             let ending = |run: &RunRef| {
@@ -120,7 +147,7 @@ impl World {
                 changes.any(|change| matches!(change, Change::EndQueued { run: other, .. } if other == run))
             };
             let mut queued = self.store.rows.iter().filter(|(run, row)| {
-                run.dag == *dag && row.queued.is_some() && !self.store.taken_back.contains(run)
+                self.is_of(dag, run) && row.queued.is_some() && !self.store.taken_back.contains(run)
             });
             assert!(
                 queued.all(|(run, _)| ending(run)),
@@ -128,7 +155,7 @@ impl World {
                 new.run
             );
             let mut rows = self.store.rows.iter();
-            let pausing = rows.find(|(run, row)| run.dag == *dag && row.retry.due.is_some());
+            let pausing = rows.find(|(run, row)| self.is_of(dag, run) && row.retry.due.is_some());
             assert_eq!(
                 pausing.map(|(run, _)| run),
                 None,
@@ -138,10 +165,11 @@ impl World {
             let mut live = self
                 .shims
                 .values()
-                .filter(|shim| shim.run.dag == *dag && shim.open);
+                .filter(|shim| self.is_of(dag, &shim.run) && shim.open);
             assert!(live.all(|shim| shim.gone), "{} overlaps what is live", new.run);
         }
         assert!(self.made.insert(new.run.clone()), "{} is made twice", new.run);
+        self.report.put_off += put_off;
     }
 
     fn launch(&mut self, run: RunRef, attempt: AttemptId) {
@@ -156,8 +184,11 @@ impl World {
         for (id, shim) in &self.shims {
             assert_ne!(*id, attempt, "launched on top of itself");
             assert_ne!(shim.run, run, "two attempts of {run}");
-            if shim.run.dag == run.dag && !shim.gone && told && row.stop.is_none() {
-                let other = &self.store.rows[&shim.run];
+            let Some(other) = self.store.rows.get(&shim.run) else {
+                continue;
+            };
+            let same = shim.run.dag == run.dag && other.owner == row.owner;
+            if same && !shim.gone && told && row.stop.is_none() {
                 // Nothing starts while a run lives that made way for it.
                 assert_ne!(
                     other.stop,
@@ -167,6 +198,7 @@ impl World {
                 );
             }
         }
+        self.report.full += u64::from(self.check_room(&run));
         // The supervisor is told when it is launched.
         let retried = self.engine.retried_on(&run).is_some();
         let shim = Shim {
@@ -227,8 +259,9 @@ impl World {
                 return;
             }
         }
+        // Of one that comes back after it was gone that is not known any more.
         assert!(
-            watermark.is_some_and(|watermark| *watermark >= at),
+            watermark.is_some_and(|watermark| *watermark >= at) || self.removed.contains(dag),
             "told before it is stored"
         );
     }

@@ -9,24 +9,34 @@ use proctor::model::change::{Change, NewRun};
 use proctor::model::{DagName, RunId, RunRef, Time, Trigger};
 
 const MINUTE: i64 = 60_000_000;
-/// Whose the DAGs are.
-const OWNER: u32 = 1000;
 const HOUR: i64 = 60 * MINUTE;
 
 impl World {
     /// A run is made for a scheduled time: the time must be scheduled, and it must not be too late for it.
     pub(crate) fn check_start(&self, dag: &Dag, new: &NewRun, at: Time) {
-        let kind = dag.kind(at.secs() / 60);
-        let restart = kind == Some(TickKind::Restart);
-        assert!(
-            restart || kind == Some(TickKind::Start),
-            "{}: nothing starts then",
-            new.run
-        );
-        assert_eq!(new.run.id, RunId::scheduled(&dag.name, OWNER, at, restart));
-        let late = self.now.wall.0 - at.0;
+        let restart = new.run.id.as_str().starts_with("restart-");
+        let kind = if restart {
+            TickKind::Restart
+        } else {
+            TickKind::Start
+        };
+        assert!(dag.may(at, kind), "{}: nothing starts then", new.run);
+        assert_eq!(new.run.id, RunId::scheduled(&dag.name, dag.owner, at, restart));
+        assert_eq!((new.owner, &new.group), (dag.owner, &dag.group(dag.owner)));
+        assert!(at <= self.now.wall, "{} starts before its time", new.run);
+        if !restart && dag.skip_if_successful && self.answers.is_empty() {
+            assert!(
+                !self.succeeded_since_start_before(dag, at),
+                "{} was to be left out",
+                new.run
+            );
+        }
+        if at <= dag.vague {
+            return;
+        }
+        let late = self.now.wall.0 - dag.due(at).0;
         let delayed = self.delayed.contains(&(dag.name.clone(), at));
-        assert!(late >= 0, "{} starts before its time", new.run);
+        assert!(late >= 0, "{} starts before it is due", new.run);
         if new.trigger == Trigger::Catchup {
             assert!(
                 !restart && late <= dag.catchup_sec * 1_000_000,
@@ -35,7 +45,7 @@ impl World {
             );
         } else {
             assert!(late <= MINUTE || delayed, "{} is {late} us late", new.run);
-            let newer = |(_, other): &(Time, TickKind)| Some(*other) == kind;
+            let newer = |(at, other): &(Time, TickKind)| *other == kind && dag.due(*at) <= self.now.wall;
             assert!(
                 delayed || !dag.ticks(at, self.now.wall).any(|tick| newer(&tick)),
                 "{} starts as if it were in time, but there is a newer one",
@@ -57,11 +67,16 @@ impl World {
         if let Some((dag, at)) = mark {
             self.check_watermark(&dag, before, at, pending);
             self.far.remove(&dag);
+            if before.is_some_and(|before| at < before) {
+                let of_that_name = self.dags.iter_mut().filter(|other| other.name == dag);
+                of_that_name.for_each(|dag| dag.forget(Some(at)));
+            }
         }
         for dag in &self.dags {
             if dag.overlap == OverlapPolicy::Latest {
                 let waits = self.store.rows.iter().filter(|(run, row)| {
                     run.dag == dag.name
+                        && row.owner == dag.owner
                         && row.queued.is_some()
                         && row.stop.is_none()
                         && row.scheduled_for.is_some()
@@ -91,22 +106,31 @@ impl World {
             );
             return;
         }
-        let dag = self.dag(dag);
-        assert!(at <= decided.max(before), "the watermark is ahead of the clock");
+        let dag = &pending.dag.clone().unwrap_or_else(|| self.dag(dag).clone());
+        assert!(
+            at <= decided.max(before).max(dag.marked()),
+            "the watermark is ahead of the clock"
+        );
         let goes_on = |change: &Change| matches!(change, Change::Suspend { on: false, .. });
         if pending.batch.iter().any(goes_on) {
             return;
         }
         let newest = dag
             .ticks(before, decided)
-            .rfind(|(_, kind)| *kind == TickKind::Start);
-        for (time, kind) in dag.ticks(before, at) {
+            .rfind(|(at, kind)| *kind == TickKind::Start && dag.due(*at) <= decided);
+        for (time, kind) in dag.ticks(before.max(dag.vague), at) {
+            assert!(
+                dag.due(time) <= decided.max(dag.vague),
+                "{} {} is decided before it is due",
+                dag.name,
+                time.rfc3339()
+            );
             let run = RunRef {
                 dag: dag.name.clone(),
-                id: RunId::scheduled(&dag.name, OWNER, time, kind == TickKind::Restart),
+                id: RunId::scheduled(&dag.name, dag.owner, time, kind == TickKind::Restart),
             };
             let is_newest = newest.is_some_and(|(newest, _)| newest == time);
-            let late = decided.0 - time.0;
+            let late = decided.0 - dag.due(time).0;
             let live = late <= MINUTE && is_newest;
             let wanted = live || late <= dag.catchup_sec * 1_000_000;
             if kind != TickKind::Start || !wanted || self.store.rows.contains_key(&run) {
@@ -127,12 +151,12 @@ impl World {
     fn succeeded_since_start_before(&self, dag: &Dag, time: Time) -> bool {
         let from = Time(time.0 - 48 * HOUR);
         let just_before = Time(time.0 - MINUTE);
-        let start = |minute: &i64| dag.starts_at(*minute);
+        let start = |minute: &i64| dag.table.starts_at(*minute);
         let before = (from.secs() / 60..=just_before.secs() / 60).rev().find(start);
-        let success = self.store.successes.get(&dag.name);
+        let success = self.store.successes.get(&(dag.name.clone(), dag.owner));
         success
             .zip(before)
-            .is_some_and(|(success, before)| success.secs() >= before * 60)
+            .is_some_and(|(success, before)| success.0 > before * MINUTE)
     }
 
     /// Notes which watermarks were made by a clock that was far ahead.
@@ -140,17 +164,6 @@ impl World {
         for (dag, watermark) in &self.store.watermarks {
             if watermark.0 - self.now.wall.0 > 3 * HOUR {
                 self.far.insert(dag.clone());
-            }
-        }
-    }
-
-    /// At rest everything that is due is decided.
-    pub(crate) fn check_rest(&self) {
-        for dag in self.dags.iter().filter(|dag| !self.held.contains(&dag.name)) {
-            let watermark = self.store.watermarks.get(&dag.name).copied();
-            let watermark = watermark.expect("no watermark at the end");
-            if let Some((time, kind)) = dag.ticks(watermark, self.now.wall).next_back() {
-                panic!("{} {kind:?} {} was not decided", dag.name, time.rfc3339());
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use proctor::engine::scheduler::api::{CommitError, DueRetry, Retrying};
 use proctor::model::change::Change;
-use proctor::model::{AttemptId, DagName, RunRef, RunStatus, StopReason, Time};
+use proctor::model::{AttemptId, DagName, GroupName, Priority, RunRef, RunStatus, StopReason, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A run as it is stored.
@@ -10,7 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Row {
     pub(crate) created_at: Time,
     pub(crate) scheduled_for: Option<Time>,
+    pub(crate) owner: u32,
+    pub(crate) group: GroupName,
     pub(crate) capacity: u32,
+    pub(crate) priority: Priority,
+    pub(crate) dag_limit: u32,
     /// Its place in the queue.
     pub(crate) queued: Option<u64>,
     pub(crate) status: Option<RunStatus>,
@@ -28,7 +32,8 @@ pub(crate) struct Store {
     pub(crate) watermarks: BTreeMap<DagName, Time>,
     pub(crate) suspended: BTreeMap<DagName, bool>,
     /// The newest time that a success counts for.
-    pub(crate) successes: BTreeMap<DagName, Time>,
+    pub(crate) successes: BTreeMap<(DagName, u32), Time>,
+    pub(crate) paused: BTreeSet<GroupName>,
     /// Runs of which an attempt was taken back: they wait again.
     pub(crate) taken_back: BTreeSet<RunRef>,
     next: u64,
@@ -67,7 +72,11 @@ impl Store {
                 let row = Row {
                     created_at: new.created_at,
                     scheduled_for: new.scheduled_for,
+                    owner: new.owner,
+                    group: new.group.clone(),
                     capacity: new.capacity,
+                    priority: new.priority,
+                    dag_limit: new.dag_limit,
                     queued: Some(next),
                     status: None,
                     stop: None,
@@ -106,8 +115,9 @@ impl Store {
                 row.status = Some(*status);
                 row.live = Some((attempt.clone(), true));
                 let counts = row.scheduled_for.unwrap_or(row.created_at);
+                let owner = row.owner;
                 if *status == RunStatus::Succeeded {
-                    let success = self.successes.entry(run.dag).or_insert(counts);
+                    let success = self.successes.entry((run.dag, owner)).or_insert(counts);
                     *success = counts.max(*success);
                 }
             }
@@ -136,6 +146,13 @@ impl Store {
             }
             Change::Suspend { dag, on } => {
                 self.suspended.insert(dag.clone(), *on);
+            }
+            Change::PauseQueue { queue, on } => {
+                if *on {
+                    self.paused.insert(queue.clone());
+                } else {
+                    self.paused.remove(queue);
+                }
             }
             Change::Identify { .. } | Change::Start { .. } => {}
             other => panic!("nobody asked for it: {other:?}"),

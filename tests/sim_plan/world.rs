@@ -1,12 +1,12 @@
 //! What outlives the daemon (store, shims), and what dies with it.
 
-use crate::dags::Dag;
+use crate::dags::{Dag, SHARED};
 use crate::rng::Rng;
 use crate::store::Store;
 use proctor::engine::scheduler::api::{AttemptEnd, Evidence, Origin, Recovered};
 use proctor::engine::scheduler::{Config, Effect, Event, Scheduler, Token};
 use proctor::model::change::{AttemptIdentity, Change};
-use proctor::model::{AttemptId, Boot, DagName, LostCause, Now, Priority, RunRef, RunStatus, Time};
+use proctor::model::{AttemptId, Boot, DagName, LostCause, Now, RunRef, RunStatus, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 macro_rules! report {
@@ -50,6 +50,11 @@ report! {
     awaits_retry: "starts dropped for a pending retry",
     retries: "retries",
     given_up: "retries that schedules gave up",
+    edits: "edits",
+    removals: "DAGs that go and come back later",
+    put_off: "starts that are put off",
+    pauses: "pauses of queues",
+    full: "runs that take the last place",
 }
 
 /// An attempt's processes.
@@ -85,6 +90,8 @@ pub(crate) struct Pending {
     pub(crate) decided: Time,
     /// Whether nothing of the plan's DAG was queued or live then, as far as anybody could know.
     pub(crate) idle: bool,
+    /// The DAG, if it is about its schedules, as it was then.
+    pub(crate) dag: Option<Dag>,
 }
 
 #[derive(Debug, Clone)]
@@ -98,7 +105,10 @@ pub(crate) struct World {
     pub(crate) calm: bool,
     pub(crate) now: Now,
     pub(crate) engine: Scheduler,
+    pub(crate) config: Config,
     pub(crate) dags: Vec<Dag>,
+    /// DAGs that are not installed.
+    pub(crate) away: BTreeSet<usize>,
     pub(crate) store: Store,
     pub(crate) pending: VecDeque<Pending>,
     pub(crate) answers: VecDeque<Event>,
@@ -114,6 +124,8 @@ pub(crate) struct World {
     pub(crate) removed: BTreeSet<DagName>,
     /// DAGs whose watermark has been too far ahead of the clock: it may go back.
     pub(crate) far: BTreeSet<DagName>,
+    /// The newest watermarks that this daemon wanted to have stored.
+    pub(crate) wanted: BTreeMap<DagName, Time>,
     /// Runs that the engine has made, and that are not stored.
     pub(crate) made: BTreeSet<RunRef>,
     pub(crate) armed: Option<Boot>,
@@ -135,6 +147,10 @@ impl World {
         } else {
             u32::try_from(rng.below(6)).unwrap()
         };
+        let config = Config {
+            max_live: [0, 0, 2, 4][rng.below(4)],
+            queues: [(SHARED.parse().unwrap(), u32::try_from(1 + rng.below(3)).unwrap())].into(),
+        };
         let mut world = Self {
             rng,
             calm: false,
@@ -143,8 +159,10 @@ impl World {
                 wall: Time::from_secs(1_770_000_030),
                 boot: Boot(1),
             },
-            engine: Scheduler::new(Config::default()),
+            engine: Scheduler::new(config.clone()),
+            config,
             dags,
+            away: BTreeSet::new(),
             store: Store::default(),
             pending: VecDeque::new(),
             answers: VecDeque::new(),
@@ -156,6 +174,7 @@ impl World {
             delayed: BTreeSet::new(),
             removed: BTreeSet::new(),
             far: BTreeSet::new(),
+            wanted: BTreeMap::new(),
             made: BTreeSet::new(),
             armed: None,
             draining: false,
@@ -207,9 +226,13 @@ impl World {
             let _outcome = self.commit(&pending);
         }
         self.pending.clear();
+        for dag in &mut self.dags {
+            dag.forget(self.store.watermarks.get(&dag.name).copied());
+        }
         self.answers.clear();
         self.asks.clear();
         self.delayed.clear();
+        self.wanted.clear();
         self.made.clear();
         self.armed = None;
         self.draining = false;
@@ -218,7 +241,7 @@ impl World {
             let secs = [30, 90, 3_000, 20_000, 260_000][self.rng.below(5)];
             self.pass(secs);
         }
-        self.engine = Scheduler::new(Config::default());
+        self.engine = Scheduler::new(self.config.clone());
         self.boot();
     }
 
@@ -262,7 +285,7 @@ impl World {
             if row.queued.is_some() || live.is_some() || row.retry.due.is_some() {
                 let item = Recovered {
                     run: run.clone(),
-                    group: (&run.dag).into(),
+                    group: row.group.clone(),
                     capacity: row.capacity,
                     attempts: row.attempts,
                     queued: row.queued,
@@ -271,10 +294,10 @@ impl World {
                     stop: row.stop.clone(),
                     parent: None,
                     retry: row.retry.clone(),
-                    owner: 1000,
-                    priority: Priority::default(),
+                    owner: row.owner,
+                    priority: row.priority,
                     now: false,
-                    dag_limit: 0,
+                    dag_limit: row.dag_limit,
                     origin: Origin {
                         created_at: row.created_at,
                         scheduled_for: row.scheduled_for,
@@ -291,24 +314,17 @@ impl World {
         }
         list.sort_by_key(|(place, _)| *place);
         let crashes = self.report.crashes;
-        let held = self.held.iter().map(|dag| (dag.clone(), 1000));
+        let held = self.held.iter().map(|dag| (dag.clone(), self.dag(dag).owner));
         self.tell(Event::Suspended(held.collect()));
+        let paused = self.store.paused.iter().cloned().collect();
+        self.tell(Event::Paused(paused));
         self.tell(Event::Recover(list.into_iter().map(|(_, item)| item).collect()));
         for number in 0..self.dags.len() {
             // A crash on the way has installed the rest already.
-            if self.report.crashes == crashes {
+            if self.report.crashes == crashes && !self.away.contains(&number) {
                 self.install(number);
             }
         }
-    }
-
-    pub(crate) fn install(&mut self, number: usize) {
-        let dag = &self.dags[number];
-        let mut installed = dag.installed();
-        installed.watermark = self.store.watermarks.get(&dag.name).copied();
-        installed.suspended = self.store.suspended.get(&dag.name).copied().unwrap_or(false);
-        installed.last_success = self.store.successes.get(&dag.name).copied();
-        self.tell(Event::Install(Box::new(installed)));
     }
 }
 

@@ -158,7 +158,7 @@ fn a_year_of_a_thousand_dags_starts_what_the_oracle_says_and_nothing_else() {
             _ => {}
         }
         let mut dag = Dag::random(number, &mut rng);
-        dag.capacity = 0;
+        (dag.capacity, dag.shares, dag.dag_limit) = (0, false, 0);
         let plan = Installed {
             starts: expressions
                 .iter()
@@ -170,7 +170,7 @@ fn a_year_of_a_thousand_dags_starts_what_the_oracle_says_and_nothing_else() {
             overlap: OverlapPolicy::All,
             skip_if_successful: false,
             jitter_sec: 0,
-            template: Arc::new(dag.new_run("template", now.wall)),
+            template: Arc::new(dag.new_run("template", dag.owner, now.wall)),
             ..dag.installed()
         };
         let times = oracle(&expressions, ahead, days * 1440);

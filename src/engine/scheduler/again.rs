@@ -18,7 +18,9 @@ use super::run::{Key, Phase, Run};
 use super::save::refusal;
 use super::timers::backoff;
 use crate::model::change::Change;
-use crate::model::{Boot, DagName, Now, PendingRetry, Retries, RetryPolicy, RunRef, RunStatus, Time};
+use crate::model::{
+    Boot, DagName, Now, PendingRetry, Retries, RetryPolicy, RunRef, RunStatus, StopReason, Time,
+};
 
 const MICROS: f64 = 1e6;
 
@@ -46,7 +48,11 @@ impl Scheduler {
     /// is any failure. None if it would not be.
     #[must_use]
     pub fn retried_on(&self, run: &RunRef) -> Option<Vec<i32>> {
-        let again = &self.runs.get(self.names.get(run)?)?.again;
+        let key = *self.names.get(run)?;
+        if self.gives_way(key) {
+            return None;
+        }
+        let again = &self.runs.get(&key)?.again;
         let policy = again.policy.as_ref()?;
         policy.next(again.so_far, false)?;
         Some(policy.exit_codes.clone())
@@ -98,6 +104,9 @@ impl Scheduler {
 
     /// The retry that follows the end of the run's attempt, if one does, as it is to be committed with that end.
     pub(super) fn retry_later(&mut self, now: Now, key: Key, lost: bool, ended: Time) -> Option<Change> {
+        if self.gives_way(key) {
+            return None;
+        }
         let run = self.runs.get_mut(&key)?;
         if run.is_guest() || run.stop.is_some() {
             return None;
@@ -208,6 +217,10 @@ impl Scheduler {
     /// Puts the run back into its queue, if its retry is due and nothing holds it up.
     fn try_again(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
         let Some(run) = self.runs.get(&key) else { return };
+        let waits = matches!(run.phase, Phase::Pausing) && run.stop.is_none();
+        if waits && self.gives_way(key) {
+            return self.stop_by_plan(now, key, &StopReason::Superseded, false, out);
+        }
         let due = run.again.due.is_some_and(|due| due <= now.boot);
         let held = self.draining || run.stop.is_some() || self.holds_retries(&run.name.dag, run.owner);
         if due && !held && matches!(run.phase, Phase::Pausing) {

@@ -53,14 +53,15 @@ impl Scheduler {
         // Without the supervisor's word the failure handler has run, and a retry would be one too many.
         let (again, at) = (end.retry && status == RunStatus::Failed, end.at);
         let stop = run.stop.clone();
+        let way = self.gives_way(key).then_some(StopReason::Superseded);
         let retry = if again {
             self.retry_later(now, key, false, at)
         } else {
             None
         };
-        // A stop has overtaken the record. Nobody runs the handler any more, so that is said.
+        // A stop or a newer run has overtaken the record. Nobody runs the handler any more, so that is said.
         let error = if again && retry.is_none() {
-            Some(no_retry(error, stop.as_ref()))
+            Some(no_retry(error, stop.or(way).as_ref()))
         } else {
             error
         };
@@ -94,10 +95,18 @@ impl Scheduler {
         };
         run.phase = Phase::Ending { gone: true };
         run.outcome = Some(RunStatus::Failed);
+        let policy = run.again.policy.as_ref().filter(|_| run.stop.is_none());
+        let tried = policy.is_some_and(|policy| policy.next(run.again.so_far, true).is_some());
+        let error = if tried && self.gives_way(key) {
+            let way = StopReason::Superseded;
+            format!("lost: {cause}; no retry follows ({way})")
+        } else {
+            format!("lost: {cause}")
+        };
         let end = Change::End {
             attempt,
             status: RunStatus::Failed,
-            error: Some(format!("lost: {cause}")),
+            error: Some(error),
             lost: Some(cause),
             outputs: Vec::new(),
             timed_out: false,

@@ -87,6 +87,13 @@ impl Plan {
         }
     }
 
+    /// Has what is put off come at once.
+    pub(super) fn hasten(&mut self, now: Time) {
+        if let Some(tick) = self.next.take_if(|tick| tick.at <= now) {
+            self.backlog.push_back(Tick { due: now, ..tick });
+        }
+    }
+
     /// Forgets what is due, and goes on after that time.
     pub(super) fn go_on_after(&mut self, at: Time) {
         self.backlog.clear();
@@ -100,7 +107,8 @@ impl Plan {
         }
         self.backlog.retain(|tick| tick.due <= now);
         let decided = self.mark.map_or(self.watermark, |mark| mark.max(self.watermark));
-        let after = self.backlog.back().map_or(decided, |tick| tick.at);
+        // What was decided or never scheduled before an edit does not come by that, either.
+        let after = self.backlog.back().map_or(decided, |tick| tick.at.max(decided));
         self.next = self.installed.as_ref().and_then(|plan| ticks::next(plan, after));
     }
 

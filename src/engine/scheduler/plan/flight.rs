@@ -109,7 +109,11 @@ impl Scheduler {
                 // Those that are stopped are in the way of the new one before it is queued.
                 self.carry_out(now, decided.others, out);
                 if let Some(key) = decided.made {
+                    let owner = self.runs.get(&key).map(|run| run.owner);
                     self.admitted(now, key, false, out);
+                    if let Some(owner) = owner {
+                        self.give_up_older(now, dag, owner, out);
+                    }
                 }
                 let told = decided.told.into_iter();
                 out.extend(told.map(|(at, outcome)| Effect::Tick(dag.clone(), at, outcome)));

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Scheduler;
 use super::api::{Effect, Installed};
 use super::timers::{Timer, backoff};
+use crate::dag::types::OverlapPolicy;
 use crate::model::{Boot, DagName, Now, Time};
 use backlog::Plan;
 use flight::Flight;
@@ -56,6 +57,12 @@ impl Plans {
         if let Some(plan) = plan.filter(|plan| plan.owner == Some(owner)) {
             plan.last_success = plan.last_success.max(Some(at));
         }
+    }
+
+    /// What the user's DAG does about overlaps, if it is installed.
+    fn overlap(&self, dag: &DagName, owner: u32) -> Option<OverlapPolicy> {
+        let installed = self.by_dag.get(dag)?.installed.as_ref()?;
+        Some(installed.overlap).filter(|_| installed.template.owner == owner)
     }
 
     /// The timer went off.
@@ -109,10 +116,15 @@ impl Scheduler {
                 && old.stops == new.stops
                 && old.restarts == new.restarts
                 && old.zone == new.zone;
-            if !same && !plan.suspended {
+            if !plan.suspended {
                 plan.collect(now.wall);
+                if !same {
+                    // Its time has come, and only its jitter has not passed. The new version would not know of it.
+                    plan.hasten(now.wall);
+                }
             }
             plan.installed = Some(new);
+            let put_off = plan.next.is_some_and(|tick| tick.due > now.wall);
             let after = if same {
                 // Only the jitter of the next one can be another.
                 plan.next.map(|tick| Time(tick.at.0.saturating_sub(1)))
@@ -124,6 +136,10 @@ impl Scheduler {
             };
             let installed = plan.installed.as_ref();
             plan.next = after.and_then(|after| ticks::next(installed?, after));
+            if let Some(tick) = plan.next.as_mut().filter(|_| put_off) {
+                // With less jitter it was to come before now. Nobody was late with it.
+                tick.due = tick.due.max(now.wall);
+            }
         } else {
             plan.suspended = new.suspended;
             plan.watermark = match (&plan.flight, new.watermark) {
@@ -140,6 +156,7 @@ impl Scheduler {
         // That it is held back means the runs of whoever's it is now.
         self.let_retries_go(&dag, Some(owner), now, out);
         self.hold_retries(&dag, owner, suspended, now, out);
+        self.give_up_older(now, &dag, owner, out);
         self.go_on_with(now, &dag, out);
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::dag::types::OverlapPolicy;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::scheduler::api::{CommitError, Effect, SCHEDULED_MAX, TickOutcome, USER_SCHEDULED_MAX};
 use crate::engine::scheduler::run::{Key, Phase, Run};
@@ -95,6 +96,38 @@ impl Scheduler {
         };
         let some = self.occupants(dag, owner).filter(|(_, run)| ended(run));
         self.sorted(some.map(|(key, _)| key).collect(), StopReason::Schedule)
+    }
+
+    /// Whether a run that a schedule made is not tried again, because one for a later time is queued or live, or waits for
+    /// its own retry: with these policies the newest one counts, and nothing older comes back beside it or after it.
+    pub(in crate::engine::scheduler) fn gives_way(&self, key: Key) -> bool {
+        let Some(run) = self.runs.get(&key) else {
+            return false;
+        };
+        let (dag, owner) = (&run.name.dag, run.owner);
+        let only_newest = matches!(
+            self.plans.overlap(dag, owner),
+            Some(OverlapPolicy::Latest | OverlapPolicy::CancelOther)
+        );
+        let at = run.origin.scheduled_for;
+        // One that may not be stored after all is nothing to give way to yet.
+        let stored = |run: &Run| !matches!(run.phase, Phase::Admitting { .. });
+        let newer = |run: &Run| run.stop.is_none() && stored(run) && run.origin.scheduled_for > at;
+        only_newest && at.is_some() && self.occupants(dag, owner).any(|(_, run)| newer(run))
+    }
+
+    /// Gives up the pending retries of a DAG that give way: that of a run which ended while the newer one was being
+    /// stored, or before the policy was known, or of which a crash has kept from the store that it does not come.
+    pub(super) fn give_up_older(&mut self, now: Now, dag: &DagName, owner: u32, out: &mut Vec<Effect>) {
+        let pending = self
+            .occupants(dag, owner)
+            .filter(|(_, run)| run.again.due.is_some());
+        let keys: Vec<Key> = pending.map(|(key, _)| key).collect();
+        for key in keys {
+            if self.gives_way(key) {
+                self.stop_by_plan(now, key, &StopReason::Superseded, false, out);
+            }
+        }
     }
 
     /// All that are queued or live make way for a new one.
@@ -213,7 +246,7 @@ impl Scheduler {
     }
 
     /// Stops a run. With `written` the store has that already.
-    fn stop_by_plan(
+    pub(in crate::engine::scheduler) fn stop_by_plan(
         &mut self,
         now: Now,
         key: Key,

@@ -125,3 +125,80 @@ fn a_dag_that_goes_and_comes_back_meanwhile_starts_nothing_twice() {
         ]);
     }
 }
+
+/// At a minute past the hour, when the tick of the hour is put off by more than that: the desk, and the hour.
+fn put_off() -> (Desk, String) {
+    let plan = Installed {
+        jitter_sec: 3_000,
+        ..hourly()
+    };
+    let mut desk = Desk::quiet("0730", plan);
+    let coming = desk.0.engine.upcoming(None, time("0730"), 12);
+    let long = coming
+        .iter()
+        .find(|tick| tick.due.secs() - tick.at.secs() > 300)
+        .unwrap();
+    let hour = super::clock(long.at);
+    let watermark = Some(crate::model::Time(long.at.0 - 1));
+    let plan = Installed {
+        watermark,
+        jitter_sec: 3_000,
+        ..hourly()
+    };
+    desk = Desk::quiet(&hour, hourly());
+    desk.tell("uninstall");
+    assert_eq!(desk.install(plan), "");
+    desk.play(&[(&format!("at {}02", hour.get(..2).unwrap()), "")]);
+    (desk, hour)
+}
+
+#[test]
+fn a_tick_that_is_put_off_is_not_lost_by_an_edit() {
+    // Another schedule, and the same one with less jitter or with none.
+    let edits = [
+        Installed {
+            starts: vec![cron("30 3 * * *")],
+            ..hourly()
+        },
+        hourly(),
+        Installed {
+            jitter_sec: 1,
+            ..hourly()
+        },
+    ];
+    for edit in edits {
+        let (mut desk, hour) = put_off();
+        let told = format!("make s{hour}, commit 1 accept+mark {hour}");
+        assert_eq!(desk.install(edit), told);
+    }
+}
+
+#[test]
+fn less_jitter_makes_nothing_late_that_waits_behind_a_batch() {
+    let (mut desk, hour) = put_off();
+    desk.play(&[("suspend", "commit 1 suspend")]);
+    assert_eq!(desk.install(hourly()), "");
+    let told = format!("no 1 broken, make s{hour}, commit 2 accept+mark {hour}");
+    desk.play(&[("io 1", told.as_str())]);
+}
+
+#[test]
+fn a_clock_that_is_put_back_brings_nothing_of_a_new_schedule_from_before_the_edit() {
+    let mut desk = Desk::quiet("0730", every("0"));
+    desk.play(&[
+        ("at 0800", "make s0800, commit 1 accept+mark 0800"),
+        ("at 1030", ""),
+    ]);
+    assert_eq!(desk.install(every("*/10")), "");
+    desk.play(&[
+        ("set 0935", ""),
+        (
+            "ok 1",
+            "changed, 0800 started s0800, make s0900, commit 2 accept+mark 0900, commit 3 intend s08001",
+        ),
+        ("ok 2", "changed, 0900 made-up s0900, commit 4 mark 1030"),
+        ("ok 4", ""),
+        ("at 1035", ""),
+        ("at 1040", "make s1040, commit 5 accept+mark 1040"),
+    ]);
+}

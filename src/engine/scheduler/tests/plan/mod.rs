@@ -7,6 +7,7 @@ mod change;
 mod crowd;
 mod idle;
 mod late;
+mod newest;
 mod overlap;
 mod retries;
 mod suspend;

@@ -27,7 +27,7 @@ fn policy() -> RetryPolicy {
 }
 
 /// Room for two.
-fn with(overlap: OverlapPolicy) -> Installed {
+pub(super) fn with(overlap: OverlapPolicy) -> Installed {
     let template = NewRun {
         retry: Some(policy()),
         ..*new_run("Template", 2)
@@ -40,7 +40,7 @@ fn with(overlap: OverlapPolicy) -> Installed {
 }
 
 /// The run for 08:00 is live.
-fn live(plan: Installed) -> Desk {
+pub(super) fn live(plan: Installed) -> Desk {
     let mut desk = Desk::quiet("0730", plan);
     desk.play(&[
         ("at 0800", "make s0800, commit 1 accept+mark 0800"),
@@ -61,7 +61,7 @@ fn ending(plan: Installed) -> Desk {
 }
 
 /// It waits for its retry.
-fn pausing(plan: Installed) -> Desk {
+pub(super) fn pausing(plan: Installed) -> Desk {
     let mut desk = ending(plan);
     desk.play(&[
         ("gone s08001", "clean"),
@@ -181,7 +181,7 @@ fn a_retry_that_is_on_its_way_into_the_queue_is_ended_there() {
     ]);
 }
 
-fn item(id: &str, live: Option<Evidence>) -> Recovered {
+pub(super) fn item(id: &str, live: Option<Evidence>) -> Recovered {
     Recovered {
         run: RunRef {
             dag: super::dag(),
