@@ -150,6 +150,7 @@ impl World {
         let config = Config {
             max_live: [0, 0, 2, 4][rng.below(4)],
             queues: [(SHARED.parse().unwrap(), u32::try_from(1 + rng.below(3)).unwrap())].into(),
+            unbounded: None,
         };
         let mut world = Self {
             rng,
