@@ -1,5 +1,5 @@
-//! Installed DAGs that somebody starts by name: the user's own first, then the system's. They are read as their files are
-//! at that moment; from one that has errors, the version in force is started, as its schedule does. A run of one of these belongs to the one who asks, so its file must be one that they could read.
+//! Installed DAGs that somebody starts by name: the one that has the name, else the user's own. They are read as their files
+//! are at that moment; from one that has errors, the version in force is started, as its schedule does. A run of one of these belongs to the one who asks, so its file must be one that they could read.
 
 use super::control::refusal;
 use super::registry::{Catalog, Context, FileId, Place, make, of_file};
@@ -45,9 +45,11 @@ fn candidates(catalog: &Catalog, uid: u32, name: &DagName) -> Vec<FileId> {
         own => own,
     };
     let file = |place: Place, name: String| FileId { place, name };
-    let mut files = vec![file(Place::of_user(own), format!("{name}.yaml"))];
     let known = catalog.get(name).map(|force| force.file.clone());
-    files.extend(known.filter(|known| known.place == Place::System));
+    let known = known.filter(|known| known.place == Place::System);
+    // Of whose name the system has taken, nothing starts.
+    let own = || file(Place::of_user(own), format!("{name}.yaml"));
+    let mut files = vec![known.unwrap_or_else(own)];
     files.extend(["yaml", "yml"].map(|end| file(Place::System, format!("{name}.{end}"))));
     files
 }
@@ -125,14 +127,20 @@ fn choose(
             }
             let owner = id.place.owner(&context.config)?;
             match make(context, &owner, &path, id.stem(), now.clone()) {
-                Ok(_) => return Ok((now, Vec::new())),
+                Ok(version) if version.record.dag == good.dag => return Ok((now, Vec::new())),
+                // A run of that one was not asked for, and another file may have its name.
+                Ok(version) => {
+                    let text = format!("the file names the DAG {} now", version.record.dag);
+                    let hint = format!("start {} by that name, if it has it", version.record.dag);
+                    vec![of_file(text, Some(hint), &path)]
+                }
                 Err(problems) => problems,
             }
         }
     };
     let mut good = good.clone();
     good.base = base.or(good.base);
-    let what = "it has errors, so its last good version is started".to_owned();
+    let what = format!("the last good version of {} is started", good.dag);
     let mut warnings = vec![of_file(what, None, &path)];
     warnings.extend(problems);
     Ok((good, warnings))

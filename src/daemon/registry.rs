@@ -31,7 +31,6 @@ use crate::store::{PlanRecord, Reader};
 use crate::sys::{reactor, timezone};
 use crate::wire::control::{Problem, Response};
 
-pub(super) use answers::not_installed;
 pub(super) use files::{open_dir, read_all, read_base, read_schema};
 pub(super) use names::{FileState, InForce};
 pub(super) use place::{FileId, Place};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::alarms::Alarm;
 use super::super::dispatcher::{Dispatcher, now};
+use super::answers::shown_name;
 use super::names::{FileState, InForce, settle};
 use super::place::{FileId, Place};
 use super::record::same;
@@ -37,6 +38,16 @@ impl Registry {
                 .map(|(dag, force)| (dag.clone(), force.file.clone())),
         );
         before
+    }
+
+    /// The file that the name of a DAG belongs to, and what is decided of it: the one in force, else the one that the store
+    /// has.
+    pub(super) fn holder(&self, dag: &DagName) -> Option<FileId> {
+        let force = self.in_force.get(dag).map(|force| force.file.clone());
+        force.or_else(|| {
+            let row = self.stored.get(dag)?;
+            Some(FileId::from_stored(&row.file))
+        })
     }
 
     /// The DAGs that were installed and are not any more. One whose file is there, or cannot be looked for, is not gone,
@@ -241,10 +252,7 @@ impl Dispatcher {
         for (id, state) in files {
             let mut problems = state.problems.clone();
             if let Some(Some(first)) = first.get(id) {
-                problems.push(clash(
-                    state.now.as_deref(),
-                    &first.path(config).display().to_string(),
-                ));
+                problems.push(clash(id, state, &first.path(config).display().to_string()));
             }
             if problems == state.told {
                 continue;
@@ -264,16 +272,23 @@ impl Dispatcher {
 }
 
 /// The problem of a file whose name another one has.
-pub(super) fn clash(version: Option<&Version>, first: &str) -> Problem {
-    let name = version
-        .map(|version| version.record.dag.to_string())
+pub(super) fn clash(id: &FileId, state: &FileState, first: &str) -> Problem {
+    let name = shown_name(id, state)
+        .map(|name| name.to_string())
         .unwrap_or_default();
+    let hint = match id.place {
+        Place::System => "give one of the two another `name:`".to_owned(),
+        // It is named as its file is.
+        Place::User(_) => {
+            format!("`proctorctl remove {name}`, and install it with --name under another name")
+        }
+    };
     Problem {
         message: format!("the name {name} is taken: {first} has it"),
-        file: version.map(|version| version.record.file.clone()),
+        file: state.now.as_ref().map(|version| version.record.file.clone()),
         line: None,
         column: None,
-        hint: Some("give one of the two another `name:`".to_owned()),
+        hint: Some(hint),
     }
 }
 

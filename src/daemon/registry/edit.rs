@@ -73,7 +73,13 @@ impl Dispatcher {
     }
 
     fn install_as(&mut self, dag: DagName, install: Install, asker: Asker) {
-        let taken = self.file_of(&dag, None);
+        let uid = match creds::effective_uid() {
+            0 => asker.peer.uid,
+            own => own,
+        };
+        // An edit is of the file that was shown.
+        let edited = install.replaces.as_ref().and_then(|_| self.own_file(&dag, uid));
+        let taken = edited.or_else(|| self.file_of(&dag, None));
         let known = Known {
             taken: taken.map(|id| {
                 let owner = self.registry.files.get(&id).and_then(|state| state.owner);
@@ -83,10 +89,7 @@ impl Dispatcher {
                 config: Arc::clone(&self.config),
                 zone: self.registry.zone,
             },
-            uid: match creds::effective_uid() {
-                0 => asker.peer.uid,
-                own => own,
-            },
+            uid,
         };
         let writes = Arc::clone(&self.registry.writes);
         self.elsewhere(
@@ -117,7 +120,11 @@ impl Dispatcher {
         let summary = self.summary(&id);
         let config = Arc::clone(&self.config);
         // Before the file goes: a look that is being taken may be the one that sees it.
-        self.registry.removed.insert(dag.clone());
+        // What is decided of another one that has the name stays.
+        let holds = self.registry.holder(&dag).as_ref() == Some(&id);
+        if holds {
+            self.registry.removed.insert(dag.clone());
+        }
         let writes = Arc::clone(&self.registry.writes);
         self.elsewhere(
             move || {
@@ -128,13 +135,17 @@ impl Dispatcher {
             move |dispatcher, (id, removed)| match removed {
                 Ok(()) => {
                     let go_on = Box::new(move |dispatcher: &mut Self| {
-                        dispatcher.registry.removed.remove(&dag);
+                        if holds {
+                            dispatcher.registry.removed.remove(&dag);
+                        }
                         dispatcher.answer_dag(summary, Vec::new(), asker.answers);
                     });
                     dispatcher.look_then(id.place, go_on);
                 }
                 Err(error) => {
-                    dispatcher.registry.removed.remove(&dag);
+                    if holds {
+                        dispatcher.registry.removed.remove(&dag);
+                    }
                     let text = format!(
                         "{} cannot be removed: {error}",
                         id.path(&dispatcher.config).display()
