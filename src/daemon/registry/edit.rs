@@ -85,10 +85,7 @@ impl Dispatcher {
                 let owner = self.registry.files.get(&id).and_then(|state| state.owner);
                 (id, owner)
             }),
-            context: Context {
-                config: Arc::clone(&self.config),
-                zone: self.registry.zone,
-            },
+            context: self.context(),
             uid,
         };
         let writes = Arc::clone(&self.registry.writes);
