@@ -74,7 +74,10 @@ fn read(
     if id.place == Place::System && !may_read(uid, text.mode) {
         return Ok(None);
     }
-    let owner = id.place.owner(config).map_err(unusable)?;
+    let owner = id
+        .place
+        .owner(config)
+        .map_err(|error| unusable(error.to_string()))?;
     let base = match base {
         Some(base) => Some(base.clone()),
         None => read_base(config)?,
@@ -125,7 +128,10 @@ fn choose(
             if same && (base.is_some() || now.base == good.base) {
                 return Ok((now, Vec::new()));
             }
-            let owner = id.place.owner(&context.config)?;
+            let owner = id
+                .place
+                .owner(&context.config)
+                .map_err(|error| error.to_string())?;
             match make(context, &owner, &path, id.stem(), now.clone()) {
                 Ok(version) if version.record.dag == good.dag => return Ok((now, Vec::new())),
                 // A run of that one was not asked for, and another file may have its name.
@@ -169,7 +175,10 @@ pub(super) fn find(
         let good = good.filter(|good| !system || may_read(uid, good.mode));
         let (record, warnings) = choose(context, &id, now, good, base).map_err(invalid)?;
         let path = id.path(config).display().to_string();
-        let owner = id.place.owner(config).map_err(invalid)?;
+        let owner = id
+            .place
+            .owner(config)
+            .map_err(|error| invalid(error.to_string()))?;
         let stem = id.stem().to_owned();
         return Ok(Found {
             source: record.source,

@@ -1,7 +1,8 @@
 //! What follows from a look: which versions are in force, and who is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::alarms::Alarm;
 use super::super::dispatcher::{Dispatcher, now};
@@ -17,6 +18,17 @@ use crate::model::DagName;
 use crate::model::change::InstalledDag;
 use crate::telemetry::events;
 use crate::wire::control::Problem;
+
+/// What is waited for before what could not be looked at is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// Nothing: there is nothing to be tried again.
+    Over,
+    /// The time that is set already.
+    Set,
+    /// This long from now on.
+    Begins(Duration),
+}
 
 impl Registry {
     /// What the store has when the daemon starts.
@@ -54,10 +66,19 @@ impl Registry {
     /// even if nobody can say now what it would do, as when a directory service is not up yet.
     fn gone(&self, before: &BTreeMap<DagName, FileId>) -> Vec<DagName> {
         let gone = before.iter().filter(|(dag, id)| {
-            let kept = self.files.get(id).is_some_and(FileState::is_blank);
+            let kept = self.files.get(id).is_some_and(FileState::is_kept);
             !self.in_force.contains_key(*dag) && !kept && !self.unreadable.contains_key(&id.place)
         });
         gone.map(|(dag, _)| dag.clone()).collect()
+    }
+
+    /// The DAGs that are kept and not in force any more: they belong to nobody now.
+    fn idle(&self, last: &BTreeMap<DagName, InForce>, gone: &[DagName]) -> Vec<DagName> {
+        let idle = last.keys().filter(|dag| {
+            let now = self.in_force.contains_key(*dag);
+            !now && !gone.contains(dag)
+        });
+        idle.cloned().collect()
     }
 
     /// Whether time alone may cure something: a place cannot be read, or nobody knows now whose it is.
@@ -66,8 +87,23 @@ impl Registry {
         !self.unreadable.is_empty() || self.files.values().any(ownerless)
     }
 
+    /// Until when the next try is put off. Looks that something else causes neither put it off nor make pauses longer:
+    /// anybody can cause many.
+    fn pause(&mut self, set: bool) -> Pause {
+        if !self.is_unsure() {
+            self.unsure = 0;
+            return Pause::Over;
+        }
+        if set {
+            return Pause::Set;
+        }
+        // 30 s first, an hour at most.
+        Pause::Begins(AGAIN * (1 << self.unsure.min(7)))
+    }
+
     /// Takes over what was seen of the files.
-    fn take_files(&mut self, places: BTreeMap<Place, Found>, all: bool) {
+    fn take_files(&mut self, places: BTreeMap<Place, Found>, nobodys: &BTreeSet<Place>, all: bool) {
+        let looked_at: BTreeSet<Place> = places.keys().cloned().collect();
         if all {
             self.files.retain(|id, _| places.contains_key(&id.place));
         }
@@ -112,6 +148,11 @@ impl Registry {
                 state.good = state.good.take().or(file.stored);
             }
         }
+        for (id, state) in &mut self.files {
+            if looked_at.contains(&id.place) {
+                state.nobodys = nobodys.contains(&id.place);
+            }
+        }
     }
 }
 
@@ -120,12 +161,16 @@ impl Dispatcher {
     pub(super) fn seen(&mut self, seen: Seen) {
         self.registry.base = seen.base;
         let before = self.registry.before();
-        self.registry.take_files(seen.places, seen.all);
+        self.registry.take_files(seen.places, &seen.nobodys, seen.all);
         let force = settle(&mut self.registry.files, &before);
         let last = std::mem::replace(&mut self.registry.in_force, force);
-        for dag in self.registry.gone(&before) {
-            let place = before.get(&dag).map_or(&Place::System, |id| &id.place);
-            self.uninstalled(&dag, place);
+        let gone = self.registry.gone(&before);
+        for dag in &gone {
+            let place = before.get(dag).map_or(&Place::System, |id| &id.place);
+            self.uninstalled(dag, place);
+        }
+        for dag in self.registry.idle(&last, &gone) {
+            self.tell(Event::Uninstall(dag));
         }
         let now: Vec<(DagName, InForce)> = self
             .registry
@@ -202,20 +247,20 @@ impl Dispatcher {
     /// What cannot be looked at may be there in a while: a directory service comes up, a file system is mounted. No
     /// event tells of that.
     fn look_again_later(&mut self) {
-        if !self.registry.is_unsure() {
-            self.registry.unsure = 0;
-            return self.alarms.cancel(&Alarm::Registry);
+        match self.registry.pause(self.alarms.is_set(&Alarm::Registry)) {
+            Pause::Over => self.alarms.cancel(&Alarm::Registry),
+            Pause::Set => {}
+            Pause::Begins(pause) => {
+                let at = now().boot.after_secs(pause.as_secs_f64());
+                self.alarms.set(at, Alarm::Registry);
+                self.arm();
+            }
         }
-        // 30 s first, an hour at most.
-        let pause = AGAIN * (1 << self.registry.unsure.min(7));
-        self.registry.unsure += 1;
-        self.alarms
-            .set(now().boot.after_secs(pause.as_secs_f64()), Alarm::Registry);
-        self.arm();
     }
 
     /// The time has come.
     pub(in crate::daemon) fn look_again(&mut self) {
+        self.registry.unsure += 1;
         let at = now().boot;
         self.registry.dirty = Some((Scope::All, at, at));
         self.look_now();
