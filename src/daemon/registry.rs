@@ -10,6 +10,7 @@ mod names;
 mod place;
 mod record;
 mod scan;
+mod turns;
 mod version;
 mod watch;
 mod write;
@@ -17,7 +18,7 @@ mod zone;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
@@ -85,8 +86,8 @@ pub(super) struct Registry {
     removed: BTreeSet<DagName>,
     /// DAGs of which the next batch makes the store forget what is decided.
     forgets: BTreeSet<DagName>,
-    /// Held by who writes or removes files of installed DAGs.
-    writes: Arc<Mutex<()>>,
+    /// Installations and removals that wait.
+    turns: turns::Jobs,
     /// Who waits for schedules to be held back, or not any more.
     suspending: HashMap<Token, Suspending>,
 }
@@ -126,7 +127,7 @@ impl Registry {
             unsure: 0,
             removed: BTreeSet::new(),
             forgets: BTreeSet::new(),
-            writes: Arc::default(),
+            turns: turns::Jobs::default(),
             suspending: HashMap::new(),
         }
     }

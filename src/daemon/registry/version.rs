@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::super::admission::{About, Snapshot, group_of, new_run, problem};
-use super::super::privileges::{lower, owner_goes_first};
+use super::super::privileges::{lower, lowered_when_scheduled, owner_goes_first};
 use super::place::Owner;
 use super::zone::DefaultZone;
 use crate::config::Config;
@@ -123,7 +123,7 @@ pub(in crate::daemon) fn make(
     let mut dag = loaded.dag;
     let mut warnings: Vec<Problem> = loaded.warnings.into_iter().map(problem).collect();
     if !owner_goes_first(owner.uid) {
-        warnings.extend(lower(&mut dag, path));
+        warnings.extend(lower(&mut dag, path).map(lowered_when_scheduled));
     }
     record.dag = dag.name.clone();
     let mut schedules = Vec::new();

@@ -79,6 +79,22 @@ fn only_schedules_need_a_zone_that_nobody_knows() {
 }
 
 #[test]
+fn the_schedule_of_a_users_dag_goes_before_nobody_and_says_so() {
+    let text = format!("priority: high\n{DAILY}");
+    let version = made(&text, None, true).unwrap();
+    assert!(
+        version.warnings[0]
+            .message
+            .contains("when its schedule starts it")
+            && version.warnings[0].message.contains("admin group"),
+        "{:?}",
+        version.warnings
+    );
+    let installed = version.plan.unwrap().installed(false, None, None);
+    assert_eq!(installed.template.priority, crate::model::Priority::default());
+}
+
+#[test]
 fn a_schedule_cannot_give_parameters() {
     let needs = "params: [{name: who, required: true}]\n";
     let problems = made(&format!("{needs}{DAILY}"), None, false).unwrap_err();
