@@ -289,6 +289,8 @@ impl Dispatcher {
             }
             self.registry.base_told = base;
         }
+        let in_force = self.registry.in_force.values();
+        let in_force: BTreeSet<FileId> = in_force.map(|force| force.file.clone()).collect();
         let files = &mut self.registry.files;
         let first: BTreeMap<FileId, Option<FileId>> = files
             .iter()
@@ -308,7 +310,7 @@ impl Dispatcher {
                 .cloned()
                 .collect();
             if !own.is_empty() {
-                let (kept, path) = (state.good.is_some(), id.path(config));
+                let (kept, path) = (in_force.contains(id), id.path(config));
                 events::dag_rejected(&path, &words(&own, &path.display().to_string()), kept);
             }
             state.told = problems;
