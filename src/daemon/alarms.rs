@@ -37,6 +37,11 @@ impl Alarms {
         self.set.insert((at, alarm));
     }
 
+    /// Whether an owner has a deadline.
+    pub(super) fn is_set(&self, alarm: &Alarm) -> bool {
+        self.when.contains_key(alarm)
+    }
+
     /// Takes a deadline away.
     pub(super) fn cancel(&mut self, alarm: &Alarm) {
         if let Some(at) = self.when.remove(alarm) {

@@ -74,11 +74,17 @@ pub(super) fn because(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Fail
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config =
         Config::load(args.config.as_deref(), &args.root).map_err(|error| Failure::Config(error.report()))?;
-    super::registry::zone_of(&config)
+    let zone = super::registry::zone_of(&config)
         .map_err(|error| Failure::Config(format!("{}: {error}\n", config.paths.config.display())))?;
     if args.check_config {
         for warning in config.check() {
             drop(writeln!(io::stdout(), "warning: {warning}"));
+        }
+        if let Err(error) = zone {
+            drop(writeln!(
+                io::stdout(),
+                "warning: schedule.time_zone is empty, and {error}; schedules that name no time zone are errors"
+            ));
         }
         drop(writeln!(io::stdout(), "the configuration is valid"));
         return Ok(());

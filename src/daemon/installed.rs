@@ -1,5 +1,5 @@
-//! Installed DAGs that somebody starts by name: the user's own first, then the system's. They are read as their files are
-//! at that moment; from one that has errors, the version in force is started, as its schedule does. A run of one of these belongs to the one who asks, so its file must be one that they could read.
+//! Installed DAGs that somebody starts by name: the one that has the name, else the user's own. They are read as their files
+//! are at that moment; from one that has errors, the version in force is started, as its schedule does. A run of one of these belongs to the one who asks, so its file must be one that they could read.
 
 use super::control::refusal;
 use super::registry::{Catalog, Context, FileId, Place, make, of_file};
@@ -44,9 +44,11 @@ fn candidates(catalog: &Catalog, uid: u32, name: &DagName) -> Vec<FileId> {
         own => own,
     };
     let file = |place: Place, name: String| FileId { place, name };
-    let mut files = vec![file(Place::of_user(own), format!("{name}.yaml"))];
     let known = catalog.get(name).map(|force| force.file.clone());
-    files.extend(known.filter(|known| known.place == Place::System));
+    let known = known.filter(|known| known.place == Place::System);
+    // Of whose name the system has taken, nothing starts.
+    let own = || file(Place::of_user(own), format!("{name}.yaml"));
+    let mut files = vec![known.unwrap_or_else(own)];
     files.extend(["yaml", "yml"].map(|end| file(Place::System, format!("{name}.{end}"))));
     files
 }
@@ -80,7 +82,10 @@ fn read(
     if id.place == Place::System && !may_read(uid, text.mode) {
         return Ok(None);
     }
-    let owner = id.place.owner(config).map_err(unusable)?;
+    let owner = id
+        .place
+        .owner(config)
+        .map_err(|error| unusable(error.to_string()))?;
     let base = match base {
         Some(base) => Some(base.clone()),
         None => read_base(config)?,
@@ -136,16 +141,25 @@ fn choose(
             if same && (base.is_some() || now.base == good.base) {
                 return Ok((now, Vec::new()));
             }
-            let owner = id.place.owner(&context.config)?;
+            let owner = id
+                .place
+                .owner(&context.config)
+                .map_err(|error| error.to_string())?;
             match make(context, &owner, &path, id.stem(), now.clone()) {
-                Ok(_) => return Ok((now, Vec::new())),
+                Ok(version) if version.record.dag == good.dag => return Ok((now, Vec::new())),
+                // A run of that one was not asked for, and another file may have its name.
+                Ok(version) => {
+                    let text = format!("the file names the DAG {} now", version.record.dag);
+                    let hint = format!("start {} by that name, if it has it", version.record.dag);
+                    vec![of_file(text, Some(hint), &path)]
+                }
                 Err(problems) => problems,
             }
         }
     };
     let mut good = good.clone();
     good.base = base.or(good.base);
-    let what = "it has errors, so its last good version is started".to_owned();
+    let what = format!("the last good version of {} is started", good.dag);
     let mut warnings = vec![of_file(what, None, &path)];
     warnings.extend(problems);
     Ok((good, warnings))
@@ -173,7 +187,10 @@ pub(super) fn find(
         let Some(now) = now.transpose() else { continue };
         let (record, warnings) = choose(context, &id, now, good, base).map_err(invalid)?;
         let path = id.path(config).display().to_string();
-        let owner = id.place.owner(config).map_err(invalid)?;
+        let owner = id
+            .place
+            .owner(config)
+            .map_err(|error| invalid(error.to_string()))?;
         let stem = id.stem().to_owned();
         return Ok(Found {
             source: record.source,

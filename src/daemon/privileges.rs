@@ -24,6 +24,17 @@ pub(super) fn goes_before(submit: &Submit) -> Option<&'static str> {
     }
 }
 
+/// That the priority of an installed DAG counts as 0, from what is said of a submitted one: nobody is there whose groups
+/// would count when its schedule starts it.
+pub(super) fn lowered_when_scheduled(lowered: Problem) -> Problem {
+    Problem {
+        message: "when its schedule starts it, a priority above 0 counts as 0: that is for DAGs of the system, of root \
+                  and of the daemon's own user, and not for those of others in the admin group"
+            .to_owned(),
+        ..lowered
+    }
+}
+
 /// Has a priority above 0 count as 0, in the file of somebody whose runs may not go before those of others.
 pub(super) fn lower(dag: &mut Dag, file: &str) -> Option<Problem> {
     if dag.scheduling.priority <= Priority::default() {

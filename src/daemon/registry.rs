@@ -11,28 +11,28 @@ mod place;
 mod record;
 mod scan;
 mod schemas;
+mod turns;
 mod version;
 mod watch;
 mod write;
+mod zone;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
 use super::dispatcher::{Dispatcher, GoOn, Msg, now};
-use crate::config::Config;
 use crate::dag::cron::Zone;
 use crate::engine::scheduler::Token;
 use crate::model::change::{Change, InstalledDag};
 use crate::model::{Boot, DagName};
 use crate::store::{PlanRecord, Reader};
-use crate::sys::{reactor, timezone};
+use crate::sys::reactor;
 use crate::wire::control::{Problem, Response};
 
-pub(super) use answers::not_installed;
 pub(super) use files::{NO_DIR, open_dir, read_base};
 pub(super) use names::{FileState, InForce};
 pub(super) use place::{FileId, Place};
@@ -40,6 +40,7 @@ use scan::{Look, Scope};
 pub(super) use schemas::{READS_MAX, is_same_dag, read_dag, read_schema};
 pub(super) use version::{Context, make, of_file};
 use watch::DirWatch;
+pub(super) use zone::{DefaultZone, zone_of};
 
 /// How long nothing may change before changes are read.
 const SETTLE: Duration = Duration::from_millis(250);
@@ -51,7 +52,7 @@ const SETTLE_MAX: Duration = Duration::from_secs(5);
 /// What is known of installed DAGs.
 pub(super) struct Registry {
     /// Zone of schedules that name none.
-    pub(super) zone: Zone,
+    pub(super) zone: DefaultZone,
     pub(super) files: BTreeMap<FileId, FileState>,
     pub(super) in_force: BTreeMap<DagName, InForce>,
     /// The same, for those who start a DAG by name.
@@ -81,14 +82,14 @@ pub(super) struct Registry {
     saving: HashMap<u64, (DagName, bool)>,
     /// Why places cannot be read, as the log has it.
     unreadable: BTreeMap<Place, String>,
-    /// How many looks in a row left something to be tried again.
+    /// How many times in a row something was tried again, and could not be looked at all the same.
     unsure: u32,
     /// DAGs that somebody removes on purpose.
     removed: BTreeSet<DagName>,
     /// DAGs of which the next batch makes the store forget what is decided.
     forgets: BTreeSet<DagName>,
-    /// Held by who writes or removes files of installed DAGs.
-    writes: Arc<Mutex<()>>,
+    /// Installations and removals that wait.
+    turns: turns::Jobs,
     /// Who waits for schedules to be held back, or not any more.
     suspending: HashMap<Token, Suspending>,
 }
@@ -104,27 +105,10 @@ struct Suspending {
 /// What is in force, by name.
 pub(super) type Catalog = BTreeMap<DagName, InForce>;
 
-/// The zone of schedules that name none: the configured one, else that of the machine.
-///
-/// # Errors
-/// In words, if there is no such zone.
-pub(super) fn zone_of(config: &Config) -> Result<Zone, String> {
-    let name = &config.schedule.time_zone;
-    if !name.is_empty() {
-        return Zone::named(name).map_err(|error| format!("schedule.time_zone: {error}; {}", error.hint()));
-    }
-    let link = std::path::Path::new(timezone::LOCALTIME);
-    let told = timezone::of_machine(link).and_then(|name| match name {
-        Some(name) => Zone::named(&name).map_err(|error| format!("{error}, which {} names", link.display())),
-        None => Ok(Zone::UTC),
-    });
-    told.map_err(|error| format!("{error}; set schedule.time_zone"))
-}
-
 impl Registry {
     pub(super) fn new() -> Self {
         Self {
-            zone: Zone::UTC,
+            zone: Ok(Zone::UTC),
             files: BTreeMap::new(),
             in_force: BTreeMap::new(),
             catalog: Arc::default(),
@@ -145,7 +129,7 @@ impl Registry {
             unsure: 0,
             removed: BTreeSet::new(),
             forgets: BTreeSet::new(),
-            writes: Arc::default(),
+            turns: turns::Jobs::default(),
             suspending: HashMap::new(),
         }
     }
@@ -222,7 +206,7 @@ impl Dispatcher {
     /// If the store cannot be read, or the configured zone does not exist.
     pub(super) async fn start_registry(&mut self) -> Result<(), String> {
         let text = |error: &dyn std::fmt::Display| format!("installed DAGs: {error}");
-        self.registry.zone = zone_of(&self.config)?;
+        self.take_zone(zone_of(&self.config)?);
         for plan in self.reader.plans().map_err(|error| text(&error))? {
             self.registry.plans.insert(plan.dag.clone(), plan);
         }
@@ -254,8 +238,22 @@ impl Dispatcher {
     pub(super) fn context(&self) -> Context {
         Context {
             config: Arc::clone(&self.config),
-            zone: self.registry.zone,
+            zone: self.registry.zone.clone(),
         }
+    }
+
+    /// A daemon that leaves again acts on no schedule, and needs no zone for one.
+    fn take_zone(&mut self, zone: DefaultZone) {
+        self.registry.zone = match zone {
+            Err(_) if self.embedded => Ok(Zone::UTC),
+            Err(error) => {
+                tracing::warn!(
+                    "{error}; schedules that name no time zone are errors until schedule.time_zone names one"
+                );
+                Err(error)
+            }
+            Ok(zone) => Ok(zone),
+        };
     }
 
     fn next_look(&mut self, scope: Scope) -> Look {
@@ -375,7 +373,7 @@ impl Dispatcher {
     /// The configuration was read again: everything that depends on it is made anew.
     pub(super) fn reload_registry(&mut self) {
         if let Ok(zone) = zone_of(&self.config) {
-            self.registry.zone = zone;
+            self.take_zone(zone);
         }
         if let Some(watch) = &mut self.registry.watch {
             watch.add_all();

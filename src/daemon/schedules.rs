@@ -110,16 +110,16 @@ impl Dispatcher {
         let at = now().wall;
         let next = match (dag, owner) {
             (None, None) => self.engine.upcoming(None, at, count),
-            (Some(dag), _) if !self.may_see(dag, owner) => {
-                return self.answer(&asker.answers, super::registry::not_installed(dag));
-            }
-            (Some(dag), _) => self.engine.upcoming(Some(dag), at, count),
+            (Some(dag), _) => match self.may_see(dag, owner) {
+                Ok(()) => self.engine.upcoming(Some(dag), at, count),
+                Err(refused) => return self.answer(&asker.answers, *refused),
+            },
             (None, Some(_)) => {
                 let seen = self
                     .registry
                     .in_force
                     .keys()
-                    .filter(|dag| self.may_see(dag, owner));
+                    .filter(|dag| self.may_see(dag, owner).is_ok());
                 merged(&self.engine, seen.cloned().collect(), at, count)
             }
         };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::cron::{CronError, Schedule, Zone};
-use crate::model::{Priority, RetryPolicy, RetryRule};
+use crate::model::{Priority, RetryPolicy, RetryRule, Time};
 
 /// The schedules of a DAG, as written. Those of a DAG that was loaded are valid.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -42,6 +42,25 @@ impl Schedules {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.start.is_empty() && self.stop.is_empty() && self.restart.is_empty() && self.at.is_empty()
+    }
+
+    /// The first one whose times depend on the zone of schedules that name none.
+    #[must_use]
+    pub fn without_zone(&self) -> Option<&str> {
+        let expressions = self.start.iter().chain(&self.stop).chain(&self.restart);
+        let expression =
+            |text: &&String| Schedule::parse(text).is_ok_and(|schedule| schedule.zone().is_none());
+        // Nowhere do clocks show the same time as there and in UTC.
+        let elsewhere = Zone::named("Etc/GMT-14").unwrap_or(Zone::UTC);
+        let instant = |text: &str, zone| {
+            let schedule = Schedule::at(text, zone).ok()?;
+            Some(schedule.next(Time(i64::MIN), zone)?.at)
+        };
+        let single = |text: &&String| instant(text, Zone::UTC) != instant(text, elsewhere);
+        let expression = expressions.clone().find(expression);
+        expression
+            .or_else(|| self.at.iter().find(single))
+            .map(String::as_str)
     }
 
     /// Compiles them. The zone is for single times that name none themselves.
@@ -132,4 +151,32 @@ fn retry<'de, D: Deserializer<'de>>(from: D) -> Result<Option<RetryPolicy>, D::E
             ..RetryPolicy::default()
         },
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_which_times_depend_on_the_zone() {
+        let of = |start: &str, at: &str| {
+            let list = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            let schedules = Schedules {
+                start: list(start).into_iter().collect(),
+                at: list(at).into_iter().collect(),
+                ..Schedules::default()
+            };
+            schedules.without_zone().map(str::to_owned)
+        };
+        for text in ["0 3 * * *", "@daily", "*/5 * * * *"] {
+            assert_eq!(of(text, "").as_deref(), Some(text));
+            assert_eq!(of(&format!("TZ=Europe/Berlin {text}"), ""), None);
+        }
+        for text in ["2030-11-23 08:30", "2030-03-31 02:30:15"] {
+            assert_eq!(of("", text).as_deref(), Some(text));
+            assert_eq!(of("", &format!("TZ=Europe/Berlin {text}")), None);
+        }
+        assert_eq!(of("", "2030-11-23T08:30:00+01:00"), None);
+        assert_eq!(of("", ""), None);
+    }
 }

@@ -14,6 +14,12 @@ pub fn of_machine(link: &Path) -> Result<Option<String>, String> {
     let target = match std::fs::read_link(link) {
         Ok(target) => target,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        // The kernel's words for it are of no use. Containers often have it so.
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+            return Err(format!(
+                "{shown} does not tell the time zone: it is a file, not a link to one of the zone database"
+            ));
+        }
         Err(error) => return Err(format!("{shown} does not tell the time zone: {error}")),
     };
     let name = name_in(&target).ok_or_else(|| {
@@ -49,5 +55,8 @@ mod tests {
         assert_eq!(of_machine(&at("absent")), Ok(None));
         let error = of_machine(&at("elsewhere")).unwrap_err();
         assert!(error.contains("it leads to /somewhere/Tokyo"), "{error}");
+        std::fs::write(at("file"), "TZif").unwrap();
+        let error = of_machine(&at("file")).unwrap_err();
+        assert!(error.contains("it is a file, not a link"), "{error}");
     }
 }

@@ -38,6 +38,8 @@ mod installed;
 #[cfg(test)]
 mod lost;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod output;
 #[cfg(test)]
 #[path = "../docs/examples.rs"]

@@ -301,3 +301,29 @@ fn ten_thousand_runs_go_while_others_are_started() {
     says(&daemon, &kept);
     daemon.expect_clean();
 }
+
+#[test]
+fn what_of_others_cannot_be_removed_is_told_to_root_alone() {
+    let Some((_, guest)) = crate::users::two_users() else {
+        return;
+    };
+    let (daemon, _) = crate::users::open_house();
+    done(&daemon, "job", SAYS);
+    daemon.expect_clean();
+    let days = daemon.path("var/lib/proctor/attempts");
+    let day = std::fs::read_dir(&days).unwrap().next().unwrap().unwrap().path();
+    let away = daemon.path("src/away");
+    // What is no directory is not followed.
+    std::fs::rename(&day, &away).unwrap();
+    std::os::unix::fs::symlink(&away, &day).unwrap();
+    let words = ["--json", "cleanup", "--keep-runs", "0", "--yes"];
+    let failures = |out: crate::helper::Out| out.json()["failures"].as_array().unwrap().len();
+    assert_eq!(failures(daemon.ctl(&words)), 1);
+    assert_eq!(failures(crate::users::as_user(&guest, &daemon, &words)), 0);
+    assert_eq!(failures(daemon.ctl(&words)), 1, "it was tried again");
+    std::fs::remove_file(&day).unwrap();
+    std::fs::rename(&away, &day).unwrap();
+    assert_eq!(failures(daemon.ctl(&words)), 0);
+    assert_eq!(attempts(&daemon), Vec::<PathBuf>::new());
+    daemon.expect_clean();
+}

@@ -169,4 +169,6 @@ fn an_embedded_daemon_shows_schedules_and_leaves_them_to_one_that_stays() {
     });
     let next = daemon.json(&["next", "tick"]);
     assert_eq!(next["next"][0]["idle"], false, "{next:#}");
+    daemon.ctl(&["disable", "tick"]).expect_code(0);
+    daemon.expect_clean();
 }

@@ -14,7 +14,7 @@ use crate::helper::{Daemon, Out, Running, is_root, program, skip, text_of, until
 const OPEN: &str = "[control]\nsocket_mode = \"0666\"\n";
 
 /// `proctorctl` as another user.
-fn ctl_as(user: &User, root: &Path) -> Command {
+pub(crate) fn ctl_as(user: &User, root: &Path) -> Command {
     let mut command = program(env!("CARGO_BIN_EXE_proctorctl"));
     // This also takes the supplementary groups away.
     command.uid(user.uid).gid(user.gid).arg("--root").arg(root);
@@ -22,7 +22,7 @@ fn ctl_as(user: &User, root: &Path) -> Command {
 }
 
 /// Two users who are not root and can execute the programs under test; none where that is not so.
-fn two_users() -> Option<(User, User)> {
+pub(crate) fn two_users() -> Option<(User, User)> {
     if !is_root() {
         skip("only root can be other users");
         return None;
@@ -275,7 +275,7 @@ fn users_clean_up_their_own_runs_and_root_all() {
 }
 
 /// A daemon of root's that everybody may ask, with a DAG `who` that everybody may read.
-fn open_house() -> (Daemon, String) {
+pub(crate) fn open_house() -> (Daemon, String) {
     let mut daemon = Daemon::prepare(OPEN);
     let file = daemon.dag(
         "who",
@@ -286,14 +286,14 @@ fn open_house() -> (Daemon, String) {
     (daemon, file)
 }
 
-fn as_user(user: &User, daemon: &Daemon, words: &[&str]) -> Out {
+pub(crate) fn as_user(user: &User, daemon: &Daemon, words: &[&str]) -> Out {
     let mut command = ctl_as(user, daemon.root());
     command.args(words);
     Running::start(command).finish()
 }
 
 /// Puts a DAG of the system into its directory, as an editor would.
-fn put(daemon: &Daemon, file: &str, text: &str, mode: u32) {
+pub(crate) fn put(daemon: &Daemon, file: &str, text: &str, mode: u32) {
     let dir = daemon.path("etc/proctor/dags");
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join(".tmp"), text).unwrap();

@@ -1,5 +1,6 @@
-//! Notices that wait for their command. Who has too many loses some, not who has few.
+//! Notices that wait for their command. Owners take turns, and who has too many loses some, not who has few.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::Notice;
@@ -11,6 +12,10 @@ pub(super) struct Waiting {
     owners: BTreeMap<u32, BTreeSet<i64>>,
     /// How many each owner has.
     counts: BTreeSet<(usize, u32)>,
+    /// The owners in the order of their turns, and the turn of each.
+    turns: BTreeMap<u64, u32>,
+    turn_of: BTreeMap<u32, u64>,
+    last_turn: u64,
 }
 
 impl Waiting {
@@ -26,9 +31,11 @@ impl Waiting {
         });
     }
 
-    /// Takes the oldest.
+    /// Takes the oldest of the owner whose turn it is. The owner's next turn comes after those of all who wait now.
     pub(super) fn pop(&mut self) -> Option<Notice> {
-        let id = *self.notices.first_key_value()?.0;
+        let (_, owner) = self.turns.pop_first()?;
+        self.turn_of.remove(&owner);
+        let id = *self.owners.get(&owner)?.first()?;
         self.take(id)
     }
 
@@ -53,8 +60,16 @@ impl Waiting {
         how(ids);
         if ids.is_empty() {
             self.owners.remove(&owner);
+            if let Some(turn) = self.turn_of.remove(&owner) {
+                self.turns.remove(&turn);
+            }
         } else {
             self.counts.insert((ids.len(), owner));
+            if let Entry::Vacant(none) = self.turn_of.entry(owner) {
+                self.last_turn += 1;
+                none.insert(self.last_turn);
+                self.turns.insert(self.last_turn, owner);
+            }
         }
     }
 }
@@ -89,7 +104,27 @@ mod tests {
     }
 
     #[test]
-    fn who_has_most_loses_the_oldest_and_the_oldest_of_all_comes_first() {
+    fn owners_take_turns() {
+        let mut waiting = Waiting::default();
+        for id in 1..=5 {
+            waiting.push(notice(id, 7));
+        }
+        waiting.push(notice(6, 8));
+        let mut order = Vec::new();
+        while let Some(next) = waiting.pop() {
+            if next.id == 2 {
+                // Who comes later does not wait for all the others of who has many.
+                waiting.push(notice(7, 9));
+                waiting.push(notice(8, 8));
+            }
+            order.push(next.id);
+        }
+        assert_eq!(order, [1, 6, 2, 3, 7, 8, 4, 5]);
+        assert!(waiting.turns.is_empty() && waiting.turn_of.is_empty());
+    }
+
+    #[test]
+    fn who_has_most_loses_the_oldest() {
         let mut waiting = Waiting::default();
         for (id, owner) in [(1, 7), (2, 9), (3, 9), (4, 9), (5, 8)] {
             waiting.push(notice(id, owner));
@@ -104,6 +139,7 @@ mod tests {
             .collect();
         assert_eq!(rest, [1, 4, 5]);
         assert!(waiting.owners.is_empty() && waiting.counts.is_empty());
+        assert!(waiting.turns.is_empty() && waiting.turn_of.is_empty());
         assert!(waiting.drop_one().is_none());
     }
 }

@@ -23,11 +23,23 @@ use crate::wire::manage::{DagSummary, SourceText};
 const PROBLEMS_MAX: usize = 20;
 
 /// The refusal of what is not there, or not to be seen, which must look the same.
-pub(in crate::daemon) fn not_installed(dag: &DagName) -> Response {
+fn not_installed(dag: &DagName) -> Response {
     Response::Error {
         kind: ErrorKind::NotFound,
         message: format!("no DAG {dag} is installed"),
         hint: Some("`proctorctl dags` lists those that are".to_owned()),
+        problems: Vec::new(),
+    }
+}
+
+/// The refusal of what goes by name, to the owner of a file whose name another DAG has.
+fn named_twice(dag: &DagName) -> Response {
+    Response::Error {
+        kind: ErrorKind::WrongState,
+        message: format!("your DAG {dag} is not in force: another DAG has that name"),
+        hint: Some(format!(
+            "`proctorctl remove {dag}` removes yours; install it with --name under another name"
+        )),
         problems: Vec::new(),
     }
 }
@@ -64,9 +76,37 @@ pub(super) fn shown_name(id: &FileId, state: &FileState) -> Option<DagName> {
 }
 
 impl Dispatcher {
-    /// Whether somebody may see an installed DAG; none may see all.
-    pub(in crate::daemon) fn may_see(&self, dag: &DagName, owner: Option<u32>) -> bool {
-        self.file_of(dag, owner).is_some()
+    /// Whether somebody may see what goes by the name of a DAG, such as its schedule; none may see all. A file of theirs
+    /// whose name another DAG has gives them no right to that one.
+    pub(in crate::daemon) fn may_see(&self, dag: &DagName, owner: Option<u32>) -> Result<(), Box<Response>> {
+        let id = self
+            .file_of(dag, owner)
+            .ok_or_else(|| Box::new(not_installed(dag)))?;
+        match self.registry.holder(dag) {
+            Some(holder) if holder != id => Err(Box::new(named_twice(dag))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The file that a name means to somebody who wants to change something or to see its text: for who is no
+    /// administrator their own one first, also if the system or another user has its name.
+    fn file_to_work_on(&self, dag: &DagName, owner: Option<u32>) -> Option<FileId> {
+        let own = owner.and_then(|uid| self.own_file(dag, uid));
+        own.or_else(|| self.file_of(dag, owner))
+    }
+
+    /// The file with a name that a user may change: the one in force, else another one.
+    pub(super) fn own_file(&self, dag: &DagName, uid: u32) -> Option<FileId> {
+        let files = &self.registry.files;
+        let own = |id: &FileId| files.get(id).is_some_and(|state| owns(uid, id, state.owner));
+        let force = self.registry.in_force.get(dag).map(|force| &force.file);
+        let other = || {
+            let mut named = files
+                .iter()
+                .filter(|(id, state)| shown_name(id, state).as_ref() == Some(dag));
+            named.find(|(id, _)| own(id)).map(|(id, _)| id)
+        };
+        force.filter(|id| own(id)).or_else(other).cloned()
     }
 
     /// The file that a name means to somebody: the one in force, else one that has errors. None if there is none that they
@@ -101,7 +141,7 @@ impl Dispatcher {
                 Place::User(_) if first.place != id.place => "another user's DAG".to_owned(),
                 _ => first.path(&self.config).display().to_string(),
             };
-            problems.push(clash(state.now.as_deref(), &place));
+            problems.push(clash(id, state, &place));
         }
         let force = self.registry.in_force.values().find(|force| force.file == *id);
         let shown = force.map(|force| &force.version).or(state.now.as_ref());
@@ -149,18 +189,26 @@ impl Dispatcher {
         go_on: impl FnOnce(&mut Self, Vec<DagSummary>) + Send + 'static,
     ) {
         let reader = self.reader.clone();
+        let force = self.registry.in_force.iter();
+        let force: BTreeMap<DagName, u32> = force
+            .map(|(dag, force)| (dag.clone(), force.version.owner))
+            .collect();
         self.elsewhere(
             move || {
-                let mut newest: BTreeMap<DagName, Option<(RunRef, RunStatus)>> = BTreeMap::new();
+                let mut newest: BTreeMap<(DagName, u32), Option<(RunRef, RunStatus)>> = BTreeMap::new();
                 for summary in &mut list {
                     // The runs of others are none of theirs, and would be gone through for nothing.
-                    if owner.is_some_and(|uid| uid != summary.owner) {
+                    let of_others = owner.is_some_and(|uid| uid != summary.owner);
+                    // Those of the DAG that has a file's name are none of the file's.
+                    let of_another = !summary.in_force && force.get(&summary.dag) == Some(&summary.owner);
+                    if of_others || of_another {
                         continue;
                     }
-                    let known = newest.entry(summary.dag.clone()).or_insert_with(|| {
+                    let key = (summary.dag.clone(), summary.owner);
+                    let known = newest.entry(key).or_insert_with(|| {
                         let filter = Filter {
                             dag: Some(summary.dag.clone()),
-                            owner,
+                            owner: Some(summary.owner),
                             limit: Some(1),
                             ..Filter::default()
                         };
@@ -202,7 +250,7 @@ impl Dispatcher {
 
     /// The text of a DAG's file, as it is now.
     pub(in crate::daemon) fn source(&mut self, dag: DagName, owner: Option<u32>, asker: Asker) {
-        let Some(id) = self.file_of(&dag, owner) else {
+        let Some(id) = self.file_to_work_on(&dag, owner) else {
             return self.answer(&asker.answers, not_installed(&dag));
         };
         let config = std::sync::Arc::clone(&self.config);
@@ -237,7 +285,7 @@ impl Dispatcher {
     /// The file of a DAG that somebody wants to change, or the refusal.
     pub(super) fn file_to_change(&self, dag: &DagName, owner: Option<u32>) -> Result<FileId, Box<Response>> {
         let id = self
-            .file_of(dag, owner)
+            .file_to_work_on(dag, owner)
             .ok_or_else(|| Box::new(not_installed(dag)))?;
         if let Some(uid) = owner {
             let known = self.registry.files.get(&id).and_then(|state| state.owner);
@@ -251,8 +299,13 @@ impl Dispatcher {
 
     /// Holds back the schedules of a DAG, or not any more.
     pub(in crate::daemon) fn enable(&mut self, dag: DagName, on: bool, owner: Option<u32>, asker: Asker) {
-        if let Err(refused) = self.file_to_change(&dag, owner) {
-            return self.answer(&asker.answers, *refused);
+        let id = match self.file_to_change(&dag, owner) {
+            Ok(id) => id,
+            Err(refused) => return self.answer(&asker.answers, *refused),
+        };
+        // It goes by name, and the right to it by file: the name must be that file's.
+        if owner.is_some() && self.registry.holder(&dag) != Some(id) {
+            return self.answer(&asker.answers, named_twice(&dag));
         }
         self.next_token += 1;
         let token = Token(self.next_token);

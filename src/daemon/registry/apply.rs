@@ -1,10 +1,12 @@
 //! What follows from a look: which versions are in force, and who is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::alarms::Alarm;
 use super::super::dispatcher::{Dispatcher, now};
+use super::answers::shown_name;
 use super::names::{FileState, InForce, settle};
 use super::place::{FileId, Place};
 use super::record::same;
@@ -16,6 +18,17 @@ use crate::model::DagName;
 use crate::model::change::InstalledDag;
 use crate::telemetry::events;
 use crate::wire::control::Problem;
+
+/// What is waited for before what could not be looked at is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// Nothing: there is nothing to be tried again.
+    Over,
+    /// The time that is set already.
+    Set,
+    /// This long from now on.
+    Begins(Duration),
+}
 
 impl Registry {
     /// What the store has when the daemon starts.
@@ -39,14 +52,33 @@ impl Registry {
         before
     }
 
+    /// The file that the name of a DAG belongs to, and what is decided of it: the one in force, else the one that the store
+    /// has.
+    pub(super) fn holder(&self, dag: &DagName) -> Option<FileId> {
+        let force = self.in_force.get(dag).map(|force| force.file.clone());
+        force.or_else(|| {
+            let row = self.stored.get(dag)?;
+            Some(FileId::from_stored(&row.file))
+        })
+    }
+
     /// The DAGs that were installed and are not any more. One whose file is there, or cannot be looked for, is not gone,
     /// even if nobody can say now what it would do, as when a directory service is not up yet.
     fn gone(&self, before: &BTreeMap<DagName, FileId>) -> Vec<DagName> {
         let gone = before.iter().filter(|(dag, id)| {
-            let kept = self.files.get(id).is_some_and(FileState::is_blank);
+            let kept = self.files.get(id).is_some_and(FileState::is_kept);
             !self.in_force.contains_key(*dag) && !kept && !self.unreadable.contains_key(&id.place)
         });
         gone.map(|(dag, _)| dag.clone()).collect()
+    }
+
+    /// The DAGs that are kept and not in force any more: they belong to nobody now.
+    fn idle(&self, last: &BTreeMap<DagName, InForce>, gone: &[DagName]) -> Vec<DagName> {
+        let idle = last.keys().filter(|dag| {
+            let now = self.in_force.contains_key(*dag);
+            !now && !gone.contains(dag)
+        });
+        idle.cloned().collect()
     }
 
     /// Whether time alone may cure something: a place cannot be read, or nobody knows now whose it is.
@@ -55,8 +87,23 @@ impl Registry {
         !self.unreadable.is_empty() || self.files.values().any(ownerless)
     }
 
+    /// Until when the next try is put off. Looks that something else causes neither put it off nor make pauses longer:
+    /// anybody can cause many.
+    fn pause(&mut self, set: bool) -> Pause {
+        if !self.is_unsure() {
+            self.unsure = 0;
+            return Pause::Over;
+        }
+        if set {
+            return Pause::Set;
+        }
+        // 30 s first, an hour at most.
+        Pause::Begins(AGAIN * (1 << self.unsure.min(7)))
+    }
+
     /// Takes over what was seen of the files.
-    fn take_files(&mut self, places: BTreeMap<Place, Found>, all: bool) {
+    fn take_files(&mut self, places: BTreeMap<Place, Found>, nobodys: &BTreeSet<Place>, all: bool) {
+        let looked_at: BTreeSet<Place> = places.keys().cloned().collect();
         if all {
             self.files.retain(|id, _| places.contains_key(&id.place));
         }
@@ -101,6 +148,11 @@ impl Registry {
                 state.good = state.good.take().or(file.stored);
             }
         }
+        for (id, state) in &mut self.files {
+            if looked_at.contains(&id.place) {
+                state.nobodys = nobodys.contains(&id.place);
+            }
+        }
     }
 }
 
@@ -109,12 +161,16 @@ impl Dispatcher {
     pub(super) fn seen(&mut self, seen: Seen) {
         self.registry.base = seen.base;
         let before = self.registry.before();
-        self.registry.take_files(seen.places, seen.all);
+        self.registry.take_files(seen.places, &seen.nobodys, seen.all);
         let force = settle(&mut self.registry.files, &before);
         let last = std::mem::replace(&mut self.registry.in_force, force);
-        for dag in self.registry.gone(&before) {
-            let place = before.get(&dag).map_or(&Place::System, |id| &id.place);
-            self.uninstalled(&dag, place);
+        let gone = self.registry.gone(&before);
+        for dag in &gone {
+            let place = before.get(dag).map_or(&Place::System, |id| &id.place);
+            self.uninstalled(dag, place);
+        }
+        for dag in self.registry.idle(&last, &gone) {
+            self.tell(Event::Uninstall(dag));
         }
         let now: Vec<(DagName, InForce)> = self
             .registry
@@ -191,20 +247,20 @@ impl Dispatcher {
     /// What cannot be looked at may be there in a while: a directory service comes up, a file system is mounted. No
     /// event tells of that.
     fn look_again_later(&mut self) {
-        if !self.registry.is_unsure() {
-            self.registry.unsure = 0;
-            return self.alarms.cancel(&Alarm::Registry);
+        match self.registry.pause(self.alarms.is_set(&Alarm::Registry)) {
+            Pause::Over => self.alarms.cancel(&Alarm::Registry),
+            Pause::Set => {}
+            Pause::Begins(pause) => {
+                let at = now().boot.after_secs(pause.as_secs_f64());
+                self.alarms.set(at, Alarm::Registry);
+                self.arm();
+            }
         }
-        // 30 s first, an hour at most.
-        let pause = AGAIN * (1 << self.registry.unsure.min(7));
-        self.registry.unsure += 1;
-        self.alarms
-            .set(now().boot.after_secs(pause.as_secs_f64()), Alarm::Registry);
-        self.arm();
     }
 
     /// The time has come.
     pub(in crate::daemon) fn look_again(&mut self) {
+        self.registry.unsure += 1;
         let at = now().boot;
         self.registry.dirty = Some((Scope::All, at, at));
         self.look_now();
@@ -233,6 +289,8 @@ impl Dispatcher {
             }
             self.registry.base_told = base;
         }
+        let in_force = self.registry.in_force.values();
+        let in_force: BTreeSet<FileId> = in_force.map(|force| force.file.clone()).collect();
         let files = &mut self.registry.files;
         let first: BTreeMap<FileId, Option<FileId>> = files
             .iter()
@@ -241,10 +299,7 @@ impl Dispatcher {
         for (id, state) in files {
             let mut problems = state.problems.clone();
             if let Some(Some(first)) = first.get(id) {
-                problems.push(clash(
-                    state.now.as_deref(),
-                    &first.path(config).display().to_string(),
-                ));
+                problems.push(clash(id, state, &first.path(config).display().to_string()));
             }
             if problems == state.told {
                 continue;
@@ -255,7 +310,7 @@ impl Dispatcher {
                 .cloned()
                 .collect();
             if !own.is_empty() {
-                let (kept, path) = (state.good.is_some(), id.path(config));
+                let (kept, path) = (in_force.contains(id), id.path(config));
                 events::dag_rejected(&path, &words(&own, &path.display().to_string()), kept);
             }
             state.told = problems;
@@ -264,16 +319,23 @@ impl Dispatcher {
 }
 
 /// The problem of a file whose name another one has.
-pub(super) fn clash(version: Option<&Version>, first: &str) -> Problem {
-    let name = version
-        .map(|version| version.record.dag.to_string())
+pub(super) fn clash(id: &FileId, state: &FileState, first: &str) -> Problem {
+    let name = shown_name(id, state)
+        .map(|name| name.to_string())
         .unwrap_or_default();
+    let hint = match id.place {
+        Place::System => "give one of the two another `name:`".to_owned(),
+        // It is named as its file is.
+        Place::User(_) => {
+            format!("`proctorctl remove {name}`, and install it with --name under another name")
+        }
+    };
     Problem {
         message: format!("the name {name} is taken: {first} has it"),
-        file: version.map(|version| version.record.file.clone()),
+        file: state.now.as_ref().map(|version| version.record.file.clone()),
         line: None,
         column: None,
-        hint: Some("give one of the two another `name:`".to_owned()),
+        hint: Some(hint),
     }
 }
 

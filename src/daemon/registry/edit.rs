@@ -9,6 +9,7 @@ use super::super::requests::Asker;
 use super::answers::owns;
 use super::files::read_base;
 use super::place::{FileId, Place};
+use super::turns::Turn;
 use super::version::Context;
 use super::write::{remove, write};
 use crate::config::Config;
@@ -58,48 +59,48 @@ pub(super) fn wrong(errors: Vec<Problem>) -> Box<Response> {
 impl Dispatcher {
     /// Installs a DAG of the caller's own, or a new version of it.
     pub(in crate::daemon) fn install(&mut self, install: Install, asker: Asker) {
-        let config = Arc::clone(&self.config);
-        // The name first: what has it already, memory knows.
-        self.elsewhere(
-            move || {
-                let name = name_for_install(&config, &install);
-                (install, name)
-            },
-            move |dispatcher, (install, name)| match name {
-                Ok(name) => dispatcher.install_as(name, install, asker),
-                Err(refused) => dispatcher.answer(&asker.answers, *refused),
-            },
-        );
+        self.in_turn(&asker.clone(), move |dispatcher, turn| {
+            let config = Arc::clone(&dispatcher.config);
+            // The name first: what has it already, memory knows.
+            dispatcher.elsewhere(
+                move || {
+                    let name = name_for_install(&config, &install);
+                    (install, name)
+                },
+                move |dispatcher, (install, name)| match name {
+                    Ok(name) => dispatcher.install_as(name, install, asker, turn),
+                    Err(refused) => dispatcher.answer(&asker.answers, *refused),
+                },
+            );
+        });
     }
 
-    fn install_as(&mut self, dag: DagName, install: Install, asker: Asker) {
-        let taken = self.file_of(&dag, None);
+    /// The turn is over when memory knows of the new file, so that the next one to want its name is told.
+    fn install_as(&mut self, dag: DagName, install: Install, asker: Asker, turn: Turn) {
+        let uid = match creds::effective_uid() {
+            0 => asker.peer.uid,
+            own => own,
+        };
+        // An edit is of the file that was shown.
+        let edited = install.replaces.as_ref().and_then(|_| self.own_file(&dag, uid));
+        let taken = edited.or_else(|| self.file_of(&dag, None));
         let known = Known {
             taken: taken.map(|id| {
                 let owner = self.registry.files.get(&id).and_then(|state| state.owner);
                 (id, owner)
             }),
-            context: Context {
-                config: Arc::clone(&self.config),
-                zone: self.registry.zone,
-            },
-            uid: match creds::effective_uid() {
-                0 => asker.peer.uid,
-                own => own,
-            },
+            context: self.context(),
+            uid,
         };
-        let writes = Arc::clone(&self.registry.writes);
         self.elsewhere(
-            move || {
-                let _one = writes.lock();
-                write(&known, &dag, &install)
-            },
+            move || write(&known, &dag, &install),
             move |dispatcher, written| match written {
                 Ok((id, warnings)) => {
                     let place = id.place.clone();
                     let go_on = Box::new(move |dispatcher: &mut Self| {
                         let summary = dispatcher.summary(&id);
                         dispatcher.answer_dag(summary, warnings, asker.answers);
+                        drop(turn);
                     });
                     dispatcher.look_then(place, go_on);
                 }
@@ -110,31 +111,43 @@ impl Dispatcher {
 
     /// Removes an installed DAG.
     pub(in crate::daemon) fn remove_dag(&mut self, dag: DagName, owner: Option<u32>, asker: Asker) {
-        let id = match self.file_to_change(&dag, owner) {
-            Ok(id) => id,
-            Err(refused) => return self.answer(&asker.answers, *refused),
-        };
+        self.in_turn(&asker.clone(), move |dispatcher, turn| {
+            match dispatcher.file_to_change(&dag, owner) {
+                Ok(id) => dispatcher.remove_file(dag, id, asker, turn),
+                Err(refused) => dispatcher.answer(&asker.answers, *refused),
+            }
+        });
+    }
+
+    fn remove_file(&mut self, dag: DagName, id: FileId, asker: Asker, turn: Turn) {
         let summary = self.summary(&id);
         let config = Arc::clone(&self.config);
+        // What is decided of another one that has the name stays.
+        let holds = self.registry.holder(&dag).as_ref() == Some(&id);
         // Before the file goes: a look that is being taken may be the one that sees it.
-        self.registry.removed.insert(dag.clone());
-        let writes = Arc::clone(&self.registry.writes);
+        if holds {
+            self.registry.removed.insert(dag.clone());
+        }
         self.elsewhere(
             move || {
-                let _one = writes.lock();
                 let removed = remove(&config, &id);
                 (id, removed)
             },
             move |dispatcher, (id, removed)| match removed {
                 Ok(()) => {
                     let go_on = Box::new(move |dispatcher: &mut Self| {
-                        dispatcher.registry.removed.remove(&dag);
+                        if holds {
+                            dispatcher.registry.removed.remove(&dag);
+                        }
                         dispatcher.answer_dag(summary, Vec::new(), asker.answers);
+                        drop(turn);
                     });
                     dispatcher.look_then(id.place, go_on);
                 }
                 Err(error) => {
-                    dispatcher.registry.removed.remove(&dag);
+                    if holds {
+                        dispatcher.registry.removed.remove(&dag);
+                    }
                     let text = format!(
                         "{} cannot be removed: {error}",
                         id.path(&dispatcher.config).display()

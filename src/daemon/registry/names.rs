@@ -26,6 +26,8 @@ pub(in crate::daemon) struct FileState {
     pub(in crate::daemon) good: Option<Arc<Version>>,
     /// Another file has its name.
     pub(in crate::daemon) clash: Option<FileId>,
+    /// Nobody has the name of its place: what it says is kept, and not in force.
+    pub(super) nobodys: bool,
     /// The problems that the log has already.
     pub(super) told: Vec<Problem>,
 }
@@ -34,6 +36,11 @@ impl FileState {
     /// Whether there is a file, and no version of it.
     pub(super) const fn is_blank(&self) -> bool {
         self.now.is_none() && self.good.is_none()
+    }
+
+    /// Whether there is a file that is not gone, although nothing of it is in force.
+    pub(super) const fn is_kept(&self) -> bool {
+        self.is_blank() || self.nobodys
     }
 }
 
@@ -54,7 +61,7 @@ pub(super) fn settle(
     let mut force: BTreeMap<DagName, InForce> = BTreeMap::new();
     let mut left = Vec::new();
     let mut claims: Vec<(&FileId, Arc<Version>)> = Vec::new();
-    for (id, state) in files.iter() {
+    for (id, state) in files.iter().filter(|(_, state)| !state.nobodys) {
         claims.extend(
             state
                 .now

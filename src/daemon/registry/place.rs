@@ -32,6 +32,29 @@ pub(in crate::daemon) struct Owner {
     pub(in crate::daemon) base_dir: String,
 }
 
+/// Why it cannot be told whose DAGs lie in a place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(in crate::daemon) enum NoOwner {
+    /// There is no such user: nothing may start, since somebody else may have the number by now.
+    #[error("{0}")]
+    Nobody(String),
+    /// Nobody can tell now.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+impl From<CredsError> for NoOwner {
+    fn from(error: CredsError) -> Self {
+        let text = error.to_string();
+        match error {
+            CredsError::NoSuchName(_) | CredsError::NoSuchUid(_) | CredsError::BadName(_) => {
+                Self::Nobody(text)
+            }
+            _ => Self::Unknown(text),
+        }
+    }
+}
+
 impl Place {
     /// Absolute path of the directory.
     pub(in crate::daemon) fn dir(&self, config: &Config) -> PathBuf {
@@ -52,8 +75,8 @@ impl Place {
     /// Whose DAGs lie here. A daemon without root runs everything as its own user.
     ///
     /// # Errors
-    /// In words, if there is no such user, or nobody can tell now.
-    pub(in crate::daemon) fn owner(&self, config: &Config) -> Result<Owner, String> {
+    /// There is no such user, or nobody can tell now.
+    pub(in crate::daemon) fn owner(&self, config: &Config) -> Result<Owner, NoOwner> {
         let own = creds::effective_uid();
         let name = match self {
             Self::System => {
@@ -63,9 +86,9 @@ impl Place {
             Self::User(name) => name,
         };
         let user = if own == 0 {
-            user_of(name).map_err(|error| error.to_string())?
+            user_of(name)?
         } else {
-            User::current().map_err(|error| error.to_string())?
+            User::current()?
         };
         // As with cron(8), a user's own jobs start in the user's home.
         let home = Some(user.home).filter(|home| home.is_absolute());
@@ -162,7 +185,13 @@ mod tests {
     fn a_user_is_known_by_name_or_by_number() {
         assert_eq!(user_of("root").unwrap().uid, 0);
         assert_eq!(user_of("0").unwrap().uid, 0);
-        assert!(user_of("no such user").is_err());
+        let unknown = user_of("no-such-user").map_err(NoOwner::from);
+        assert!(matches!(unknown, Err(NoOwner::Nobody(_))), "{unknown:?}");
+        let lookup = CredsError::Lookup {
+            what: "user ann".to_owned(),
+            source: std::io::Error::other("no answer"),
+        };
+        assert!(matches!(NoOwner::from(lookup), NoOwner::Unknown(_)));
         assert_eq!(Place::of_user(0), Place::User("root".to_owned()));
         assert_eq!(
             Place::of_user(4_000_000_000),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::files::{self, Stamp};
-use super::place::{FileId, Owner, Place, is_dag_file};
+use super::place::{FileId, NoOwner, Owner, Place, is_dag_file};
 use super::schemas::{self, READS_MAX};
 use super::version::{self, Context, Version, of_file};
 use crate::dag::{BaseConfig, LoadOptions, Source, schema_files};
@@ -14,12 +14,21 @@ use crate::store::Reader;
 use crate::sys::files::Dir;
 use crate::wire::control::Problem;
 
-/// What tells that a file and the schemas it refers to are as they were read.
+/// What tells that a file and the schemas it refers to are as they were read, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stamps {
+    owner: Owner,
     file: Stamp,
     /// Those that have a file, by its name; without a stamp if it could not be read.
     schemas: Vec<(String, Option<Stamp>)>,
+}
+
+#[cfg(test)]
+impl Stamps {
+    /// As if the user had had another number when the file was read.
+    pub(super) const fn given_to(&mut self, uid: u32) {
+        self.owner.uid = uid;
+    }
 }
 
 /// What to look at.
@@ -84,6 +93,8 @@ pub(super) struct Seen {
     pub(super) base: Result<Option<String>, String>,
     /// The files of each place; or why it could not be looked at, and then all is as it was.
     pub(super) places: BTreeMap<Place, Found>,
+    /// Those of them that are named after no user that there is.
+    pub(super) nobodys: BTreeSet<Place>,
     /// The newest time that a success of a user's DAG counts for, for those where that matters.
     pub(super) last_success: HashMap<(DagName, u32), Time>,
 }
@@ -101,11 +112,16 @@ impl Look {
             all: self.scope == Scope::All,
             base: base.clone(),
             places: BTreeMap::new(),
+            nobodys: BTreeSet::new(),
             last_success: HashMap::new(),
         };
         let (places, users) = self.places();
         for place in places {
-            let found = self.place(&place, &users, &base);
+            let owner = place.owner(&self.context.config);
+            if matches!(owner, Err(NoOwner::Nobody(_))) {
+                seen.nobodys.insert(place.clone());
+            }
+            let found = self.place(&place, owner.as_ref(), &users, &base);
             seen.places.insert(place, found);
         }
         let files = seen.places.values().flat_map(|found| match found {
@@ -156,6 +172,7 @@ impl Look {
     fn place(
         &self,
         place: &Place,
+        owner: Result<&Owner, &NoOwner>,
         users: &Result<(), String>,
         base: &Result<Option<String>, String>,
     ) -> Found {
@@ -196,7 +213,6 @@ impl Look {
                 return Err(Unreadable { why, stored: found });
             }
         };
-        let owner = place.owner(&self.context.config);
         for entry in names {
             let Ok(name) = entry.name.into_string() else {
                 continue;
@@ -208,7 +224,7 @@ impl Look {
                 place: place.clone(),
                 name,
             };
-            if let Some(file) = self.file(&dir, &id, owner.as_ref(), base, READS_MAX) {
+            if let Some(file) = self.file(&dir, &id, owner, base, READS_MAX) {
                 found.insert(id.name, file);
             }
         }
@@ -238,12 +254,16 @@ impl Look {
         &self,
         dir: &Dir,
         id: &FileId,
-        owner: Result<&Owner, &String>,
+        owner: Result<&Owner, &NoOwner>,
         base: &Result<Option<String>, String>,
         reads: usize,
     ) -> Option<FoundFile> {
         let path = id.path(&self.context.config).display().to_string();
-        let known = self.known.get(id).filter(|known| known.same_schemas(dir));
+        let known = self
+            .known
+            .get(id)
+            .filter(|known| owner.is_ok_and(|owner| *owner == known.owner))
+            .filter(|known| known.same_schemas(dir));
         let text = match schemas::read_dag(dir, id, known.map(|known| known.file)) {
             Ok(None) => return None,
             Ok(Some(Err(_))) => {
@@ -263,13 +283,14 @@ impl Look {
         };
         let (owner, base) = match (owner, base) {
             (Ok(owner), Ok(base)) => (owner, base.clone()),
-            (Err(error), _) => return Some(self.bad(id, vec![of_file(error.clone(), None, &path)])),
+            (Err(error), _) => return Some(self.bad(id, vec![of_file(error.to_string(), None, &path)])),
             (_, Err(error)) => {
                 let base = self.context.config.paths.base.display().to_string();
                 return Some(self.bad(id, vec![of_file(error.clone(), None, &base)]));
             }
         };
         let mut stamps = Stamps {
+            owner: owner.clone(),
             file: text.stamp,
             schemas: Vec::new(),
         };

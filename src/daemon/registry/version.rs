@@ -5,8 +5,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::super::admission::{About, Snapshot, group_of, new_run, problem};
-use super::super::privileges::{lower, owner_goes_first};
+use super::super::privileges::{lower, lowered_when_scheduled, owner_goes_first};
 use super::place::Owner;
+use super::zone::DefaultZone;
 use crate::config::Config;
 use crate::dag::cron::{Schedule, Zone};
 use crate::dag::scheduling::Calendar;
@@ -22,7 +23,7 @@ use crate::wire::control::{Problem, Response};
 pub(in crate::daemon) struct Context {
     pub(in crate::daemon) config: Arc<Config>,
     /// Zone of schedules that name none.
-    pub(in crate::daemon) zone: Zone,
+    pub(in crate::daemon) zone: DefaultZone,
 }
 
 /// A version of an installed DAG that is good.
@@ -122,7 +123,7 @@ pub(in crate::daemon) fn make(
     let mut dag = loaded.dag;
     let mut warnings: Vec<Problem> = loaded.warnings.into_iter().map(problem).collect();
     if !owner_goes_first(owner.uid) {
-        warnings.extend(lower(&mut dag, path));
+        warnings.extend(lower(&mut dag, path).map(lowered_when_scheduled));
     }
     record.dag = dag.name.clone();
     let mut schedules = Vec::new();
@@ -161,14 +162,27 @@ fn plan(
         column: None,
         hint,
     };
+    let zone = match &context.zone {
+        Ok(zone) => *zone,
+        Err(why) => match dag.schedule.without_zone() {
+            Some(schedule) => {
+                return Err(vec![own(
+                    format!("the schedule {schedule:?} names no time zone, and {why}"),
+                    Some(format!(
+                        "set schedule.time_zone in {}, or write the zone before it: `TZ=Europe/Berlin {schedule}`",
+                        context.config.paths.config.display()
+                    )),
+                )]);
+            }
+            // It is asked of none.
+            None => Zone::UTC,
+        },
+    };
     let Calendar {
         starts,
         stops,
         restarts,
-    } = dag
-        .schedule
-        .calendar(context.zone)
-        .map_err(|errors| told(errors, path))?;
+    } = dag.schedule.calendar(zone).map_err(|errors| told(errors, path))?;
     let snapshot = Snapshot::of(dag).map_err(|refused| problems_of(*refused, path))?;
     let id = RunId::new("template").map_err(|error| vec![own(error.to_string(), None)])?;
     let about = About {
@@ -187,7 +201,7 @@ fn plan(
             starts,
             stops,
             restarts,
-            zone: context.zone,
+            zone,
             template: Arc::from(template),
             dag: snapshot.dag,
         })),

@@ -10,6 +10,9 @@ use super::scan::Scope;
 use crate::config::Config;
 use crate::sys::inotify::{Change, DirEvent, Inotify, Watch};
 
+/// The local users. Whose the places are may change with it.
+const USERS: &str = "/etc/passwd";
+
 /// Watches every place, and the directories above them in which they may appear.
 #[derive(Debug)]
 pub(super) struct DirWatch {
@@ -74,9 +77,8 @@ impl DirWatch {
 
     /// What must be noticed when it comes.
     fn targets(&self) -> impl Iterator<Item = &Path> {
-        [&self.dags, &self.users, &self.base]
-            .into_iter()
-            .map(PathBuf::as_path)
+        let own = [&self.dags, &self.users, &self.base].into_iter();
+        own.map(PathBuf::as_path).chain([Path::new(USERS)])
     }
 
     /// Watches a directory, or the nearest one above that is there.
@@ -172,7 +174,7 @@ impl DirWatch {
             return self.itself(&dir);
         };
         let path = dir.join(name);
-        if path == self.base {
+        if path == self.base || path == Path::new(USERS) {
             return Some(Scope::All);
         }
         if path == self.dags || path == self.users {
@@ -311,6 +313,15 @@ mod tests {
             std::fs::set_permissions(at(path), PermissionsExt::from_mode(mode)).unwrap();
             assert_eq!(watch.read().unwrap(), Some(scope), "the permissions of {path}");
         }
+        let etc = watch.watched.iter().find(|(_, path)| **path == Path::new("/etc"));
+        let of = |name: &str| DirEvent {
+            watch: etc.map(|(watch, _)| *watch),
+            change: Change::Appeared,
+            name: Some(name.into()),
+        };
+        let (users, other) = (of("passwd"), of("motd"));
+        assert_eq!(watch.about(&users), Some(Scope::All), "there are other users");
+        assert_eq!(watch.about(&other), None);
         std::fs::remove_dir_all(at("etc/proctor/dags")).unwrap();
         assert_eq!(watch.read().unwrap(), Some(Scope::All), "the directory has gone");
         std::fs::create_dir(at("etc/proctor/dags")).unwrap();

@@ -313,6 +313,10 @@ impl Worker {
             // What was left over before is tried again; its size is none of what goes now.
             self.remove_directories(tally)?;
             tally.bytes = 0;
+            // It may be anybody's, and the places of others are none of theirs.
+            if cleanup.owner.is_some() {
+                tally.failures.clear();
+            }
         }
         let mut place = SeriesPlace::default();
         while let Some((series, at)) = self.reader.next_series(place, cleanup.dag.as_ref())? {

@@ -31,7 +31,7 @@ impl Bed {
         let done: Done = Box::new(|_, _| {});
         let options = Options {
             log_dir: Arc::new(|_, attempt| attempt.to_string()),
-            wait: std::time::Duration::ZERO,
+            wait: Duration::ZERO,
         };
         let store = Store::open(&root.path().join("proctor.db"), options, done).unwrap();
         let mut registry = Registry::new();
@@ -52,18 +52,21 @@ impl Bed {
         }
     }
 
+    fn context(&self) -> Context {
+        Context {
+            config: Arc::new(Config::defaults(self.root.path())),
+            zone: Ok(Zone::UTC),
+        }
+    }
+
     /// Looks at everything. Gives what counts as gone.
     fn look(&mut self) -> Vec<DagName> {
-        let context = Context {
-            config: Arc::new(Config::defaults(self.root.path())),
-            zone: Zone::UTC,
-        };
-        let seen = self
+        let look = self
             .registry
-            .look(context, Scope::All, self.store.reader())
-            .take();
+            .look(self.context(), Scope::All, self.store.reader());
+        let seen = look.take();
         let before = self.registry.before();
-        self.registry.take_files(seen.places, seen.all);
+        self.registry.take_files(seen.places, &seen.nobodys, seen.all);
         self.registry.in_force = settle(&mut self.registry.files, &before);
         self.registry.gone(&before)
     }
@@ -133,4 +136,90 @@ fn the_systems_dags_are_not_gone_because_their_directory_is() {
     std::fs::remove_dir(&dags).unwrap();
     assert_eq!(bed.look(), []);
     assert!(!bed.registry.is_unsure());
+}
+
+#[test]
+fn what_else_is_looked_at_does_not_put_off_the_next_try() {
+    let mut bed = Bed::new();
+    let users = bed.users();
+    std::fs::remove_dir_all(&users).unwrap();
+    std::fs::write(&users, "no directory").unwrap();
+    bed.look();
+    assert_eq!(bed.registry.pause(false), Pause::Begins(AGAIN));
+    for _ in 0..20 {
+        bed.look();
+        assert_eq!(bed.registry.pause(true), Pause::Set);
+    }
+    assert_eq!(
+        bed.registry.pause(false),
+        Pause::Begins(AGAIN),
+        "none of these was a try"
+    );
+    bed.registry.unsure += 1;
+    assert_eq!(bed.registry.pause(false), Pause::Begins(AGAIN * 2));
+    bed.registry.unsure = 100;
+    assert_eq!(bed.registry.pause(false), Pause::Begins(AGAIN * 128));
+    std::fs::remove_file(&users).unwrap();
+    bed.look();
+    assert_eq!(bed.registry.pause(true), Pause::Over);
+    assert_eq!(bed.registry.unsure, 0);
+}
+
+/// A good version of the DAG of the store, as it was made while its user was there.
+fn good(bed: &Bed) -> Arc<Version> {
+    let row = bed.registry.stored.values().next().unwrap();
+    let owner = super::super::place::Owner {
+        uid: 12_345,
+        base_dir: "/".to_owned(),
+    };
+    let made = version::make(&bed.context(), &owner, "a.yaml", "a", (**row).clone());
+    Arc::new(made.unwrap())
+}
+
+#[test]
+fn nothing_of_a_user_who_is_gone_is_in_force_and_nothing_is_forgotten() {
+    if crate::sys::creds::effective_uid() != 0 {
+        // Such a daemon runs everything as its own user.
+        return;
+    }
+    let mut bed = Bed::new();
+    let (dag, file) = (
+        DagName::new("a").unwrap(),
+        FileId::from_stored("no-such-user/a.yaml"),
+    );
+    let version = good(&bed);
+    let force = InForce {
+        file: file.clone(),
+        version: Arc::clone(&version),
+    };
+    let state = bed.registry.files.entry(file.clone()).or_default();
+    (state.now, state.good, state.owner) = (Some(Arc::clone(&version)), Some(version), Some(12_345));
+    bed.registry.in_force.insert(dag.clone(), force);
+    let last = bed.registry.in_force.clone();
+    assert_eq!(bed.look(), [], "it is not gone");
+    assert!(bed.registry.in_force.is_empty());
+    let state = &bed.registry.files[&file];
+    assert!(state.good.is_some() && state.problems[0].message.contains("no-such-user"));
+    assert!(bed.registry.stored.contains_key(&dag));
+    assert!(bed.registry.is_unsure(), "the user may come back");
+    assert_eq!(bed.registry.idle(&last, &[]), [dag]);
+}
+
+#[test]
+fn a_file_that_has_not_changed_is_read_again_when_it_is_somebody_elses() {
+    let mut bed = Bed::new();
+    let dags = Config::defaults(bed.root.path()).paths.dags;
+    std::fs::create_dir_all(&dags).unwrap();
+    std::fs::write(dags.join("b.yaml"), TEXT).unwrap();
+    let file = FileId::from_stored("b.yaml");
+    let look = |bed: &mut Bed| {
+        bed.look();
+        bed.registry.anew = false;
+        bed.registry.files[&file].now.clone().unwrap()
+    };
+    let first = look(&mut bed);
+    assert!(Arc::ptr_eq(&first, &look(&mut bed)), "it is as it was");
+    let state = bed.registry.files.get_mut(&file).unwrap();
+    state.stamps.as_mut().unwrap().given_to(54_321);
+    assert!(!Arc::ptr_eq(&first, &look(&mut bed)));
 }

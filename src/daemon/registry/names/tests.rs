@@ -117,6 +117,22 @@ fn a_bad_file_keeps_its_last_good_version_and_name() {
 }
 
 #[test]
+fn what_belongs_to_nobody_is_not_in_force() {
+    let mut world = World::default();
+    let nobodys = |world: &mut World, is| {
+        let state = world.files.get_mut(&FileId::from_stored("u/a.yaml")).unwrap();
+        state.nobodys = is;
+    };
+    world.write("u/a.yaml", Some("a"));
+    assert_eq!(world.settle(), "a=u/a.yaml");
+    world.write("u/a.yaml", None);
+    nobodys(&mut world, true);
+    assert_eq!(world.settle(), "");
+    nobodys(&mut world, false);
+    assert_eq!(world.settle(), "a=u/a.yaml");
+}
+
+#[test]
 fn a_file_may_rename_its_dag_unless_the_name_is_taken() {
     let mut world = World::default();
     world.write("a.yaml", Some("a"));

@@ -4,11 +4,20 @@ use super::*;
 use crate::model::GroupName;
 
 fn made(source: &str, base: Option<&str>, user: bool) -> Result<Version, Vec<Problem>> {
+    made_in(
+        Zone::named("Europe/Berlin").map_err(|error| error.to_string()),
+        source,
+        base,
+        user,
+    )
+}
+
+fn made_in(zone: DefaultZone, source: &str, base: Option<&str>, user: bool) -> Result<Version, Vec<Problem>> {
     let mut config = Config::defaults(std::path::Path::new("/nowhere"));
     config.queue.named.insert(GroupName::new("nightly").unwrap(), 3);
     let context = Context {
         config: Arc::new(config),
-        zone: Zone::named("Europe/Berlin").unwrap(),
+        zone,
     };
     let owner = Owner {
         uid: 1000,
@@ -50,6 +59,39 @@ fn a_schedule_gets_a_run_to_start_as_admission_would_make_it() {
         (1000, "/home/ann", Trigger::Scheduler)
     );
     assert_eq!(run.params, [("who".to_owned(), "me".to_owned())]);
+}
+
+#[test]
+fn only_schedules_need_a_zone_that_nobody_knows() {
+    let unknown = || Err("it is a file, not a link".to_owned());
+    let problems = made_in(unknown(), DAILY, None, false).unwrap_err();
+    assert!(
+        problems[0].message.contains("names no time zone") && problems[0].message.contains("not a link"),
+        "{problems:?}"
+    );
+    let hint = problems[0].hint.as_deref().unwrap();
+    assert!(hint.contains("schedule.time_zone"), "{hint}");
+    assert!(hint.contains("`TZ=Europe/Berlin 0 3 * * *`"), "{hint}");
+    let steps = "steps: [{name: a, command: x}]\n";
+    assert!(made_in(unknown(), steps, None, false).unwrap().plan.is_some());
+    let zoned = format!("schedule: TZ=Europe/Berlin 0 3 * * *\n{steps}");
+    assert!(made_in(unknown(), &zoned, None, false).unwrap().plan.is_some());
+}
+
+#[test]
+fn the_schedule_of_a_users_dag_goes_before_nobody_and_says_so() {
+    let text = format!("priority: high\n{DAILY}");
+    let version = made(&text, None, true).unwrap();
+    assert!(
+        version.warnings[0]
+            .message
+            .contains("when its schedule starts it")
+            && version.warnings[0].message.contains("admin group"),
+        "{:?}",
+        version.warnings
+    );
+    let installed = version.plan.unwrap().installed(false, None, None);
+    assert_eq!(installed.template.priority, crate::model::Priority::default());
 }
 
 #[test]
