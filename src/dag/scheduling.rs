@@ -83,7 +83,7 @@ pub struct Scheduling {
     /// Priority of its runs in their queue.
     #[serde(default)]
     pub priority: Priority,
-    /// How many ended runs are kept; none is no limit.
+    /// How many ended runs are kept, 0 for no limit; none is as configured.
     #[serde(default)]
     pub hist_retention_runs: Option<u32>,
 }
