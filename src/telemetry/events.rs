@@ -283,7 +283,7 @@ events! {
     warn WARN "a3eec94cf5569244123c6ccaf8f53dc6"
     request_denied(peer: Peer, exe: &str, verb: &str, target: &str) [
         PEER_PID = peer.pid, PEER_UID = peer.uid, PEER_EXE = exe, VERB = verb, OBJECT = target,
-        "denied {verb} on {target} to uid {} (pid {}, {exe})", peer.uid, peer.pid
+        "denied to uid {} (pid {}, {exe}): {target}", peer.uid, peer.pid
     ];
 
     /// A client broke the protocol, was too slow, or was one too many.
