@@ -39,7 +39,7 @@ impl Dispatcher {
         let goes_first = asker.goes_first();
         let Asker { peer, answers, .. } = asker.clone();
         if !goes_first && let Some(what) = goes_before(&submit) {
-            return self.deny(asker, what);
+            return self.deny(asker, &format!(" {what}"));
         }
         let config = Arc::clone(&self.config);
         let (context, catalog) = (self.context(), Arc::clone(&self.registry.catalog));
@@ -232,6 +232,8 @@ fn admit(
     if !goes_first {
         warnings.extend(lower(&mut loaded.dag, &submit.file));
     }
+    let queue = submit.queue.as_ref().or(loaded.dag.queue.as_ref());
+    warnings.extend(queue.and_then(|queue| not_configured(config, queue)));
     let dag = Snapshot::of(loaded.dag)?;
     let input = ParamInput {
         text: submit.params.clone(),
@@ -258,6 +260,28 @@ fn admit(
 pub(super) fn capacity_of(config: &Config, queue: &GroupName) -> u32 {
     let named = config.queue.named.get(queue).copied();
     named.unwrap_or(config.queue.max_active_runs)
+}
+
+/// What is said of a queue that somebody names and the configuration does not: it may be a slip, and its few places are for
+/// the runs of all.
+pub(super) fn not_configured(config: &Config, queue: &GroupName) -> Option<Problem> {
+    if config.queue.named.contains_key(queue) {
+        return None;
+    }
+    let places = match config.queue.max_active_runs {
+        0 => "no limit".to_owned(),
+        1 => "1 place".to_owned(),
+        many => format!("{many} places"),
+    };
+    Some(Problem {
+        message: format!("queue {queue} is not configured: it has {places}"),
+        file: None,
+        line: None,
+        column: None,
+        hint: Some(format!(
+            "`proctorctl queue list` shows those that are; [queues.{queue}] of the configuration makes it one"
+        )),
+    })
 }
 
 /// The group of a run that somebody asks for, and its capacity: the queue that is asked for, else that of the DAG, else

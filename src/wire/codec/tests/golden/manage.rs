@@ -148,6 +148,7 @@ fn responses() {
         queued: 2,
         paused: true,
         oldest: Some((run_ref(), Time(1))),
+        owner: None,
     };
     let cleaned = CleanupReport {
         runs: 1,
@@ -171,7 +172,7 @@ fn responses() {
             Response::Next(vec![a_time()]),
             "0e010164020204016c017a01016e010106",
         ),
-        (Response::Queues(vec![view]), "0f0101710103010201010164017202"),
+        (Response::Queues(vec![view]), "0f010171010301020101016401720200"),
         (Response::Cleaned(cleaned), "10010201fb2c01010164017201016601"),
     ];
     for (index, (response, bytes)) in all.iter().enumerate() {
