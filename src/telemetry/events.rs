@@ -95,11 +95,11 @@ events! {
         "DAG {dag} is not installed any more"
     ];
 
-    /// The file of an installed DAG has errors; its last good version stays in force, if there is one.
+    /// An installed DAG's file has errors (its last good version stays in force, if there is one) or a name that is taken.
     error ERROR "50f7d171e2f2443f8bb96772e7d4d03b"
-    dag_rejected(file: &Path, problems: &str, kept: bool) [
+    dag_rejected(file: &Path, problems: &str, taken: bool, kept: bool) [
         FILE = %file.display(), KEPT = kept,
-        "{} has errors{}: {problems}", file.display(), if kept { "; its last good version stays in force" } else { "" }
+        "{} {}{}: {problems}", file.display(), if taken { "is not in force" } else { "has errors" }, if kept { "; its last good version stays in force" } else { "" }
     ];
 
     /// The base configuration of installed DAGs has errors; their last good versions stay in force.

@@ -255,8 +255,10 @@ impl Dispatcher {
                 .cloned()
                 .collect();
             if !own.is_empty() {
-                let (kept, path) = (state.good.is_some(), id.path(config));
-                events::dag_rejected(&path, &words(&own, &path.display().to_string()), kept);
+                let (taken, path) = (state.clash.is_some(), id.path(config));
+                let kept = state.good.is_some() && !taken;
+                let words = words(&own, &path.display().to_string());
+                events::dag_rejected(&path, &words, taken, kept);
             }
             state.told = problems;
         }
