@@ -180,8 +180,7 @@ pub(super) fn find(
     } else {
         String::new()
     };
-    let text = format!(
-        "no DAG {name} is installed; give a file, or install it with `proctorctl install`{cure}"
-    );
+    let text =
+        format!("no DAG {name} is installed; give a file, or install it with `proctorctl install`{cure}");
     Err(refused(wire::ErrorKind::NotFound, &text))
 }

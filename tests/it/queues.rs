@@ -150,3 +150,35 @@ fn a_queue_that_is_configured_anew_has_its_capacity_at_once() {
     daemon.wait_success(&b);
     daemon.expect_clean();
 }
+
+#[test]
+fn a_queue_that_nobody_configured_is_a_warning_and_can_be_paused() {
+    let daemon = Daemon::start("[queues.q]\nmax_active_runs = 2\n");
+    let file = daemon.dag("a", "queue: typo\nsteps: [{name: a, command: 'true'}]\n");
+    let answer = daemon.json(&["run", "--detach", &file]);
+    assert_eq!(
+        answer["warnings"][0]["message"], "queue typo is not configured: it has 1 place",
+        "{answer:#}"
+    );
+    let answer = daemon.json(&["run", "--detach", "--queue", "q", &file]);
+    assert_eq!(answer["warnings"][0], Value::Null, "{answer:#}");
+    let out = daemon.ctl(&["enqueue", &file]).expect_code(0);
+    assert!(out.stderr.contains("warning: queue typo is not"), "{out:?}");
+    let out = daemon.ctl(&["queue", "pause", "another"]).expect_code(0);
+    assert!(out.stderr.contains("not configured and holds no runs"), "{out:?}");
+    daemon.ctl(&["queue", "pause", "q"]).expect_code(0);
+    let run = enqueue(
+        &daemon,
+        "a",
+        "queue: q\nsteps: [{name: a, command: 'true'}]\n",
+        &[],
+    );
+    let answer = daemon.json(&["queue", "move", &run, "--queue", "another"]);
+    assert_eq!(
+        answer["warnings"][0]["message"], "queue another is not configured: it has 1 place",
+        "{answer:#}"
+    );
+    daemon.ctl(&["dequeue", &run]).expect_code(0);
+    daemon.wait_end(&run);
+    daemon.expect_clean();
+}

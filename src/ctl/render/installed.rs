@@ -327,13 +327,22 @@ mod tests {
         let mut dag = a_dag();
         dag.last = Some("1970-01-01T00:00:00.000Z: run sched-1 was queued".to_owned());
         let text = dags(&[dag.clone()], None).join("\n");
-        assert!(text.contains("1970-01-01 01:00: run sched-1 was queued"), "{text}");
+        assert!(
+            text.contains("1970-01-01 01:00: run sched-1 was queued"),
+            "{text}"
+        );
         dag.next = None;
         let text = dags(&[dag.clone()], None).join("\n");
         assert!(text.contains("1970-01-01 00:00:00 UTC: run sched-1"), "{text}");
-        dag.last = Some(format!("1970-01-01T00:00:00.000Z: not started yet: {}", "é".repeat(200)));
+        dag.last = Some(format!(
+            "1970-01-01T00:00:00.000Z: not started yet: {}",
+            "é".repeat(200)
+        ));
         let text = dags(&[dag.clone()], None).join("\n");
-        assert!(text.contains("é…") && text.lines().all(|line| line.chars().count() < 230), "{text}");
+        assert!(
+            text.contains("é…") && text.lines().all(|line| line.chars().count() < 230),
+            "{text}"
+        );
         assert_eq!(super::dag(&dag)["last"], dag.last.unwrap());
     }
 

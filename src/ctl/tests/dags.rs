@@ -178,7 +178,11 @@ fn graph_draws_what_the_daemon_knows_also_a_users_own() {
         }]
     });
     let drawn = call(server.root(), &["graph", "own"]);
-    assert_eq!(drawn.stdout, "own  1 step in 1 layer\n1 ● a  $ x\n", "{}", drawn.stderr);
+    assert_eq!(
+        drawn.stdout, "own  1 step in 1 layer\n1 ● a  $ x\n",
+        "{}",
+        drawn.stderr
+    );
     let none = call(server.root(), &["graph", "none"]);
     assert_eq!(none.exit, Exit::Negative);
     assert!(none.stderr.contains("no DAG is installed"), "{}", none.stderr);
@@ -186,7 +190,12 @@ fn graph_draws_what_the_daemon_knows_also_a_users_own() {
     std::fs::create_dir_all(&dags).unwrap();
     write(&dags, "late.yaml", "steps: [{name: a, command: x}]\n");
     let late = call(server.root(), &["graph", "late"]);
-    assert_eq!(late.exit, Exit::Ok, "the daemon has not seen it yet: {}", late.stderr);
+    assert_eq!(
+        late.exit,
+        Exit::Ok,
+        "the daemon has not seen it yet: {}",
+        late.stderr
+    );
 }
 
 #[test]

@@ -170,7 +170,8 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
 /// The editor was left with the text as it was.
 fn unchanged(dag: &DagName, call: &mut Call) {
     if call.out.json {
-        call.out.object(&serde_json::json!({ "dag": dag, "changed": false }));
+        call.out
+            .object(&serde_json::json!({ "dag": dag, "changed": false }));
     } else {
         call.out.note(&format!("{dag} is unchanged"));
     }

@@ -4,10 +4,9 @@ use super::fields::{get, integers, map, natural, texts, wrong};
 use super::keys;
 use super::policies::backoff;
 use crate::dag::diag::Report;
-use crate::dag::yaml::{Entry, Node};
 use crate::dag::scheduling::AT_LEAST_ONCE;
+use crate::dag::yaml::{Entry, Node};
 use crate::model::{RetryPolicy, RetryRule};
-
 
 /// Keys that are about the rule which `limit` begins.
 const OF_LIMIT: [&str; 5] = ["interval_sec", "backoff", "max_interval_sec", "exit_codes", "on"];

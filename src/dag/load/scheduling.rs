@@ -75,7 +75,11 @@ pub(super) fn scheduling(report: &mut Report, entries: &[Entry]) -> (Schedules, 
 /// is another file, are there for the first one.
 pub(super) fn warn_without_plan(report: &mut Report, entries: &[Entry], file: u8) {
     let planned = |entry: &&Entry| PLAN.contains(&entry.key.as_str()) && !entry.value.is_null();
-    for entry in entries.iter().filter(planned).filter(|entry| entry.key_at.file == file) {
+    for entry in entries
+        .iter()
+        .filter(planned)
+        .filter(|entry| entry.key_at.file == file)
+    {
         let message = format!(
             "`{}` has no effect here: schedules count only in the first document of a file",
             entry.key

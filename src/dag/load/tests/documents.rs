@@ -133,12 +133,24 @@ fn schedules_of_a_further_document_have_no_effect_and_that_is_said() {
     let found: Vec<_> = loaded
         .warnings
         .iter()
-        .map(|warning| (warning.line, warning.message.split(' ').next().unwrap_or_default()))
+        .map(|warning| {
+            (
+                warning.line,
+                warning.message.split(' ').next().unwrap_or_default(),
+            )
+        })
         .collect();
     assert_eq!(found, [(Some(5), "`schedule`"), (Some(6), "`catchup_window`")]);
-    assert!(loaded.warnings[0].message.contains("only in the first document of a file"));
+    assert!(
+        loaded.warnings[0]
+            .message
+            .contains("only in the first document of a file")
+    );
     // What the base configuration says is not written there.
-    let loaded = with_base("overlap_policy: all\n", "steps: [x]\n---\nname: sub\nsteps: [y]\n");
+    let loaded = with_base(
+        "overlap_policy: all\n",
+        "steps: [x]\n---\nname: sub\nsteps: [y]\n",
+    );
     assert_eq!(loaded.expect("valid").warnings, []);
 }
 

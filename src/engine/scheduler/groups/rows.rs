@@ -9,7 +9,8 @@ impl Groups {
     pub(in crate::engine::scheduler) fn rows(&self, name: &GroupName) -> Vec<(Option<u32>, Load)> {
         let whole = self.load(name);
         let group = self.groups.get(name);
-        let Some(group) = group.filter(|group| group.own_members > 0 && !self.named.contains_key(name)) else {
+        let Some(group) = group.filter(|group| group.own_members > 0 && !self.named.contains_key(name))
+        else {
             return vec![(None, whole)];
         };
         let shared = (group.members > group.own_members).then(|| {
