@@ -12,6 +12,7 @@ use super::dispatcher::{Asked, Asking, Dispatcher, now};
 use super::installed;
 use super::live::LiveRun;
 use super::privileges::{goes_before, lower, run_id};
+use super::queues::not_configured;
 use super::registry::{Catalog, Context};
 use super::requests::Asker;
 use crate::config::Config;
@@ -260,28 +261,6 @@ fn admit(
 pub(super) fn capacity_of(config: &Config, queue: &GroupName) -> u32 {
     let named = config.queue.named.get(queue).copied();
     named.unwrap_or(config.queue.max_active_runs)
-}
-
-/// What is said of a queue that somebody names and the configuration does not: it may be a slip, and its few places are for
-/// the runs of all.
-pub(super) fn not_configured(config: &Config, queue: &GroupName) -> Option<Problem> {
-    if config.queue.named.contains_key(queue) {
-        return None;
-    }
-    let places = match config.queue.max_active_runs {
-        0 => "no limit".to_owned(),
-        1 => "1 place".to_owned(),
-        many => format!("{many} places"),
-    };
-    Some(Problem {
-        message: format!("queue {queue} is not configured: it has {places}"),
-        file: None,
-        line: None,
-        column: None,
-        hint: Some(format!(
-            "`proctorctl queue list` shows those that are; [queues.{queue}] of the configuration makes it one"
-        )),
-    })
 }
 
 /// The group of a run that somebody asks for, and its capacity: the queue that is asked for, else that of the DAG, else

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 
-use super::admission::{capacity_of, not_configured};
+use super::admission::capacity_of;
 use super::control::refusal;
 use super::dispatcher::{Asked, Asking, Dispatcher};
 use super::live::LiveRun;
 use super::requests::Asker;
+use crate::config::Config;
 use crate::engine::scheduler::{Event, Place, Token};
 use crate::model::view::RunSummary;
 use crate::model::{GroupName, Priority, RunRef, RunStatus, StopReason, Time};
@@ -36,6 +37,28 @@ type Row<'a> = (&'a GroupName, Option<u32>);
 struct Waiting {
     count: u32,
     oldest: Option<(Time, RunRef)>,
+}
+
+/// What is said of a queue that somebody names and the configuration does not: it may be a slip, and its few places are for
+/// the runs of all.
+pub(super) fn not_configured(config: &Config, queue: &GroupName) -> Option<Problem> {
+    if config.queue.named.contains_key(queue) {
+        return None;
+    }
+    let places = match config.queue.max_active_runs {
+        0 => "no limit".to_owned(),
+        1 => "1 place".to_owned(),
+        many => format!("{many} places"),
+    };
+    Some(Problem {
+        message: format!("queue {queue} is not configured: it has {places}"),
+        file: None,
+        line: None,
+        column: None,
+        hint: Some(format!(
+            "`proctorctl queue list` shows those that are; [queues.{queue}] of the configuration makes it one"
+        )),
+    })
 }
 
 impl Dispatcher {

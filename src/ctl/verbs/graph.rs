@@ -3,16 +3,17 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::ask_once;
 use super::run::{Named, named};
 use crate::config::Config;
 use crate::ctl::Call;
-use crate::ctl::client::Client;
 use crate::ctl::exit::Exit;
 use crate::ctl::failure::Failure;
 use crate::ctl::local::{FileArgs, LoadArgs, Texts, Wanted};
 use crate::ctl::place::Place;
 use crate::ctl::render::graph::text::{Look, lines};
 use crate::ctl::render::graph::{Chart, dot, json, mermaid};
+use crate::ctl::session::Session;
 use crate::model::DagName;
 use crate::wire::control::{Request, Response};
 use crate::wire::manage::SourceText;
@@ -69,7 +70,7 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         }
         Named::Installed(name) => {
             let name = DagName::new(name)?;
-            let known = source(&name, &call.place);
+            let known = source(&name, call);
             if let Ok(Some(source)) = known {
                 // A file that `install` has named says nothing about it.
                 let file = of_file(PathBuf::from(&source.file), Some(&name));
@@ -106,13 +107,12 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     Ok(Exit::Ok)
 }
 
-/// The text of an installed DAG, as the daemon knows it: also of one of the user's own. None if no daemon can be asked;
-/// none is started for a drawing.
-fn source(name: &DagName, place: &Place) -> Result<Option<SourceText>, Failure> {
-    let Ok(mut client) = Client::connect(&place.socket()) else {
+/// The text of an installed DAG, as the daemon knows it: also of one of the user's own. None if no daemon can be asked.
+fn source(name: &DagName, call: &mut Call) -> Result<Option<SourceText>, Failure> {
+    let Ok(Some(session)) = Session::open_to_ask(&call.place) else {
         return Ok(None);
     };
-    match client.call(&Request::Source(name.clone()))? {
+    match ask_once(session, &Request::Source(name.clone()), call)? {
         Response::Source(source) => Ok(Some(*source)),
         _ => Err(Failure::unexpected()),
     }
