@@ -14,6 +14,8 @@ use std::process::{Command, Output};
 #[path = "docs/examples.rs"]
 mod examples;
 
+use proctor::wire::access::Verb;
+
 use examples::{Example, of_the_dag_page, page};
 
 const CTL: &str = env!("CARGO_BIN_EXE_proctorctl");
@@ -270,6 +272,21 @@ fn the_page_of_proctorctl_has_every_verb_and_option_and_no_other() {
         }
         let there: BTreeSet<String> = there.difference(&general).cloned().collect();
         assert_eq!(told, there, "{verb}");
+    }
+}
+
+#[test]
+fn the_page_of_the_protocol_has_every_request() {
+    let page = page("proctor-protocol.7");
+    // Two requests share the verb that another one is granted by, and one verb is a field's value.
+    let words = Verb::all().map(|verb| verb.as_str().replace('-', "_"));
+    let requests = words.into_iter().filter(|word| word != "repair");
+    for request in requests.chain(["next".to_owned(), "queue".to_owned()]) {
+        let known = page
+            .lines()
+            .filter_map(|line| line.strip_prefix(".It Cm "))
+            .any(|names| names.split([' ', ',']).any(|name| name == request));
+        assert!(known, "{request}");
     }
 }
 

@@ -21,7 +21,7 @@ impl fmt::Display for Warning {
 }
 
 impl Config {
-    /// Everything legal and unwise about the configuration. It looks at nothing else but the programs of hooks: whether
+    /// Everything legal and unwise about the configuration. It looks at nothing else but the programs and users of hooks: whether
     /// the admin group or the directories exist, the daemon finds out. The defaults have no warnings.
     #[must_use]
     pub fn check(&self) -> Vec<Warning> {

@@ -10,6 +10,7 @@ use super::check::Warning;
 use super::reader::Reader;
 use super::value;
 use crate::model::{DagName, NoticeEvent};
+use crate::sys::creds::{CredsError, User};
 
 /// Commands for operators, and how many of them run and wait.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,19 +147,26 @@ impl Hooks {
         }
     }
 
-    /// A program that is missing is not an error: it may be installed, or its file system mounted, before a run ends.
+    /// A program or user that is missing is not an error: it may be installed, or its file system mounted, before a run ends.
     pub(super) fn check(&self, found: &mut Vec<Warning>) {
         let keys = [
-            ("hooks.failed.command", &self.failed),
-            ("hooks.lost.command", &self.lost),
-            ("hooks.succeeded.command", &self.succeeded),
+            ("hooks.failed.command", "hooks.failed.user", &self.failed),
+            ("hooks.lost.command", "hooks.lost.user", &self.lost),
+            ("hooks.succeeded.command", "hooks.succeeded.user", &self.succeeded),
         ];
-        for (key, hook) in keys {
+        for (key, user, hook) in keys {
             if hook.command.is_empty() && *hook != Hook::default() {
                 found.push(Warning {
                     key,
                     message: String::from("is not set, so the other keys of the table have no effect"),
                 });
+            }
+            if !hook.command.is_empty()
+                && !hook.user.is_empty()
+                && let Err(error @ CredsError::NoSuchName(_)) = User::by_name(&hook.user)
+            {
+                let message = format!("{error}, so the hook will fail; make the user, or correct the name");
+                found.push(Warning { key: user, message });
             }
             if let Some(why) = hook.command.first().and_then(|program| unusable(program)) {
                 found.push(Warning { key, message: why });

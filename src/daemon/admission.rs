@@ -12,6 +12,7 @@ use super::dispatcher::{Asked, Asking, Dispatcher, now};
 use super::installed;
 use super::live::LiveRun;
 use super::privileges::{goes_before, lower, run_id};
+use super::queues::not_configured;
 use super::registry::{Catalog, Context};
 use super::requests::Asker;
 use crate::config::Config;
@@ -39,7 +40,7 @@ impl Dispatcher {
         let goes_first = asker.goes_first();
         let Asker { peer, answers, .. } = asker.clone();
         if !goes_first && let Some(what) = goes_before(&submit) {
-            return self.deny(asker, what);
+            return self.deny(asker, &format!(" {what}"));
         }
         let config = Arc::clone(&self.config);
         let (context, catalog) = (self.context(), Arc::clone(&self.registry.catalog));
@@ -232,6 +233,8 @@ fn admit(
     if !goes_first {
         warnings.extend(lower(&mut loaded.dag, &submit.file));
     }
+    let queue = submit.queue.as_ref().or(loaded.dag.queue.as_ref());
+    warnings.extend(queue.and_then(|queue| not_configured(config, queue)));
     let dag = Snapshot::of(loaded.dag)?;
     let input = ParamInput {
         text: submit.params.clone(),

@@ -203,9 +203,13 @@ pub(super) fn find(
             warnings,
         });
     }
-    let text = format!(
-        "there is no DAG {name} in {}; give a file, or install it there",
-        context.config.paths.dags.display()
-    );
+    let dags = context.config.paths.dags.display();
+    let cure = if uid == 0 || uid == creds::effective_uid() {
+        format!(", or put it into {dags}")
+    } else {
+        String::new()
+    };
+    let text =
+        format!("no DAG {name} is installed; give a file, or install it with `proctorctl install`{cure}");
     Err(refused(wire::ErrorKind::NotFound, &text))
 }

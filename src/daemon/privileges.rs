@@ -12,7 +12,7 @@ pub(super) fn owner_goes_first(uid: u32) -> bool {
     uid == 0 || uid == creds::effective_uid()
 }
 
-/// What of a submission has the run go before those of others, in words that follow "may not submit".
+/// What of a submission has the run go before those of others, in words that follow "may not submit a run".
 pub(super) fn goes_before(submit: &Submit) -> Option<&'static str> {
     let high = submit.priority > Some(Priority::default());
     if submit.now {

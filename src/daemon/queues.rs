@@ -1,6 +1,6 @@
 //! What people ask about queues, and do to them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
@@ -10,10 +10,11 @@ use super::control::refusal;
 use super::dispatcher::{Asked, Asking, Dispatcher};
 use super::live::LiveRun;
 use super::requests::Asker;
+use crate::config::Config;
 use crate::engine::scheduler::{Event, Place, Token};
 use crate::model::view::RunSummary;
 use crate::model::{GroupName, Priority, RunRef, RunStatus, StopReason, Time};
-use crate::wire::control::{ErrorKind, Response};
+use crate::wire::control::{ErrorKind, Problem, Response};
 use crate::wire::manage::QueueView;
 
 /// Most runs of a queue that are listed: the answer must fit into one message.
@@ -28,6 +29,9 @@ pub(super) struct Asks {
     moves: HashMap<Token, (RunRef, Place)>,
 }
 
+/// A queue, with a user if that user's runs in it count by themselves.
+type Row<'a> = (&'a GroupName, Option<u32>);
+
 /// What waits in a queue.
 #[derive(Debug, Default)]
 struct Waiting {
@@ -35,12 +39,34 @@ struct Waiting {
     oldest: Option<(Time, RunRef)>,
 }
 
+/// What is said of a queue that somebody names and the configuration does not: it may be a slip, and its few places are for
+/// the runs of all.
+pub(super) fn not_configured(config: &Config, queue: &GroupName) -> Option<Problem> {
+    if config.queue.named.contains_key(queue) {
+        return None;
+    }
+    let places = match config.queue.max_active_runs {
+        0 => "no limit".to_owned(),
+        1 => "1 place".to_owned(),
+        many => format!("{many} places"),
+    };
+    Some(Problem {
+        message: format!("queue {queue} is not configured: it has {places}"),
+        file: None,
+        line: None,
+        column: None,
+        hint: Some(format!(
+            "`proctorctl queue list` shows those that are; [queues.{queue}] of the configuration makes it one"
+        )),
+    })
+}
+
 impl Dispatcher {
     /// The queues that are configured, hold runs or are paused. A user who may not see all is told of those that are
-    /// configured or hold a run of his.
+    /// configured or hold a run of his, and of the runs that count for each user by themselves only of his own.
     pub(super) fn queues(&mut self, owner: Option<u32>, asker: &Asker) {
         let waiting = self.waiting_by_queue(owner);
-        let own: Option<std::collections::BTreeSet<&GroupName>> = owner.map(|owner| {
+        let own: Option<BTreeSet<&GroupName>> = owner.map(|owner| {
             let mine = |live: &&LiveRun| live.new.owner == owner && live.new.parent.is_none();
             self.runs
                 .values()
@@ -48,41 +74,55 @@ impl Dispatcher {
                 .map(|live| &live.new.group)
                 .collect()
         });
-        let configured = |queue: &GroupName| self.config.queue.named.contains_key(queue);
-        let seen = |queue: &&GroupName| {
-            own.as_ref()
-                .is_none_or(|own| configured(queue) || own.contains(queue))
+        let seen = |view: &QueueView| match view.owner {
+            Some(user) => owner.is_none_or(|owner| owner == user),
+            None => own
+                .as_ref()
+                .is_none_or(|own| self.is_configured(&view.queue) || own.contains(&view.queue)),
         };
-        let names = self.engine.queues().filter(seen);
-        let views = names.map(|queue| self.queue_view(queue, waiting.get(queue)));
         // The engine knows those of runs that wait for a retry, too, and they are in no queue.
-        let holds =
-            |view: &QueueView| configured(&view.queue) || view.paused || view.live > 0 || view.queued > 0;
-        let answer = Response::Queues(views.filter(holds).collect());
-        self.answer(&asker.answers, answer);
+        let holds = |view: &QueueView| {
+            self.is_configured(&view.queue) || view.paused || view.live > 0 || view.queued > 0
+        };
+        let names = self.engine.queues();
+        let views = names.flat_map(|queue| self.queue_views(queue, &waiting));
+        let views: Vec<QueueView> = views.filter(|view| seen(view) && holds(view)).collect();
+        self.answer(&asker.answers, Response::Queues(views));
     }
 
-    fn queue_view(&self, queue: &GroupName, waiting: Option<&Waiting>) -> QueueView {
-        let state = self.engine.queue(queue);
-        let oldest = waiting.and_then(|waiting| waiting.oldest.clone());
-        QueueView {
-            queue: queue.clone(),
-            capacity: state.capacity,
-            live: state.live,
-            queued: waiting.map_or(0, |waiting| waiting.count),
-            paused: state.paused,
-            oldest: oldest.map(|(at, run)| (run, at)),
-        }
+    pub(super) fn is_configured(&self, queue: &GroupName) -> bool {
+        self.config.queue.named.contains_key(queue)
+    }
+
+    fn queue_views(&self, queue: &GroupName, waiting: &BTreeMap<Row<'_>, Waiting>) -> Vec<QueueView> {
+        let rows = self.engine.queue_rows(queue).into_iter();
+        rows.map(|(owner, state)| {
+            let waiting = waiting.get(&(queue, owner));
+            let oldest = waiting.and_then(|waiting| waiting.oldest.clone());
+            QueueView {
+                queue: queue.clone(),
+                capacity: state.capacity,
+                live: state.live,
+                queued: waiting.map_or(0, |waiting| waiting.count),
+                paused: state.paused,
+                oldest: oldest.map(|(at, run)| (run, at)),
+                owner,
+            }
+        })
+        .collect()
     }
 
     /// What waits in each queue. The oldest run is one of the `owner`, if there is one.
-    fn waiting_by_queue(&self, owner: Option<u32>) -> BTreeMap<&GroupName, Waiting> {
-        let mut queues: BTreeMap<&GroupName, Waiting> = BTreeMap::new();
+    fn waiting_by_queue(&self, owner: Option<u32>) -> BTreeMap<Row<'_>, Waiting> {
+        let mut queues: BTreeMap<Row<'_>, Waiting> = BTreeMap::new();
         for live in self.runs.values() {
             if live.new.parent.is_some() || live.view.status != RunStatus::Queued {
                 continue;
             }
-            let waiting = queues.entry(&live.new.group).or_default();
+            let queue = &live.new.group;
+            let counts_alone = queue.as_str() == live.view.run.dag.as_str() && !self.is_configured(queue);
+            let row = (queue, counts_alone.then_some(live.new.owner));
+            let waiting = queues.entry(row).or_default();
             waiting.count = waiting.count.saturating_add(1);
             let at = live.view.created_at;
             let older = |(time, run): &(Time, RunRef)| (at, &live.view.run) < (*time, run);
@@ -126,10 +166,14 @@ impl Dispatcher {
             self.answer(&asker.answers, refusal(ErrorKind::Invalid, text));
             return;
         }
+        let mut warnings = Vec::new();
         // What the queue's own runs have told counts more than what holds for queues that nobody configured.
         let queue = queue.map(|queue| {
             let told = self.engine.queue(&queue).capacity;
-            let capacity = told.unwrap_or_else(|| capacity_of(&self.config, &queue));
+            let capacity = told.unwrap_or_else(|| {
+                warnings.extend(not_configured(&self.config, &queue));
+                capacity_of(&self.config, &queue)
+            });
             (queue, capacity)
         });
         let place = Place {
@@ -137,7 +181,7 @@ impl Dispatcher {
             priority,
             first,
         };
-        let token = self.ask_about(asker, &run);
+        let token = self.ask_about(asker, &run, warnings);
         let moves = &mut self.queue_asks.moves;
         moves.insert(token, (run.clone(), place.clone()));
         self.tell(Event::Move(token, run, place));
@@ -146,15 +190,15 @@ impl Dispatcher {
     /// Somebody takes a run out of the queue.
     pub(super) fn dequeue(&mut self, asker: Asker, run: RunRef) {
         let reason = StopReason::User { uid: asker.peer.uid };
-        let token = self.ask_about(asker, &run);
+        let token = self.ask_about(asker, &run, Vec::new());
         self.tell(Event::Dequeue(token, run, reason));
     }
 
-    fn ask_about(&mut self, asker: Asker, run: &RunRef) -> Token {
+    fn ask_about(&mut self, asker: Asker, run: &RunRef, warnings: Vec<Problem>) -> Token {
         self.ask(Asked {
             run: run.clone(),
             asking: Asking::Client(asker.answers),
-            warnings: Vec::new(),
+            warnings,
             created: false,
         })
     }
@@ -172,8 +216,8 @@ impl Dispatcher {
         let what = if paused { "is paused" } else { "goes on" };
         tracing::info!(queue = %queue, paused, "queue {queue} {what}");
         let waiting = self.waiting_by_queue(None);
-        let view = self.queue_view(&queue, waiting.get(&queue));
-        self.answer(&answers, Response::Queues(vec![view]));
+        let views = self.queue_views(&queue, &waiting);
+        self.answer(&answers, Response::Queues(views));
         true
     }
 

@@ -54,14 +54,14 @@ impl Dispatcher {
             answers,
         };
         if is_stranger(peer.uid, creds::effective_uid()) {
-            self.deny(&asker, "this daemon, whose jobs run as somebody else");
+            self.deny(&asker, ": the jobs of this daemon run as somebody else");
             return;
         }
         let mut grant = Grant::Yes;
         if !asker.verb.is_about_a_run() {
             grant = access::grant(asker.role(creds::effective_uid()), asker.verb);
             if grant == Grant::No {
-                self.deny(&asker, "this daemon");
+                self.deny(&asker, "");
                 return;
             }
         }
@@ -144,13 +144,14 @@ impl Dispatcher {
         }
     }
 
+    /// Refuses what a client may not do. `what` follows the words of the verb: the run, or in which way, or why.
     pub(super) fn deny(&mut self, asker: &Asker, what: &str) {
         self.counters.denied += 1;
         let Peer { pid, uid, .. } = asker.peer;
         let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-        let verb = asker.verb.as_str();
-        events::request_denied(asker.peer, &exe.display().to_string(), verb, what);
-        let text = format!("user id {uid} may not {verb} {what}");
+        let (verb, what) = (asker.verb.as_str(), format!("{}{what}", asker.verb.words()));
+        events::request_denied(asker.peer, &exe.display().to_string(), verb, &what);
+        let text = format!("user id {uid} may not {what}");
         self.answer(&asker.answers, refusal(ErrorKind::Denied, &text));
     }
 
@@ -201,10 +202,15 @@ impl Dispatcher {
         view: RunView,
         go_on: impl FnOnce(&mut Self, Asker, RunView) + Send + 'static,
     ) {
-        if access::grant(asker.role(view.owner), asker.verb) == Grant::Yes {
+        let owner = if asker.verb.is_about_a_run() {
+            view.owner
+        } else {
+            creds::effective_uid()
+        };
+        if access::grant(asker.role(owner), asker.verb) == Grant::Yes {
             go_on(self, asker, view);
         } else {
-            self.deny(&asker, &format!("run {}", view.run));
+            self.deny(&asker, &format!(" run {}", view.run));
         }
     }
 

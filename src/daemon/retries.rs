@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::dispatcher::{Asked, Asking, Dispatcher};
 use super::live::LiveRun;
 use super::requests::Asker;
+use crate::dag::scheduling::AT_LEAST_ONCE;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::{DueRetry, Origin, Recovered, RetryFacts, Retrying};
 use crate::model::change::{Change, NewRun};
@@ -21,6 +22,12 @@ pub(super) enum Turn {
     Requeued(RunRef),
     /// No retry comes.
     Cancelled(RunRef, StopReason),
+}
+
+/// Whether the run is tried again after a loss because of `delivery`, and no policy that somebody wrote.
+fn is_of_delivery(new: &NewRun) -> bool {
+    let rule = new.retry.as_ref().and_then(|policy| policy.lost);
+    rule == Some(AT_LEAST_ONCE)
 }
 
 impl Dispatcher {
@@ -186,8 +193,15 @@ impl Dispatcher {
             return String::new();
         };
         let at = retry.at.utc().format("%Y-%m-%d %H:%M:%S UTC");
-        evidence.push(String::from(
-            "its retry policy (retry_policy) has it tried again; stop cancels that, retry does it at once",
+        let live = self.runs.get(&view.run);
+        let delivery = view.lost.is_some() && live.is_some_and(|live| is_of_delivery(&live.new));
+        let why = if delivery {
+            "what its DAG promises (delivery: at_least_once)"
+        } else {
+            "its retry policy (retry_policy)"
+        };
+        evidence.push(format!(
+            "{why} has it tried again; stop cancels that, retry does it at once"
         ));
         if self.engine.holds_retries(&view.run.dag, view.owner) {
             evidence.push(format!("DAG {} is disabled", view.run.dag));

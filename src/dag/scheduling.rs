@@ -26,6 +26,14 @@ pub struct Schedules {
 /// Most seconds of jitter.
 pub const JITTER_MAX: u32 = 3_600;
 
+/// What `delivery: at_least_once` means for an attempt that was lost, if the policy has no rule for that.
+pub const AT_LEAST_ONCE: RetryRule = RetryRule {
+    limit: u32::MAX,
+    interval_sec: 1,
+    backoff: 2.0,
+    max_interval_sec: 300,
+};
+
 /// The schedules of a DAG, compiled.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Calendar {
@@ -102,7 +110,7 @@ pub struct Scheduling {
     /// Priority of its runs in their queue.
     #[serde(default)]
     pub priority: Priority,
-    /// How many ended runs are kept; none is no limit.
+    /// How many ended runs are kept, 0 for no limit; none is as configured.
     #[serde(default)]
     pub hist_retention_runs: Option<u32>,
 }

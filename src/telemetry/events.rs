@@ -95,11 +95,11 @@ events! {
         "DAG {dag} is not installed any more"
     ];
 
-    /// The file of an installed DAG has errors; its last good version stays in force, if there is one.
+    /// An installed DAG's file has errors (its last good version stays in force, if there is one) or a name that is taken.
     error ERROR "50f7d171e2f2443f8bb96772e7d4d03b"
-    dag_rejected(file: &Path, problems: &str, kept: bool) [
+    dag_rejected(file: &Path, problems: &str, taken: bool, kept: bool) [
         FILE = %file.display(), KEPT = kept,
-        "{} has errors{}: {problems}", file.display(), if kept { "; its last good version stays in force" } else { "" }
+        "{} {}{}: {problems}", file.display(), if taken { "is not in force" } else { "has errors" }, if kept { "; its last good version stays in force" } else { "" }
     ];
 
     /// The base configuration of installed DAGs has errors; their last good versions stay in force.
@@ -283,7 +283,7 @@ events! {
     warn WARN "a3eec94cf5569244123c6ccaf8f53dc6"
     request_denied(peer: Peer, exe: &str, verb: &str, target: &str) [
         PEER_PID = peer.pid, PEER_UID = peer.uid, PEER_EXE = exe, VERB = verb, OBJECT = target,
-        "denied {verb} on {target} to uid {} (pid {}, {exe})", peer.uid, peer.pid
+        "denied to uid {} (pid {}, {exe}): {target}", peer.uid, peer.pid
     ];
 
     /// A client broke the protocol, was too slow, or was one too many.

@@ -61,7 +61,7 @@ fn every_event() {
     events::run_accepted(&run, Trigger::Manual);
     events::dag_installed(&run.dag, "/d/a\nb.yaml", 1000, false);
     events::dag_uninstalled(&run.dag);
-    events::dag_rejected(Path::new("/d/a\nb.yaml"), "p\nq", true);
+    events::dag_rejected(Path::new("/d/a\nb.yaml"), "p\nq", false, true);
     events::base_rejected(Path::new("/d/base\n.yaml"), "p\nq", 2);
     events::dag_suspended(&run.dag, true);
     events::schedule_started(&run, Time(0), true);

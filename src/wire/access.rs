@@ -116,7 +116,7 @@ const TABLE: [(Verb, [Grant; 4]); VERBS] = {
         (Verb::Enable, [Yes, Yes, Yes, OwnOnly]),
         (Verb::Queues, [Yes, Yes, Yes, OwnOnly]),
         (Verb::PauseQueue, [Yes, Yes, Yes, No]),
-        (Verb::Move, [Yes, Yes, No, No]),
+        (Verb::Move, [Yes, Yes, Yes, No]),
         (Verb::Dequeue, [Yes, Yes, Yes, No]),
         (Verb::Cleanup, [Yes, Yes, Yes, OwnOnly]),
     ]
@@ -192,7 +192,8 @@ impl Verb {
         }
     }
 
-    /// Whether the owner that counts is the run's and not the daemon's.
+    /// Whether the owner that counts is the run's and not the daemon's. Not for a move: who goes before others is not for
+    /// those others to say.
     #[must_use]
     pub const fn is_about_a_run(self) -> bool {
         matches!(
@@ -206,7 +207,6 @@ impl Verb {
                 | Self::Rerun
                 | Self::Approve
                 | Self::Reject
-                | Self::Move
                 | Self::Dequeue
         )
     }
@@ -241,6 +241,36 @@ impl Verb {
             Self::Move => "move",
             Self::Dequeue => "dequeue",
             Self::Cleanup => "cleanup",
+        }
+    }
+
+    /// What somebody does who asks for it, in words that follow "may not". A run follows where it is about one.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Ping => "ask who is there",
+            Self::Submit => "submit a run",
+            Self::Ps => "list live runs",
+            Self::History => "list runs",
+            Self::Status | Self::Follow | Self::Why | Self::Attempts => "see",
+            Self::Stop => "stop",
+            Self::Retry => "retry",
+            Self::Rerun => "rerun",
+            Self::Approve => "approve a step of",
+            Self::Reject => "reject a step of",
+            Self::Doctor => "check this daemon",
+            Self::Repair => "have this daemon repair anything",
+            Self::Reload => "have this daemon read its configuration again",
+            Self::Dags => "list DAGs",
+            Self::Install => "install a DAG",
+            Self::Remove => "remove a DAG",
+            Self::Source => "see the text of a DAG",
+            Self::Enable => "enable or disable a DAG",
+            Self::Queues => "list queues",
+            Self::PauseQueue => "pause a queue or have it go on",
+            Self::Move => "give queued runs another place",
+            Self::Dequeue => "dequeue",
+            Self::Cleanup => "remove old runs",
         }
     }
 }

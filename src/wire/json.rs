@@ -65,6 +65,7 @@ pub fn defaults(verb: &str) -> Value {
         "next" => json!({"count": 10}),
         "approve" => json!({"inputs": []}),
         "move" => json!({"first": false}),
+        "cleanup" => json!({"dry_run": false}),
         _ => json!({}),
     }
 }

@@ -122,6 +122,9 @@ pub struct QueueView {
     pub paused: bool,
     /// The run that waits longest, and since when.
     pub oldest: Option<(RunRef, Time)>,
+    /// The user whose runs alone these are: of a queue that is not configured, the runs of the DAG that has its name count
+    /// for each user by themselves. None for those of all.
+    pub owner: Option<u32>,
 }
 
 /// What a clean-up removed, or would remove.

@@ -76,6 +76,32 @@ fn when_the_budget_is_spent_the_failure_handler_runs_exactly_once() {
 }
 
 #[test]
+fn what_is_delivered_at_least_once_is_told_so_and_not_of_a_policy() {
+    let daemon = Daemon::start("");
+    for (name, line, words) in [
+        ("promised", "delivery: at_least_once", "(delivery: at_least_once)"),
+        (
+            "policy",
+            "retry_policy: {limit: 1, interval_sec: 1000}",
+            "(retry_policy)",
+        ),
+    ] {
+        let run = daemon.submit(name, &format!("{line}\nsteps: [sleep 1000]\n"));
+        // Its retry waits until the DAG is enabled, however soon it is due.
+        let file = daemon.path(&format!("src/{name}.yaml"));
+        daemon.json(&["install", file.to_str().unwrap()]);
+        daemon.json(&["disable", name]);
+        signal(daemon.shim(&run), libc::SIGKILL);
+        pending(&daemon, &run);
+        let told = why(&daemon, &run);
+        assert!(told.contains(words), "{told}");
+        daemon.ctl(&["stop", &run]).expect_code(0);
+        daemon.wait_end(&run);
+    }
+    daemon.expect_clean();
+}
+
+#[test]
 fn a_lost_attempt_is_tried_again_with_nothing_of_it_left() {
     let daemon = Daemon::start("");
     let text = format!(

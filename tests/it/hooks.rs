@@ -148,6 +148,17 @@ fn what_was_stopped_and_what_is_called_by_others_runs_no_hook_and_only_named_dag
     daemon.shim(&slow);
     daemon.ctl(&["stop", &slow]).expect_code(0);
     assert_eq!(daemon.wait_end(&slow)["status"], "aborted");
+    // What has failed stays so if its retry does not come, and that is told then.
+    let pending = daemon.submit(
+        "pending",
+        "retry_policy: {limit: 1, interval_sec: 1000}\nsteps: [{name: a, command: 'false'}]",
+    );
+    until("a pending retry", || {
+        daemon.status(&pending)["retry"].is_object().then_some(())
+    });
+    let out = daemon.ctl(&["stop", &pending]).expect_code(0);
+    assert!(out.stdout.contains("the retry of pending:"), "{out:?}");
+    over(&daemon, "hooks run", 1);
     let other = daemon.submit("other", "steps: [{name: a, command: 'true'}]");
     daemon.wait_success(&other);
     let parent = daemon.submit(
@@ -157,8 +168,8 @@ fn what_was_stopped_and_what_is_called_by_others_runs_no_hook_and_only_named_dag
     daemon.wait_success(&parent);
     let last = daemon.submit("last", "steps: [{name: a, command: 'true'}]");
     daemon.wait_success(&last);
-    over(&daemon, "hooks run", 2);
-    assert_eq!(read(&log), "succeeded parent\nsucceeded last\n");
+    over(&daemon, "hooks run", 3);
+    assert_eq!(read(&log), "failed pending\nsucceeded parent\nsucceeded last\n");
     daemon.expect_clean();
 }
 

@@ -67,14 +67,12 @@ fn a_queue_is_paused_ordered_and_emptied_over_a_restart() {
     );
     assert_eq!(queued(&daemon), [b.clone(), a.clone()]);
 
-    // A test's daemon belongs to who asks, or to root; only root moves runs.
-    let moved = daemon.ctl(&["queue", "move", &a, "--priority", "50"]);
-    if crate::helper::is_root() {
-        moved.expect_code(0);
-        assert_eq!(queued(&daemon), [a.clone(), b.clone()]);
-        let ps = daemon.ctl(&["ps"]).text();
-        assert!(ps.contains("PRIORITY"), "{ps}");
-    }
+    daemon
+        .ctl(&["queue", "move", &a, "--priority", "50"])
+        .expect_code(0);
+    assert_eq!(queued(&daemon), [a.clone(), b.clone()]);
+    let ps = daemon.ctl(&["ps"]).text();
+    assert!(ps.contains("PRIORITY"), "{ps}");
     let first = queued(&daemon).remove(0);
     daemon.ctl(&["dequeue", "--queue", "q"]).expect_code(0);
     assert_eq!(daemon.wait_end(&first)["status"], "aborted");
@@ -150,5 +148,37 @@ fn a_queue_that_is_configured_anew_has_its_capacity_at_once() {
     std::fs::write(daemon.path("go"), "").unwrap();
     daemon.wait_success(&a);
     daemon.wait_success(&b);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_queue_that_nobody_configured_is_a_warning_and_can_be_paused() {
+    let daemon = Daemon::start("[queues.q]\nmax_active_runs = 2\n");
+    let file = daemon.dag("a", "queue: typo\nsteps: [{name: a, command: 'true'}]\n");
+    let answer = daemon.json(&["run", "--detach", &file]);
+    assert_eq!(
+        answer["warnings"][0]["message"], "queue typo is not configured: it has 1 place",
+        "{answer:#}"
+    );
+    let answer = daemon.json(&["run", "--detach", "--queue", "q", &file]);
+    assert_eq!(answer["warnings"][0], Value::Null, "{answer:#}");
+    let out = daemon.ctl(&["enqueue", &file]).expect_code(0);
+    assert!(out.stderr.contains("warning: queue typo is not"), "{out:?}");
+    let out = daemon.ctl(&["queue", "pause", "another"]).expect_code(0);
+    assert!(out.stderr.contains("not configured and holds no runs"), "{out:?}");
+    daemon.ctl(&["queue", "pause", "q"]).expect_code(0);
+    let run = enqueue(
+        &daemon,
+        "a",
+        "queue: q\nsteps: [{name: a, command: 'true'}]\n",
+        &[],
+    );
+    let answer = daemon.json(&["queue", "move", &run, "--queue", "another"]);
+    assert_eq!(
+        answer["warnings"][0]["message"], "queue another is not configured: it has 1 place",
+        "{answer:#}"
+    );
+    daemon.ctl(&["dequeue", &run]).expect_code(0);
+    daemon.wait_end(&run);
     daemon.expect_clean();
 }

@@ -78,6 +78,16 @@ fn a_daemon_that_is_not_root_runs_nobody_elses_jobs() {
     );
     let history = daemon.json(&["history"]);
     assert_eq!(history["runs"].as_array().unwrap().len(), 1, "{history:#}");
+    // It is the host's own daemon: nobody else is there to order its queues.
+    let ctl = |words: &[&str]| {
+        let mut ours = ctl_as(&host, daemon.root());
+        ours.args(words);
+        Running::start(ours).finish().expect_code(0)
+    };
+    ctl(&["queue", "pause", "q"]);
+    ctl(&["enqueue", "--queue", "q", "--run-id", "one", &file]);
+    ctl(&["queue", "move", "who:one", "--priority", "5", "--first"]);
+    ctl(&["dequeue", "who:one"]);
     daemon.expect_clean();
 }
 

@@ -28,6 +28,9 @@ fn the_defaults_are_wise_and_unwise_settings_are_named() {
         assert_eq!(warned(&text), ["hooks.failed.command"], "{program}");
     }
     assert_eq!(warned("hooks.failed.command = ['/bin/sh']"), [""; 0]);
+    let user = |name: &str| format!("hooks.failed = {{command = ['/bin/sh'], user = '{name}'}}");
+    assert_eq!(warned(&user("no-such-user-here")), ["hooks.failed.user"]);
+    assert_eq!(warned(&user("root")), [""; 0]);
     assert_eq!(
         warned("proc.heartbeat_interval_sec = 0.5"),
         ["proc.heartbeat_interval_sec"]

@@ -7,12 +7,16 @@ use serde_json::{Value, json};
 use super::json::problems;
 use super::table::{Table, column};
 use super::{changed_style, problem, run_style, time};
+use crate::dag::cron::Zone;
 use crate::model::Time;
 use crate::wire::control::Problem;
 use crate::wire::manage::{Action, DagSummary, Upcoming};
 
 /// Most expressions of a DAG in its row; JSON has all.
 const SCHEDULES_SHOWN: usize = 3;
+
+/// Most characters of what became of the last time in a row, since it pads those of all others.
+const LAST_SHOWN: usize = 72;
 
 /// What is said of schedules that this daemon does not act on.
 const IDLE: &str =
@@ -91,6 +95,26 @@ fn is_idle(dag: &DagSummary) -> bool {
     dag.next.as_ref().is_some_and(|next| next.idle)
 }
 
+/// The last scheduled time and what became of it, in the zone of the next one, which stands beside it. JSON has all of it,
+/// and in UTC.
+fn last(dag: &DagSummary) -> String {
+    let last = dag.last.as_deref().unwrap_or_default();
+    let zone = dag.next.as_ref().and_then(|next| Zone::named(&next.zone).ok());
+    let zoned = last.split_once(": ").and_then(|(at, words)| {
+        let at = Time::from_rfc3339(at)?;
+        let at = match zone {
+            Some(zone) => zone.local(at).to_string(),
+            None => format!("{} UTC", time(at)),
+        };
+        Some(format!("{at}: {words}"))
+    });
+    let text = zoned.unwrap_or_else(|| last.to_owned());
+    match text.char_indices().nth(LAST_SHOWN) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
 /// A table of installed DAGs, then what is wrong with their files.
 pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
     let columns = [
@@ -137,7 +161,7 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
                 newest
                     .map(|(run, status)| format!("{status} {}", run.id))
                     .unwrap_or_default(),
-                dag.last.clone().unwrap_or_default(),
+                last(dag),
                 if dag.system {
                     "system".to_owned()
                 } else {
@@ -296,6 +320,30 @@ mod tests {
         assert!(text.contains("02:00; … 997 more"), "{text}");
         assert!(text.lines().all(|line| line.len() < 300), "{text}");
         assert_eq!(dag(&many)["schedules"].as_array().unwrap().len(), 1000);
+    }
+
+    #[test]
+    fn the_last_time_is_in_the_zone_of_the_next_one_and_short() {
+        let mut dag = a_dag();
+        dag.last = Some("1970-01-01T00:00:00.000Z: run sched-1 was queued".to_owned());
+        let text = dags(&[dag.clone()], None).join("\n");
+        assert!(
+            text.contains("1970-01-01 01:00: run sched-1 was queued"),
+            "{text}"
+        );
+        dag.next = None;
+        let text = dags(&[dag.clone()], None).join("\n");
+        assert!(text.contains("1970-01-01 00:00:00 UTC: run sched-1"), "{text}");
+        dag.last = Some(format!(
+            "1970-01-01T00:00:00.000Z: not started yet: {}",
+            "é".repeat(200)
+        ));
+        let text = dags(&[dag.clone()], None).join("\n");
+        assert!(
+            text.contains("é…") && text.lines().all(|line| line.chars().count() < 230),
+            "{text}"
+        );
+        assert_eq!(super::dag(&dag)["last"], dag.last.unwrap());
     }
 
     #[test]

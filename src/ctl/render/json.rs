@@ -197,6 +197,7 @@ pub(crate) fn queues(queues: &[QueueView]) -> Value {
             "queued": queue.queued,
             "paused": queue.paused,
             "oldest": oldest,
+            "owner": queue.owner,
         })
     };
     json!({ "queues": queues.iter().map(one).collect::<Vec<_>>() })

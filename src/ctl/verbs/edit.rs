@@ -147,7 +147,7 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         let text = read_text(&draft.file).map_err(|failure| draft.keep(failure))?;
         if text == source.text {
             draft.remove();
-            call.out.note(&format!("{} is unchanged", source.dag));
+            unchanged(&source.dag, call);
             return Ok(Exit::Ok);
         }
         match put(&source, text, call) {
@@ -164,6 +164,16 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
             }
             Err(failure) => return Err(draft.keep(failure)),
         }
+    }
+}
+
+/// The editor was left with the text as it was.
+fn unchanged(dag: &DagName, call: &mut Call) {
+    if call.out.json {
+        call.out
+            .object(&serde_json::json!({ "dag": dag, "changed": false }));
+    } else {
+        call.out.note(&format!("{dag} is unchanged"));
     }
 }
 

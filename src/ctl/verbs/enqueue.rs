@@ -5,7 +5,7 @@ use super::run::{Wanted, submission};
 use crate::ctl::Call;
 use crate::ctl::exit::Exit;
 use crate::ctl::failure::Failure;
-use crate::ctl::render::{json, problem};
+use crate::ctl::render::json;
 use crate::ctl::session::Session;
 use crate::wire::control::{Request, Response};
 
@@ -33,7 +33,7 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         call.out.object(&json::accepted(&run, &warnings));
     } else {
         for warning in &warnings {
-            call.out.note(&problem(warning));
+            call.out.warning(warning);
         }
         call.out.line(&run.to_string());
     }

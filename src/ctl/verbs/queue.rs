@@ -119,10 +119,14 @@ fn pause(queue: &GroupName, on: bool, call: &mut Call) -> Result<Exit, Failure> 
     let queues = queues(ask_once(session, &request, call)?)?;
     if call.out.json {
         call.out.object(&json::queues(&queues));
-    } else if on {
-        call.out.line(&format!("queue {queue} is paused"));
     } else {
-        call.out.line(&format!("queue {queue} goes on"));
+        let what = if on { "is paused" } else { "goes on" };
+        call.out.line(&format!("queue {queue} {what}"));
+        // Only then nothing tells its capacity.
+        if queues.iter().all(|queue| queue.capacity.is_none()) {
+            call.out
+                .note(&format!("queue {queue} is not configured and holds no runs"));
+        }
     }
     Ok(Exit::Ok)
 }
@@ -142,6 +146,9 @@ fn move_run(args: &Move, call: &mut Call) -> Result<Exit, Failure> {
     if call.out.json {
         call.out.object(&json::accepted(&run, &warnings));
     } else {
+        for warning in &warnings {
+            call.out.warning(warning);
+        }
         call.out.line(&format!("{run} has its new place"));
     }
     Ok(Exit::Ok)
@@ -163,8 +170,14 @@ fn table(queues: &[QueueView], call: &Call) -> Vec<String> {
         column("QUEUED", 0),
         column("OLDEST", 2),
         column("WAITS", 3),
+        column("OF USER", 0),
     ];
-    let mut table = Table::new(&columns, "STATE");
+    // Most queues are everybody's.
+    let alone = queues.iter().any(|queue| queue.owner.is_some());
+    let columns = columns
+        .get(..columns.len() - usize::from(!alone))
+        .unwrap_or_default();
+    let mut table = Table::new(columns, "STATE");
     for queue in queues {
         let capacity = match queue.capacity {
             None => String::from("?"),
@@ -187,7 +200,9 @@ fn table(queues: &[QueueView], call: &Call) -> Vec<String> {
                 queue.queued.to_string(),
                 oldest.map(|(run, _)| run.to_string()).unwrap_or_default(),
                 oldest.map(|(_, at)| duration(*at, now())).unwrap_or_default(),
-            ],
+            ]
+            .into_iter()
+            .chain(alone.then(|| queue.owner.map(|user| user.to_string()).unwrap_or_default())),
         );
     }
     table.lines(call.out.width())

@@ -311,7 +311,9 @@ impl Dispatcher {
                 .collect();
             if !own.is_empty() {
                 let (kept, path) = (in_force.contains(id), id.path(config));
-                events::dag_rejected(&path, &words(&own, &path.display().to_string()), kept);
+                let taken = state.clash.is_some() && !kept;
+                let words = words(&own, &path.display().to_string());
+                events::dag_rejected(&path, &words, taken, kept);
             }
             state.told = problems;
         }

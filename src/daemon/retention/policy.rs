@@ -107,6 +107,24 @@ mod tests {
     }
 
     #[test]
+    fn a_written_zero_keeps_every_run_whatever_is_configured() {
+        let limits = |line: &str| {
+            let text = format!("{line}\nsteps: [x]\n");
+            let source = crate::dag::Source {
+                text: text.as_bytes(),
+                file: "d.yaml",
+                stem: "d",
+            };
+            let loaded = crate::dag::load(&source, &crate::dag::LoadOptions::default()).unwrap();
+            limits(&serde_json::to_string(&loaded.dag).unwrap(), 30, 9).1
+        };
+        assert_eq!(limits("hist_retention_runs: 0"), None);
+        assert_eq!(limits("hist_retention_runs: 5"), Some(5));
+        assert_eq!(limits("hist_retention_runs:"), Some(9));
+        assert_eq!(limits("group: g"), Some(9));
+    }
+
+    #[test]
     fn who_names_a_limit_means_that_one_only() {
         assert_eq!(asked(None, None, NOW), None);
         let days = asked(Some(0), None, NOW).unwrap();

@@ -79,8 +79,9 @@ impl Dispatcher {
             Hold::DagFull { limit, live } => {
                 let allowed = counted(limit, "live run", "live runs");
                 format!(
-                    "{} allows {allowed} at a time (max_active_runs), and there are {live}",
-                    view.run.dag
+                    "{} allows {allowed} at a time (max_active_runs), and {live} {}",
+                    view.run.dag,
+                    if live == 1 { "is live" } else { "are live" }
                 )
             }
             Hold::QueueFull { live, .. } => {

@@ -4,16 +4,9 @@ use super::fields::{get, integers, map, natural, texts, wrong};
 use super::keys;
 use super::policies::backoff;
 use crate::dag::diag::Report;
+use crate::dag::scheduling::AT_LEAST_ONCE;
 use crate::dag::yaml::{Entry, Node};
 use crate::model::{RetryPolicy, RetryRule};
-
-/// What `delivery: at_least_once` means for an attempt that was lost, if the policy has no rule for that.
-const AT_LEAST_ONCE: RetryRule = RetryRule {
-    limit: u32::MAX,
-    interval_sec: 1,
-    backoff: 2.0,
-    max_interval_sec: 300,
-};
 
 /// Keys that are about the rule which `limit` begins.
 const OF_LIMIT: [&str; 5] = ["interval_sec", "backoff", "max_interval_sec", "exit_codes", "on"];

@@ -12,6 +12,14 @@ use crate::model::Priority;
 /// Keys that are kept without effect.
 const WITHOUT_EFFECT: [&str; 2] = ["run_config", "log_dir"];
 
+/// Keys that say what the schedules of an installed DAG do.
+const PLAN: [&str; 4] = [
+    "schedule",
+    "overlap_policy",
+    "catchup_window",
+    "skip_if_successful",
+];
+
 /// Most entries of `schedule` together.
 const SCHEDULES_MAX: usize = 1_000;
 
@@ -50,10 +58,9 @@ pub(super) fn scheduling(report: &mut Report, entries: &[Entry]) -> (Schedules, 
         priority: value("priority")
             .and_then(|node| priority(report, node))
             .unwrap_or_default(),
-        // 0 is no limit, too.
+        // A written 0 is no limit, whatever the daemon is configured to keep.
         hist_retention_runs: value("hist_retention_runs")
-            .and_then(|node| natural32(report, "hist_retention_runs", node))
-            .filter(|runs| *runs > 0),
+            .and_then(|node| natural32(report, "hist_retention_runs", node)),
     };
     if let Some(node) = value("run_config") {
         let entries = map(report, node, &keys::RUN_CONFIG).unwrap_or_default();
@@ -62,6 +69,23 @@ pub(super) fn scheduling(report: &mut Report, entries: &[Entry]) -> (Schedules, 
         }
     }
     (schedules, kept)
+}
+
+/// Warns of keys about schedules in a further document, which is only ever called. Those of the base configuration, which
+/// is another file, are there for the first one.
+pub(super) fn warn_without_plan(report: &mut Report, entries: &[Entry], file: u8) {
+    let planned = |entry: &&Entry| PLAN.contains(&entry.key.as_str()) && !entry.value.is_null();
+    for entry in entries
+        .iter()
+        .filter(planned)
+        .filter(|entry| entry.key_at.file == file)
+    {
+        let message = format!(
+            "`{}` has no effect here: schedules count only in the first document of a file",
+            entry.key
+        );
+        report.warn(entry.key_at, message);
+    }
 }
 
 fn schedules(report: &mut Report, node: &Node) -> Schedules {

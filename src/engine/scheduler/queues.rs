@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::Scheduler;
 use super::api::{CommitError, Effect, Place, Refusal, Token};
+use super::groups::Load;
 use super::run::{Key, Phase, Run};
 use super::save::{Owner, words};
 use crate::model::change::Change;
@@ -28,6 +29,16 @@ pub struct QueueState {
     pub live: u32,
     /// Whether it starts nothing.
     pub paused: bool,
+}
+
+impl From<Load> for QueueState {
+    fn from(load: Load) -> Self {
+        Self {
+            capacity: load.capacity,
+            live: load.live,
+            paused: load.paused,
+        }
+    }
 }
 
 /// What keeps a queued run from starting. The first of several counts most.
@@ -245,12 +256,16 @@ impl Scheduler {
     /// How a queue stands. One that is not known has nothing.
     #[must_use]
     pub fn queue(&self, queue: &GroupName) -> QueueState {
-        let load = self.groups.load(queue);
-        QueueState {
-            capacity: load.capacity,
-            live: load.live,
-            paused: load.paused,
-        }
+        self.groups.load(queue).into()
+    }
+
+    /// How a queue stands, in one row or several, at least one. Unless it is configured, the capacity holds for each user
+    /// by itself as far as runs of the DAG with the queue's name are concerned: these have a row for each user, with the
+    /// user's id.
+    #[must_use]
+    pub fn queue_rows(&self, queue: &GroupName) -> Vec<(Option<u32>, QueueState)> {
+        let rows = self.groups.rows(queue).into_iter();
+        rows.map(|(user, load)| (user, load.into())).collect()
     }
 
     /// The queues that are configured, hold runs or are paused, by name.

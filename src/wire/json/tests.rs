@@ -64,6 +64,17 @@ fn requests_with_fields_and_their_defaults() {
         parse(r#"{"install":{"source":"steps: []","stem":"x"}}"#),
         Request::Install(_)
     ));
+    let cleanup = |dag, dry_run| Request::Cleanup {
+        dag,
+        keep_days: None,
+        keep_runs: None,
+        dry_run,
+    };
+    assert_eq!(parse(r#"{"cleanup":{}}"#), cleanup(None, false));
+    assert_eq!(
+        parse(r#"{"cleanup":{"dag":"backup","dry_run":true}}"#),
+        cleanup(Some(backup()), true)
+    );
     assert_eq!(parse(r#"{"doctor":{}}"#), Request::Doctor { repair: false });
     assert_eq!(
         parse(r#"{"approve":{"run":{"dag":"x"}}}"#),

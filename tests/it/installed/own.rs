@@ -5,9 +5,13 @@ use crate::helper::{Daemon, Out, text_of, until};
 
 /// `proctorctl edit` with a piece of shell as the editor; the file is `$1`.
 fn edit(daemon: &Daemon, dag: &str, script: &str) -> Out {
+    edit_with(daemon, &["edit", dag], script)
+}
+
+fn edit_with(daemon: &Daemon, args: &[&str], script: &str) -> Out {
     let editor = daemon.path("src/editor");
     std::fs::write(&editor, format!("#!/bin/sh\n{script}\n")).unwrap();
-    let mut command = daemon.command(&["edit", dag]);
+    let mut command = daemon.command(args);
     command
         .env_remove("VISUAL")
         .env("EDITOR", format!("sh {}", editor.display()));
@@ -59,6 +63,12 @@ fn a_dag_is_installed_run_by_name_edited_and_removed() {
     assert_eq!(mode(), 0o600, "an edit does not make it public");
     let out = edit(&daemon, "mine", "true").expect_code(0);
     assert!(out.stderr.contains("unchanged"), "{out:?}");
+    let out = edit_with(&daemon, &["--json", "edit", "mine"], "true").expect_code(0);
+    assert_eq!(
+        out.json(),
+        serde_json::json!({ "dag": "mine", "changed": false }),
+        "{out:?}"
+    );
     assert_eq!(drafts(&daemon), [""; 0].map(std::path::PathBuf::from));
     let out = edit(&daemon, "mine", "exit 3").expect_code(2);
     assert!(

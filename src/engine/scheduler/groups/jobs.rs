@@ -104,6 +104,14 @@ impl Jobs {
         turned.collect()
     }
 
+    /// Capacity and live runs of the queue with the DAG's own name, for each user who has runs in it.
+    pub(super) fn own_of(&self, dag: &DagName) -> impl Iterator<Item = (u32, u32, u32)> {
+        let users = self.users.range((dag.clone(), 0)..=(dag.clone(), u32::MAX));
+        users
+            .filter(|(_, job)| job.own.members > 0)
+            .map(|((_, owner), job)| (*owner, job.own.capacity, job.own.live))
+    }
+
     /// One more wants nothing of the DAG to start.
     pub(super) fn block(&mut self, dag: &DagName, owner: u32) -> Vec<Turned> {
         self.change(dag, owner, |job| job.blocks += 1)

@@ -8,6 +8,7 @@ mod group;
 mod jobs;
 mod lanes;
 mod round;
+mod rows;
 #[cfg(test)]
 mod tests;
 

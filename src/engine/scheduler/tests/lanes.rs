@@ -313,3 +313,29 @@ fn a_queue_that_is_configured_counts_all_that_is_in_it() {
     assert!(line.submit(plain("e", 1, 1)).is_empty());
     assert_eq!(line.end(&first[0]).len(), 1);
 }
+
+#[test]
+fn a_queue_shows_users_apart_whose_runs_count_apart() {
+    let queue = "d".parse().unwrap();
+    let mut line = Line::new(Config::default());
+    let rows = |line: &Line| -> Vec<(Option<u32>, Option<u32>, u32)> {
+        let rows = line.bed.engine.queue_rows(&queue).into_iter();
+        rows.map(|(user, state)| (user, state.capacity, state.live))
+            .collect()
+    };
+    assert_eq!(rows(&line), [(None, None, 0)]);
+    line.submit(plain("a", 1, 1));
+    line.submit(plain("b", 2, 3));
+    line.submit(plain("c", 2, 3));
+    assert_eq!(rows(&line), [(Some(1), Some(1), 1), (Some(2), Some(3), 2)]);
+    line.submit(of("x", "x", |new| new.group = "d".parse().unwrap()));
+    assert_eq!(
+        rows(&line),
+        [(None, Some(1), 1), (Some(1), Some(1), 1), (Some(2), Some(3), 2)]
+    );
+    line.bed.engine.configure(Config {
+        queues: [("d".parse().unwrap(), 4)].into(),
+        ..Config::default()
+    });
+    assert_eq!(rows(&line), [(None, Some(4), 4)], "it is one for all");
+}
