@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 
-use super::admission::capacity_of;
 use super::control::refusal;
 use super::dispatcher::{Asked, Asking, Dispatcher};
 use super::live::LiveRun;
@@ -128,9 +127,10 @@ impl Dispatcher {
         }
         // What the queue's own runs have told counts more than what holds for queues that nobody configured.
         let queue = queue.map(|queue| {
+            let config = &self.config.queue;
             let told = self.engine.queue(&queue).capacity;
-            let capacity = told.unwrap_or_else(|| capacity_of(&self.config, &queue));
-            (queue, capacity)
+            let told = told.filter(|_| !config.named.contains_key(&queue));
+            (queue, told.unwrap_or(config.max_active_runs))
         });
         let place = Place {
             queue,

@@ -75,7 +75,12 @@ impl World {
     fn last_retries(&mut self) {
         for dag in self.held.clone() {
             let token = self.ask(Ask::Suspend(dag.clone(), false));
-            self.tell(Event::Suspend(token, dag, false));
+            self.tell(Event::Suspend {
+                token,
+                dag,
+                owner: 1000,
+                on: false,
+            });
         }
         self.settle();
         for _ in 0..100 {
@@ -165,7 +170,12 @@ impl World {
         if on {
             self.held.insert(dag.clone());
         }
-        self.tell(Event::Suspend(token, dag, on));
+        self.tell(Event::Suspend {
+            token,
+            dag,
+            owner: 1000,
+            on,
+        });
     }
 
     /// Somebody submits a run, or stops one.

@@ -33,6 +33,12 @@ impl World {
                 "{} is made up for too late",
                 new.run
             );
+            let stops = |(_, kind): (Time, TickKind)| kind == TickKind::Stop;
+            assert!(
+                !dag.ticks(at, self.now.wall).any(stops),
+                "{} is made up for, and its stop has passed",
+                new.run
+            );
         } else {
             assert!(late <= MINUTE || delayed, "{} is {late} us late", new.run);
             let newer = |(_, other): &(Time, TickKind)| Some(*other) == kind;
@@ -110,6 +116,11 @@ impl World {
             let live = late <= MINUTE && is_newest;
             let wanted = live || late <= dag.catchup_sec * 1_000_000;
             if kind != TickKind::Start || !wanted || self.store.rows.contains_key(&run) {
+                continue;
+            }
+            // Its run would have been ended by then.
+            let stops = |(_, kind): (Time, TickKind)| kind == TickKind::Stop;
+            if !live && dag.ticks(time, decided).any(stops) {
                 continue;
             }
             let why = || format!("{run} is lost: decided at {}", decided.rfc3339());

@@ -41,6 +41,7 @@ report! {
     overlapped: "dropped starts",
     successful: "starts that were left out",
     missed: "missed starts",
+    stop_passed: "missed starts whose stop has passed",
     delayed: "delayed starts",
     superseded: "superseded runs",
     suspensions: "suspensions",

@@ -149,13 +149,13 @@ impl Scheduler {
     }
 
     /// The store has the end.
-    pub(super) fn end_saved(&mut self, key: Key, out: &mut Vec<Effect>) {
+    pub(super) fn end_saved(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
         if let Some(run) = self.runs.get_mut(&key) {
             run.end_saved = true;
             out.push(Effect::Changed(run.name.clone()));
             if run.outcome == Some(RunStatus::Succeeded) && !run.is_guest() {
                 self.plans
-                    .succeeded(&run.name.dag, run.owner, run.origin.counts_for());
+                    .succeeded(&run.name.dag, run.owner, run.origin.counts_for(), now.wall);
             }
         }
         self.over(key, out);

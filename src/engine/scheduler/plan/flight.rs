@@ -4,7 +4,7 @@ use super::backlog::Plan;
 use super::occupants::Others;
 use super::ticks::Tick;
 use crate::engine::scheduler::Scheduler;
-use crate::engine::scheduler::api::{CommitError, Effect, Refusal, TickOutcome, Token};
+use crate::engine::scheduler::api::{CommitError, Effect, Refusal, TickKind, TickOutcome, Token};
 use crate::engine::scheduler::run::Key;
 use crate::engine::scheduler::save::{Owner, words};
 use crate::model::change::Change;
@@ -38,7 +38,7 @@ pub(super) struct Decided {
     /// Whether the last one is more than left out: something is made, stopped or ended for it.
     pub(super) acts: bool,
     /// What became of each.
-    pub(super) told: Vec<(Time, TickOutcome)>,
+    pub(super) told: Vec<(Time, TickKind, TickOutcome)>,
     /// The run that is made.
     pub(super) made: Option<Key>,
     /// What the last one does to the other runs of the DAG.
@@ -103,7 +103,7 @@ impl Scheduler {
                     self.admitted(now, key, false, out);
                 }
                 let told = decided.told.into_iter();
-                out.extend(told.map(|(at, outcome)| Effect::Tick(dag.clone(), at, outcome)));
+                out.extend(told.map(|(at, kind, outcome)| Effect::Tick(dag.clone(), at, kind, outcome)));
             }
         }
         self.go_on_with(now, dag, out);
@@ -131,7 +131,7 @@ impl Scheduler {
                     last.known |= known;
                     if !known && !std::mem::replace(&mut last.tried, true) {
                         let outcome = TickOutcome::Delayed(words(error.clone()));
-                        out.push(Effect::Tick(dag.clone(), last.at, outcome));
+                        out.push(Effect::Tick(dag.clone(), last.at, last.kind, outcome));
                     }
                 }
                 for tick in decided.ticks.into_iter().rev() {

@@ -4,7 +4,7 @@
 //! decided and the watermark stays. Who held back a DAG did not want it to run, so what passed meanwhile is left out when
 //! it goes on, whatever its catch-up window is: missed starts are made up for from that moment on.
 
-use super::backlog::Plan;
+use super::backlog::{Plan, before};
 use super::flight::Flight;
 use super::watermark;
 use crate::engine::scheduler::Scheduler;
@@ -17,13 +17,16 @@ impl Scheduler {
     pub(in crate::engine::scheduler) fn suspend(
         &mut self,
         now: Now,
-        token: Token,
+        ask: (Token, bool),
         dag: &DagName,
-        on: bool,
+        owner: u32,
         out: &mut Vec<Effect>,
     ) {
         let plan = self.plans.by_dag.entry(dag.clone()).or_default();
-        plan.asks.push_back((token, on));
+        if plan.installed.is_none() {
+            plan.owner = Some(owner);
+        }
+        plan.asks.push_back(ask);
         self.go_on_with(now, dag, out);
     }
 
@@ -56,19 +59,20 @@ impl Scheduler {
 }
 
 impl Plan {
+    /// What is scheduled for now or earlier, and is due later by its jitter, has not passed.
     fn resumes_at(&self, now: Time) -> Time {
         if self.is_far_ahead(now) {
-            now
-        } else {
-            self.watermark.max(now)
+            return now;
         }
+        let put_off = self.put_off(now, self.watermark);
+        put_off.map_or(now, before).max(self.watermark)
     }
 
     /// What passed up to this time is left out.
     pub(super) fn resume(&mut self, dag: &DagName, at: Time, out: &mut Vec<Effect>) {
         self.collect(at);
         let passed = self.backlog.iter().chain(&self.next).filter(|tick| tick.at <= at);
-        out.extend(passed.map(|tick| Effect::Tick(dag.clone(), tick.at, TickOutcome::Missed)));
+        out.extend(passed.map(|tick| Effect::Tick(dag.clone(), tick.at, tick.kind, TickOutcome::HeldBack)));
         self.watermark = at;
         self.mark = None;
         self.go_on_after(at);

@@ -139,9 +139,9 @@ fn each_policy_has_its_own_way_to_make_up_for_what_was_missed() {
         ]
     );
     let newest = [
-        "0500 overlapped",
-        "0600 overlapped",
-        "0700 overlapped",
+        "0500 replaced",
+        "0600 replaced",
+        "0700 replaced",
         "0800 started s0800",
     ];
     assert_eq!(told(OverlapPolicy::Latest), newest);

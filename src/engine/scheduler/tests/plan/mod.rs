@@ -1,6 +1,6 @@
 //! Schedules, as scripts in the words of the other tests, and these: `at 0801` or `at 080130` moves both clocks there on
 //! Monday, 5 January 2026, `at 06.0800` on the day after, and tells the timer; `set 0700` steps the wall clock alone;
-//! `suspend`, `enable`, `uninstall`. `s0800` is the run for 08:00, `r0800` the one of a restart, `s08001` its first
+//! `suspend`, `enable`, `uninstall`, `forget`. `s0800` is the run for 08:00, `r0800` the one of a restart, `s08001` its first
 //! attempt. All of it is UTC. What is armed is left out.
 
 mod change;
@@ -51,6 +51,9 @@ pub(super) fn outcome(outcome: &TickOutcome) -> String {
         TickOutcome::StartedBefore => "started-before".into(),
         TickOutcome::Stopped(count) => format!("stopped-{count}"),
         TickOutcome::Overlapped => "overlapped".into(),
+        TickOutcome::Replaced => "replaced".into(),
+        TickOutcome::StopPassed => "stop-passed".into(),
+        TickOutcome::HeldBack => "held-back".into(),
         TickOutcome::Crowded => "crowded".into(),
         TickOutcome::AwaitsRetry(run) => format!("awaits-retry {}", run.id),
         TickOutcome::Successful => "successful".into(),
@@ -143,9 +146,15 @@ impl Desk {
             }
             "suspend" | "enable" => {
                 bed.token += 1;
-                Event::Suspend(Token(bed.token), dag(), verb == "suspend")
+                Event::Suspend {
+                    token: Token(bed.token),
+                    dag: dag(),
+                    owner: 1000,
+                    on: verb == "suspend",
+                }
             }
             "uninstall" => Event::Uninstall(dag()),
+            "forget" => Event::Forget(dag()),
             _ => {
                 let told = bed.tell(format!("{verb} {}", long(rest)).trim_end());
                 let words = told.split(", ").filter(|word| !word.starts_with("arm "));

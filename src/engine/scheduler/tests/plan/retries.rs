@@ -174,7 +174,7 @@ fn a_retry_that_is_on_its_way_into_the_queue_is_ended_there() {
     let mut desk = pausing(plan);
     desk.play(&[
         ("retry s0800", "commit 7 requeue"),
-        ("at 0900", "make s0900, commit 8 accept+mark 0900"),
+        ("at 0900", "make s0900, commit 8 stop+accept+mark 0900"),
         ("ok 8", "changed, 0900 started s0900, commit 9 intend s09001"),
         ("ok 7", "yes 1, changed, commit 10 end-queued-aborted"),
         ("ok 10", "changed, over"),
