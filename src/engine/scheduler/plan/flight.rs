@@ -76,6 +76,7 @@ impl Scheduler {
         dag: &DagName,
         out: &mut Vec<Effect>,
     ) {
+        let idle = self.plans.idle;
         let Some((plan, flight)) = self.landed(dag) else {
             return;
         };
@@ -86,7 +87,9 @@ impl Scheduler {
                 out.push(Effect::Accepted(token));
                 plan.suspended = on;
                 if let Some(at) = resumes {
-                    plan.resume(dag, at, out);
+                    let told = plan.resume(dag, at);
+                    // Without schedules it is not for that that nothing happened.
+                    out.extend(told.into_iter().filter(|_| !idle));
                 }
                 match plan.owner {
                     Some(owner) if on => self.hold_retries(dag, owner, true, now, out),

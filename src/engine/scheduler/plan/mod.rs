@@ -287,8 +287,8 @@ impl Plan {
             Some(same).filter(|same| same.at == tick.at && same.kind == tick.kind)
         };
         match put_off.and_then(again) {
-            // It is not put off any more.
-            Some(tick) if tick.due <= now => self.backlog.push_back(tick),
+            // It is not put off any more, and not late by that.
+            Some(tick) if tick.due <= now => self.backlog.push_back(Tick { due: now, ..tick }),
             Some(tick) => decided = before(tick),
             None => {}
         }

@@ -68,13 +68,16 @@ impl Plan {
         put_off.map_or(now, before).max(self.watermark)
     }
 
-    /// What passed up to this time is left out.
-    pub(super) fn resume(&mut self, dag: &DagName, at: Time, out: &mut Vec<Effect>) {
+    /// What passed up to this time is left out. Returns what is told of that.
+    pub(super) fn resume(&mut self, dag: &DagName, at: Time) -> Vec<Effect> {
         self.collect(at);
         let passed = self.backlog.iter().chain(&self.next).filter(|tick| tick.at <= at);
-        out.extend(passed.map(|tick| Effect::Tick(dag.clone(), tick.at, tick.kind, TickOutcome::HeldBack)));
+        let told = passed
+            .map(|tick| Effect::Tick(dag.clone(), tick.at, tick.kind, TickOutcome::HeldBack))
+            .collect();
         self.watermark = at;
         self.mark = None;
         self.go_on_after(at);
+        told
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{Desk, cron, hourly, time};
 use crate::dag::types::OverlapPolicy;
-use crate::engine::scheduler::Installed;
+use crate::engine::scheduler::{Event, Installed};
+use crate::model::{Boot, Time};
 
 fn every(minutes: &str) -> Installed {
     Installed {
@@ -124,4 +125,89 @@ fn a_dag_that_goes_and_comes_back_meanwhile_starts_nothing_twice() {
             ),
         ]);
     }
+}
+
+/// Of a start at 01:00 that is put off until this time by its jitter.
+fn put_off() -> (Installed, Time) {
+    let plan = Installed {
+        jitter_sec: 3000,
+        ..hourly()
+    };
+    let (desk, _) = Desk::new("000001", plan.clone());
+    let due = desk.0.engine.upcoming(None, time("0000"), 1)[0].due;
+    assert!(due > time("0105"), "choose another name: this one is not put off");
+    (plan, due)
+}
+
+fn at(desk: &mut Desk, at: Time) -> String {
+    let ahead = at.0 - desk.0.now.wall.0;
+    desk.0.now.boot = Boot(desk.0.now.boot.0 + u64::try_from(ahead).unwrap());
+    desk.0.now.wall = at;
+    desk.give(Event::Tick)
+}
+
+#[test]
+fn a_start_that_is_put_off_comes_although_the_schedule_changes_meanwhile() {
+    let (plan, due) = put_off();
+    let made = "make s0100, commit 2 accept+mark 0100";
+    // The new one has it, too.
+    let mut desk = Desk::quiet("0030", plan.clone());
+    desk.play(&[("at 0101", "")]);
+    let daily = Installed {
+        starts: vec![cron("0 1 * * *")],
+        ..plan.clone()
+    };
+    assert_eq!(desk.install(daily), "commit 1 mark 005959");
+    desk.play(&[("ok 1", "idle")]);
+    assert_eq!(at(&mut desk, due), made);
+    // Without jitter, or because another time follows sooner, it is due at once; what follows until now never was.
+    for changed in [
+        Installed {
+            starts: vec![cron("0,1 * * * *")],
+            jitter_sec: 0,
+            ..plan.clone()
+        },
+        Installed {
+            starts: vec![cron("* * * * *")],
+            ..plan.clone()
+        },
+    ] {
+        let mut desk = Desk::quiet("0030", plan.clone());
+        desk.play(&[("at 0103", "")]);
+        assert_eq!(desk.install(changed), "make s0100, commit 1 accept+mark 0100");
+        desk.play(&[(
+            "ok 1",
+            "changed, 0100 started s0100, commit 2 mark 0103, commit 3 intend s01001",
+        )]);
+    }
+    // The new one does not have it.
+    let mut desk = Desk::quiet("0030", plan.clone());
+    desk.play(&[("at 0101", "")]);
+    let other = Installed {
+        starts: vec![cron("30 1 * * *")],
+        ..plan
+    };
+    assert_eq!(desk.install(other), "commit 1 mark 0101");
+    desk.play(&[("ok 1", "idle")]);
+    assert!(!at(&mut desk, due).contains("s0100"));
+}
+
+#[test]
+fn a_start_that_is_put_off_comes_although_the_dag_is_enabled_meanwhile_and_is_shown() {
+    let (plan, due) = put_off();
+    let mut desk = Desk::quiet("0030", plan);
+    desk.play(&[
+        ("suspend", "commit 1 suspend"),
+        ("ok 1", "yes 1, idle"),
+        ("at 0101", ""),
+    ]);
+    let next = |desk: &Desk| {
+        let next = desk.0.engine.upcoming(None, desk.0.now.wall, 2);
+        next.iter().map(|next| next.at).collect::<Vec<_>>()
+    };
+    assert_eq!(next(&desk), [time("0100"), time("0200")]);
+    desk.play(&[("enable", "commit 2 enable+mark 005959"), ("ok 2", "yes 2, idle")]);
+    assert_eq!(next(&desk), [time("0100"), time("0200")]);
+    assert_eq!(at(&mut desk, due), "make s0100, commit 3 accept+mark 0100");
+    assert_eq!(next(&desk)[0], time("0200"), "it is decided");
 }

@@ -355,3 +355,15 @@ fn what_leaves_is_in_the_way_of_a_newer_run_of_a_schedule_after_a_restart_of_the
     let list = vec![newer, waits(Some(Time(5)))];
     assert_eq!(desk.give(Event::Recover(list)), told);
 }
+
+#[test]
+fn a_retry_comes_when_what_held_it_back_is_forgotten() {
+    let mut desk = pausing(with(OverlapPolicy::Skip));
+    desk.play(&[
+        ("suspend", "commit 7 suspend"),
+        ("ok 7", "yes 1"),
+        ("uninstall", ""),
+        ("at 1001", ""),
+        ("forget", "commit 8 requeue"),
+    ]);
+}
