@@ -20,7 +20,7 @@ fn ctl_as(user: &User, root: &Path) -> Command {
 }
 
 /// Two users who are not root and can execute the programs under test; none where that is not so.
-fn two_users() -> Option<(User, User)> {
+pub(crate) fn two_users() -> Option<(User, User)> {
     if !is_root() {
         skip("only root can be other users");
         return None;
@@ -273,7 +273,7 @@ fn users_clean_up_their_own_runs_and_root_all() {
 }
 
 /// A daemon of root's that everybody may ask, with a DAG `who` that everybody may read.
-fn open_house() -> (Daemon, String) {
+pub(crate) fn open_house() -> (Daemon, String) {
     let mut daemon = Daemon::prepare(OPEN);
     let file = daemon.dag(
         "who",
@@ -284,7 +284,7 @@ fn open_house() -> (Daemon, String) {
     (daemon, file)
 }
 
-fn as_user(user: &User, daemon: &Daemon, words: &[&str]) -> Out {
+pub(crate) fn as_user(user: &User, daemon: &Daemon, words: &[&str]) -> Out {
     let mut command = ctl_as(user, daemon.root());
     command.args(words);
     Running::start(command).finish()

@@ -175,3 +175,43 @@ pub(super) fn same(stored: &InstalledDag, now: &InstalledDag) -> bool {
         && stored.base == now.base
         && stored.schemas == now.schemas
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Time;
+
+    fn suspend(on: bool) -> Change {
+        let dag = DagName::new("etl").unwrap();
+        Change::Suspend { dag, on }
+    }
+
+    #[test]
+    fn what_is_decided_of_a_dag_counts_when_the_store_has_it() {
+        let (mut registry, dag) = (Registry::new(), DagName::new("etl").unwrap());
+        let mark = |at| Change::Watermark {
+            dag: dag.clone(),
+            at: Time(at),
+        };
+        registry.note_later(1, &suspend(true));
+        assert!(!registry.is_suspended(&dag) && registry.is_to_be_suspended(&dag));
+        registry.plan_stored(1, false);
+        assert!(!registry.is_suspended(&dag) && !registry.is_to_be_suspended(&dag));
+        registry.note_later(2, &suspend(true));
+        registry.note_later(2, &mark(5));
+        registry.note_later(3, &mark(7));
+        registry.plan_stored(2, true);
+        assert!(registry.is_suspended(&dag));
+        registry.plan_stored(3, false);
+        assert_eq!(registry.plans[&dag].watermark, Some(Time(5)));
+        registry.note_later(4, &suspend(false));
+        registry.plan_stored(4, false);
+        assert!(registry.is_suspended(&dag), "it could not be enabled");
+        assert!(registry.deciding.is_empty());
+        // What is forgotten meanwhile is forgotten in the store after it was told.
+        registry.note_later(5, &mark(9));
+        registry.forget(&dag);
+        registry.plan_stored(5, true);
+        assert!(!registry.is_suspended(&dag) && !registry.plans.contains_key(&dag));
+    }
+}
