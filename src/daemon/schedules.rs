@@ -262,6 +262,10 @@ fn words(kind: TickKind, outcome: &TickOutcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dag::cron::{Schedule, Zone};
+    use crate::dag::types::OverlapPolicy;
+    use crate::engine::scheduler::{Config, Event, Installed};
+    use crate::model::{Boot, Now, Priority, Trigger};
 
     #[test]
     fn offsets_are_written_as_rfc_3339_has_them() {
@@ -312,5 +316,72 @@ mod tests {
                 );
             }
         }
+    }
+
+    fn hourly(dag: &str) -> Installed {
+        let dag = DagName::new(dag).unwrap();
+        let run = crate::model::RunRef {
+            dag: dag.clone(),
+            id: crate::model::RunId::new("r").unwrap(),
+        };
+        let template = NewRun {
+            group: (&dag).into(),
+            run,
+            capacity: 1,
+            owner: 0,
+            trigger: Trigger::Scheduler,
+            created_at: Time(0),
+            dag_hash: String::new(),
+            dag: "".into(),
+            steps: Vec::new(),
+            handlers: Vec::new(),
+            params: Vec::new(),
+            params_json: String::new(),
+            base_dir: String::new(),
+            parent: None,
+            priority: Priority::default(),
+            now: false,
+            dag_limit: 0,
+            scheduled_for: None,
+            retry: None,
+        };
+        Installed {
+            dag,
+            starts: vec![Schedule::parse("0 * * * *").unwrap()],
+            stops: Vec::new(),
+            restarts: Vec::new(),
+            zone: Zone::UTC,
+            jitter_sec: 3000,
+            overlap: OverlapPolicy::All,
+            catchup_sec: 0,
+            skip_if_successful: false,
+            template: template.into(),
+            suspended: false,
+            watermark: Some(Time(0)),
+            last_success: None,
+        }
+    }
+
+    #[test]
+    fn of_several_dags_each_time_is_told_once_and_in_order_also_when_it_is_put_off() {
+        let mut engine = Scheduler::new(Config::default());
+        let wall = Time::from_secs(3600);
+        let now = Now { wall, boot: Boot(1) };
+        let dags = ["a", "b", "c"];
+        for dag in dags {
+            engine.handle(now, Event::Install(Box::new(hourly(dag))), &mut Vec::new());
+        }
+        let seen = || dags.iter().map(|dag| DagName::new(*dag).unwrap()).collect();
+        let times = |count| {
+            let told = merged(&engine, seen(), wall, count);
+            told.iter()
+                .map(|one| (one.at.secs() / 3600, one.dag.to_string()))
+                .collect::<Vec<_>>()
+        };
+        let all: Vec<_> = (1..=10)
+            .flat_map(|hour| dags.map(|dag| (hour, dag.to_owned())))
+            .collect();
+        assert_eq!(times(30), all);
+        assert_eq!(times(4), all[..4]);
     }
 }
