@@ -58,7 +58,7 @@ impl Dispatcher {
                 }
                 Change::EndQueued { run, .. } | Change::Stop { run, .. } => self.show(number, run, &change),
                 Change::Watermark { .. } | Change::Suspend { .. } => {
-                    self.registry.note_later(number, &change)
+                    self.registry.note_later(number, &change);
                 }
                 Change::Clean { attempt } => {
                     self.forgetting.insert(number, (attempt.clone(), Leaving::Ended));
