@@ -257,17 +257,11 @@ fn admit(
     Ok((new, warnings))
 }
 
-/// Capacity of a queue as the configuration has it.
-pub(super) fn capacity_of(config: &Config, queue: &GroupName) -> u32 {
-    let named = config.queue.named.get(queue).copied();
-    named.unwrap_or(config.queue.max_active_runs)
-}
-
-/// The group of a run that somebody asks for, and its capacity: the queue that is asked for, else that of the DAG, else
-/// the DAG itself.
+/// The group of a run that somebody asks for, and its capacity as far as nobody has configured it: the queue that is
+/// asked for, else that of the DAG, else the DAG itself.
 pub(super) fn group_of(config: &Config, dag: &Dag, asked: Option<&GroupName>) -> (GroupName, u32) {
     match asked.or(dag.queue.as_ref()) {
-        Some(queue) => (queue.clone(), capacity_of(config, queue)),
+        Some(queue) => (queue.clone(), config.queue.max_active_runs),
         None => (
             GroupName::from(&dag.name),
             dag.max_active_runs.unwrap_or(config.queue.max_active_runs),

@@ -263,7 +263,7 @@ impl Dispatcher {
             Effect::Arm(at) => self.arm_engine(at),
             Effect::Make(new) => self.make(*new),
             Effect::Unmake(run) => self.drop_run(&run),
-            Effect::Tick(dag, at, outcome) => self.ticked(&dag, at, &outcome),
+            Effect::Tick(dag, at, kind, outcome) => self.ticked(&dag, at, kind, &outcome),
             Effect::Idle => self.idle = true,
         }
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 
-use super::admission::capacity_of;
 use super::control::refusal;
 use super::dispatcher::{Asked, Asking, Dispatcher};
 use super::live::LiveRun;
@@ -169,10 +168,12 @@ impl Dispatcher {
         let mut warnings = Vec::new();
         // What the queue's own runs have told counts more than what holds for queues that nobody configured.
         let queue = queue.map(|queue| {
+            let config = &self.config.queue;
             let told = self.engine.queue(&queue).capacity;
+            let told = told.filter(|_| !config.named.contains_key(&queue));
             let capacity = told.unwrap_or_else(|| {
                 warnings.extend(not_configured(&self.config, &queue));
-                capacity_of(&self.config, &queue)
+                config.max_active_runs
             });
             (queue, capacity)
         });

@@ -280,7 +280,8 @@ impl Dispatcher {
                     alive,
                 },
             )),
-            stop: None,
+            // A schedule may have stopped it just before it ended: then no retry comes.
+            stop: view.stop.clone(),
             unstored_start: None,
             parent: parent_of(&new),
             retry: self.stored_retries(&new)?,

@@ -59,8 +59,10 @@ pub(super) struct Registry {
     pub(super) catalog: Arc<Catalog>,
     /// What became of the last scheduled time of a DAG, in words.
     pub(super) last: HashMap<DagName, String>,
-    /// What is decided of schedules.
+    /// What is decided of schedules, and is in the store.
     plans: HashMap<DagName, PlanRecord>,
+    /// What is decided of schedules, and on its way to the store, by batch.
+    deciding: HashMap<u64, Vec<Change>>,
     /// What the store has, as far as it is told.
     stored: BTreeMap<DagName, Arc<InstalledDag>>,
     base: Result<Option<String>, String>,
@@ -114,6 +116,7 @@ impl Registry {
             catalog: Arc::default(),
             last: HashMap::new(),
             plans: HashMap::new(),
+            deciding: HashMap::new(),
             stored: BTreeMap::new(),
             base: Ok(None),
             base_told: Vec::new(),
@@ -143,23 +146,6 @@ impl Registry {
     pub(super) fn with_errors(&self) -> usize {
         let bad = |state: &&FileState| !state.problems.is_empty() || state.clash.is_some();
         self.files.values().filter(bad).count()
-    }
-
-    fn plan_mut(&mut self, dag: &DagName) -> &mut PlanRecord {
-        self.plans.entry(dag.clone()).or_insert_with(|| PlanRecord {
-            dag: dag.clone(),
-            watermark: None,
-            suspended: false,
-        })
-    }
-
-    /// The engine decides something about schedules, and the store is told.
-    pub(super) fn note(&mut self, change: &Change) {
-        match change {
-            Change::Watermark { dag, at } => self.plan_mut(dag).watermark = Some(*at),
-            Change::Suspend { dag, on } => self.plan_mut(dag).suspended = *on,
-            _ => {}
-        }
     }
 
     /// What a look needs to know.
@@ -229,6 +215,7 @@ impl Dispatcher {
             .await
             .map_err(|error| text(&error))?;
         self.seen(seen);
+        self.note_holds();
         self.watch_directories();
         self.watch_clock();
         Ok(())

@@ -57,7 +57,9 @@ impl Dispatcher {
                     self.take_unsaved(number, attempt, &mut batch);
                 }
                 Change::EndQueued { run, .. } | Change::Stop { run, .. } => self.show(number, run, &change),
-                Change::Watermark { .. } | Change::Suspend { .. } => self.registry.note(&change),
+                Change::Watermark { .. } | Change::Suspend { .. } => {
+                    self.registry.note_later(number, &change);
+                }
                 Change::Clean { attempt } => {
                     self.forgetting.insert(number, (attempt.clone(), Leaving::Ended));
                 }
@@ -113,6 +115,7 @@ impl Dispatcher {
         self.shown_stored(number, result.is_ok());
         self.notice_stored(number, result.is_ok());
         self.version_stored(number, result.is_ok());
+        self.registry.plan_stored(number, result.is_ok());
         match result {
             Ok(()) => {
                 if self.store_trouble.take().is_some() {

@@ -28,12 +28,13 @@ pub(super) struct Ticks {
     pub(super) skipped: u64,
     pub(super) crowded: u64,
     pub(super) missed: u64,
+    pub(super) held_back: u64,
     pub(super) delayed: u64,
 }
 
 impl Ticks {
     /// With their names.
-    pub(super) const fn named(self) -> [(&'static str, u64); 7] {
+    pub(super) const fn named(self) -> [(&'static str, u64); 8] {
         [
             ("scheduled starts", self.started),
             ("scheduled starts made up for", self.caught_up),
@@ -41,6 +42,7 @@ impl Ticks {
             ("scheduled times skipped", self.skipped),
             ("scheduled starts left out, too many waited", self.crowded),
             ("scheduled times missed", self.missed),
+            ("scheduled times left out, the DAG was disabled", self.held_back),
             ("scheduled starts delayed", self.delayed),
         ]
     }
@@ -54,7 +56,8 @@ impl Dispatcher {
     }
 
     /// What became of a scheduled time.
-    pub(super) fn ticked(&mut self, dag: &DagName, at: Time, outcome: &TickOutcome) {
+    pub(super) fn ticked(&mut self, dag: &DagName, at: Time, kind: TickKind, outcome: &TickOutcome) {
+        let words = words(kind, outcome);
         let ticks = &mut self.counters.ticks;
         match outcome {
             TickOutcome::Started { run, caught_up } => {
@@ -71,26 +74,31 @@ impl Dispatcher {
             }
             TickOutcome::StartedBefore
             | TickOutcome::Overlapped
+            | TickOutcome::Replaced
             | TickOutcome::AwaitsRetry(_)
             | TickOutcome::Successful => {
                 ticks.skipped += 1;
-                events::schedule_skipped(dag, at, &words(outcome));
+                events::schedule_skipped(dag, at, &words);
             }
             TickOutcome::Crowded | TickOutcome::UserCrowded => {
                 ticks.crowded += 1;
-                events::schedule_skipped(dag, at, &words(outcome));
+                events::schedule_skipped(dag, at, &words);
             }
-            TickOutcome::Missed => {
+            TickOutcome::Missed | TickOutcome::StopPassed => {
                 ticks.missed += 1;
-                events::schedule_skipped(dag, at, &words(outcome));
+                events::schedule_skipped(dag, at, &words);
+            }
+            TickOutcome::HeldBack => {
+                ticks.held_back += 1;
+                events::schedule_skipped(dag, at, &words);
             }
             TickOutcome::Delayed(why) => {
                 ticks.delayed += 1;
                 events::schedule_delayed(dag, at, why);
             }
         }
-        let words = format!("{}: {}", at.rfc3339(), words(outcome));
-        self.registry.last.insert(dag.clone(), words);
+        let last = format!("{}: {words}", at.rfc3339());
+        self.registry.last.insert(dag.clone(), last);
     }
 
     /// Warns if the schedules of a DAG are silent because the clock was ahead.
@@ -133,14 +141,16 @@ fn merged(engine: &Scheduler, dags: BTreeSet<DagName>, after: Time, count: usize
     // Three actions may share a time, so of four times the last one may not be all of its kind, and others are.
     const AT_ONCE: usize = 4;
     let mut waiting: BTreeMap<(Time, DagName), Vec<Upcoming>> = BTreeMap::new();
-    let more = |dag: &DagName, after: Time| {
+    let more = |dag: &DagName, after: Time, beyond: Option<Time>| {
         let mut next = engine.upcoming(Some(dag), after, AT_ONCE);
+        // What was put off beyond its time is told already.
+        next.retain(|one| beyond.is_none_or(|beyond| one.at > beyond));
         let last = next.last().filter(|_| next.len() == AT_ONCE).map(|last| last.at);
         next.retain(|one| last.is_none_or(|last| one.at < last));
         next
     };
     for dag in dags {
-        let next = more(&dag, after);
+        let next = more(&dag, after, None);
         waiting.extend(next.first().map(|first| first.at).map(|at| ((at, dag), next)));
     }
     let mut all = Vec::new();
@@ -151,7 +161,7 @@ fn merged(engine: &Scheduler, dags: BTreeSet<DagName>, after: Time, count: usize
         let (now, mut later): (Vec<_>, Vec<_>) = next.into_iter().partition(|one| one.at == at);
         all.extend(now);
         if later.is_empty() {
-            later = more(&dag, at);
+            later = more(&dag, at, Some(at));
         }
         waiting.extend(later.first().map(|first| first.at).map(|at| ((at, dag), later)));
     }
@@ -200,7 +210,12 @@ fn offset(seconds: i32) -> String {
 }
 
 /// What became of a scheduled time, in words.
-fn words(outcome: &TickOutcome) -> String {
+fn words(kind: TickKind, outcome: &TickOutcome) -> String {
+    let undone = match kind {
+        TickKind::Start => "not started",
+        TickKind::Stop => "nothing was stopped",
+        TickKind::Restart => "not restarted",
+    };
     match outcome {
         TickOutcome::Started {
             run,
@@ -213,6 +228,7 @@ fn words(outcome: &TickOutcome) -> String {
         TickOutcome::Overlapped => {
             "not started: a run of the DAG was queued or live (overlap_policy)".to_owned()
         }
+        TickOutcome::Replaced => "not started: a later start takes its place (overlap_policy)".to_owned(),
         TickOutcome::Crowded => {
             format!("not started: {SCHEDULED_MAX} scheduled runs of the DAG wait already")
         }
@@ -228,16 +244,31 @@ fn words(outcome: &TickOutcome) -> String {
         TickOutcome::Successful => {
             "not started: a run since the time before has succeeded (skip_if_successful)".to_owned()
         }
-        TickOutcome::Missed => {
+        TickOutcome::Missed if kind == TickKind::Start => {
             "not started: the time had passed while nothing could start (catchup_window)".to_owned()
         }
-        TickOutcome::Delayed(why) => format!("not started yet: {why}"),
+        TickOutcome::Missed => {
+            format!("{undone}: the time had passed, and only starts are made up for")
+        }
+        TickOutcome::StopPassed => {
+            "not started: the time had passed, and so had that of the stop after it".to_owned()
+        }
+        TickOutcome::HeldBack => format!("{undone}: the DAG was disabled"),
+        TickOutcome::Delayed(why) => match kind {
+            TickKind::Start => format!("not started yet: {why}"),
+            TickKind::Stop => format!("nothing is stopped yet: {why}"),
+            TickKind::Restart => format!("not restarted yet: {why}"),
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dag::cron::{Schedule, Zone};
+    use crate::dag::types::OverlapPolicy;
+    use crate::engine::scheduler::{Config, Event, Installed};
+    use crate::model::{Boot, Now, Priority, Trigger};
 
     #[test]
     fn offsets_are_written_as_rfc_3339_has_them() {
@@ -268,14 +299,93 @@ mod tests {
             TickOutcome::Stopped(1),
             TickOutcome::Stopped(2),
             TickOutcome::Overlapped,
+            TickOutcome::Replaced,
             TickOutcome::Crowded,
             TickOutcome::UserCrowded,
             TickOutcome::AwaitsRetry(run.clone()),
             TickOutcome::Successful,
             TickOutcome::Missed,
+            TickOutcome::StopPassed,
+            TickOutcome::HeldBack,
             TickOutcome::Delayed("full".to_owned()),
         ];
-        let words: BTreeSet<String> = all.iter().map(words).collect();
-        assert_eq!(words.len(), all.len());
+        let start: BTreeSet<String> = all.iter().map(|one| words(TickKind::Start, one)).collect();
+        assert_eq!(start.len(), all.len());
+        for kind in [TickKind::Stop, TickKind::Restart] {
+            for outcome in [TickOutcome::Missed, TickOutcome::HeldBack] {
+                let told = words(kind, &outcome);
+                assert!(
+                    !told.contains("not started") && !told.contains("catchup"),
+                    "{told}"
+                );
+            }
+        }
+    }
+
+    fn hourly(dag: &str) -> Installed {
+        let dag = DagName::new(dag).unwrap();
+        let run = crate::model::RunRef {
+            dag: dag.clone(),
+            id: crate::model::RunId::new("r").unwrap(),
+        };
+        let template = NewRun {
+            group: (&dag).into(),
+            run,
+            capacity: 1,
+            owner: 0,
+            trigger: Trigger::Scheduler,
+            created_at: Time(0),
+            dag_hash: String::new(),
+            dag: "".into(),
+            steps: Vec::new(),
+            handlers: Vec::new(),
+            params: Vec::new(),
+            params_json: String::new(),
+            base_dir: String::new(),
+            parent: None,
+            priority: Priority::default(),
+            now: false,
+            dag_limit: 0,
+            scheduled_for: None,
+            retry: None,
+        };
+        Installed {
+            dag,
+            starts: vec![Schedule::parse("0 * * * *").unwrap()],
+            stops: Vec::new(),
+            restarts: Vec::new(),
+            zone: Zone::UTC,
+            jitter_sec: 3000,
+            overlap: OverlapPolicy::All,
+            catchup_sec: 0,
+            skip_if_successful: false,
+            template: template.into(),
+            suspended: false,
+            watermark: Some(Time(0)),
+            last_success: None,
+        }
+    }
+
+    #[test]
+    fn of_several_dags_each_time_is_told_once_and_in_order_also_when_it_is_put_off() {
+        let mut engine = Scheduler::new(Config::default());
+        let wall = Time::from_secs(3600);
+        let now = Now { wall, boot: Boot(1) };
+        let dags = ["a", "b", "c"];
+        for dag in dags {
+            engine.handle(now, Event::Install(Box::new(hourly(dag))), &mut Vec::new());
+        }
+        let seen = || dags.iter().map(|dag| DagName::new(*dag).unwrap()).collect();
+        let times = |count| {
+            let told = merged(&engine, seen(), wall, count);
+            told.iter()
+                .map(|one| (one.at.secs() / 3600, one.dag.to_string()))
+                .collect::<Vec<_>>()
+        };
+        let all: Vec<_> = (1..=10)
+            .flat_map(|hour| dags.map(|dag| (hour, dag.to_owned())))
+            .collect();
+        assert_eq!(times(30), all);
+        assert_eq!(times(4), all[..4]);
     }
 }

@@ -77,12 +77,18 @@ pub(super) fn installed(db: &Connection) -> Result<Vec<InstalledDag>, Fault> {
 pub(super) const LAST_SUCCESS: &str =
     "SELECT COALESCE(scheduled_for, created_at) FROM runs INDEXED BY runs_succeeded
      WHERE dag = (SELECT id FROM words WHERE word = ?1) AND owner = ?2 AND parent IS NULL AND status = 4
+       AND COALESCE(scheduled_for, created_at) <= ?3
      ORDER BY COALESCE(scheduled_for, created_at) DESC LIMIT 1";
 
-pub(super) fn last_success(db: &Connection, dag: &DagName, owner: u32) -> Result<Option<Time>, Fault> {
+pub(super) fn last_success(
+    db: &Connection,
+    dag: &DagName,
+    owner: u32,
+    now: Time,
+) -> Result<Option<Time>, Fault> {
     let at = db
         .prepare_cached(LAST_SUCCESS)?
-        .query_row((dag.as_str(), owner), |row| row.get(0))
+        .query_row((dag.as_str(), owner, now.0), |row| row.get(0))
         .optional()?;
     Ok(at.map(Time))
 }

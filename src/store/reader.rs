@@ -233,12 +233,13 @@ impl Reader {
     }
 
     /// The newest time that a success of this user's runs of the DAG counts for: the scheduled time of a run that a
-    /// schedule made, else when it was accepted. Those that a step called do not count.
+    /// schedule made, else when it was accepted. Those that a step called do not count, nor those that count for a time
+    /// after `now`: the clock was wrong when they ran.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn last_success(&self, dag: &DagName, owner: u32) -> Result<Option<Time>, Error> {
-        self.ask(|db, _| installed::last_success(db, dag, owner))
+    pub fn last_success(&self, dag: &DagName, owner: u32, now: Time) -> Result<Option<Time>, Error> {
+        self.ask(|db, _| installed::last_success(db, dag, owner, now))
     }
 
     /// Version of the schema.

@@ -131,18 +131,18 @@ events! {
         if count == 1 { "run" } else { "runs" }, at.rfc3339()
     ];
 
-    /// A scheduled time started nothing, as the DAG or its schedule has it.
+    /// At a scheduled time nothing was done, as the DAG or its schedule has it.
     info INFO "0536812be3c345c0ad04ca6d927a0e56"
     schedule_skipped(dag: &DagName, at: Time, why: &str) [
         DAG = %dag, SCHEDULED_FOR = %at.rfc3339(), REASON = why,
-        "DAG {dag} is not started for its scheduled time {}: {why}", at.rfc3339()
+        "scheduled time {} of DAG {dag}: {why}", at.rfc3339()
     ];
 
-    /// The run of a scheduled time could not be stored; it is tried again.
+    /// What is to be done for a scheduled time could not be stored; it is tried again.
     error ERROR "c3d6c82463564655ad942f9c04bd9c05"
     schedule_delayed(dag: &DagName, at: Time, why: &str) [
         DAG = %dag, SCHEDULED_FOR = %at.rfc3339(), REASON = why,
-        "DAG {dag} cannot be started for its scheduled time {} yet: {why}", at.rfc3339()
+        "what is scheduled for {} of DAG {dag} cannot be done yet: {why}", at.rfc3339()
     ];
 
     /// The clock was ahead: a schedule does nothing until the clock has come to the times that are decided already.

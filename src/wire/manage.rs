@@ -47,7 +47,7 @@ pub struct SourceText {
 pub struct DagSummary {
     /// Its name.
     pub dag: DagName,
-    /// Absolute path of its file.
+    /// Absolute path of its file; empty if that is gone.
     pub file: String,
     /// User id its runs belong to.
     pub owner: u32,

@@ -28,6 +28,8 @@ mod examples;
 #[cfg(test)]
 mod foreign;
 #[cfg(test)]
+mod held;
+#[cfg(test)]
 mod helper;
 #[cfg(test)]
 mod hooks;

@@ -6,7 +6,7 @@ use crate::helper::{Daemon, text_of, until};
 
 const EVERY_SECOND: &str = "schedule: '* * * * * *'\noverlap_policy: all\nsteps: [{name: a, command: echo $GREETING, output: SAID}]\n";
 
-fn put(daemon: &Daemon, file: &str, text: &str) {
+pub(crate) fn put(daemon: &Daemon, file: &str, text: &str) {
     let dir = daemon.path("etc/proctor/dags");
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join(".tmp"), text).unwrap();

@@ -5,7 +5,7 @@ use crate::world::{Ask, Shim, World, end};
 use proctor::engine::scheduler::api::{AttemptEnd, CommitError, Origin, RetryFacts};
 use proctor::engine::scheduler::{Event, Token};
 use proctor::model::change::AttemptIdentity;
-use proctor::model::{AttemptId, Boot, LostCause, RunRef, RunStatus, StopReason, Time};
+use proctor::model::{AttemptId, Boot, DagName, LostCause, RunRef, RunStatus, StopReason, Time};
 
 impl World {
     /// Trouble of all kinds.
@@ -18,7 +18,7 @@ impl World {
                 50..=69 => self.shim_goes_on(),
                 70..=85 => self.time_passes(),
                 86 => self.set_clock(),
-                87..=90 => self.suspend(),
+                87..=90 => self.suspend_some(),
                 91..=93 => self.person(),
                 94 => self.disk_full = !self.disk_full,
                 95 => self.remove(),
@@ -55,12 +55,18 @@ impl World {
         }
         self.resume_queues();
         self.settle();
-        // Nobody starts anything any more.
-        for number in 0..self.dags.len() {
-            self.tell(Event::Uninstall(self.dags[number].name.clone()));
+        // Nobody starts anything any more. What a crash undoes or leaves unanswered is done once more.
+        loop {
+            let crashes = self.report.crashes;
+            for number in 0..self.dags.len() {
+                self.tell(Event::Uninstall(self.dags[number].name.clone()));
+            }
+            self.settle();
+            self.last_retries();
+            if self.report.crashes == crashes {
+                break;
+            }
         }
-        self.settle();
-        self.last_retries();
         assert!(self.engine.is_empty(), "left in memory: {:?}", self.engine);
         assert!(self.asks.is_empty(), "not answered: {:?}", self.asks);
         for (run, row) in &self.store.rows {
@@ -74,8 +80,12 @@ impl World {
     /// Every pending retry comes, as soon as nobody holds it back, and its budget is spent some time.
     fn last_retries(&mut self) {
         for dag in self.held.clone() {
-            let token = self.ask(Ask::Suspend(dag.clone(), false));
-            self.tell(Event::Suspend(token, dag, false));
+            self.suspend(dag, false);
+        }
+        self.settle();
+        // The daemon died before it answered.
+        for dag in self.held.clone() {
+            self.suspend(dag, false);
         }
         self.settle();
         for _ in 0..100 {
@@ -86,7 +96,12 @@ impl World {
             self.timer();
             self.settle();
         }
-        panic!("waits for a retry for ever: {:?}", self.store.rows);
+        let rows = self.store.rows.iter();
+        let waiting: Vec<_> = rows
+            .filter(|(_, row)| row.retry.due.is_some())
+            .map(|(run, row)| (run, row, self.engine.holds_retries(&run.dag, row.owner)))
+            .collect();
+        panic!("waits for a retry for ever, and whether it is held: {waiting:?}");
     }
 
     fn settle(&mut self) {
@@ -161,15 +176,25 @@ impl World {
         Token(self.last_token)
     }
 
-    fn suspend(&mut self) {
+    fn suspend_some(&mut self) {
         let dag = self.dags[self.rng.below(self.dags.len())].name.clone();
         let on = self.rng.percent(40);
         self.report.suspensions += u64::from(on);
+        self.suspend(dag, on);
+    }
+
+    fn suspend(&mut self, dag: DagName, on: bool) {
         let token = self.ask(Ask::Suspend(dag.clone(), on));
         if on {
             self.held.insert(dag.clone());
         }
-        self.tell(Event::Suspend(token, dag, on));
+        let owner = self.dag(&dag).owner;
+        self.tell(Event::Suspend {
+            token,
+            dag,
+            owner,
+            on,
+        });
     }
 
     /// Somebody submits a run, or stops one.

@@ -7,7 +7,7 @@ use proctor::dag::types::OverlapPolicy;
 use proctor::engine::scheduler::{Installed, TickKind};
 use proctor::model::change::NewRun;
 use proctor::model::{DagName, GroupName, Priority, RetryPolicy, RetryRule, RunRef, Time, Trigger};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Whose most DAGs are.
@@ -45,6 +45,8 @@ pub(crate) struct Dag {
     pub(crate) past: Vec<(Time, Option<Timetable>)>,
     /// Ticks that were put off when an edit came, and when they are due since.
     pub(crate) moved: BTreeMap<Time, Time>,
+    /// Those of them that the new timetable did not have.
+    pub(crate) dropped: BTreeSet<Time>,
     /// Up to this time it cannot be said from outside which timetable counts: the daemon died, or the clock was set,
     /// before the change was on record.
     pub(crate) vague: Time,
@@ -75,6 +77,7 @@ impl Dag {
             table: Timetable::random(rng),
             past: Vec::new(),
             moved: BTreeMap::new(),
+            dropped: BTreeSet::new(),
             vague: Time(i64::MIN),
             overlap: overlap(rng),
             catchup_sec: [0, 0, 1800, 7200, 86_400][rng.below(5)],
@@ -107,6 +110,9 @@ impl Dag {
 
     /// What is to happen at a time.
     pub(crate) fn kind(&self, at: Time) -> Option<TickKind> {
+        if self.dropped.contains(&at) {
+            return None;
+        }
         self.table_at(at)?.kind(at.secs().div_euclid(60))
     }
 
@@ -131,7 +137,7 @@ impl Dag {
     /// Another version counts from `now` on; with `decided` up to when the one before is known to have been looked at.
     pub(crate) fn replace(&mut self, new: &Self, now: Time, decided: Time, sure: bool) {
         let upto = now.max(decided);
-        // One that waits for its delay to pass is not put off any longer than that.
+        // What has come and waits for its delay to pass.
         let from = Time(now.0 - 3_601 * MICROS);
         let waits = self.ticks(from, now).filter(|(at, _)| self.due(*at) > now);
         let waits: Vec<Time> = waits.map(|(at, _)| at).collect();
@@ -147,8 +153,14 @@ impl Dag {
                 self.moved.insert(at, now.max(Time(at.0 + wait * MICROS)));
             }
         } else {
+            // It comes if the new one has it, too.
             for at in waits {
-                self.moved.insert(at, now);
+                if old.kind(at) == self.table.kind(at.secs().div_euclid(60)) {
+                    let wait = self.table.wait_sec(&self.name, at);
+                    self.moved.insert(at, now.max(Time(at.0 + wait * MICROS)));
+                } else {
+                    self.dropped.insert(at);
+                }
             }
             self.past.push((upto, Some(old.table)));
         }

@@ -85,7 +85,7 @@ impl World {
             }
             Effect::Accepted(token) => self.answered(token, true),
             Effect::Refused(token, _) => self.answered(token, false),
-            Effect::Tick(dag, at, outcome) => self.ticked(&dag, at, &outcome),
+            Effect::Tick(dag, at, _, outcome) => self.ticked(&dag, at, &outcome),
             Effect::Arm(at) => self.armed = Some(at),
             Effect::Changed(_) | Effect::Over(_) => {}
             Effect::Idle => assert!(self.pending.is_empty(), "idle, but {:?}", self.pending),
@@ -245,11 +245,12 @@ impl World {
             }
             TickOutcome::StartedBefore => report.before += 1,
             TickOutcome::Stopped(count) => report.stopped += u64::from(*count > 0),
-            TickOutcome::Overlapped => report.overlapped += 1,
+            TickOutcome::Overlapped | TickOutcome::Replaced => report.overlapped += 1,
             TickOutcome::AwaitsRetry(_) => report.awaits_retry += 1,
             TickOutcome::Successful => report.successful += 1,
             TickOutcome::Crowded | TickOutcome::UserCrowded => panic!("{dag}: fewer wait"),
-            TickOutcome::Missed => report.missed += 1,
+            TickOutcome::Missed | TickOutcome::HeldBack => report.missed += 1,
+            TickOutcome::StopPassed => report.stop_passed += 1,
             TickOutcome::Delayed(_) => {
                 report.delayed += 1;
                 // With the clock put back it comes again, and a DAG that was removed and comes back is a new one.

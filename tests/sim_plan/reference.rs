@@ -24,7 +24,8 @@ impl World {
         assert_eq!(new.run.id, RunId::scheduled(&dag.name, dag.owner, at, restart));
         assert_eq!((new.owner, &new.group), (dag.owner, &dag.group(dag.owner)));
         assert!(at <= self.now.wall, "{} starts before its time", new.run);
-        if !restart && dag.skip_if_successful && self.answers.is_empty() {
+        let misdated = self.misdated.contains(&(dag.name.clone(), dag.owner));
+        if !restart && dag.skip_if_successful && self.answers.is_empty() && !misdated {
             assert!(
                 !self.succeeded_since_start_before(dag, at),
                 "{} was to be left out",
@@ -41,6 +42,12 @@ impl World {
             assert!(
                 !restart && late <= dag.catchup_sec * 1_000_000,
                 "{} is made up for too late",
+                new.run
+            );
+            let stops = |(_, kind): (Time, TickKind)| kind == TickKind::Stop;
+            assert!(
+                !dag.ticks(at, self.now.wall).any(stops),
+                "{} is made up for, and its stop has passed",
                 new.run
             );
         } else {
@@ -136,6 +143,11 @@ impl World {
             if kind != TickKind::Start || !wanted || self.store.rows.contains_key(&run) {
                 continue;
             }
+            // Its run would have been ended by then.
+            let stops = |(_, kind): (Time, TickKind)| kind == TickKind::Stop;
+            if !live && dag.ticks(time, decided).any(stops) {
+                continue;
+            }
             let why = || format!("{run} is lost: decided at {}", decided.rfc3339());
             if dag.skip_if_successful && self.succeeded_since_start_before(dag, time) {
                 continue;
@@ -159,12 +171,16 @@ impl World {
             .is_some_and(|(success, before)| success.0 > before * MINUTE)
     }
 
-    /// Notes which watermarks were made by a clock that was far ahead.
+    /// Notes which watermarks were made by a clock that was far ahead, and whose successes by one that was ahead: these say
+    /// nothing, and what the engine knows of older ones may be gone.
     pub(crate) fn note_far(&mut self) {
         for (dag, watermark) in &self.store.watermarks {
             if watermark.0 - self.now.wall.0 > 3 * HOUR {
                 self.far.insert(dag.clone());
             }
         }
+        let to_come = self.store.successes.iter();
+        let to_come = to_come.filter(|(_, success)| **success > self.now.wall);
+        self.misdated.extend(to_come.map(|(dag, _)| dag.clone()));
     }
 }

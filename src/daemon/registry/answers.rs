@@ -67,6 +67,24 @@ pub(super) fn owns(uid: u32, id: &FileId, owner: Option<u32>) -> bool {
     }
 }
 
+/// A DAG of the system of which there is no file any more.
+fn gone(dag: DagName) -> DagSummary {
+    DagSummary {
+        dag,
+        file: String::new(),
+        owner: creds::effective_uid(),
+        system: true,
+        description: None,
+        schedules: Vec::new(),
+        suspended: false,
+        problems: Vec::new(),
+        in_force: false,
+        next: None,
+        last: None,
+        newest: None,
+    }
+}
+
 /// What a list calls a file: by the DAG that it is in force for, that it says, or by its own name.
 pub(super) fn shown_name(id: &FileId, state: &FileState) -> Option<DagName> {
     let version = state.now.as_ref().or(state.good.as_ref());
@@ -130,6 +148,18 @@ impl Dispatcher {
         force.or_else(other).cloned()
     }
 
+    /// Whose runs those of a file are.
+    fn user_of(&self, id: &FileId) -> u32 {
+        let mut force = self.registry.in_force.values();
+        let force = force.find(|force| force.file == *id).map(|force| &force.version);
+        let state = self.registry.files.get(id);
+        let version = force.or(state.and_then(|state| state.now.as_ref()));
+        let known = state.and_then(|state| state.owner);
+        known
+            .or(version.map(|version| version.owner))
+            .unwrap_or(creds::effective_uid())
+    }
+
     /// A file in a list.
     pub(super) fn summary(&self, id: &FileId) -> Option<DagSummary> {
         let state = self.registry.files.get(id)?;
@@ -152,10 +182,7 @@ impl Dispatcher {
         let next = force.and_then(|_| self.engine.upcoming(Some(&dag), now().wall, 1).pop());
         Some(DagSummary {
             file: id.path(&self.config).display().to_string(),
-            owner: state
-                .owner
-                .or(shown.map(|version| version.owner))
-                .unwrap_or(creds::effective_uid()),
+            owner: self.user_of(id),
             system: id.place == Place::System,
             description: shown.and_then(|version| version.description.clone()),
             schedules: part(|version| version.schedules.clone()).unwrap_or_default(),
@@ -299,14 +326,18 @@ impl Dispatcher {
 
     /// Holds back the schedules of a DAG, or not any more.
     pub(in crate::daemon) fn enable(&mut self, dag: DagName, on: bool, owner: Option<u32>, asker: Asker) {
-        let id = match self.file_to_change(&dag, owner) {
-            Ok(id) => id,
+        // A file of the system that is gone may come back, and its runs wait until then unless somebody lets them go.
+        let system = creds::effective_uid();
+        let left = on && self.file_of(&dag, None).is_none() && self.registry.is_suspended(&dag);
+        let user = match self.file_to_change(&dag, owner) {
+            // It goes by name, and the right to it by file: the name must be that file's.
+            Ok(id) if owner.is_some() && self.registry.holder(&dag) != Some(id.clone()) => {
+                return self.answer(&asker.answers, named_twice(&dag));
+            }
+            Ok(id) => self.user_of(&id),
+            Err(_) if left && owner.is_none_or(|uid| uid == system) => system,
             Err(refused) => return self.answer(&asker.answers, *refused),
         };
-        // It goes by name, and the right to it by file: the name must be that file's.
-        if owner.is_some() && self.registry.holder(&dag) != Some(id) {
-            return self.answer(&asker.answers, named_twice(&dag));
-        }
         self.next_token += 1;
         let token = Token(self.next_token);
         let suspending = Suspending {
@@ -315,7 +346,12 @@ impl Dispatcher {
             answers: asker.answers,
         };
         self.registry.suspending.insert(token, suspending);
-        self.tell(Event::Suspend(token, dag, !on));
+        self.tell(Event::Suspend {
+            token,
+            dag,
+            owner: user,
+            on: !on,
+        });
     }
 
     /// The engine answered such a request. False if it is another one's token.
@@ -325,11 +361,11 @@ impl Dispatcher {
         };
         match refused {
             None => {
-                self.registry.plan_mut(&dag).suspended = on;
                 self.note_hold(&dag);
                 events::dag_suspended(&dag, on);
-                let summary = self.file_of(&dag, None).and_then(|id| self.summary(&id));
-                self.answer_dag(summary, Vec::new(), answers);
+                let id = self.file_of(&dag, None);
+                let summary = id.and_then(|id| self.summary(&id)).unwrap_or_else(|| gone(dag));
+                self.answer_dag(Some(summary), Vec::new(), answers);
             }
             Some(Refusal::Store(why)) => {
                 let text = format!("nothing was changed: the store cannot be written: {why}");

@@ -9,9 +9,58 @@ use super::{AGAIN, Registry};
 use crate::engine::scheduler::Event;
 use crate::model::DagName;
 use crate::model::change::{Change, InstalledDag};
+use crate::store::PlanRecord;
 use crate::telemetry::events;
 
 impl Registry {
+    /// The engine decides something about schedules, and the store is told: it counts when it is there.
+    pub(in crate::daemon) fn note_later(&mut self, number: u64, change: &Change) {
+        self.deciding.entry(number).or_default().push(change.clone());
+    }
+
+    /// The store answered for a batch.
+    pub(in crate::daemon) fn plan_stored(&mut self, number: u64, stored: bool) {
+        let changes = self.deciding.remove(&number).filter(|_| stored);
+        for change in changes.into_iter().flatten() {
+            let (Change::Watermark { dag, .. } | Change::Suspend { dag, .. }) = &change else {
+                continue;
+            };
+            let plan = self.plans.entry(dag.clone()).or_insert_with(|| PlanRecord {
+                dag: dag.clone(),
+                watermark: None,
+                suspended: false,
+            });
+            match change {
+                Change::Watermark { at, .. } => plan.watermark = Some(at),
+                Change::Suspend { on, .. } => plan.suspended = on,
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether a DAG is held back as soon as the store has what it is being told.
+    fn is_to_be_suspended(&self, dag: &DagName) -> bool {
+        let mut deciding = self.deciding.values().flatten();
+        let told = deciding.find_map(|change| match change {
+            Change::Suspend { dag: other, on } if other == dag => Some(*on),
+            _ => None,
+        });
+        told.unwrap_or_else(|| self.is_suspended(dag))
+    }
+
+    /// What is decided of a DAG counts no more, nor does what the store is just being told of that: it forgets it after.
+    fn forget(&mut self, dag: &DagName) {
+        self.plans.remove(dag);
+        self.last.remove(dag);
+        for changes in self.deciding.values_mut() {
+            changes.retain(|change| match change {
+                Change::Watermark { dag: other, .. } | Change::Suspend { dag: other, .. } => other != dag,
+                _ => true,
+            });
+        }
+        self.forgets.insert(dag.clone());
+    }
+
     /// Whether what is decided of a DAG was decided of another one that had its name: it was in another place, or
     /// belonged to somebody else. A user's plan goes with the file, so one without a file is the system's.
     pub(super) fn changes_hands(&self, dag: &DagName, version: &Version, before: Option<&FileId>) -> bool {
@@ -29,11 +78,19 @@ impl Dispatcher {
         if known {
             self.tell(Event::Uninstall(dag.clone()));
         }
-        self.tell(Event::Forget(dag.clone()));
         self.registry.stored.remove(dag);
-        self.registry.plans.remove(dag);
-        self.registry.last.remove(dag);
-        self.registry.forgets.insert(dag.clone());
+        self.registry.forget(dag);
+        self.tell(Event::Forget(dag.clone()));
+        self.note_hold(dag);
+    }
+
+    /// Views of runs that wait for a retry say whether their DAG is held back, whatever of it is installed.
+    pub(super) fn note_holds(&mut self) {
+        let plans = self.registry.plans.values().filter(|plan| plan.suspended);
+        let held: Vec<DagName> = plans.map(|plan| plan.dag.clone()).collect();
+        for dag in held {
+            self.note_hold(&dag);
+        }
     }
 
     /// Gives the store the version of a DAG that is in force, if it has another one.
@@ -55,16 +112,12 @@ impl Dispatcher {
     pub(super) fn uninstalled(&mut self, dag: &DagName, place: &Place) {
         self.registry.stored.remove(dag);
         self.registry.last.remove(dag);
-        let suspended = self.registry.is_suspended(dag);
+        self.tell(Event::Uninstall(dag.clone()));
         if self.registry.removed.remove(dag) || *place != Place::System {
-            self.registry.plans.remove(dag);
-            self.registry.forgets.insert(dag.clone());
+            self.registry.forget(dag);
             self.tell(Event::Forget(dag.clone()));
         }
-        self.tell(Event::Uninstall(dag.clone()));
-        if suspended {
-            self.note_hold(dag);
-        }
+        self.note_hold(dag);
         events::dag_uninstalled(dag);
         // After what the engine may have decided about it meanwhile.
         self.record(dag, None);
@@ -79,7 +132,7 @@ impl Dispatcher {
             batch.push(Change::Uninstall { dag, forget });
         }
         batch.extend(version.map(|version| Change::Install(Box::new(version.clone()))));
-        if forget && self.registry.is_suspended(dag) {
+        if forget && self.registry.is_to_be_suspended(dag) {
             // It was told after what is forgotten late.
             let (dag, on) = (dag.clone(), true);
             batch.push(Change::Suspend { dag, on });
@@ -121,4 +174,44 @@ pub(super) fn same(stored: &InstalledDag, now: &InstalledDag) -> bool {
         && stored.source == now.source
         && stored.base == now.base
         && stored.schemas == now.schemas
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Time;
+
+    fn suspend(on: bool) -> Change {
+        let dag = DagName::new("etl").unwrap();
+        Change::Suspend { dag, on }
+    }
+
+    #[test]
+    fn what_is_decided_of_a_dag_counts_when_the_store_has_it() {
+        let (mut registry, dag) = (Registry::new(), DagName::new("etl").unwrap());
+        let mark = |at| Change::Watermark {
+            dag: dag.clone(),
+            at: Time(at),
+        };
+        registry.note_later(1, &suspend(true));
+        assert!(!registry.is_suspended(&dag) && registry.is_to_be_suspended(&dag));
+        registry.plan_stored(1, false);
+        assert!(!registry.is_suspended(&dag) && !registry.is_to_be_suspended(&dag));
+        registry.note_later(2, &suspend(true));
+        registry.note_later(2, &mark(5));
+        registry.note_later(3, &mark(7));
+        registry.plan_stored(2, true);
+        assert!(registry.is_suspended(&dag));
+        registry.plan_stored(3, false);
+        assert_eq!(registry.plans[&dag].watermark, Some(Time(5)));
+        registry.note_later(4, &suspend(false));
+        registry.plan_stored(4, false);
+        assert!(registry.is_suspended(&dag), "it could not be enabled");
+        assert!(registry.deciding.is_empty());
+        // What is forgotten meanwhile is forgotten in the store after it was told.
+        registry.note_later(5, &mark(9));
+        registry.forget(&dag);
+        registry.plan_stored(5, true);
+        assert!(!registry.is_suspended(&dag) && !registry.plans.contains_key(&dag));
+    }
 }

@@ -136,7 +136,7 @@ impl Look {
                     .as_ref()
                     .is_some_and(version::Plan::skips_if_successful);
                 let dag = &version.record.dag;
-                if matters && let Ok(Some(at)) = self.reader.last_success(dag, version.owner) {
+                if matters && let Ok(Some(at)) = self.reader.last_success(dag, version.owner, self.at) {
                     seen.last_success.insert((dag.clone(), version.owner), at);
                 }
             }

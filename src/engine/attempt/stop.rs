@@ -1,6 +1,6 @@
 //! The stop ladder and the time limit of the run (seed-spec 7.11, W7, W8, W29).
 
-use crate::model::{Fact, RunStatus, StopReason};
+use crate::model::{Fact, Handler, RunStatus, StopReason};
 
 use super::node::{Cut, Stage};
 use super::policy::SIGTERM;
@@ -30,7 +30,16 @@ impl Attempt {
             }
             Phase::Finishing | Phase::Ended => return,
             Phase::Initialising(_) | Phase::InitHandler | Phase::Steps => self.cancelled = true,
-            Phase::Handlers(_) => {}
+            Phase::Handlers(rest) => {
+                // No retry follows now, so its failure is for good.
+                if std::mem::take(&mut self.again) {
+                    *rest = if rest.is_empty() {
+                        &[Handler::Failure]
+                    } else {
+                        handlers_after(RunStatus::Failed)
+                    };
+                }
+            }
         }
         if self.stopping {
             return self.escalate(cx);

@@ -180,14 +180,24 @@ pub enum Event {
     /// A DAG is installed, or a new version of it. Runs of it that are queued or live are told before, so when the daemon
     /// starts it follows [`Event::Recover`].
     Install(Box<Installed>),
-    /// A DAG is not installed any more. Its runs stay.
+    /// A DAG is not installed any more. Its runs stay, and if it is held back so are their retries: it may come back.
     Uninstall(DagName),
-    /// The name of a DAG goes to another DAG, or to nobody. Requests to hold back the one that had it, or to go on, come to
-    /// nothing, also one that is being stored: who gives the store what follows makes it forget them.
+    /// Nothing counts any more that was decided of a DAG that is not installed: its name goes to another DAG, or to nobody.
+    /// Neither what gets the name is held back by it, nor are retries of the runs that it left. Requests to hold it back,
+    /// or to go on, come to nothing, also one that is being stored: who gives the store what follows makes it forget them.
     Forget(DagName),
     /// Somebody holds back the schedules of a DAG, or not any more. What passes while they are held back is not made up
     /// for, whatever the catch-up window is.
-    Suspend(Token, DagName, bool),
+    Suspend {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which DAG; it need not have a plan.
+        dag: DagName,
+        /// Whose it is.
+        owner: u32,
+        /// Whether it is held back.
+        on: bool,
+    },
     /// Somebody pauses a queue, or has it go on.
     Pause(Token, GroupName, bool),
     /// DAGs that are held back, installed or not, and whose they are, before [`Event::Recover`].
@@ -338,8 +348,8 @@ pub enum Effect {
     Make(Box<NewRun>),
     /// The run that was made came to nothing.
     Unmake(RunRef),
-    /// What became of a scheduled time of a DAG.
-    Tick(DagName, Time, TickOutcome),
+    /// What became of a scheduled time of a DAG, at which that was to happen.
+    Tick(DagName, Time, TickKind, TickOutcome),
     /// Tell [`Event::Tick`] at this time of the boot clock; replaces an armed one.
     Arm(Boot),
     /// Nothing is queued or live any more, and everything is recorded. After [`Event::Drain`] runs may still be

@@ -158,7 +158,7 @@ impl Scheduler {
     }
 
     /// The store has the end.
-    pub(super) fn end_saved(&mut self, key: Key, out: &mut Vec<Effect>) {
+    pub(super) fn end_saved(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
         let mut late = Vec::new();
         if let Some(run) = self.runs.get_mut(&key) {
             run.end_saved = true;
@@ -166,7 +166,7 @@ impl Scheduler {
             out.push(Effect::Changed(run.name.clone()));
             if run.outcome == Some(RunStatus::Succeeded) && !run.is_guest() {
                 self.plans
-                    .succeeded(&run.name.dag, run.owner, run.origin.counts_for());
+                    .succeeded(&run.name.dag, run.owner, run.origin.counts_for(), now.wall);
             }
         }
         for (token, reason) in late {

@@ -174,7 +174,12 @@ impl Scheduler {
             Event::Install(installed) => self.install(now, *installed, out),
             Event::Uninstall(dag) => self.uninstall(now, &dag, out),
             Event::Forget(dag) => self.forget_dag(now, &dag, out),
-            Event::Suspend(token, dag, on) => self.suspend(now, token, &dag, on, out),
+            Event::Suspend {
+                token,
+                dag,
+                owner,
+                on,
+            } => self.suspend(now, (token, on), &dag, owner, out),
             Event::Pause(token, queue, on) => self.pause(token, queue, on, out),
             Event::Suspended(dags) => self.on_hold.extend(dags),
             // What follows from it, recovery decides.

@@ -75,7 +75,7 @@ impl Scheduler {
                         accept(&mut run.stop_tokens, out);
                     }
                 }
-                Change::End { .. } => self.end_saved(key, out),
+                Change::End { .. } => self.end_saved(now, key, out),
                 Change::EndQueued { .. } => self.dropped(now, key, out),
                 Change::Clean { .. } => self.forget(now, key, out),
                 Change::Move { .. } => self.moved(now, key, out),

@@ -94,7 +94,13 @@ fn what_is_decided_of_schedules_outlives_the_file_but_not_a_removal() {
 #[test]
 fn the_newest_success_of_a_dag_is_found_by_an_index() {
     let mut bench = Bench::new();
-    assert_eq!(bench.reader().last_success(&name("etl"), OWNER).unwrap(), None);
+    assert_eq!(
+        bench
+            .reader()
+            .last_success(&name("etl"), OWNER, Time(999))
+            .unwrap(),
+        None
+    );
     bench.ok(life("etl", "1", 100));
     bench.ok(life("etl", "2", 200));
     let failed = run_ref("etl", "3");
@@ -105,7 +111,10 @@ fn the_newest_success_of_a_dag_is_found_by_an_index() {
     ]);
     bench.ok(life("other", "1", 400));
     assert_eq!(
-        bench.reader().last_success(&name("etl"), OWNER).unwrap(),
+        bench
+            .reader()
+            .last_success(&name("etl"), OWNER, Time(999))
+            .unwrap(),
         Some(Time(200))
     );
     // One that was made up for, after the one that was in time; the time that it is for counts.
@@ -122,14 +131,22 @@ fn the_newest_success_of_a_dag_is_found_by_an_index() {
     bench.ok(scheduled("5", 250, OWNER, 500));
     bench.ok(scheduled("6", 600, OWNER + 1, 601));
     bench.reopen();
-    let newest = |owner| bench.reader().last_success(&name("etl"), owner).unwrap();
+    let until = |owner, now| {
+        bench
+            .reader()
+            .last_success(&name("etl"), owner, Time(now))
+            .unwrap()
+    };
+    let newest = |owner| until(owner, 999);
     assert_eq!(newest(OWNER), Some(Time(450)));
     assert_eq!(newest(OWNER + 1), Some(Time(600)), "a user's own");
     assert_eq!(newest(OWNER + 2), None);
+    assert_eq!(until(OWNER, 449), Some(Time(250)), "not one of a time to come");
+    assert_eq!(until(OWNER, 450), Some(Time(450)));
     let db = Connection::open(bench.path()).unwrap();
     let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {LAST_SUCCESS}")).unwrap();
     let lines: Vec<String> = plan
-        .query_map(("etl", OWNER), |row| row.get(3))
+        .query_map(("etl", OWNER, 999), |row| row.get(3))
         .unwrap()
         .map(Result::unwrap)
         .collect();

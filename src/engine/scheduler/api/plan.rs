@@ -70,8 +70,10 @@ pub enum TickOutcome {
     StartedBefore,
     /// What was live, or waited in the queue or for a retry, was stopped: so many runs.
     Stopped(usize),
-    /// The overlap policy has it dropped: a run of the DAG was queued or live, or a newer start takes its place.
+    /// The overlap policy has it dropped: a run of the DAG was queued or live.
     Overlapped,
+    /// The overlap policy has it dropped: a later start that has passed as well takes its place.
+    Replaced,
     /// As many runs that schedules made wait for the DAG as may ([`SCHEDULED_MAX`]).
     Crowded,
     /// As many runs that schedules made wait for the user as may ([`USER_SCHEDULED_MAX`]). What is live is left alone, too.
@@ -80,9 +82,13 @@ pub enum TickOutcome {
     AwaitsRetry(RunRef),
     /// A run that counts for a later time than the scheduled start before succeeded (`skip_if_successful`).
     Successful,
-    /// It had passed while nothing could start, and lies outside the catch-up window, or the DAG was held back. If more
-    /// than 1000 have passed only the newest are told.
+    /// It had passed while nothing could start, and is not made up for: a start lies outside the catch-up window, and stops
+    /// and restarts never are. If more than 1000 have passed only the newest are told.
     Missed,
+    /// A start that had passed while nothing could start, and so had a stop after it: its run would have been ended by that.
+    StopPassed,
+    /// It passed while the DAG was held back. If more than 1000 have passed only the newest are told.
+    HeldBack,
     /// What it needs could not be stored; it is tried again until it can. Told once.
     Delayed(String),
 }

@@ -12,7 +12,7 @@ use crate::model::{DagName, GroupName, Priority};
 /// One capacity domain. It is forgotten with its last run.
 #[derive(Debug, Default)]
 pub(super) struct Group {
-    /// Of what waits in `lanes`, and if it is configured of all.
+    /// Of what waits in `lanes`, as runs have told; what is configured counts instead, and for all.
     pub(super) capacity: u32,
     /// Live runs, and those among them of the DAG with the queue's name.
     pub(super) live: u32,
@@ -47,15 +47,16 @@ impl Group {
     }
 
     /// The highest priorities of what may start: of other DAGs, and of the one with the queue's name. Those of that one
-    /// have a limit for each user, and take no place of the others unless the queue is configured (`named`).
-    pub(super) fn tops(&self, named: bool) -> (Option<Priority>, Option<Priority>) {
-        let counted = if named {
+    /// have a limit for each user, and take no place of the others unless the queue's capacity is configured (`named`).
+    pub(super) fn tops(&self, named: Option<u32>) -> (Option<Priority>, Option<Priority>) {
+        let counted = if named.is_some() {
             self.live
         } else {
             self.live.saturating_sub(self.own_live)
         };
-        let free = self.capacity == 0 || counted < self.capacity;
-        let own = self.own.top().filter(|_| free || !named);
+        let capacity = named.unwrap_or(self.capacity);
+        let free = capacity == 0 || counted < capacity;
+        let own = self.own.top().filter(|_| free || named.is_none());
         (self.lanes.top().filter(|_| free), own)
     }
 }

@@ -25,8 +25,10 @@ struct Job {
 /// What the queue with the DAG's own name holds of it.
 #[derive(Debug, Default)]
 struct Own {
-    /// Most live runs; 0 is no limit.
-    capacity: u32,
+    /// Most live runs, as runs have told; 0 is no limit.
+    told: u32,
+    /// What is configured counts instead.
+    named: Option<u32>,
     live: u32,
     members: usize,
 }
@@ -47,13 +49,13 @@ pub(super) struct Jobs {
 
 impl Jobs {
     /// Adds a run. `limit` replaces that of the DAG, or only fills it in if `keep` is set; and so does `own`, the
-    /// capacity of its queue, if that is the one with the DAG's own name.
+    /// capacity of its queue as the run tells it, and as it is configured, if that is the one with the DAG's own name.
     pub(super) fn join(
         &mut self,
         dag: &DagName,
         owner: u32,
         limit: u32,
-        own: Option<u32>,
+        own: Option<(u32, Option<u32>)>,
         keep: bool,
     ) -> Vec<Turned> {
         self.change(dag, owner, |job| {
@@ -61,10 +63,11 @@ impl Jobs {
                 job.limit = limit;
             }
             job.members += 1;
-            if let Some(capacity) = own {
+            if let Some((told, named)) = own {
                 if !keep || job.own.members == 0 {
-                    job.own.capacity = capacity;
+                    job.own.told = told;
                 }
+                job.own.named = named;
                 job.own.members += 1;
             }
         })
@@ -94,13 +97,13 @@ impl Jobs {
         })
     }
 
-    /// An administrator decides the capacity of the queue with the DAG's own name, for all users.
-    pub(super) fn configure(&mut self, dag: &DagName, capacity: u32) -> Vec<Turned> {
+    /// An administrator decides the capacity of the queue with the DAG's own name, for all users, or does not any more.
+    pub(super) fn configure(&mut self, dag: &DagName, named: Option<u32>) -> Vec<Turned> {
         let users = self.users.range((dag.clone(), 0)..=(dag.clone(), u32::MAX));
         let owners: Vec<u32> = users.map(|((_, owner), _)| *owner).collect();
         let turned = owners
             .into_iter()
-            .flat_map(|owner| self.change(dag, owner, |job| job.own.capacity = capacity));
+            .flat_map(|owner| self.change(dag, owner, |job| job.own.named = named));
         turned.collect()
     }
 
@@ -109,7 +112,7 @@ impl Jobs {
         let users = self.users.range((dag.clone(), 0)..=(dag.clone(), u32::MAX));
         users
             .filter(|(_, job)| job.own.members > 0)
-            .map(|((_, owner), job)| (*owner, job.own.capacity, job.own.live))
+            .map(|((_, owner), job)| (*owner, job.own.capacity(), job.own.live))
     }
 
     /// One more wants nothing of the DAG to start.
@@ -151,7 +154,7 @@ impl Jobs {
     /// The same of the queue with the DAG's own name.
     pub(super) fn own_load(&self, dag: &DagName, owner: u32) -> (u32, u32) {
         let job = self.users.get(&(dag.clone(), owner));
-        job.map_or((0, 0), |job| (job.own.capacity, job.own.live))
+        job.map_or((0, 0), |job| (job.own.capacity(), job.own.live))
     }
 
     pub(super) fn is_blocked(&self, dag: &DagName, owner: u32) -> bool {
@@ -190,6 +193,16 @@ impl Job {
     const fn is_open(&self, own: bool) -> bool {
         self.blocks == 0
             && (self.limit == 0 || self.live < self.limit)
-            && (!own || self.own.capacity == 0 || self.own.live < self.own.capacity)
+            && (!own || self.own.capacity() == 0 || self.own.live < self.own.capacity())
+    }
+}
+
+impl Own {
+    /// The capacity that counts.
+    const fn capacity(&self) -> u32 {
+        match self.named {
+            Some(named) => named,
+            None => self.told,
+        }
     }
 }

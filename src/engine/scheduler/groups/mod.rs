@@ -87,11 +87,10 @@ impl Groups {
         if !keep || members == 0 {
             *told = capacity;
         }
-        group.capacity = named.unwrap_or(group.capacity);
         group.members += 1;
         group.own_members += usize::from(own);
         self.refresh(name);
-        let own = own.then_some(named.unwrap_or(capacity));
+        let own = own.then_some((capacity, named));
         let turned = self.jobs.join(&run.name.dag, run.owner, run.dag_limit, own, keep);
         self.turn_lanes(&run.name.dag, turned);
     }
@@ -203,7 +202,7 @@ impl Groups {
         self.served = self.now();
         let group = self.groups.get_mut(&name)?;
         group.turn = (self.served, u64::MAX);
-        let (shared, own) = group.tops(self.named.contains_key(&name));
+        let (shared, own) = group.tops(self.named.get(&name).copied());
         // Those of the same priority take turns.
         let from_own = own > shared || (own == shared && !group.own_served);
         group.own_served = from_own;
@@ -243,18 +242,13 @@ impl Groups {
     }
 
     /// An administrator decides the capacities of these queues, whoever's runs they hold; others keep what runs have
-    /// told.
+    /// told, and so do those of which nothing is decided any more.
     pub(super) fn configure(&mut self, named: BTreeMap<GroupName, u32>) {
-        for (name, capacity) in &named {
-            if let Some(group) = self.groups.get_mut(name) {
-                group.capacity = *capacity;
-            }
-        }
-        self.named = named;
-        let known: Vec<(GroupName, u32)> = self.named.clone().into_iter().collect();
-        for (name, capacity) in known {
+        let before = std::mem::replace(&mut self.named, named);
+        let known: BTreeSet<GroupName> = before.into_keys().chain(self.named.keys().cloned()).collect();
+        for name in known {
             if let Ok(dag) = DagName::new(name.as_str()) {
-                let turned = self.jobs.configure(&dag, capacity);
+                let turned = self.jobs.configure(&dag, self.named.get(&name).copied());
                 self.turn_lanes(&dag, turned);
             }
         }
@@ -267,17 +261,15 @@ impl Groups {
     /// How a queue stands. Its capacity is known if it is configured or holds runs.
     pub(super) fn load(&self, name: &GroupName) -> Load {
         let group = self.groups.get(name);
-        let named = self.named.contains_key(name);
         let told = group.map(|group| {
-            let all_own = group.members == group.own_members && !named;
-            if all_own {
+            if group.members == group.own_members {
                 group.own_capacity
             } else {
                 group.capacity
             }
         });
         Load {
-            capacity: told.or_else(|| self.named.get(name).copied()),
+            capacity: self.named.get(name).copied().or(told),
             live: group.map_or(0, |group| group.live),
             paused: self.paused.contains(name),
         }
@@ -299,8 +291,8 @@ impl Groups {
         let Some(group) = self.groups.get(&run.group) else {
             return (0, 0);
         };
-        if self.named.contains_key(&run.group) {
-            (group.capacity, group.live)
+        if let Some(named) = self.named.get(&run.group) {
+            (*named, group.live)
         } else if is_own(&run.group, &run.name.dag) {
             self.jobs.own_load(&run.name.dag, run.owner)
         } else {
@@ -351,7 +343,7 @@ impl Groups {
             return;
         };
         let paused = self.paused.contains(name);
-        let (shared, own) = group.tops(self.named.contains_key(name));
+        let (shared, own) = group.tops(self.named.get(name).copied());
         let top = shared.max(own).filter(|_| !paused);
         let ready = top.map(|priority| (Reverse(priority), group.turn));
         if ready != group.ready {

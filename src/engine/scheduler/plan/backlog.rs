@@ -40,7 +40,7 @@ pub(super) struct Plan {
     pub(super) again: Option<Boot>,
     /// Its place in the agenda.
     pub(super) entry: Option<Time>,
-    /// The time that the newest success counts for.
+    /// The time that the newest success counts for; never one to come.
     pub(super) last_success: Option<Time>,
 }
 
@@ -53,8 +53,15 @@ pub(super) enum Class {
     Late,
     /// It is late, and is left out.
     Missed,
+    /// It is late, and the stop of its hours has passed as well.
+    Over,
     /// A newer one takes its place.
     Replaced,
+}
+
+/// The last moment before a tick is scheduled.
+pub(super) fn before(tick: Tick) -> Time {
+    Time(tick.at.0.saturating_sub(1))
 }
 
 impl Plan {
@@ -87,17 +94,16 @@ impl Plan {
         }
     }
 
-    /// Has what is put off come at once.
-    pub(super) fn hasten(&mut self, now: Time) {
-        if let Some(tick) = self.next.take_if(|tick| tick.at <= now) {
-            self.backlog.push_back(Tick { due: now, ..tick });
-        }
-    }
-
     /// Forgets what is due, and goes on after that time.
     pub(super) fn go_on_after(&mut self, at: Time) {
         self.backlog.clear();
         self.next = self.installed.as_ref().and_then(|plan| ticks::next(plan, at));
+    }
+
+    /// The tick that is scheduled for a time up to `now`, after that which is decided, and is due later by its jitter.
+    pub(super) fn put_off(&self, now: Time, decided: Time) -> Option<Tick> {
+        let tick = ticks::last(self.installed.as_ref()?, now)?;
+        Some(tick).filter(|tick| tick.due > now && tick.at > decided)
     }
 
     /// The clock was put back: what is not due any more comes again, and so does what was too old to be looked at before.
@@ -110,6 +116,13 @@ impl Plan {
         // What was decided or never scheduled before an edit does not come by that, either.
         let after = self.backlog.back().map_or(decided, |tick| tick.at.max(decided));
         self.next = self.installed.as_ref().and_then(|plan| ticks::next(plan, after));
+    }
+
+    /// Notes a success that counts for a time. One that counts for a time to come was made while the clock was wrong, and
+    /// says nothing of the starts until then.
+    pub(super) fn note_success(&mut self, at: Option<Time>, now: Time) {
+        let newest = self.last_success.filter(|at| *at <= now);
+        self.last_success = newest.max(at.filter(|at| *at <= now));
     }
 
     /// Whether the watermark was made while the clock was wrong.
@@ -138,18 +151,30 @@ impl Plan {
             installed.overlap,
             OverlapPolicy::Latest | OverlapPolicy::CancelOther
         );
-        self.backlog.iter().enumerate().map(move |(place, tick)| {
+        let stop = newest[1];
+        let class_of = move |place: usize, tick: &Tick| {
             let late = now.0.saturating_sub(tick.due.0);
             let is_newest = newest.contains(&Some(place));
-            let class = if tick.tried || (is_newest && late <= LATE_MAX) {
+            if tick.tried || (is_newest && late <= LATE_MAX) {
                 Class::Live
-            } else if tick.kind == TickKind::Start && installed.catchup_sec > 0 && late <= window {
-                Class::Late
-            } else {
+            } else if tick.kind != TickKind::Start || installed.catchup_sec == 0 || late > window {
                 Class::Missed
-            };
-            let replaced =
-                tick.kind == TickKind::Start && class != Class::Missed && only_newest && !is_newest;
+            } else if stop.is_some_and(|stop| place < stop) {
+                Class::Over
+            } else {
+                Class::Late
+            }
+        };
+        let is_started = move |place: usize, tick: &Tick| {
+            tick.kind == TickKind::Start && matches!(class_of(place, tick), Class::Live | Class::Late)
+        };
+        let backlog = || self.backlog.iter().enumerate();
+        // One that is left out takes nobody's place.
+        let last = backlog().rfind(|(place, tick)| is_started(*place, tick));
+        let last = last.map(|(place, _)| place).filter(|_| only_newest);
+        backlog().map(move |(place, tick)| {
+            let replaced = last.is_some_and(|last| place < last) && is_started(place, tick);
+            let class = class_of(place, tick);
             (*tick, if replaced { Class::Replaced } else { class })
         })
     }

@@ -44,7 +44,7 @@ impl Scheduler {
                 act => act,
             };
             if let Act::LeaveOut(outcome) = act {
-                told.push((tick.at, outcome));
+                told.push((tick.at, tick.kind, outcome));
             } else {
                 last = Some((tick, class, act));
                 break;
@@ -62,7 +62,7 @@ impl Scheduler {
         let mut count = told.len();
         match last {
             Some((tick, _, Act::Stop(mut others))) => {
-                told.push((tick.at, TickOutcome::Stopped(others.count())));
+                told.push((tick.at, tick.kind, TickOutcome::Stopped(others.count())));
                 batch = self.prepare(now, &mut others);
                 decided.others = others;
             }
@@ -70,7 +70,7 @@ impl Scheduler {
                 let caught_up = class == Class::Late;
                 let new = Box::new(new_run(&installed.template, run, now.wall, &tick, caught_up));
                 let run = new.run.clone();
-                told.push((tick.at, TickOutcome::Started { run, caught_up }));
+                told.push((tick.at, tick.kind, TickOutcome::Started { run, caught_up }));
                 batch = self.prepare(now, &mut others);
                 decided.others = others;
                 decided.made = Some(self.admit(None, &new));
@@ -98,7 +98,8 @@ impl Scheduler {
     fn weigh(&self, plan: &Installed, last_success: Option<Time>, tick: &Tick, class: Class) -> Act {
         match class {
             Class::Missed => return Act::LeaveOut(TickOutcome::Missed),
-            Class::Replaced => return Act::LeaveOut(TickOutcome::Overlapped),
+            Class::Over => return Act::LeaveOut(TickOutcome::StopPassed),
+            Class::Replaced => return Act::LeaveOut(TickOutcome::Replaced),
             Class::Live | Class::Late => {}
         }
         let (dag, owner) = (&plan.dag, plan.template.owner);

@@ -4,7 +4,7 @@ use super::backlog::Plan;
 use super::occupants::Others;
 use super::ticks::Tick;
 use crate::engine::scheduler::Scheduler;
-use crate::engine::scheduler::api::{CommitError, Effect, Refusal, TickOutcome, Token};
+use crate::engine::scheduler::api::{CommitError, Effect, Refusal, TickKind, TickOutcome, Token};
 use crate::engine::scheduler::run::Key;
 use crate::engine::scheduler::save::{Owner, words};
 use crate::model::change::Change;
@@ -40,7 +40,7 @@ pub(super) struct Decided {
     /// Whether the last one is more than left out: something is made, stopped or ended for it.
     pub(super) acts: bool,
     /// What became of each.
-    pub(super) told: Vec<(Time, TickOutcome)>,
+    pub(super) told: Vec<(Time, TickKind, TickOutcome)>,
     /// The run that is made.
     pub(super) made: Option<Key>,
     /// What the last one does to the other runs of the DAG.
@@ -78,6 +78,7 @@ impl Scheduler {
         dag: &DagName,
         out: &mut Vec<Effect>,
     ) {
+        let idle = self.plans.idle;
         let Some((plan, flight)) = self.landed(dag) else {
             return;
         };
@@ -95,7 +96,9 @@ impl Scheduler {
                 out.push(Effect::Accepted(token));
                 plan.suspended = on;
                 if let Some(at) = resumes {
-                    plan.resume(dag, at, out);
+                    let told = plan.resume(dag, at);
+                    // Without schedules it is not for that that nothing happened.
+                    out.extend(told.into_iter().filter(|_| !idle));
                 }
                 match plan.owner {
                     Some(owner) if on => self.hold_retries(dag, owner, true, now, out),
@@ -116,7 +119,7 @@ impl Scheduler {
                     }
                 }
                 let told = decided.told.into_iter();
-                out.extend(told.map(|(at, outcome)| Effect::Tick(dag.clone(), at, outcome)));
+                out.extend(told.map(|(at, kind, outcome)| Effect::Tick(dag.clone(), at, kind, outcome)));
             }
         }
         self.go_on_with(now, dag, out);
@@ -144,7 +147,7 @@ impl Scheduler {
                     last.known |= known;
                     if !known && !std::mem::replace(&mut last.tried, true) {
                         let outcome = TickOutcome::Delayed(words(error.clone()));
-                        out.push(Effect::Tick(dag.clone(), last.at, outcome));
+                        out.push(Effect::Tick(dag.clone(), last.at, last.kind, outcome));
                     }
                 }
                 for tick in decided.ticks.into_iter().rev() {

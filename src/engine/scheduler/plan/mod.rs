@@ -22,8 +22,9 @@ use super::api::{Effect, Installed};
 use super::timers::{Timer, backoff};
 use crate::dag::types::OverlapPolicy;
 use crate::model::{Boot, DagName, Now, Time};
-use backlog::Plan;
+use backlog::{Plan, before};
 use flight::Flight;
+use ticks::Tick;
 pub use upcoming::Upcoming;
 
 /// All plans, and when they are due.
@@ -51,11 +52,11 @@ impl Plans {
         self.flights
     }
 
-    /// A run of the user's DAG has succeeded; the time is the one it counts for.
-    pub(super) fn succeeded(&mut self, dag: &DagName, owner: u32, at: Time) {
+    /// A run of the user's DAG has succeeded; `at` is the time it counts for.
+    pub(super) fn succeeded(&mut self, dag: &DagName, owner: u32, at: Time, now: Time) {
         let plan = self.by_dag.get_mut(dag);
         if let Some(plan) = plan.filter(|plan| plan.owner == Some(owner)) {
-            plan.last_success = plan.last_success.max(Some(at));
+            plan.note_success(Some(at), now);
         }
     }
 
@@ -110,35 +111,28 @@ impl Scheduler {
         if plan.owner.replace(owner) != Some(owner) {
             plan.last_success = None;
         }
-        plan.last_success = plan.last_success.max(new.last_success);
+        plan.note_success(new.last_success, now.wall);
         if let Some(old) = &plan.installed {
             let same = old.starts == new.starts
                 && old.stops == new.stops
                 && old.restarts == new.restarts
                 && old.zone == new.zone;
+            let put_off = plan.put_off(now.wall, plan.decided_up_to());
             if !plan.suspended {
                 plan.collect(now.wall);
-                if !same {
-                    // Its time has come, and only its jitter has not passed. The new version would not know of it.
-                    plan.hasten(now.wall);
-                }
             }
             plan.installed = Some(new);
-            let put_off = plan.next.is_some_and(|tick| tick.due > now.wall);
-            let after = if same {
+            let waits = plan.next.is_some_and(|tick| tick.due > now.wall);
+            if same {
                 // Only the jitter of the next one can be another.
-                plan.next.map(|tick| Time(tick.at.0.saturating_sub(1)))
+                let installed = plan.installed.as_ref();
+                plan.next = plan.next.and_then(|tick| ticks::next(installed?, before(tick)));
+                if let Some(tick) = plan.next.as_mut().filter(|_| waits) {
+                    // With less jitter it was to come before now. Nobody was late with it.
+                    tick.due = tick.due.max(now.wall);
+                }
             } else {
-                // What the new one says of the past was never scheduled.
-                let decided = plan.decided_up_to().max(now.wall);
-                plan.mark = Some(decided);
-                Some(decided)
-            };
-            let installed = plan.installed.as_ref();
-            plan.next = after.and_then(|after| ticks::next(installed?, after));
-            if let Some(tick) = plan.next.as_mut().filter(|_| put_off) {
-                // With less jitter it was to come before now. Nobody was late with it.
-                tick.due = tick.due.max(now.wall);
+                plan.begin(now.wall, put_off);
             }
         } else {
             plan.suspended = new.suspended;
@@ -252,6 +246,7 @@ impl Scheduler {
             plan.mark = Some(now.wall);
             plan.go_on_after(now.wall);
         }
+        plan.note_success(None, now.wall);
         plan.put_back(now.wall);
         plan.collect(now.wall);
         if !plan.backlog.is_empty() {
@@ -285,6 +280,25 @@ impl Plan {
             Some(Flight::Ticks(decided)) => decided.at.max(self.watermark),
             _ => self.watermark,
         }
+    }
+
+    /// Its schedule is another one from now on. `put_off` is the tick that the one before has put off beyond now: it comes
+    /// if it is among those of the new one. What else that says of the past was never scheduled.
+    fn begin(&mut self, now: Time, put_off: Option<Tick>) {
+        let mut decided = self.decided_up_to().max(now);
+        let again = |tick: Tick| {
+            let same = ticks::next(self.installed.as_ref()?, before(tick))?;
+            Some(same).filter(|same| same.at == tick.at && same.kind == tick.kind)
+        };
+        match put_off.and_then(again) {
+            // It is not put off any more, and not late by that.
+            Some(tick) if tick.due <= now => self.backlog.push_back(Tick { due: now, ..tick }),
+            Some(tick) => decided = before(tick),
+            None => {}
+        }
+        self.mark = Some(decided);
+        let installed = self.installed.as_ref();
+        self.next = installed.and_then(|plan| ticks::next(plan, decided));
     }
 }
 

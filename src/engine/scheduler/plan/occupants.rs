@@ -194,10 +194,11 @@ impl Scheduler {
         }
         for key in &others.stopped {
             // One that has ended has nothing to be told. One that is not stored yet, or not as queued again, cannot be
-            // marked there; it is ended as soon as it is.
+            // marked there; it is ended as soon as it is. One that goes back into its queue is there before this is.
             let marked = |run: &&Run| {
+                let returns = matches!(run.phase, Phase::Returning { .. });
                 run.stop.is_none()
-                    && run.again.due.is_none()
+                    && (returns || run.again.due.is_none())
                     && !run.is_ending()
                     && !matches!(run.phase, Phase::Admitting { .. })
             };

@@ -4,7 +4,7 @@
 //! decided and the watermark stays. Who held back a DAG did not want it to run, so what passed meanwhile is left out when
 //! it goes on, whatever its catch-up window is: missed starts are made up for from that moment on.
 
-use super::backlog::Plan;
+use super::backlog::{Plan, before};
 use super::flight::Flight;
 use super::watermark;
 use crate::engine::scheduler::Scheduler;
@@ -17,13 +17,16 @@ impl Scheduler {
     pub(in crate::engine::scheduler) fn suspend(
         &mut self,
         now: Now,
-        token: Token,
+        ask: (Token, bool),
         dag: &DagName,
-        on: bool,
+        owner: u32,
         out: &mut Vec<Effect>,
     ) {
         let plan = self.plans.by_dag.entry(dag.clone()).or_default();
-        plan.asks.push_back((token, on));
+        if plan.installed.is_none() {
+            plan.owner = Some(owner);
+        }
+        plan.asks.push_back(ask);
         self.go_on_with(now, dag, out);
     }
 
@@ -34,14 +37,19 @@ impl Scheduler {
         dag: &DagName,
         out: &mut Vec<Effect>,
     ) {
-        let Some(plan) = self.plans.by_dag.get_mut(dag) else {
-            return;
-        };
-        if let Some(Flight::Suspension { void, .. }) = &mut plan.flight {
-            *void = true;
+        if let Some(plan) = self.plans.by_dag.get_mut(dag) {
+            if let Some(Flight::Suspension { void, .. }) = &mut plan.flight {
+                *void = true;
+            }
+            let asks = std::mem::take(&mut plan.asks).into_iter();
+            out.extend(asks.map(|(token, _)| Effect::Refused(token, Refusal::NotFound)));
+            if plan.installed.is_none() {
+                plan.suspended = false;
+                plan.owner = None;
+            }
         }
-        let asks = std::mem::take(&mut plan.asks).into_iter();
-        out.extend(asks.map(|(token, _)| Effect::Refused(token, Refusal::NotFound)));
+        // As after a restart: the store forgets what was held back, too.
+        self.let_retries_go(dag, None, now, out);
         self.go_on_with(now, dag, out);
     }
 
@@ -89,21 +97,25 @@ impl Scheduler {
 }
 
 impl Plan {
+    /// What is scheduled for now or earlier, and is due later by its jitter, has not passed.
     fn resumes_at(&self, now: Time) -> Time {
         if self.is_far_ahead(now) {
-            now
-        } else {
-            self.watermark.max(now)
+            return now;
         }
+        let put_off = self.put_off(now, self.watermark);
+        put_off.map_or(now, before).max(self.watermark)
     }
 
-    /// What passed up to this time is left out.
-    pub(super) fn resume(&mut self, dag: &DagName, at: Time, out: &mut Vec<Effect>) {
+    /// What passed up to this time is left out. Returns what is told of that.
+    pub(super) fn resume(&mut self, dag: &DagName, at: Time) -> Vec<Effect> {
         self.collect(at);
         let passed = self.backlog.iter().chain(&self.next).filter(|tick| tick.at <= at);
-        out.extend(passed.map(|tick| Effect::Tick(dag.clone(), tick.at, TickOutcome::Missed)));
+        let told = passed
+            .map(|tick| Effect::Tick(dag.clone(), tick.at, tick.kind, TickOutcome::HeldBack))
+            .collect();
         self.watermark = at;
         self.mark = None;
         self.go_on_after(at);
+        told
     }
 }

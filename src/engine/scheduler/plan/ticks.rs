@@ -83,6 +83,18 @@ pub(super) fn newest(
     }
 }
 
+/// The last tick up to a time, if any can be due later than scheduled.
+pub(super) fn last(plan: &Installed, now: Time) -> Option<Tick> {
+    if plan.jitter_sec == 0 {
+        return None;
+    }
+    let later = Time(now.0.saturating_add(1));
+    let all = plan.starts.iter().chain(&plan.stops).chain(&plan.restarts);
+    let fires = all.filter_map(|schedule| schedule.previous(later, plan.zone));
+    let at = fires.map(|fire| fire.at).filter(|at| *at <= now).max()?;
+    next(plan, Time(at.0.saturating_sub(1)))
+}
+
 /// The scheduled start before a time, by whatever expression.
 pub(super) fn previous_start(plan: &Installed, before: Time) -> Option<Time> {
     let fires = plan

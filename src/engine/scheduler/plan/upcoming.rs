@@ -41,8 +41,9 @@ impl Scheduler {
         plan.installed.as_ref().and_then(|_| plan.decided_ahead(now))
     }
 
-    /// The next scheduled times after a time, at most `count`, the earliest first; of one DAG or of all. Those that are
-    /// decided already do not come again, even if the clock was put back.
+    /// The next scheduled times after a time, at most `count`, the earliest first; of one DAG or of all. One that is put
+    /// off beyond that time by its jitter is among them. Those that are decided already do not come again, even if the
+    /// clock was put back.
     #[must_use]
     pub fn upcoming(&self, dag: Option<&DagName>, after: Time, count: usize) -> Vec<Upcoming> {
         let next =
@@ -55,8 +56,9 @@ impl Scheduler {
         let mut heads: Vec<Option<Tick>> = Vec::with_capacity(plans.len());
         for (index, (_, plan)) in plans.iter().enumerate() {
             let far = plan.is_far_ahead(after);
-            let after = if far { after } else { after.max(plan.watermark) };
-            let head = next(plan, after);
+            let decided = if far { Time(i64::MIN) } else { plan.watermark };
+            let put_off = plan.put_off(after, decided);
+            let head = put_off.or_else(|| next(plan, after.max(decided)));
             coming.extend(head.map(|tick| Reverse((tick.at, index))));
             heads.push(head);
         }

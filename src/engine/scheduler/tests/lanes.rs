@@ -339,3 +339,28 @@ fn a_queue_shows_users_apart_whose_runs_count_apart() {
     });
     assert_eq!(rows(&line), [(None, Some(4), 4)], "it is one for all");
 }
+
+#[test]
+fn a_queue_that_is_not_configured_any_more_has_the_capacity_that_its_runs_tell() {
+    for (queue, one) in [("q", true), ("d", false)] {
+        let named = Config {
+            queues: [(queue.parse().unwrap(), 3)].into(),
+            ..Config::default()
+        };
+        // They say 1.
+        let new = |id: &str| if one { of("d", id, |_| {}) } else { plain(id, 1, 1) };
+        let mut line = Line::new(named.clone());
+        for id in ["a", "b"] {
+            assert_eq!(line.submit(new(id)).len(), 1);
+        }
+        line.bed.engine.configure(Config::default());
+        let capacity = |line: &Line| line.bed.engine.queue(&queue.parse().unwrap()).capacity;
+        assert_eq!(capacity(&line), Some(1));
+        assert!(line.submit(new("c")).is_empty());
+        assert!(line.end(&new("a").run).is_empty(), "one is live yet");
+        // It is configured once more.
+        line.bed.engine.configure(named);
+        assert_eq!(capacity(&line), Some(3));
+        assert_eq!(line.give(Event::Tick), [new("c").run]);
+    }
+}

@@ -259,7 +259,7 @@ impl Bed {
             Effect::Arm(at) => format!("arm +{}", at.micros_since(self.now.boot) / 1000),
             Effect::Make(new) => format!("make {}", new.run.id),
             Effect::Unmake(run) => format!("unmake {}", run.id),
-            Effect::Tick(_, at, outcome) => format!("{} {}", plan::clock(*at), plan::outcome(outcome)),
+            Effect::Tick(_, at, _, outcome) => format!("{} {}", plan::clock(*at), plan::outcome(outcome)),
             Effect::Idle => "idle".into(),
         }
     }

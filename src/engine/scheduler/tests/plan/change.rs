@@ -2,7 +2,8 @@
 
 use super::{Desk, cron, hourly, time};
 use crate::dag::types::OverlapPolicy;
-use crate::engine::scheduler::Installed;
+use crate::engine::scheduler::{Event, Installed};
+use crate::model::{Boot, Time};
 
 fn every(minutes: &str) -> Installed {
     Installed {
@@ -127,7 +128,7 @@ fn a_dag_that_goes_and_comes_back_meanwhile_starts_nothing_twice() {
 }
 
 /// At a minute past the hour, when the tick of the hour is put off by more than that: the desk, and the hour.
-fn put_off() -> (Desk, String) {
+fn waiting() -> (Desk, String) {
     let plan = Installed {
         jitter_sec: 3_000,
         ..hourly()
@@ -139,7 +140,7 @@ fn put_off() -> (Desk, String) {
         .find(|tick| tick.due.secs() - tick.at.secs() > 300)
         .unwrap();
     let hour = super::clock(long.at);
-    let watermark = Some(crate::model::Time(long.at.0 - 1));
+    let watermark = Some(Time(long.at.0 - 1));
     let plan = Installed {
         watermark,
         jitter_sec: 3_000,
@@ -153,13 +154,9 @@ fn put_off() -> (Desk, String) {
 }
 
 #[test]
-fn a_tick_that_is_put_off_is_not_lost_by_an_edit() {
-    // Another schedule, and the same one with less jitter or with none.
+fn a_tick_that_is_put_off_comes_at_once_with_less_jitter() {
+    // The same schedule with less jitter, or with none.
     let edits = [
-        Installed {
-            starts: vec![cron("30 3 * * *")],
-            ..hourly()
-        },
         hourly(),
         Installed {
             jitter_sec: 1,
@@ -167,7 +164,7 @@ fn a_tick_that_is_put_off_is_not_lost_by_an_edit() {
         },
     ];
     for edit in edits {
-        let (mut desk, hour) = put_off();
+        let (mut desk, hour) = waiting();
         let told = format!("make s{hour}, commit 1 accept+mark {hour}");
         assert_eq!(desk.install(edit), told);
     }
@@ -175,7 +172,7 @@ fn a_tick_that_is_put_off_is_not_lost_by_an_edit() {
 
 #[test]
 fn less_jitter_makes_nothing_late_that_waits_behind_a_batch() {
-    let (mut desk, hour) = put_off();
+    let (mut desk, hour) = waiting();
     desk.play(&[("suspend", "commit 1 suspend")]);
     assert_eq!(desk.install(hourly()), "");
     let told = format!("no 1 broken, make s{hour}, commit 2 accept+mark {hour}");
@@ -201,4 +198,89 @@ fn a_clock_that_is_put_back_brings_nothing_of_a_new_schedule_from_before_the_edi
         ("at 1035", ""),
         ("at 1040", "make s1040, commit 5 accept+mark 1040"),
     ]);
+}
+
+/// Of a start at 01:00 that is put off until this time by its jitter.
+fn put_off() -> (Installed, Time) {
+    let plan = Installed {
+        jitter_sec: 3000,
+        ..hourly()
+    };
+    let (desk, _) = Desk::new("000001", plan.clone());
+    let due = desk.0.engine.upcoming(None, time("0000"), 1)[0].due;
+    assert!(due > time("0105"), "choose another name: this one is not put off");
+    (plan, due)
+}
+
+fn at(desk: &mut Desk, at: Time) -> String {
+    let ahead = at.0 - desk.0.now.wall.0;
+    desk.0.now.boot = Boot(desk.0.now.boot.0 + u64::try_from(ahead).unwrap());
+    desk.0.now.wall = at;
+    desk.give(Event::Tick)
+}
+
+#[test]
+fn a_start_that_is_put_off_comes_although_the_schedule_changes_meanwhile() {
+    let (plan, due) = put_off();
+    let made = "make s0100, commit 2 accept+mark 0100";
+    // The new one has it, too.
+    let mut desk = Desk::quiet("0030", plan.clone());
+    desk.play(&[("at 0101", "")]);
+    let daily = Installed {
+        starts: vec![cron("0 1 * * *")],
+        ..plan.clone()
+    };
+    assert_eq!(desk.install(daily), "commit 1 mark 005959");
+    desk.play(&[("ok 1", "idle")]);
+    assert_eq!(at(&mut desk, due), made);
+    // Without jitter, or because another time follows sooner, it is due at once; what follows until now never was.
+    for changed in [
+        Installed {
+            starts: vec![cron("0,1 * * * *")],
+            jitter_sec: 0,
+            ..plan.clone()
+        },
+        Installed {
+            starts: vec![cron("* * * * *")],
+            ..plan.clone()
+        },
+    ] {
+        let mut desk = Desk::quiet("0030", plan.clone());
+        desk.play(&[("at 0103", "")]);
+        assert_eq!(desk.install(changed), "make s0100, commit 1 accept+mark 0100");
+        desk.play(&[(
+            "ok 1",
+            "changed, 0100 started s0100, commit 2 mark 0103, commit 3 intend s01001",
+        )]);
+    }
+    // The new one does not have it.
+    let mut desk = Desk::quiet("0030", plan.clone());
+    desk.play(&[("at 0101", "")]);
+    let other = Installed {
+        starts: vec![cron("30 1 * * *")],
+        ..plan
+    };
+    assert_eq!(desk.install(other), "commit 1 mark 0101");
+    desk.play(&[("ok 1", "idle")]);
+    assert!(!at(&mut desk, due).contains("s0100"));
+}
+
+#[test]
+fn a_start_that_is_put_off_comes_although_the_dag_is_enabled_meanwhile_and_is_shown() {
+    let (plan, due) = put_off();
+    let mut desk = Desk::quiet("0030", plan);
+    desk.play(&[
+        ("suspend", "commit 1 suspend"),
+        ("ok 1", "yes 1, idle"),
+        ("at 0101", ""),
+    ]);
+    let next = |desk: &Desk| {
+        let next = desk.0.engine.upcoming(None, desk.0.now.wall, 2);
+        next.iter().map(|next| next.at).collect::<Vec<_>>()
+    };
+    assert_eq!(next(&desk), [time("0100"), time("0200")]);
+    desk.play(&[("enable", "commit 2 enable+mark 005959"), ("ok 2", "yes 2, idle")]);
+    assert_eq!(next(&desk), [time("0100"), time("0200")]);
+    assert_eq!(at(&mut desk, due), "make s0100, commit 3 accept+mark 0100");
+    assert_eq!(next(&desk)[0], time("0200"), "it is decided");
 }

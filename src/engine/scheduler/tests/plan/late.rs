@@ -139,9 +139,9 @@ fn each_policy_has_its_own_way_to_make_up_for_what_was_missed() {
         ]
     );
     let newest = [
-        "0500 overlapped",
-        "0600 overlapped",
-        "0700 overlapped",
+        "0500 replaced",
+        "0600 replaced",
+        "0700 replaced",
         "0800 started s0800",
     ];
     assert_eq!(told(OverlapPolicy::Latest), newest);
@@ -252,5 +252,73 @@ fn what_the_store_knows_of_successes_counts_too() {
         }
         .counts_for(),
         time("0730")
+    );
+}
+
+#[test]
+fn a_success_from_a_time_when_the_clock_was_wrong_leaves_out_nothing() {
+    let plan = Installed {
+        last_success: Some(time("08.0000")),
+        watermark: Some(time("0730")),
+        ..choosy()
+    };
+    assert_eq!(Desk::new("0800", plan).1, "make s0800, commit 1 accept+mark 0800");
+    // The clock is put back by more hours than a watermark is believed for.
+    let mut desk = Desk::quiet("0930", choosy());
+    desk.play(&[
+        ("at 1000", "make s1000, commit 1 accept+mark 1000"),
+        ("ok 1", "changed, 1000 started s1000, commit 2 intend s10001"),
+    ]);
+    lives(&mut desk, "s1000", 2);
+    succeeds(&mut desk, "s1000", 5);
+    desk.play(&[
+        ("set 0430", "commit 7 mark 0430"),
+        ("ok 7", "idle"),
+        ("at 0500", "make s0500, commit 8 accept+mark 0500"),
+    ]);
+    // It ends after that.
+    let mut desk = Desk::quiet("0930", choosy());
+    desk.play(&[
+        ("at 1000", "make s1000, commit 1 accept+mark 1000"),
+        ("ok 1", "changed, 1000 started s1000, commit 2 intend s10001"),
+    ]);
+    lives(&mut desk, "s1000", 2);
+    desk.play(&[("set 0430", "commit 5 mark 0430"), ("ok 5", "")]);
+    succeeds(&mut desk, "s1000", 6);
+    desk.play(&[("at 0500", "make s0500, commit 8 accept+mark 0500")]);
+}
+
+#[test]
+fn a_start_is_not_made_up_for_if_the_stop_after_it_has_passed_too() {
+    for (overlap, last) in [(OverlapPolicy::All, "1300"), (OverlapPolicy::Latest, "1300")] {
+        let plan = Installed {
+            starts: vec![cron("0 * * * *"), cron("15 12 * * *")],
+            stops: vec![cron("30 12 * * *")],
+            watermark: Some(time("1130")),
+            ..window(2, overlap)
+        };
+        let (mut desk, first) = Desk::new("1320", plan);
+        assert_eq!(first, format!("make s{last}, commit 1 accept+mark {last}"));
+        assert_eq!(
+            outcomes(&mut desk, &first),
+            [
+                "1200 stop-passed",
+                "1215 stop-passed",
+                "1230 missed",
+                "1300 made-up s1300"
+            ]
+        );
+    }
+    // The stop is in time: what it would end is not begun.
+    let plan = Installed {
+        stops: vec![cron("30 12 * * *")],
+        watermark: Some(time("1130")),
+        ..window(2, OverlapPolicy::All)
+    };
+    let (mut desk, first) = Desk::new("123010", plan);
+    assert_eq!(first, "commit 1 mark 1230");
+    assert_eq!(
+        outcomes(&mut desk, &first),
+        ["1200 stop-passed", "1230 stopped-0"]
     );
 }

@@ -53,6 +53,9 @@ pub(super) fn outcome(outcome: &TickOutcome) -> String {
         TickOutcome::StartedBefore => "started-before".into(),
         TickOutcome::Stopped(count) => format!("stopped-{count}"),
         TickOutcome::Overlapped => "overlapped".into(),
+        TickOutcome::Replaced => "replaced".into(),
+        TickOutcome::StopPassed => "stop-passed".into(),
+        TickOutcome::HeldBack => "held-back".into(),
         TickOutcome::Crowded => "crowded".into(),
         TickOutcome::UserCrowded => "user-crowded".into(),
         TickOutcome::AwaitsRetry(run) => format!("awaits-retry {}", run.id),
@@ -146,7 +149,12 @@ impl Desk {
             }
             "suspend" | "enable" => {
                 bed.token += 1;
-                Event::Suspend(Token(bed.token), dag(), verb == "suspend")
+                Event::Suspend {
+                    token: Token(bed.token),
+                    dag: dag(),
+                    owner: 1000,
+                    on: verb == "suspend",
+                }
             }
             "uninstall" => Event::Uninstall(dag()),
             "forget" => Event::Forget(dag()),

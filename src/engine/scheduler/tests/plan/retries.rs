@@ -174,7 +174,7 @@ fn a_retry_that_is_on_its_way_into_the_queue_is_ended_there() {
     let mut desk = pausing(plan);
     desk.play(&[
         ("retry s0800", "commit 7 requeue"),
-        ("at 0900", "make s0900, commit 8 accept+mark 0900"),
+        ("at 0900", "make s0900, commit 8 stop+accept+mark 0900"),
         ("ok 8", "changed, 0900 started s0900, commit 9 intend s09001"),
         ("ok 7", "yes 1, changed, commit 10 end-queued-aborted"),
         ("ok 10", "changed, over"),
@@ -354,4 +354,16 @@ fn what_leaves_is_in_the_way_of_a_newer_run_of_a_schedule_after_a_restart_of_the
     let mut desk = Desk(super::Bed::new());
     let list = vec![newer, waits(Some(Time(5)))];
     assert_eq!(desk.give(Event::Recover(list)), told);
+}
+
+#[test]
+fn a_retry_comes_when_what_held_it_back_is_forgotten() {
+    let mut desk = pausing(with(OverlapPolicy::Skip));
+    desk.play(&[
+        ("suspend", "commit 7 suspend"),
+        ("ok 7", "yes 1"),
+        ("uninstall", ""),
+        ("at 1001", ""),
+        ("forget", "commit 8 requeue"),
+    ]);
 }

@@ -29,7 +29,7 @@ fn nothing_happens_while_it_is_held_back_and_nothing_of_that_time_is_made_up_for
         ("enable", "commit 2 enable+mark 0930"),
         (
             "ok 2",
-            "yes 2, 0800 missed, 0830 missed, 0845 missed, 0900 missed, idle",
+            "yes 2, 0800 held-back, 0830 held-back, 0845 held-back, 0900 held-back, idle",
         ),
         ("at 1000", "make s1000, commit 3 accept+mark 1000"),
     ]);
@@ -89,7 +89,7 @@ fn what_was_being_made_up_for_is_dropped_as_well() {
         ),
         ("ok 2", "yes 1"),
         ("enable", "commit 4 enable+mark 0630"),
-        ("ok 4", "yes 2, 0500 missed, 0600 missed"),
+        ("ok 4", "yes 2, 0500 held-back, 0600 held-back"),
     ]);
 }
 
@@ -106,7 +106,10 @@ fn it_survives_the_daemon_and_keeps_the_watermark() {
     // A new version says what the shell read before: the engine knows better.
     desk.play(&[
         ("enable", "commit 1 enable+mark 0630"),
-        ("ok 1", "yes 1, 0400 missed, 0500 missed, 0600 missed, idle"),
+        (
+            "ok 1",
+            "yes 1, 0400 held-back, 0500 held-back, 0600 held-back, idle",
+        ),
     ]);
     assert_eq!(desk.install(plan), "");
     desk.play(&[("at 0700", "make s0700, commit 2 accept+mark 0700")]);

@@ -218,3 +218,21 @@ fn nothing_of_a_plan_is_left_when_it_is_gone() {
     assert_eq!(desk.give(Event::Uninstall(dag())), "");
     assert!(desk.0.engine.is_empty());
 }
+
+#[test]
+fn a_start_that_is_tried_again_gives_way_to_none_that_is_missed() {
+    for overlap in [OverlapPolicy::Latest, OverlapPolicy::CancelOther] {
+        let mut desk = Desk::quiet("0730", Installed { overlap, ..hourly() });
+        desk.play(&[
+            ("at 0800", "make s0800, commit 1 accept+mark 0800"),
+            ("io 1", "0800 delayed (broken), unmake s0800, idle"),
+            // The machine has slept, and the start at 09:00 is missed.
+            ("at 0905", "make s0800, commit 2 accept+mark 0800"),
+            (
+                "ok 2",
+                "changed, 0800 started s0800, commit 3 mark 0900, commit 4 intend s08001",
+            ),
+            ("ok 3", "0900 missed"),
+        ]);
+    }
+}

@@ -192,3 +192,38 @@ fn what_was_asked_of_a_dag_that_is_gone_leaves_nothing() {
         ("at 0800", "make s0800, commit 2 accept+mark 0800"),
     ]);
 }
+
+#[test]
+fn a_dag_without_a_plan_is_held_back_as_well() {
+    let mut desk = Desk(super::Bed::new());
+    desk.play(&[("suspend", "commit 1 suspend"), ("ok 1", "yes 1, idle")]);
+    assert!(desk.0.engine.holds_retries(&dag(), 1000));
+    desk.play(&[("enable", "commit 2 enable"), ("ok 2", "yes 2, idle")]);
+    assert!(!desk.0.engine.holds_retries(&dag(), 1000));
+}
+
+#[test]
+fn what_was_held_back_is_not_when_the_name_is_free() {
+    let mut desk = Desk::quiet("0730", hourly());
+    desk.play(&[("suspend", "commit 1 suspend"), ("ok 1", "yes 1, idle")]);
+    // It may come back as it was.
+    desk.play(&[("uninstall", "")]);
+    assert!(desk.0.engine.holds_retries(&dag(), 1000));
+    desk.play(&[("forget", "")]);
+    assert!(!desk.0.engine.holds_retries(&dag(), 1000));
+    // The store had it that it is held back when the daemon started, and nobody has installed it.
+    let mut desk = Desk(super::Bed::new());
+    desk.give(Event::Suspended(vec![(dag(), 1000)]));
+    assert!(desk.0.engine.holds_retries(&dag(), 1000));
+    desk.play(&[("forget", "")]);
+    assert!(!desk.0.engine.holds_retries(&dag(), 1000));
+    // That is on its way to the store, which forgets it then.
+    let mut desk = Desk::quiet("0730", hourly());
+    desk.play(&[
+        ("suspend", "commit 1 suspend"),
+        ("uninstall", ""),
+        ("forget", ""),
+        ("ok 1", "no 1 not-found, idle"),
+    ]);
+    assert!(!desk.0.engine.holds_retries(&dag(), 1000));
+}

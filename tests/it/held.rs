@@ -1,0 +1,194 @@
+//! What is held back, and what lets it go: retries of disabled DAGs, whatever becomes of the DAG; and what must not hold
+//! anything back.
+
+use crate::helper::{Daemon, lines, text_of, until};
+use crate::schedules::put;
+use crate::users::{as_user, open_house, two_users};
+use crate::verbs::why;
+use proctor::model::StopReason;
+
+/// Fails each time, and is tried again after so many seconds.
+fn failing(daemon: &Daemon, seconds: u32) -> String {
+    format!(
+        "retry_policy: {{limit: 100, interval_sec: {seconds}}}\nsteps: [{{name: a, command: \"echo try >> \
+         {tried}; exit 1\"}}]\n",
+        tried = daemon.path("tried").display()
+    )
+}
+
+/// Starts an installed DAG by name.
+fn start(daemon: &Daemon, args: &[&str]) -> String {
+    let run = daemon.json(&[&["run", "--detach"], args].concat());
+    format!("{}:{}", text_of(&run["dag"]), text_of(&run["run_id"]))
+}
+
+/// Waits until the run waits for its retry, with nothing left of its attempt, and says whether that is held back.
+fn held(daemon: &Daemon, run: &str) -> bool {
+    until("a pending retry", || {
+        let status = daemon.status(run);
+        let pending = status["retry"].is_object() && daemon.remains().is_empty();
+        pending.then(|| status["retry"]["held"] == true)
+    })
+}
+
+/// Waits until the run is tried again.
+fn wait_tried(daemon: &Daemon, run: &str) {
+    let before = lines(&daemon.path("tried"));
+    until("a further try", || {
+        (lines(&daemon.path("tried")) > before).then_some(())
+    });
+    // It may have ended already.
+    daemon.ctl(&["stop", run]);
+    until("it is over", || {
+        let status = daemon.status(run);
+        (status["retry"].is_null() && daemon.remains().is_empty()).then_some(())
+    });
+}
+
+#[test]
+fn the_retry_of_a_disabled_dag_comes_when_the_dag_is_removed() {
+    let daemon = Daemon::start("");
+    let file = daemon.dag("again", &failing(&daemon, 1));
+    daemon.json(&["install", &file]);
+    daemon.json(&["disable", "again"]);
+    let run = start(&daemon, &["again"]);
+    assert!(held(&daemon, &run));
+    daemon.json(&["remove", "again"]);
+    wait_tried(&daemon, &run);
+    daemon.expect_clean();
+}
+
+#[test]
+fn what_a_file_that_is_gone_has_left_waits_until_it_is_enabled() {
+    let mut daemon = Daemon::start("");
+    put(&daemon, "again.yaml", &failing(&daemon, 1));
+    until("it is installed", || {
+        (daemon.ctl(&["disable", "again"]).code() == 0).then_some(())
+    });
+    let run = start(&daemon, &["again"]);
+    assert!(held(&daemon, &run));
+    std::fs::remove_file(daemon.path("etc/proctor/dags/again.yaml")).unwrap();
+    daemon.wait_log("is not installed any more");
+    assert!(held(&daemon, &run), "the file may come back");
+    daemon.kill9();
+    daemon.restart();
+    assert!(held(&daemon, &run));
+    daemon.ctl(&["enable", "again"]).expect_code(0);
+    wait_tried(&daemon, &run);
+    // There is nothing to be enabled any more.
+    daemon.ctl(&["enable", "again"]).expect_code(1);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_dag_that_only_people_can_start_is_held_back_too() {
+    let mut daemon = Daemon::start("");
+    let text = format!(
+        "params: [{{name: what, required: true}}]\n{}",
+        failing(&daemon, 3000)
+    );
+    let file = daemon.dag("again", &text);
+    daemon.json(&["install", &file]);
+    let run = start(&daemon, &["again", "--", "what=x"]);
+    assert!(!held(&daemon, &run));
+    daemon.json(&["disable", "again"]);
+    assert!(held(&daemon, &run));
+    daemon.kill9();
+    daemon.restart();
+    assert!(held(&daemon, &run));
+    daemon.json(&["enable", "again"]);
+    assert!(!held(&daemon, &run));
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    daemon.expect_clean();
+}
+
+#[test]
+fn when_somebody_else_gets_the_name_nothing_says_any_more_that_the_dag_is_disabled() {
+    let Some((_, guest)) = two_users() else { return };
+    let (daemon, _) = open_house();
+    let text = "retry_policy: {limit: 1, interval_sec: 3000}\nsteps: [{name: a, command: exit 1}]\n";
+    let file = daemon.dag("again", text);
+    as_user(&guest, &daemon, &["install", &file]).expect_code(0);
+    as_user(&guest, &daemon, &["disable", "again"]).expect_code(0);
+    let run = as_user(&guest, &daemon, &["--json", "run", "--detach", "again"])
+        .expect_code(0)
+        .json();
+    let run = format!("again:{}", text_of(&run["run_id"]));
+    assert!(held(&daemon, &run));
+    put(
+        &daemon,
+        "again.yaml",
+        "schedule: 1 3 1 1 *\nsteps: [{name: a, command: \"true\"}]\n",
+    );
+    until("the system has the name", || {
+        let all = daemon.json(&["next", "again"]);
+        (!all["next"].as_array().unwrap().is_empty()).then_some(())
+    });
+    assert!(!held(&daemon, &run));
+    as_user(&guest, &daemon, &["stop", &run]).expect_code(0);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_stop_that_is_stored_beside_a_pending_retry_ends_it_before_the_clean_up_as_well() {
+    let mut daemon = Daemon::start("");
+    let file = daemon.dag("again", &failing(&daemon, 3000));
+    let run = start(&daemon, &[&file]);
+    assert!(!held(&daemon, &run));
+    daemon.kill9();
+    // A schedule stopped it just before it ended, and the daemon was killed before it could clean up.
+    let store = rusqlite::Connection::open(daemon.path("var/lib/proctor/proctor.db")).unwrap();
+    let reason = serde_json::to_string(&StopReason::Schedule).unwrap();
+    assert_eq!(store.execute("UPDATE runs SET stop = ?1", [reason]).unwrap(), 1);
+    let held = "INSERT INTO held (attempt, ended) SELECT id, 1 FROM attempts";
+    assert_eq!(store.execute(held, []).unwrap(), 1);
+    drop(store);
+    daemon.restart();
+    let status = until("no retry comes", || {
+        let status = daemon.status(&run);
+        status["retry"].is_null().then_some(status)
+    });
+    assert_eq!(status["status"], "failed", "{status:#}");
+    let told = why(&daemon, &run);
+    assert!(told.contains("no retry of the run follows"), "{told}");
+    daemon.ctl(&["wait", &run]).expect_code(1);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_success_from_a_time_when_the_clock_was_wrong_holds_back_no_start() {
+    let mut daemon = Daemon::prepare("[schedule]\ntime_zone = \"UTC\"\n");
+    put(
+        &daemon,
+        "tick.yaml",
+        "schedule: '* * * * * *'\nskip_if_successful: true\nsteps: [{name: a, command: \"true\"}]\n",
+    );
+    daemon.restart_with(|command| {
+        command.env("PROCTOR_TEST_CLOCK_SHIFT_SEC", "864000");
+    });
+    let succeeded = |daemon: &Daemon| {
+        let history = daemon.json(&["history", "tick", "--limit", "1000"]);
+        let runs = history["runs"].as_array().unwrap().iter();
+        runs.filter(|run| run["status"] == "succeeded").count()
+    };
+    until("a run has succeeded", || (succeeded(&daemon) > 0).then_some(()));
+    daemon.kill9();
+    let before = all_in_store(&daemon);
+    daemon.restart();
+    until("a run has succeeded in time", || {
+        (succeeded(&daemon) > before + 2).then_some(())
+    });
+    daemon.json(&["disable", "tick"]);
+    until("what was queued has ended", || {
+        let ps = daemon.json(&["ps"]);
+        ps["runs"].as_array().unwrap().is_empty().then_some(())
+    });
+    daemon.expect_clean();
+}
+
+/// How many runs there are, whatever their state.
+fn all_in_store(daemon: &Daemon) -> usize {
+    let store = rusqlite::Connection::open(daemon.path("var/lib/proctor/proctor.db")).unwrap();
+    let count = store.query_row("SELECT count(*) FROM runs", [], |row| row.get::<_, i64>(0));
+    usize::try_from(count.unwrap()).unwrap()
+}
