@@ -331,6 +331,10 @@ fn no_user_can_take_a_name_from_the_system_or_leave_it_something() {
     until("the system has the name", || {
         (system(&daemon) == expected).then_some(())
     });
+    daemon.wait_log("nobody/nightly.yaml is not in force: ");
+    let none = as_user(&guest, &daemon, &["run", "none"]).expect_code(1);
+    assert!(none.text().contains("`proctorctl install`"), "{none:?}");
+    assert!(!none.text().contains("etc/proctor/dags"), "{none:?}");
     daemon.kill9();
     daemon.restart();
     assert_eq!(system(&daemon), expected, "{}", daemon.log());
