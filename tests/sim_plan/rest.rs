@@ -74,7 +74,7 @@ impl World {
             };
             let watermark = watermark.max(dag.vague);
             let due = |(at, _): &(_, _)| dag.due(*at) <= self.now.wall;
-            if let Some((at, kind)) = dag.ticks(watermark, self.now.wall).filter(due).last() {
+            if let Some((at, kind)) = dag.ticks(watermark, self.now.wall).rfind(due) {
                 panic!("{} {kind:?} {} was not decided", dag.name, at.rfc3339());
             }
         }
