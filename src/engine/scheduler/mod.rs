@@ -57,7 +57,7 @@ pub struct Config {
     pub max_live: u32,
     /// Capacity of each queue that is configured; 0 is no limit. What runs say of these does not count.
     pub queues: BTreeMap<GroupName, u32>,
-    /// User id that may have any number of scheduled runs wait, if there is one ([`USER_SCHEDULED_MAX`]).
+    /// User id that may have any number of scheduled runs wait, if there is one ([`api::USER_SCHEDULED_MAX`]).
     pub unbounded: Option<u32>,
 }
 
