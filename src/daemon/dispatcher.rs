@@ -32,6 +32,7 @@ use crate::sys::epoll::TimerFd;
 use crate::sys::pidfd::WaitStatus;
 use crate::wire::control::{Request, Response};
 use crate::wire::shim::FromShim;
+use crate::wire::shim::ToShim;
 
 /// First number of the batches that are the dispatcher's own; the engine counts from 1.
 const OWN_BATCHES: u64 = 1 << 62;
@@ -255,6 +256,8 @@ impl Dispatcher {
             Effect::Adopt(_, attempt, _) => self.adopt(&attempt),
             Effect::SendStop(attempt, reason) => self.send_stop(&attempt, reason),
             Effect::EnsureStop(attempt, reason) => self.ensure_stop(&attempt, reason),
+            // What cannot be told now is told when the shim is reached.
+            Effect::NoRetry(attempt) => drop(self.send(&attempt, &ToShim::NoRetry)),
             Effect::Clean(attempt) => self.clean(&attempt),
             Effect::Accepted(token) => self.accepted(token),
             Effect::Refused(token, refusal) => self.refused(token, refusal),

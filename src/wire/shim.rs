@@ -115,6 +115,8 @@ pub enum ToShim {
     /// The attempt is to stop. It may have been told before, by this daemon or the one before it, and then nothing more
     /// happens.
     EnsureStop(StopReason),
+    /// The run will not be tried again as a whole, whatever the specification says: its failure is for good.
+    NoRetry,
 }
 
 /// A sub-run that a step asks for. Asking again for the same run, after a restart of the daemon or in a further try,

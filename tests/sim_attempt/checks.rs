@@ -96,6 +96,7 @@ impl Check<'_> {
                 }
             }
             // Told again by a daemon that came back: the first time it counts, later nothing is cut short.
+            Event::NoRetry => {}
             Event::EnsureStop(_) if std::mem::replace(&mut self.stopped, true) => {}
             Event::Stop(_) | Event::EnsureStop(_) if self.begun => {
                 self.stopped = true;

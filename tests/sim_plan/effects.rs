@@ -62,6 +62,7 @@ impl World {
                 self.report.superseded += u64::from(reason == StopReason::Superseded);
                 self.shim(&attempt).stop = true;
             }
+            Effect::NoRetry(attempt) => self.shim(&attempt).retried = false,
             Effect::Clean(attempt) => {
                 let run = attempt.clone();
                 let shim = self.shims.entry(attempt).or_insert_with(|| Shim {

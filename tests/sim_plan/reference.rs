@@ -24,8 +24,7 @@ impl World {
         assert_eq!(new.run.id, RunId::scheduled(&dag.name, dag.owner, at, restart));
         assert_eq!((new.owner, &new.group), (dag.owner, &dag.group(dag.owner)));
         assert!(at <= self.now.wall, "{} starts before its time", new.run);
-        let misdated = self.misdated.contains(&(dag.name.clone(), dag.owner));
-        if !restart && dag.skip_if_successful && self.answers.is_empty() && !misdated {
+        if !restart && dag.skip_if_successful && self.answers.is_empty() {
             assert!(
                 !self.succeeded_since_start_before(dag, at),
                 "{} was to be left out",
@@ -166,21 +165,19 @@ impl World {
         let start = |minute: &i64| dag.table.starts_at(*minute);
         let before = (from.secs() / 60..=just_before.secs() / 60).rev().find(start);
         let success = self.store.successes.get(&(dag.name.clone(), dag.owner));
+        // One that counts for a time to come says nothing yet.
+        let success = success.filter(|success| **success <= self.now.wall);
         success
             .zip(before)
             .is_some_and(|(success, before)| success.0 > before * MINUTE)
     }
 
-    /// Notes which watermarks were made by a clock that was far ahead, and whose successes by one that was ahead: these say
-    /// nothing, and what the engine knows of older ones may be gone.
+    /// Notes which watermarks were made by a clock that was far ahead.
     pub(crate) fn note_far(&mut self) {
         for (dag, watermark) in &self.store.watermarks {
             if watermark.0 - self.now.wall.0 > 3 * HOUR {
                 self.far.insert(dag.clone());
             }
         }
-        let to_come = self.store.successes.iter();
-        let to_come = to_come.filter(|(_, success)| **success > self.now.wall);
-        self.misdated.extend(to_come.map(|(dag, _)| dag.clone()));
     }
 }

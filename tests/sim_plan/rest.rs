@@ -49,7 +49,8 @@ impl World {
         let counts = matches!(dag.overlap, OverlapPolicy::Latest | OverlapPolicy::CancelOther);
         let newer = |(other, of): (&RunRef, &Row)| {
             let same = other.dag == run.dag && of.owner == row.owner;
-            let waits = of.queued.is_some() || of.retry.due.is_some();
+            let lives = of.live.is_some() && of.status.is_none();
+            let waits = of.queued.is_some() || of.retry.due.is_some() || lives;
             same && waits && of.stop.is_none() && of.scheduled_for > row.scheduled_for
         };
         counts

@@ -119,8 +119,6 @@ pub(crate) struct World {
     pub(crate) last_token: u64,
     /// DAGs that a person wants held back, and nobody has let go again.
     pub(crate) held: BTreeSet<DagName>,
-    /// DAGs and users with a success that counted for a time to come.
-    pub(crate) misdated: BTreeSet<(DagName, u32)>,
     /// Ticks that were told to be delayed by this daemon: they are never late.
     pub(crate) delayed: BTreeSet<(DagName, Time)>,
     /// DAGs that were not installed for a while.
@@ -175,7 +173,6 @@ impl World {
             asks: BTreeMap::new(),
             last_token: 0,
             held: BTreeSet::new(),
-            misdated: BTreeSet::new(),
             delayed: BTreeSet::new(),
             removed: BTreeSet::new(),
             far: BTreeSet::new(),

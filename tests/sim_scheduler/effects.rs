@@ -47,6 +47,8 @@ impl World<'_> {
                 assert_ne!(shim.task, Task::Clean);
                 shim.stop = true;
             }
+            // Without schedules nothing gives way.
+            Effect::NoRetry(attempt) => panic!("{attempt} is told that no retry comes"),
             Effect::Clean(attempt) => self.clean(attempt),
             Effect::Accepted(token) => {
                 let ask = self.asks.remove(&token).expect("answered twice");

@@ -228,6 +228,10 @@ impl Attempt {
                     self.stop(reason, &mut cx);
                 }
             }
+            Event::NoRetry => {
+                self.retried_on = None;
+                self.fail_for_good();
+            }
             Event::TreeEmpty => self.killing = false,
         }
         self.look_at_dependants(&mut cx);

@@ -30,16 +30,7 @@ impl Attempt {
             }
             Phase::Finishing | Phase::Ended => return,
             Phase::Initialising(_) | Phase::InitHandler | Phase::Steps => self.cancelled = true,
-            Phase::Handlers(rest) => {
-                // No retry follows now, so its failure is for good.
-                if std::mem::take(&mut self.again) {
-                    *rest = if rest.is_empty() {
-                        &[Handler::Failure]
-                    } else {
-                        handlers_after(RunStatus::Failed)
-                    };
-                }
-            }
+            Phase::Handlers(_) => self.fail_for_good(),
         }
         if self.stopping {
             return self.escalate(cx);
@@ -63,6 +54,19 @@ impl Attempt {
         if self.is_busy() {
             let grace = seconds(self.plan.clean_up_sec);
             cx.push(Effect::Arm(Timer::Grace, cx.now.boot.after_secs(grace)));
+        }
+    }
+
+    /// No retry of the whole run follows. If its failure handler was left out for one, it comes now.
+    pub(super) fn fail_for_good(&mut self) {
+        if let Phase::Handlers(rest) = &mut self.phase
+            && std::mem::take(&mut self.again)
+        {
+            *rest = if rest.is_empty() {
+                &[Handler::Failure]
+            } else {
+                handlers_after(RunStatus::Failed)
+            };
         }
     }
 

@@ -330,6 +330,9 @@ pub enum Effect {
     SendStop(AttemptId, StopReason),
     /// See to it that the shim knows of a stop. It may have been told before, and then nothing more happens.
     EnsureStop(AttemptId, StopReason),
+    /// Tell the shim that the run is not tried again as a whole, whatever it was told before. Nothing depends on it but
+    /// whether the failure handler runs, so it is told again whenever the shim is reached anew ([`Scheduler::retried_on`]).
+    NoRetry(AttemptId),
     /// The end is committed, or the attempt never started; and nothing of it lives. Remove entry, socket, cgroup,
     /// journal and empty files, as far as they exist, then tell [`Event::Cleaned`]. The journal of one that never started
     /// is the witness for that, and stays until the store does not hold the attempt any more.

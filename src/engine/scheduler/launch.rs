@@ -128,6 +128,8 @@ impl Scheduler {
             out.push(Effect::OpenGate(attempt.clone()));
             run.phase = Phase::Opening;
             self.hold_failures = 0;
+            // Its specification was made before a newer run came, perhaps.
+            self.tell_no_retry(key, out);
         }
     }
 

@@ -88,6 +88,26 @@ fn a_stop_means_that_no_retry_follows() {
 }
 
 #[test]
+fn who_is_told_that_no_retry_follows_runs_the_failure_handler() {
+    // Before it fails, and while the exit handler runs that comes first when a retry follows.
+    for held in [Node::Step(0), Node::Handler(AtExit)] {
+        let mut bench = retried(&full(vec![step("a", &[])]), &[])
+            .ends(Node::Step(0), &[exit(1)])
+            .hold(&[held]);
+        bench.tell(Event::Begin);
+        bench.tell(Event::NoRetry);
+        bench.release(held, if held == Node::Step(0) { exit(1) } else { exit(0) });
+        assert_eq!(bench.end().0, RunStatus::Failed);
+        let ran = if held == Node::Step(0) {
+            vec![Init, Failure, AtExit]
+        } else {
+            vec![Init, AtExit, Failure]
+        };
+        assert_eq!(outcome(&bench), (ran, false), "{held:?}");
+    }
+}
+
+#[test]
 fn a_time_limit_is_a_failure_without_an_exit_code_of_its_own() {
     for (codes, again) in [(&[][..], true), (&[7][..], false)] {
         let mut limited = full(vec![step("a", &[])]);

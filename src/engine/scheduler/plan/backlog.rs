@@ -40,8 +40,10 @@ pub(super) struct Plan {
     pub(super) again: Option<Boot>,
     /// Its place in the agenda.
     pub(super) entry: Option<Time>,
-    /// The time that the newest success counts for; never one to come.
+    /// The time that the newest success counts for, of those that count for no time to come.
     pub(super) last_success: Option<Time>,
+    /// The same of those that do: the clock was put back since, or it was wrong.
+    pub(super) success_to_come: Option<Time>,
 }
 
 /// What is to become of a tick, before it is asked what the DAG is doing.
@@ -118,11 +120,14 @@ impl Plan {
         self.next = self.installed.as_ref().and_then(|plan| ticks::next(plan, after));
     }
 
-    /// Notes a success that counts for a time. One that counts for a time to come was made while the clock was wrong, and
-    /// says nothing of the starts until then.
+    /// Notes a success that counts for a time, and which of those that are known count now. One that counts for a time to
+    /// come says nothing of the starts until then.
     pub(super) fn note_success(&mut self, at: Option<Time>, now: Time) {
-        let newest = self.last_success.filter(|at| *at <= now);
-        self.last_success = newest.max(at.filter(|at| *at <= now));
+        let known = [self.last_success, self.success_to_come, at]
+            .into_iter()
+            .flatten();
+        self.last_success = known.clone().filter(|at| *at <= now).max();
+        self.success_to_come = known.filter(|at| *at > now).max();
     }
 
     /// Whether the watermark was made while the clock was wrong.
@@ -155,11 +160,14 @@ impl Plan {
         let class_of = move |place: usize, tick: &Tick| {
             let late = now.0.saturating_sub(tick.due.0);
             let is_newest = newest.contains(&Some(place));
-            if tick.tried || (is_newest && late <= LATE_MAX) {
+            let over = tick.kind == TickKind::Start && stop.is_some_and(|stop| place < stop);
+            if tick.tried && over {
+                Class::Over
+            } else if tick.tried || (is_newest && late <= LATE_MAX) {
                 Class::Live
             } else if tick.kind != TickKind::Start || installed.catchup_sec == 0 || late > window {
                 Class::Missed
-            } else if stop.is_some_and(|stop| place < stop) {
+            } else if over {
                 Class::Over
             } else {
                 Class::Late

@@ -58,6 +58,7 @@ impl Scheduler {
             made: None,
             others: Others::untouched(),
             told: Vec::new(),
+            void: false,
         };
         let mut count = told.len();
         match last {

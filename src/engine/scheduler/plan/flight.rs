@@ -45,6 +45,8 @@ pub(super) struct Decided {
     pub(super) made: Option<Key>,
     /// What the last one does to the other runs of the DAG.
     pub(super) others: Others,
+    /// Whether the DAG that they are of is not installed any more. What has its name now has ticks of its own.
+    pub(super) void: bool,
 }
 
 impl Scheduler {
@@ -150,8 +152,12 @@ impl Scheduler {
                         out.push(Effect::Tick(dag.clone(), last.at, last.kind, outcome));
                     }
                 }
-                for tick in decided.ticks.into_iter().rev() {
-                    plan.backlog.push_front(tick);
+                if decided.void {
+                    plan.go_on_after(plan.watermark);
+                } else {
+                    for tick in decided.ticks.into_iter().rev() {
+                        plan.backlog.push_front(tick);
+                    }
                 }
                 if !known {
                     self.pause_plan(now, dag);

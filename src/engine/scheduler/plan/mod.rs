@@ -109,7 +109,7 @@ impl Scheduler {
         let plan = self.plans.by_dag.entry(dag.clone()).or_default();
         let owner = new.template.owner;
         if plan.owner.replace(owner) != Some(owner) {
-            plan.last_success = None;
+            (plan.last_success, plan.success_to_come) = (None, None);
         }
         plan.note_success(new.last_success, now.wall);
         if let Some(old) = &plan.installed {
@@ -171,6 +171,9 @@ impl Scheduler {
         if let Some(plan) = self.plans.by_dag.get_mut(dag) {
             plan.installed = None;
             plan.mark = None;
+            if let Some(Flight::Ticks(decided)) = &mut plan.flight {
+                decided.void = true;
+            }
             plan.go_on_after(now.wall);
             self.go_on_with(now, dag, out);
         }

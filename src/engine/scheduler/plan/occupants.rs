@@ -117,16 +117,28 @@ impl Scheduler {
     }
 
     /// Gives up the pending retries of a DAG that give way: that of a run which ended while the newer one was being
-    /// stored, or before the policy was known, or of which a crash has kept from the store that it does not come.
+    /// stored, or before the policy was known, or of which a crash has kept from the store that it does not come. Those
+    /// that are live are told that none follows, so that their failure handlers run.
     pub(super) fn give_up_older(&mut self, now: Now, dag: &DagName, owner: u32, out: &mut Vec<Effect>) {
-        let pending = self
-            .occupants(dag, owner)
-            .filter(|(_, run)| run.again.due.is_some());
-        let keys: Vec<Key> = pending.map(|(key, _)| key).collect();
+        let keys: Vec<Key> = self.occupants(dag, owner).map(|(key, _)| key).collect();
         for key in keys {
-            if self.gives_way(key) {
+            if self.runs.get(&key).is_some_and(|run| run.again.due.is_none()) {
+                self.tell_no_retry(key, out);
+            } else if self.gives_way(key) {
                 self.stop_by_plan(now, key, &StopReason::Superseded, false, out);
             }
+        }
+    }
+
+    /// Tells the supervisor of a live run that gives way to a newer one that no retry follows.
+    pub(in crate::engine::scheduler) fn tell_no_retry(&self, key: Key, out: &mut Vec<Effect>) {
+        let run = self.runs.get(&key);
+        let live = run
+            .filter(|run| matches!(run.phase, Phase::Opening | Phase::Running) && run.again.policy.is_some());
+        if let Some(attempt) = live.and_then(|run| run.attempt.clone())
+            && self.gives_way(key)
+        {
+            out.push(Effect::NoRetry(attempt));
         }
     }
 

@@ -240,6 +240,7 @@ impl Bed {
             Effect::Adopt(run, ..) => format!("adopt {}", run.id),
             Effect::SendStop(..) => "send-stop".into(),
             Effect::EnsureStop(..) => "ensure-stop".into(),
+            Effect::NoRetry(_) => "no-retry".into(),
             Effect::Clean(_) => "clean".into(),
             Effect::Accepted(token) => format!("yes {}", token.0),
             Effect::Refused(token, refusal) => {

@@ -275,6 +275,7 @@ fn shim_messages() {
     assert_eq!(hex(&ToShim::Stop(StopReason::Client { uid: 0 })), "020100");
     assert_eq!(hex(&ToShim::ReplaceEntry), "03");
     assert_eq!(hex(&ToShim::EnsureStop(StopReason::Client { uid: 0 })), "060100");
+    assert_eq!(hex(&ToShim::NoRetry), "07");
     assert_eq!(hex(&FromShim::KillCall(5)), "0805");
     assert_eq!(hex(&FromShim::Ready), "00");
     assert_eq!(hex(&FromShim::Failed("f".to_owned())), "010166");

@@ -129,3 +129,23 @@ fn an_older_retry_does_not_come_beside_a_newer_one_that_waits_for_its_own() {
     assert_eq!(desk.install(with(OverlapPolicy::Latest)), "commit 9 cancel-retry");
     desk.play(&[("ok 9", "over")]);
 }
+
+#[test]
+fn the_supervisor_of_a_live_run_is_told_when_a_newer_one_comes_that_no_retry_follows() {
+    for (overlap, told) in [(OverlapPolicy::Latest, true), (OverlapPolicy::All, false)] {
+        let mut desk = Desk::quiet("0730", with(overlap));
+        desk.play(&[
+            ("at 0800", "make s0800, commit 1 accept+mark 0800"),
+            ("ok 1", "changed, 0800 started s0800, commit 2 intend s08001"),
+        ]);
+        super::lives(&mut desk, "s0800", 2);
+        let run = |id: &str| crate::model::RunRef {
+            dag: super::dag(),
+            id: super::long(id).parse().unwrap(),
+        };
+        assert_eq!(desk.tell("at 0900"), "make s0900, commit 5 accept+mark 0900");
+        let said = desk.tell("ok 5");
+        assert_eq!(said.contains("no-retry"), told, "{said}");
+        assert_eq!(desk.0.engine.retried_on(&run("s0800")).is_none(), told);
+    }
+}
