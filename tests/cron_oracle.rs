@@ -3,7 +3,7 @@
 //!
 //! What the library means otherwise it is not asked:
 //! - It knows `7`, `L`, `W`, `#` and a list with nothing between two commas, which are errors here.
-//! - `sun` at the end of a range is 7 there, so that `sun-sun` is the whole week; here it is 0, as everywhere.
+//! - `sun` at the end of a range is 7 there, so that `sun-sun` is the whole week; here it is 0.
 //! - `*/1` and a list that holds `*`, in a field for days, restrict nothing here, but do there.
 //! - On days when the clock changes it takes only an expression with one minute and one hour for a fixed time, the manual
 //!   page every one whose hour is not every hour. It is asked about each minute and hour of such an expression one by one,
@@ -12,7 +12,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stdout,
     reason = "all of it is a test: what must hold is asserted where it happens"
 )]
 
