@@ -40,6 +40,8 @@ pub struct SourceText {
     pub hash: String,
     /// Whether the caller may replace it with `install`.
     pub own: bool,
+    /// Whether it is the file that has the name: not if another DAG has it.
+    pub in_force: bool,
 }
 
 /// An installed DAG in a list.

@@ -167,6 +167,7 @@ fn graph_draws_what_the_daemon_knows_also_a_users_own() {
                 text: "name: other\nsteps: [{name: a, command: x}]\n".to_owned(),
                 hash: String::new(),
                 own: true,
+                in_force: false,
             }))
         } else {
             Response::Error {
@@ -180,6 +181,11 @@ fn graph_draws_what_the_daemon_knows_also_a_users_own() {
     let drawn = call(server.root(), &["graph", "own"]);
     assert_eq!(
         drawn.stdout, "own  1 step in 1 layer\n1 ● a  $ x\n",
+        "{}",
+        drawn.stderr
+    );
+    assert!(
+        drawn.stderr.contains("own.yaml is not in force"),
         "{}",
         drawn.stderr
     );

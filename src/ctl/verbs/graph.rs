@@ -113,7 +113,15 @@ fn source(name: &DagName, call: &mut Call) -> Result<Option<SourceText>, Failure
         return Ok(None);
     };
     match ask_once(session, &Request::Source(name.clone()), call)? {
-        Response::Source(source) => Ok(Some(*source)),
+        Response::Source(source) => {
+            if !source.in_force {
+                let file = &source.file;
+                call.out.note(&format!(
+                    "warning: {file} is not in force, another DAG has its name"
+                ));
+            }
+            Ok(Some(*source))
+        }
         _ => Err(Failure::unexpected()),
     }
 }

@@ -283,6 +283,7 @@ impl Dispatcher {
         let config = std::sync::Arc::clone(&self.config);
         let known = self.registry.files.get(&id).and_then(|state| state.owner);
         let own = owns(asker.peer.uid, &id, known);
+        let in_force = self.registry.holder(&dag) == Some(id.clone());
         self.elsewhere(
             move || {
                 let path = id.path(&config).display().to_string();
@@ -300,6 +301,7 @@ impl Dispatcher {
                         hash: hash_of(&text.text),
                         text: text.text,
                         own,
+                        in_force,
                     })),
                     Ok(_) => not_installed(&dag),
                     Err(error) => refusal(ErrorKind::Invalid, &format!("{path} cannot be used: {error}")),

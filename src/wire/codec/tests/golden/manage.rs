@@ -140,6 +140,7 @@ fn responses() {
         text: "t".to_owned(),
         hash: "h".to_owned(),
         own: true,
+        in_force: false,
     };
     let view = QueueView {
         queue: queue(),
@@ -167,7 +168,7 @@ fn responses() {
             Response::Dag(Box::new(a_dag()), vec![problem()]),
             "0c0164022f66fbe80301000105737461727406406461696c790001016d00010101020001010164020204016c017a01016e0101060101016c01016401720501016d000101010200",
         ),
-        (Response::Source(Box::new(source)), "0d0164022f660174016801"),
+        (Response::Source(Box::new(source)), "0d0164022f66017401680100"),
         (
             Response::Next(vec![a_time()]),
             "0e010164020204016c017a01016e01010601",
