@@ -1,14 +1,15 @@
 //! What people ask about installed DAGs: which there are, what they say, whether their schedules count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::control::refusal;
 use super::super::dispatcher::{Dispatcher, now};
 use super::super::requests::Asker;
 use super::super::schedules::told;
-use super::apply::clash;
 use super::names::FileState;
 use super::place::{FileId, Place};
+use super::problems::{Cure, reserved, taken};
+use super::scan::Scope;
 use super::version::{Version, hash_of, name_for};
 use super::{Suspending, files, schemas};
 use crate::engine::scheduler::{Event, Refusal, Token};
@@ -160,18 +161,23 @@ impl Dispatcher {
             .unwrap_or(creds::effective_uid())
     }
 
-    /// A file in a list.
-    pub(super) fn summary(&self, id: &FileId) -> Option<DagSummary> {
+    /// A file in a list, for the user who asks; none is an administrator.
+    pub(super) fn summary(&self, id: &FileId, owner: Option<u32>) -> Option<DagSummary> {
         let state = self.registry.files.get(id)?;
         let mut problems = state.problems.clone();
         problems.truncate(PROBLEMS_MAX);
+        let cure = match owner {
+            Some(_) => Cure::Own,
+            None => Cure::File(id.path(&self.config)),
+        };
+        problems.extend(state.reserved.then(|| reserved(id, state, &cure)));
         if let Some(first) = &state.clash {
             // Whose file another user's is, is nobody's business.
             let place = match first.place {
                 Place::User(_) if first.place != id.place => "another user's DAG".to_owned(),
                 _ => first.path(&self.config).display().to_string(),
             };
-            problems.push(clash(id, state, &place));
+            problems.push(taken(id, state, &place, &cure));
         }
         let force = self.registry.in_force.values().find(|force| force.file == *id);
         let shown = force.map(|force| &force.version).or(state.now.as_ref());
@@ -201,7 +207,7 @@ impl Dispatcher {
         let files = self.registry.files.iter();
         let seen = files.filter(|(id, state)| owner.is_none_or(|uid| sees(uid, id, state)));
         let ids: Vec<FileId> = seen.map(|(id, _)| id.clone()).collect();
-        let list: Vec<DagSummary> = ids.iter().filter_map(|id| self.summary(id)).collect();
+        let list: Vec<DagSummary> = ids.iter().filter_map(|id| self.summary(id, owner)).collect();
         let answers = asker.answers.clone();
         self.with_newest(list, owner, move |dispatcher, list| {
             dispatcher.answer(&answers, Response::Dags(list));
@@ -326,16 +332,16 @@ impl Dispatcher {
 
     /// Holds back the schedules of a DAG, or not any more.
     pub(in crate::daemon) fn enable(&mut self, dag: DagName, on: bool, owner: Option<u32>, asker: Asker) {
-        // A file of the system that is gone may come back, and its runs wait until then unless somebody lets them go.
+        // A file of the system that is gone may come back, and its name and runs wait until then unless somebody lets them go.
         let system = creds::effective_uid();
-        let left = on && self.file_of(&dag, None).is_none() && self.registry.is_suspended(&dag);
+        let left = self.registry.is_reserved(&dag) && (on || self.file_of(&dag, None).is_some());
         let user = match self.file_to_change(&dag, owner) {
+            _ if left && owner.is_none_or(|uid| uid == system) => system,
             // It goes by name, and the right to it by file: the name must be that file's.
             Ok(id) if owner.is_some() && self.registry.holder(&dag) != Some(id.clone()) => {
                 return self.answer(&asker.answers, named_twice(&dag));
             }
             Ok(id) => self.user_of(&id),
-            Err(_) if left && owner.is_none_or(|uid| uid == system) => system,
             Err(refused) => return self.answer(&asker.answers, *refused),
         };
         self.next_token += 1;
@@ -343,6 +349,7 @@ impl Dispatcher {
         let suspending = Suspending {
             dag: dag.clone(),
             on: !on,
+            owner,
             answers: asker.answers,
         };
         self.registry.suspending.insert(token, suspending);
@@ -356,16 +363,30 @@ impl Dispatcher {
 
     /// The engine answered such a request. False if it is another one's token.
     pub(in crate::daemon) fn suspended(&mut self, token: Token, refused: Option<&Refusal>) -> bool {
-        let Some(Suspending { dag, on, answers }) = self.registry.suspending.remove(&token) else {
+        let Some(Suspending {
+            dag,
+            on,
+            owner,
+            answers,
+        }) = self.registry.suspending.remove(&token)
+        else {
             return false;
         };
         match refused {
             None => {
                 self.note_hold(&dag);
                 events::dag_suspended(&dag, on);
-                let id = self.file_of(&dag, None);
-                let summary = id.and_then(|id| self.summary(&id)).unwrap_or_else(|| gone(dag));
-                self.answer_dag(Some(summary), Vec::new(), answers);
+                let files = &self.registry.files;
+                // A user's file that waits for the name is not what was meant.
+                let id = self
+                    .file_of(&dag, None)
+                    .filter(|id| files.get(id).is_none_or(|state| !state.reserved));
+                let summary = id.and_then(|id| self.summary(&id, owner));
+                self.answer_dag(Some(summary.unwrap_or_else(|| gone(dag))), Vec::new(), answers);
+                if !on && self.registry.files.values().any(|state| state.reserved) {
+                    // The name is free, and no file tells of that.
+                    self.look_now(Scope::Places(BTreeSet::new()));
+                }
             }
             Some(Refusal::Store(why)) => {
                 let text = format!("nothing was changed: the store cannot be written: {why}");

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::super::alarms::Alarm;
 use super::super::dispatcher::{Dispatcher, now};
-use super::answers::shown_name;
 use super::names::{FileState, InForce, settle};
 use super::place::{FileId, Place};
 use super::record::same;
@@ -17,7 +16,6 @@ use crate::engine::scheduler::Event;
 use crate::model::DagName;
 use crate::model::change::InstalledDag;
 use crate::telemetry::events;
-use crate::wire::control::Problem;
 
 /// What is waited for before what could not be looked at is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +160,8 @@ impl Dispatcher {
         self.registry.base = seen.base;
         let before = self.registry.before();
         self.registry.take_files(seen.places, &seen.nobodys, seen.all);
-        let force = settle(&mut self.registry.files, &before);
+        let reserved = self.registry.reserved(&before);
+        let force = settle(&mut self.registry.files, &before, &reserved);
         let last = std::mem::replace(&mut self.registry.in_force, force);
         let gone = self.registry.gone(&before);
         for dag in &gone {
@@ -261,106 +260,8 @@ impl Dispatcher {
     /// The time has come.
     pub(in crate::daemon) fn look_again(&mut self) {
         self.registry.unsure += 1;
-        let at = now().boot;
-        self.registry.dirty = Some((Scope::All, at, at));
-        self.look_now();
+        self.look_now(Scope::All);
     }
-
-    /// Tells the log what is wrong with files, once for each change.
-    fn tell_problems(&mut self) {
-        let config = &self.config;
-        // What is wrong with the base configuration is wrong for every DAG, and told once.
-        let base_file = config.paths.base.display().to_string();
-        let of_base = |problem: &Problem| problem.file.as_ref() == Some(&base_file);
-        let of_files = self.registry.files.values().flat_map(|state| &state.problems);
-        let mut base: Vec<Problem> = Vec::new();
-        let mut dags = 0;
-        for state in self.registry.files.values() {
-            dags += usize::from(state.problems.iter().any(of_base));
-        }
-        for problem in of_files.filter(|problem| of_base(problem)) {
-            if !base.contains(problem) {
-                base.push(problem.clone());
-            }
-        }
-        if base != self.registry.base_told {
-            if !base.is_empty() {
-                events::base_rejected(&config.paths.base, &words(&base, &base_file), dags);
-            }
-            self.registry.base_told = base;
-        }
-        let in_force = self.registry.in_force.values();
-        let in_force: BTreeSet<FileId> = in_force.map(|force| force.file.clone()).collect();
-        let files = &mut self.registry.files;
-        let first: BTreeMap<FileId, Option<FileId>> = files
-            .iter()
-            .map(|(id, state)| (id.clone(), state.clash.clone()))
-            .collect();
-        for (id, state) in files {
-            let mut problems = state.problems.clone();
-            if let Some(Some(first)) = first.get(id) {
-                problems.push(clash(id, state, &first.path(config).display().to_string()));
-            }
-            if problems == state.told {
-                continue;
-            }
-            let own: Vec<Problem> = problems
-                .iter()
-                .filter(|problem| !of_base(problem))
-                .cloned()
-                .collect();
-            if !own.is_empty() {
-                let (kept, path) = (in_force.contains(id), id.path(config));
-                let taken = state.clash.is_some() && !kept;
-                let words = words(&own, &path.display().to_string());
-                events::dag_rejected(&path, &words, taken, kept);
-            }
-            state.told = problems;
-        }
-    }
-}
-
-/// The problem of a file whose name another one has.
-pub(super) fn clash(id: &FileId, state: &FileState, first: &str) -> Problem {
-    let name = shown_name(id, state)
-        .map(|name| name.to_string())
-        .unwrap_or_default();
-    let hint = match id.place {
-        Place::System => "give one of the two another `name:`".to_owned(),
-        // It is named as its file is.
-        Place::User(_) => {
-            format!("`proctorctl remove {name}`, and install it with --name under another name")
-        }
-    };
-    Problem {
-        message: format!("the name {name} is taken: {first} has it"),
-        file: state.now.as_ref().map(|version| version.record.file.clone()),
-        line: None,
-        column: None,
-        hint: Some(hint),
-    }
-}
-
-/// Problems for the log, in one line; those of another file than the one that is named beside them with their file.
-fn words(problems: &[Problem], named: &str) -> String {
-    const MOST: usize = 5;
-    let mut words: Vec<String> = problems
-        .iter()
-        .take(MOST)
-        .map(|problem| {
-            let other = problem.file.as_ref().filter(|file| *file != named);
-            let place = other.map(|file| format!("{file}:")).unwrap_or_default();
-            match (problem.line, problem.column) {
-                (Some(line), Some(column)) => format!("{place}{line}:{column}: {}", problem.message),
-                _ if place.is_empty() => problem.message.clone(),
-                _ => format!("{place} {}", problem.message),
-            }
-        })
-        .collect();
-    if problems.len() > MOST {
-        words.push(format!("{} more", problems.len() - MOST));
-    }
-    words.join("; ")
 }
 
 #[cfg(test)]

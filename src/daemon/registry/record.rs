@@ -1,5 +1,6 @@
 //! What the store is told of installed DAGs, until it has it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::dispatcher::{Dispatcher, Msg};
@@ -59,6 +60,34 @@ impl Registry {
             });
         }
         self.forgets.insert(dag.clone());
+    }
+
+    /// The names that are the system's although nothing of it may be there: its DAG is held back, and who got the name could
+    /// let go what that has left, which runs as the system does. Somebody who may enables it, or removes it for good.
+    pub(super) fn reserved(&self, before: &BTreeMap<DagName, FileId>) -> BTreeSet<DagName> {
+        let held = self.plans.values().filter(|plan| plan.suspended);
+        let told = self
+            .deciding
+            .values()
+            .flatten()
+            .filter_map(|change| match change {
+                Change::Suspend { dag, on: true } => Some(dag),
+                _ => None,
+            });
+        let asked = self.suspending.values().filter(|asked| asked.on);
+        let all = held.map(|plan| &plan.dag).chain(told);
+        let all = all.chain(asked.map(|asked| &asked.dag));
+        let systems = |dag: &&DagName| {
+            let place = before.get(*dag).map(|id| &id.place);
+            !self.removed.contains(*dag) && place.is_none_or(|place| *place == Place::System)
+        };
+        all.filter(systems).cloned().collect()
+    }
+
+    /// Whether a name is one of these.
+    pub(super) fn is_reserved(&self, dag: &DagName) -> bool {
+        let holder = self.holder(dag).map(|id| (dag.clone(), id));
+        self.reserved(&holder.into_iter().collect()).contains(dag)
     }
 
     /// Whether what is decided of a DAG was decided of another one that had its name: it was in another place, or
@@ -213,5 +242,26 @@ mod tests {
         registry.forget(&dag);
         registry.plan_stored(5, true);
         assert!(!registry.is_suspended(&dag) && !registry.plans.contains_key(&dag));
+    }
+
+    #[test]
+    fn the_name_of_a_dag_of_the_system_that_is_held_back_is_reserved() {
+        let (mut registry, dag) = (Registry::new(), DagName::new("etl").unwrap());
+        assert!(!registry.is_reserved(&dag));
+        // From the moment on that it is on its way to the store.
+        registry.note_later(1, &suspend(true));
+        assert!(registry.is_reserved(&dag));
+        registry.plan_stored(1, true);
+        assert!(registry.is_reserved(&dag));
+        let at = |file: &str| BTreeMap::from([(dag.clone(), FileId::from_stored(file))]);
+        assert!(registry.reserved(&at("etl.yaml")).contains(&dag));
+        assert!(registry.reserved(&at("u/etl.yaml")).is_empty(), "a user's own");
+        registry.removed.insert(dag.clone());
+        assert!(!registry.is_reserved(&dag), "it goes for good");
+        registry.removed.clear();
+        registry.note_later(2, &suspend(false));
+        assert!(registry.is_reserved(&dag));
+        registry.plan_stored(2, true);
+        assert!(!registry.is_reserved(&dag));
     }
 }

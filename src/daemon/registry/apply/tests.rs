@@ -67,7 +67,8 @@ impl Bed {
         let seen = look.take();
         let before = self.registry.before();
         self.registry.take_files(seen.places, &seen.nobodys, seen.all);
-        self.registry.in_force = settle(&mut self.registry.files, &before);
+        let reserved = self.registry.reserved(&before);
+        self.registry.in_force = settle(&mut self.registry.files, &before, &reserved);
         self.registry.gone(&before)
     }
 
@@ -222,4 +223,28 @@ fn a_file_that_has_not_changed_is_read_again_when_it_is_somebody_elses() {
     let state = bed.registry.files.get_mut(&file).unwrap();
     state.stamps.as_mut().unwrap().given_to(54_321);
     assert!(!Arc::ptr_eq(&first, &look(&mut bed)));
+}
+
+#[test]
+fn who_looks_at_one_place_sees_no_other_and_no_new_base_configuration() {
+    let mut bed = Bed::with("a.yaml");
+    let config = Config::defaults(bed.root.path());
+    let dags = config.paths.dags.clone();
+    std::fs::create_dir_all(&dags).unwrap();
+    std::fs::write(dags.join("a.yaml"), TEXT).unwrap();
+    assert_eq!(bed.look(), []);
+    bed.registry.anew = false;
+    // A file, and the base configuration, are being made anew.
+    std::fs::remove_file(dags.join("a.yaml")).unwrap();
+    std::fs::write(&config.paths.base, "env: [A: b]\n").unwrap();
+    let own = Place::User("no-such-user".to_owned());
+    let look = |bed: &mut Bed, scope| {
+        let look = bed.registry.look(bed.context(), scope, bed.store.reader());
+        look.take()
+    };
+    let seen = look(&mut bed, Scope::Places(BTreeSet::from([own.clone()])));
+    assert!(!seen.all && seen.base == Ok(None), "{:?}", seen.base);
+    assert_eq!(seen.places.keys().collect::<Vec<_>>(), [&own]);
+    let seen = look(&mut bed, Scope::All);
+    assert!(seen.all && seen.base != Ok(None));
 }
