@@ -37,7 +37,7 @@ use crate::wire::control::{Problem, Response};
 
 pub(super) use files::{NO_DIR, open_dir, read_base};
 pub(super) use names::{FileState, InForce};
-pub(super) use place::{FileId, Place};
+pub(super) use place::{FileId, Place, ownerless};
 use scan::{Look, Scope};
 pub(super) use schemas::{READS_MAX, is_same_dag, read_dag, read_schema};
 pub(super) use version::{Context, make, of_file};
@@ -88,6 +88,10 @@ pub(super) struct Registry {
     removed: BTreeSet<DagName>,
     /// DAGs of which the next batch makes the store forget what is decided.
     forgets: BTreeSet<DagName>,
+    /// DAGs of which the store is told when it has answered for what is on its way.
+    postponed: BTreeSet<DagName>,
+    /// DAGs whose users are gone, and the user ids those had, as the engine has it.
+    pub(super) ownerless: BTreeSet<(DagName, u32)>,
     /// Installations and removals that wait.
     turns: turns::Jobs,
     /// Who waits for schedules to be held back, or not any more.
@@ -132,6 +136,8 @@ impl Registry {
             unsure: 0,
             removed: BTreeSet::new(),
             forgets: BTreeSet::new(),
+            postponed: BTreeSet::new(),
+            ownerless: BTreeSet::new(),
             turns: turns::Jobs::default(),
             suspending: HashMap::new(),
         }

@@ -214,6 +214,56 @@ fn a_file_of_the_system_that_is_made_anew_has_no_gap_for_users_who_install_meanw
 }
 
 #[test]
+fn the_retry_of_a_user_who_is_gone_waits_for_the_user() {
+    let Some((_, guest)) = two_users() else { return };
+    let (mut daemon, _) = open_house();
+    let tried = daemon.path("tried");
+    std::fs::write(&tried, "").unwrap();
+    std::fs::set_permissions(&tried, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let file = daemon.dag("again", &failing(&daemon, 1));
+    as_user(&guest, &daemon, &["install", &file]).expect_code(0);
+    as_user(&guest, &daemon, &["disable", "again"]).expect_code(0);
+    let run = as_user(&guest, &daemon, &["--json", "run", "--detach", "again"])
+        .expect_code(0)
+        .json();
+    let run = format!("again:{}", text_of(&run["run_id"]));
+    assert!(held(&daemon, &run));
+    // As if the user had had another name, which nobody has any more.
+    daemon.kill9();
+    let dags = daemon.path("var/lib/proctor/dags");
+    let renamed = |daemon: &Daemon, from: &str, to: &str| {
+        std::fs::rename(dags.join(from), dags.join(to)).unwrap();
+        let store = rusqlite::Connection::open(daemon.path("var/lib/proctor/proctor.db")).unwrap();
+        let file = [format!("{to}/again.yaml")];
+        assert_eq!(store.execute("UPDATE installed SET file = ?1", file).unwrap(), 1);
+        store.execute("UPDATE plans SET suspended = 0", []).unwrap();
+    };
+    renamed(&daemon, "nobody", "no-such-user");
+    let before = lines(&tried);
+    daemon.restart();
+    let listed = || {
+        let all = daemon.json(&["dags"])["dags"].as_array().unwrap().clone();
+        let dag = all.into_iter().find(|dag| dag["dag"] == "again").unwrap();
+        assert_eq!(dag["owner"], guest.uid, "{dag:#}");
+        assert_eq!(dag["in_force"], false, "{dag:#}");
+    };
+    listed();
+    assert!(held(&daemon, &run));
+    let told = why(&daemon, &run);
+    assert!(told.contains("waits until the user is back"), "{told}");
+    daemon.json(&["disable", "again"]);
+    daemon.json(&["enable", "again"]);
+    assert!(held(&daemon, &run));
+    assert_eq!(lines(&tried), before, "it is due all the time");
+    listed();
+    daemon.kill9();
+    renamed(&daemon, "no-such-user", "nobody");
+    daemon.restart();
+    wait_tried(&daemon, &run);
+    daemon.expect_clean();
+}
+
+#[test]
 fn a_stop_that_is_stored_beside_a_pending_retry_ends_it_before_the_clean_up_as_well() {
     let mut daemon = Daemon::start("");
     let file = daemon.dag("again", &failing(&daemon, 3000));

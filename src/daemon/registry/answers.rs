@@ -11,7 +11,7 @@ use super::place::{FileId, Place};
 use super::problems::{Cure, reserved, taken};
 use super::scan::Scope;
 use super::version::{Version, hash_of, name_for};
-use super::{Suspending, files, schemas};
+use super::{Registry, Suspending, files, schemas};
 use crate::engine::scheduler::{Event, Refusal, Token};
 use crate::model::{DagName, RunRef, RunStatus};
 use crate::store::Filter;
@@ -94,6 +94,27 @@ pub(super) fn shown_name(id: &FileId, state: &FileState) -> Option<DagName> {
         .or_else(|| name_for(id.stem()))
 }
 
+impl Registry {
+    /// Whose runs those of a file are, or were while there was such a user.
+    pub(super) fn user_of(&self, id: &FileId) -> u32 {
+        let mut force = self.in_force.values();
+        let force = force.find(|force| force.file == *id).map(|force| &force.version);
+        let state = self.files.get(id);
+        let known = state.and_then(|state| state.owner);
+        let of_version = || {
+            let last = |state: &FileState| state.now.clone().or_else(|| state.good.clone());
+            let version = force.cloned().or_else(|| state.and_then(last));
+            version.map(|version| version.owner)
+        };
+        let of_store = || {
+            let stored = id.stored();
+            self.stored.values().find(|row| row.file == stored)?.owner
+        };
+        let known = known.or_else(of_version).or_else(of_store);
+        known.unwrap_or_else(creds::effective_uid)
+    }
+}
+
 impl Dispatcher {
     /// Whether somebody may see what goes by the name of a DAG, such as its schedule; none may see all. A file of theirs
     /// whose name another DAG has gives them no right to that one.
@@ -149,18 +170,6 @@ impl Dispatcher {
         force.or_else(other).cloned()
     }
 
-    /// Whose runs those of a file are.
-    fn user_of(&self, id: &FileId) -> u32 {
-        let mut force = self.registry.in_force.values();
-        let force = force.find(|force| force.file == *id).map(|force| &force.version);
-        let state = self.registry.files.get(id);
-        let version = force.or(state.and_then(|state| state.now.as_ref()));
-        let known = state.and_then(|state| state.owner);
-        known
-            .or(version.map(|version| version.owner))
-            .unwrap_or(creds::effective_uid())
-    }
-
     /// A file in a list, for the user who asks; none is an administrator.
     pub(super) fn summary(&self, id: &FileId, owner: Option<u32>) -> Option<DagSummary> {
         let state = self.registry.files.get(id)?;
@@ -188,7 +197,7 @@ impl Dispatcher {
         let next = force.and_then(|_| self.engine.upcoming(Some(&dag), now().wall, 1).pop());
         Some(DagSummary {
             file: id.path(&self.config).display().to_string(),
-            owner: self.user_of(id),
+            owner: self.registry.user_of(id),
             system: id.place == Place::System,
             description: shown.and_then(|version| version.description.clone()),
             schedules: part(|version| version.schedules.clone()).unwrap_or_default(),
@@ -341,7 +350,7 @@ impl Dispatcher {
             Ok(id) if owner.is_some() && self.registry.holder(&dag) != Some(id.clone()) => {
                 return self.answer(&asker.answers, named_twice(&dag));
             }
-            Ok(id) => self.user_of(&id),
+            Ok(id) => self.registry.user_of(&id),
             Err(refused) => return self.answer(&asker.answers, *refused),
         };
         self.next_token += 1;

@@ -79,6 +79,20 @@ impl Registry {
         idle.cloned().collect()
     }
 
+    /// The DAGs of places that are nobody's now, and the user ids that they belonged to.
+    fn ownerless(&self) -> BTreeSet<(DagName, u32)> {
+        let nobodys = |id: &FileId| self.files.get(id).is_some_and(|state| state.nobodys);
+        let stored = self.stored.values().filter_map(|row| {
+            let id = FileId::from_stored(&row.file);
+            Some((row.dag.clone(), row.owner.filter(|_| nobodys(&id))?))
+        });
+        // The store may not have them yet.
+        let files = self.files.values().filter(|state| state.nobodys);
+        let good = files.filter_map(|state| state.good.as_ref());
+        let good = good.map(|good| (good.record.dag.clone(), good.owner));
+        stored.chain(good).collect()
+    }
+
     /// Whether time alone may cure something: a place cannot be read, or nobody knows now whose it is.
     fn is_unsure(&self) -> bool {
         let ownerless = |state: &FileState| state.now.is_none() && state.owner.is_none();
@@ -113,6 +127,10 @@ impl Registry {
                         let place = place.clone();
                         let state = self.files.entry(FileId { place, name }).or_default();
                         state.owner = state.owner.or(file.owner);
+                        if let Some(stored) = file.stored.as_ref().filter(|_| state.mode == 0) {
+                            // Who could read it then may see that it is there.
+                            state.mode = stored.record.mode;
+                        }
                         state.good = state.good.take().or(file.stored);
                     }
                     if self.unreadable.get(&place) != Some(&error) {
@@ -171,6 +189,7 @@ impl Dispatcher {
         for dag in self.registry.idle(&last, &gone) {
             self.tell(Event::Uninstall(dag));
         }
+        self.tell_ownerless();
         let now: Vec<(DagName, InForce)> = self
             .registry
             .in_force
@@ -193,6 +212,19 @@ impl Dispatcher {
         self.registry.catalog = Arc::new(self.registry.in_force.clone());
         self.tell_problems();
         self.look_again_later();
+    }
+
+    /// Retries of runs whose users are gone wait: somebody else may have their numbers.
+    fn tell_ownerless(&mut self) {
+        let now = self.registry.ownerless();
+        let last = std::mem::replace(&mut self.registry.ownerless, now.clone());
+        if last == now {
+            return;
+        }
+        self.tell(Event::Ownerless(now.clone()));
+        for (dag, _) in last.symmetric_difference(&now) {
+            self.note_hold(dag);
+        }
     }
 
     /// A version is in force from now on. The store has it first: a file that breaks must not take its schedule along.

@@ -117,6 +117,8 @@ fn the_systems_dags_are_not_gone_because_their_directory_is() {
     let dag = DagName::new("a").unwrap();
     // Neither when the daemon starts without it, nor later.
     assert_eq!(bed.look(), []);
+    let mode = bed.registry.files[&FileId::from_stored("a.yaml")].mode;
+    assert_eq!(mode, 0o644, "users see those that they could read");
     std::fs::create_dir_all(&dags).unwrap();
     std::fs::write(dags.join("a.yaml"), TEXT).unwrap();
     std::fs::write(dags.join("b.yaml"), "nonsense").unwrap();
@@ -203,7 +205,30 @@ fn nothing_of_a_user_who_is_gone_is_in_force_and_nothing_is_forgotten() {
     assert!(state.good.is_some() && state.problems[0].message.contains("no-such-user"));
     assert!(bed.registry.stored.contains_key(&dag));
     assert!(bed.registry.is_unsure(), "the user may come back");
-    assert_eq!(bed.registry.idle(&last, &[]), [dag]);
+    assert_eq!(bed.registry.idle(&last, &[]), [dag.clone()]);
+    // Whose it was is known, and that no retry may come: also after a restart, from the store alone.
+    let whose = BTreeSet::from([(dag.clone(), 12_345)]);
+    assert_eq!(
+        (bed.registry.user_of(&file), bed.registry.ownerless()),
+        (12_345, whose.clone())
+    );
+    bed.registry.stored.clear();
+    assert_eq!(
+        (bed.registry.user_of(&file), bed.registry.ownerless()),
+        (12_345, whose.clone())
+    );
+    let mut bed = Bed::new();
+    let rows: Vec<InstalledDag> = bed.registry.stored.values().map(|row| (**row).clone()).collect();
+    let config = Config::defaults(bed.root.path());
+    assert_eq!(super::super::place::ownerless(&config, &rows), whose);
+    assert_eq!(bed.look(), []);
+    assert_eq!(
+        (bed.registry.user_of(&file), bed.registry.ownerless()),
+        (12_345, whose)
+    );
+    std::fs::remove_file(bed.users().join("no-such-user/a.yaml")).unwrap();
+    assert_eq!(bed.look(), [dag]);
+    assert!(bed.registry.ownerless().is_empty(), "it is gone for good");
 }
 
 #[test]
