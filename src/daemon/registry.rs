@@ -5,6 +5,7 @@ mod answers;
 mod apply;
 mod clock;
 mod edit;
+mod enable;
 mod files;
 mod names;
 mod place;
