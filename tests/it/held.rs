@@ -220,7 +220,8 @@ fn the_retry_of_a_user_who_is_gone_waits_for_the_user() {
     let tried = daemon.path("tried");
     std::fs::write(&tried, "").unwrap();
     std::fs::set_permissions(&tried, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
-    let file = daemon.dag("again", &failing(&daemon, 1));
+    let text = format!("working_dir: /\n{}", failing(&daemon, 1));
+    let file = daemon.dag("again", &text);
     as_user(&guest, &daemon, &["install", &file]).expect_code(0);
     as_user(&guest, &daemon, &["disable", "again"]).expect_code(0);
     let run = as_user(&guest, &daemon, &["--json", "run", "--detach", "again"])
@@ -240,6 +241,7 @@ fn the_retry_of_a_user_who_is_gone_waits_for_the_user() {
     };
     renamed(&daemon, "nobody", "no-such-user");
     let before = lines(&tried);
+    assert_eq!(before, 1);
     daemon.restart();
     let listed = || {
         let all = daemon.json(&["dags"])["dags"].as_array().unwrap().clone();
