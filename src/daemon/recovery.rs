@@ -9,6 +9,7 @@ use super::decisions::resume_steps;
 use super::dispatcher::{Dispatcher, now};
 use super::effects::{carried_over, fresh_view};
 use super::live::LiveRun;
+use super::registry::ownerless;
 use super::shims::identity;
 use super::tree;
 use crate::engine::scheduler::Event;
@@ -73,6 +74,14 @@ impl Dispatcher {
         };
         let suspended = suspended.map(|plan| (plan.dag.clone(), owner(&plan.dag)));
         self.tell(Event::Suspended(suspended.collect()));
+        // Only of those that may be tried again: a directory service may be slow.
+        let mut dags = installed;
+        dags.retain(|version| self.runs.keys().any(|run| run.dag == version.dag));
+        let config = Arc::clone(&self.config);
+        let ownerless = tokio::task::spawn_blocking(move || ownerless(&config, &dags));
+        let ownerless = ownerless.await.map_err(|error| text(&error))?;
+        self.registry.ownerless.clone_from(&ownerless);
+        self.tell(Event::Ownerless(ownerless));
         self.tell(Event::Paused(paused));
         self.tell(Event::Recover(list));
         for event in later {

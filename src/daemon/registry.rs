@@ -5,12 +5,15 @@ mod answers;
 mod apply;
 mod clock;
 mod edit;
+mod enable;
 mod files;
 mod names;
 mod place;
+mod problems;
 mod record;
 mod scan;
 mod schemas;
+mod settling;
 mod turns;
 mod version;
 mod watch;
@@ -27,27 +30,23 @@ use tokio::sync::mpsc::Sender;
 use super::dispatcher::{Dispatcher, GoOn, Msg, now};
 use crate::dag::cron::Zone;
 use crate::engine::scheduler::Token;
+use crate::model::DagName;
 use crate::model::change::{Change, InstalledDag};
-use crate::model::{Boot, DagName};
 use crate::store::{PlanRecord, Reader};
 use crate::sys::reactor;
 use crate::wire::control::{Problem, Response};
 
 pub(super) use files::{NO_DIR, open_dir, read_base};
 pub(super) use names::{FileState, InForce};
-pub(super) use place::{FileId, Place};
+pub(super) use place::{FileId, Place, ownerless};
 use scan::{Look, Scope};
 pub(super) use schemas::{READS_MAX, is_same_dag, read_dag, read_schema};
 pub(super) use version::{Context, make, of_file};
 use watch::DirWatch;
 pub(super) use zone::{DefaultZone, zone_of};
 
-/// How long nothing may change before changes are read.
-const SETTLE: Duration = Duration::from_millis(250);
 /// How long after a failure a version is given to the store again.
 const AGAIN: Duration = Duration::from_secs(30);
-/// How long changes may go on without being read.
-const SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// What is known of installed DAGs.
 pub(super) struct Registry {
@@ -69,13 +68,13 @@ pub(super) struct Registry {
     /// What is wrong with it, as the log has it.
     base_told: Vec<Problem>,
     watch: Option<DirWatch>,
-    /// Where to look next, since when, and when the last change of it was seen.
-    dirty: Option<(Scope, Boot, Boot)>,
+    /// What changed and is not looked at yet.
+    dirty: settling::Dirty,
     /// Whether everything is to be made anew.
     anew: bool,
     looking: bool,
-    /// Whether the next look is to be taken right after the one that is being taken.
-    owed: bool,
+    /// What the next look is to be at, which is taken right after the one that is being taken.
+    next: Option<Scope>,
     /// Who waits for the next look that begins from now on, and for the one that is being taken.
     waiting: Vec<GoOn>,
     answered: Vec<GoOn>,
@@ -90,6 +89,10 @@ pub(super) struct Registry {
     removed: BTreeSet<DagName>,
     /// DAGs of which the next batch makes the store forget what is decided.
     forgets: BTreeSet<DagName>,
+    /// DAGs of which the store is told when it has answered for what is on its way.
+    postponed: BTreeSet<DagName>,
+    /// DAGs whose users are gone, and the user ids those had, as the engine has it.
+    pub(super) ownerless: BTreeSet<(DagName, u32)>,
     /// Installations and removals that wait.
     turns: turns::Jobs,
     /// Who waits for schedules to be held back, or not any more.
@@ -101,6 +104,8 @@ pub(super) struct Registry {
 struct Suspending {
     dag: DagName,
     on: bool,
+    /// The user who asked; none is an administrator.
+    owner: Option<u32>,
     answers: Sender<Response>,
 }
 
@@ -121,10 +126,10 @@ impl Registry {
             base: Ok(None),
             base_told: Vec::new(),
             watch: None,
-            dirty: None,
+            dirty: settling::Dirty::default(),
             anew: true,
             looking: false,
-            owed: false,
+            next: None,
             waiting: Vec::new(),
             answered: Vec::new(),
             saving: HashMap::new(),
@@ -132,6 +137,8 @@ impl Registry {
             unsure: 0,
             removed: BTreeSet::new(),
             forgets: BTreeSet::new(),
+            postponed: BTreeSet::new(),
+            ownerless: BTreeSet::new(),
             turns: turns::Jobs::default(),
             suspending: HashMap::new(),
         }
@@ -144,7 +151,7 @@ impl Registry {
 
     /// How many files have errors.
     pub(super) fn with_errors(&self) -> usize {
-        let bad = |state: &&FileState| !state.problems.is_empty() || state.clash.is_some();
+        let bad = |state: &&FileState| !state.problems.is_empty() || state.clash.is_some() || state.reserved;
         self.files.values().filter(bad).count()
     }
 
@@ -284,79 +291,6 @@ impl Dispatcher {
         }
     }
 
-    /// Something changed: it is looked at when nothing has changed for a moment.
-    fn look_later(&mut self, scope: Scope) {
-        let at = now().boot;
-        match self.registry.dirty.take() {
-            Some((more, since, _)) => self.registry.dirty = Some((scope.and(more), since, at)),
-            None => {
-                self.registry.dirty = Some((scope, at, at));
-                self.arm_settling(SETTLE);
-            }
-        }
-    }
-
-    fn arm_settling(&self, pause: Duration) {
-        let to_self = self.to_self.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            drop(to_self.send(Msg::Then(Box::new(Self::settled))));
-        });
-    }
-
-    /// The timer that was armed at the first change went off.
-    fn settled(&mut self) {
-        let Some((_, since, last)) = &self.registry.dirty else {
-            return;
-        };
-        let at = now().boot;
-        let quiet = Duration::from_micros(at.0.saturating_sub(last.0));
-        let all = Duration::from_micros(at.0.saturating_sub(since.0));
-        if quiet < SETTLE && all < SETTLE_MAX {
-            return self.arm_settling(SETTLE - quiet);
-        }
-        self.look_now();
-    }
-
-    /// Looks at what changed, unless a look is being taken: then it comes after that.
-    fn look_now(&mut self) {
-        if std::mem::replace(&mut self.registry.looking, true) {
-            self.registry.owed = true;
-            return;
-        }
-        self.registry.owed = false;
-        let dirty = self.registry.dirty.take().map(|(scope, ..)| scope);
-        let scope = dirty.unwrap_or(Scope::Places(BTreeSet::new()));
-        self.registry.answered = std::mem::take(&mut self.registry.waiting);
-        let look = self.next_look(scope);
-        self.elsewhere(
-            move || look.take(),
-            |dispatcher, seen| {
-                dispatcher.registry.looking = false;
-                dispatcher.seen(seen);
-                for go_on in std::mem::take(&mut dispatcher.registry.answered) {
-                    go_on(dispatcher);
-                }
-                if dispatcher.registry.owed {
-                    dispatcher.look_now();
-                }
-            },
-        );
-    }
-
-    /// Looks at a place at once, and goes on when what was seen counts.
-    pub(super) fn look_then(&mut self, place: Place, go_on: GoOn) {
-        let at = now().boot;
-        let scope = Scope::Places(BTreeSet::from([place]));
-        let scope = match self.registry.dirty.take() {
-            Some((more, ..)) => scope.and(more),
-            None => scope,
-        };
-        self.registry.dirty = Some((scope, at, at));
-        self.registry.waiting.push(go_on);
-        self.look_now();
-    }
-
     /// The configuration was read again: everything that depends on it is made anew.
     pub(super) fn reload_registry(&mut self) {
         if let Ok(zone) = zone_of(&self.config) {
@@ -366,8 +300,6 @@ impl Dispatcher {
             watch.add_all();
         }
         self.registry.anew = true;
-        let at = now().boot;
-        self.registry.dirty = Some((Scope::All, at, at));
-        self.look_now();
+        self.look_now(Scope::All);
     }
 }

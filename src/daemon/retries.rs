@@ -203,6 +203,13 @@ impl Dispatcher {
         evidence.push(format!(
             "{why} has it tried again; stop cancels that, retry does it at once"
         ));
+        if self.engine.is_ownerless(&view.run.dag, view.owner) {
+            evidence.push(format!(
+                "there is no user any more to whom DAG {} belongs, and somebody else may have the user id {}",
+                view.run.dag, view.owner
+            ));
+            return format!("; {retry} waits until the user is back");
+        }
         if self.engine.holds_retries(&view.run.dag, view.owner) {
             evidence.push(format!("DAG {} is disabled", view.run.dag));
             return format!("; {retry} waits until the DAG is enabled");

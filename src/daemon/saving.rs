@@ -116,6 +116,7 @@ impl Dispatcher {
         self.notice_stored(number, result.is_ok());
         self.version_stored(number, result.is_ok());
         self.registry.plan_stored(number, result.is_ok());
+        self.record_postponed();
         match result {
             Ok(()) => {
                 if self.store_trouble.take().is_some() {

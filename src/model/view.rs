@@ -166,7 +166,7 @@ pub struct RunView {
     /// The retry that will come by itself.
     #[serde(default)]
     pub retry: Option<PendingRetry>,
-    /// Whether that retry waits until the DAG is enabled. Only the daemon's memory knows.
+    /// Whether that retry waits until the DAG is enabled, or its user is back. Only the daemon's memory knows.
     #[serde(default)]
     pub held: bool,
     /// Whether it starts at once, before all others and beyond the limits.

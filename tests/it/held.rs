@@ -1,7 +1,7 @@
 //! What is held back, and what lets it go: retries of disabled DAGs, whatever becomes of the DAG; and what must not hold
 //! anything back.
 
-use crate::helper::{Daemon, lines, text_of, until};
+use crate::helper::{Daemon, lines, skip, text_of, until};
 use crate::schedules::put;
 use crate::users::{as_user, open_house, two_users};
 use crate::verbs::why;
@@ -126,6 +126,142 @@ fn when_somebody_else_gets_the_name_nothing_says_any_more_that_the_dag_is_disabl
     });
     assert!(!held(&daemon, &run));
     as_user(&guest, &daemon, &["stop", &run]).expect_code(0);
+    daemon.expect_clean();
+}
+
+#[test]
+fn the_name_of_a_disabled_dag_of_the_system_goes_to_no_user_who_could_let_its_retries_go() {
+    let Some((_, guest)) = two_users() else { return };
+    let (mut daemon, file) = open_house();
+    put(&daemon, "again.yaml", &failing(&daemon, 1));
+    until("it is installed", || {
+        (daemon.ctl(&["disable", "again"]).code() == 0).then_some(())
+    });
+    let run = start(&daemon, &["again"]);
+    assert!(held(&daemon, &run));
+    let system = daemon.path("etc/proctor/dags/again.yaml");
+    std::fs::remove_file(&system).unwrap();
+    daemon.wait_log("is not installed any more");
+    // Neither who installs it, nor a file that is there already.
+    let refused = as_user(&guest, &daemon, &["install", "--name", "again", &file]).expect_code(1);
+    assert!(refused.stderr.contains("its DAG is disabled"), "{refused:?}");
+    let users = daemon.path("var/lib/proctor/dags/nobody");
+    std::fs::create_dir_all(&users).unwrap();
+    std::fs::copy(&file, users.join("again.yaml")).unwrap();
+    let waits = |daemon: &Daemon| {
+        until("the user's file is in error", || {
+            let all = daemon.json(&["dags"])["dags"].as_array().unwrap().clone();
+            let of_user = all.iter().find(|dag| dag["system"] == false)?;
+            let told = of_user["problems"].to_string().contains("its DAG is disabled");
+            (told && of_user["in_force"] == false).then_some(())
+        });
+        assert!(held(daemon, &run));
+    };
+    waits(&daemon);
+    as_user(&guest, &daemon, &["enable", "again"]).expect_code(1);
+    daemon.kill9();
+    daemon.restart();
+    waits(&daemon);
+    put(&daemon, "again.yaml", &failing(&daemon, 1));
+    until("the system's is back", || {
+        let all = daemon.json(&["dags"])["dags"].as_array().unwrap().clone();
+        let of_system = all.iter().find(|dag| dag["system"] == true)?;
+        assert_eq!(of_system["enabled"], false, "{all:#?}");
+        Some(())
+    });
+    assert!(held(&daemon, &run));
+    std::fs::remove_file(&system).unwrap();
+    waits(&daemon);
+    // The name is free, and its retry comes, when root says so.
+    daemon.ctl(&["enable", "again"]).expect_code(0);
+    wait_tried(&daemon, &run);
+    until("the user has the name", || {
+        let all = daemon.json(&["dags"])["dags"].as_array().unwrap().clone();
+        all.iter().any(|dag| dag["in_force"] == true).then_some(())
+    });
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_file_of_the_system_that_is_made_anew_has_no_gap_for_users_who_install_meanwhile() {
+    let Some((_, guest)) = two_users() else { return };
+    let (daemon, file) = open_house();
+    put(&daemon, "again.yaml", "steps: [{name: a, command: \"true\"}]\n");
+    until("it is installed", || {
+        (daemon.ctl(&["disable", "again"]).code() == 0).then_some(())
+    });
+    let (system, away) = (
+        daemon.path("etc/proctor/dags/again.yaml"),
+        daemon.path("etc/proctor/dags/.away"),
+    );
+    for round in 0..10 {
+        let began = std::time::Instant::now();
+        std::fs::rename(&system, &away).unwrap();
+        as_user(&guest, &daemon, &["install", "--replace", &file]).expect_code(0);
+        std::fs::rename(&away, &system).unwrap();
+        // A longer gap is one that anybody would see.
+        let short = began.elapsed() < std::time::Duration::from_millis(200);
+        if short {
+            assert!(
+                !daemon.log().contains("again is not installed any more"),
+                "{round}"
+            );
+        } else {
+            return skip("too slow to install within the time that a change needs to settle");
+        }
+    }
+    daemon.expect_clean();
+}
+
+#[test]
+fn the_retry_of_a_user_who_is_gone_waits_for_the_user() {
+    let Some((_, guest)) = two_users() else { return };
+    let (mut daemon, _) = open_house();
+    let tried = daemon.path("tried");
+    std::fs::write(&tried, "").unwrap();
+    std::fs::set_permissions(&tried, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let text = format!("working_dir: /\n{}", failing(&daemon, 1));
+    let file = daemon.dag("again", &text);
+    as_user(&guest, &daemon, &["install", &file]).expect_code(0);
+    as_user(&guest, &daemon, &["disable", "again"]).expect_code(0);
+    let run = as_user(&guest, &daemon, &["--json", "run", "--detach", "again"])
+        .expect_code(0)
+        .json();
+    let run = format!("again:{}", text_of(&run["run_id"]));
+    assert!(held(&daemon, &run));
+    // As if the user had had another name, which nobody has any more.
+    daemon.kill9();
+    let dags = daemon.path("var/lib/proctor/dags");
+    let renamed = |daemon: &Daemon, from: &str, to: &str| {
+        std::fs::rename(dags.join(from), dags.join(to)).unwrap();
+        let store = rusqlite::Connection::open(daemon.path("var/lib/proctor/proctor.db")).unwrap();
+        let file = [format!("{to}/again.yaml")];
+        assert_eq!(store.execute("UPDATE installed SET file = ?1", file).unwrap(), 1);
+        store.execute("UPDATE plans SET suspended = 0", []).unwrap();
+    };
+    renamed(&daemon, "nobody", "no-such-user");
+    let before = lines(&tried);
+    assert_eq!(before, 1);
+    daemon.restart();
+    let listed = || {
+        let all = daemon.json(&["dags"])["dags"].as_array().unwrap().clone();
+        let dag = all.into_iter().find(|dag| dag["dag"] == "again").unwrap();
+        assert_eq!(dag["owner"], guest.uid, "{dag:#}");
+        assert_eq!(dag["in_force"], false, "{dag:#}");
+    };
+    listed();
+    assert!(held(&daemon, &run));
+    let told = why(&daemon, &run);
+    assert!(told.contains("waits until the user is back"), "{told}");
+    daemon.json(&["disable", "again"]);
+    daemon.json(&["enable", "again"]);
+    assert!(held(&daemon, &run));
+    assert_eq!(lines(&tried), before, "it is due all the time");
+    listed();
+    daemon.kill9();
+    renamed(&daemon, "no-such-user", "nobody");
+    daemon.restart();
+    wait_tried(&daemon, &run);
     daemon.expect_clean();
 }
 

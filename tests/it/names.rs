@@ -100,7 +100,20 @@ fn the_owner_of_a_file_whose_name_is_taken_edits_and_removes_it_and_runs_the_oth
     // What its schedule would start.
     assert_eq!(said(), "system");
     let hint = listed(&daemon, false)[0]["problems"].to_string();
-    assert!(hint.contains("proctorctl remove nightly"), "{hint}");
+    // To root the name means the system's, so root is told of the file.
+    assert!(
+        hint.contains("rm ") && hint.contains("nobody/nightly.yaml"),
+        "{hint}"
+    );
+    let own = as_user(&guest, &daemon, &["--json", "dags"])
+        .expect_code(0)
+        .json();
+    let hint = own.to_string();
+    assert!(
+        hint.contains("`proctorctl remove nightly`, and install"),
+        "{hint}"
+    );
+    assert!(!hint.contains("rm "), "{hint}");
     edits(&daemon, ctl_as(&guest, daemon.root())).expect_code(0);
     let own = text_of(&listed(&daemon, false)[0]["file"]).to_owned();
     assert!(std::fs::read_to_string(&own).unwrap().contains("# edited"));

@@ -1,4 +1,4 @@
-//! What people ask about installed DAGs: which there are, what they say, whether their schedules count.
+//! What people ask about installed DAGs: which there are, what they say.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,14 @@ use super::super::control::refusal;
 use super::super::dispatcher::{Dispatcher, now};
 use super::super::requests::Asker;
 use super::super::schedules::told;
-use super::apply::clash;
 use super::names::FileState;
 use super::place::{FileId, Place};
+use super::problems::{Cure, reserved, taken};
 use super::version::{Version, hash_of, name_for};
-use super::{Suspending, files, schemas};
-use crate::engine::scheduler::{Event, Refusal, Token};
+use super::{Registry, files, schemas};
 use crate::model::{DagName, RunRef, RunStatus};
 use crate::store::Filter;
 use crate::sys::creds;
-use crate::telemetry::events;
 use crate::wire::control::{ErrorKind, Response};
 use crate::wire::manage::{DagSummary, SourceText};
 
@@ -23,7 +21,7 @@ use crate::wire::manage::{DagSummary, SourceText};
 const PROBLEMS_MAX: usize = 20;
 
 /// The refusal of what is not there, or not to be seen, which must look the same.
-fn not_installed(dag: &DagName) -> Response {
+pub(super) fn not_installed(dag: &DagName) -> Response {
     Response::Error {
         kind: ErrorKind::NotFound,
         message: format!("no DAG {dag} is installed"),
@@ -33,7 +31,7 @@ fn not_installed(dag: &DagName) -> Response {
 }
 
 /// The refusal of what goes by name, to the owner of a file whose name another DAG has.
-fn named_twice(dag: &DagName) -> Response {
+pub(super) fn named_twice(dag: &DagName) -> Response {
     Response::Error {
         kind: ErrorKind::WrongState,
         message: format!("your DAG {dag} is not in force: another DAG has that name"),
@@ -67,30 +65,33 @@ pub(super) fn owns(uid: u32, id: &FileId, owner: Option<u32>) -> bool {
     }
 }
 
-/// A DAG of the system of which there is no file any more.
-fn gone(dag: DagName) -> DagSummary {
-    DagSummary {
-        dag,
-        file: String::new(),
-        owner: creds::effective_uid(),
-        system: true,
-        description: None,
-        schedules: Vec::new(),
-        suspended: false,
-        problems: Vec::new(),
-        in_force: false,
-        next: None,
-        last: None,
-        newest: None,
-    }
-}
-
 /// What a list calls a file: by the DAG that it is in force for, that it says, or by its own name.
 pub(super) fn shown_name(id: &FileId, state: &FileState) -> Option<DagName> {
     let version = state.now.as_ref().or(state.good.as_ref());
     version
         .map(|version| version.record.dag.clone())
         .or_else(|| name_for(id.stem()))
+}
+
+impl Registry {
+    /// Whose runs those of a file are, or were while there was such a user.
+    pub(super) fn user_of(&self, id: &FileId) -> u32 {
+        let mut force = self.in_force.values();
+        let force = force.find(|force| force.file == *id).map(|force| &force.version);
+        let state = self.files.get(id);
+        let known = state.and_then(|state| state.owner);
+        let of_version = || {
+            let last = |state: &FileState| state.now.clone().or_else(|| state.good.clone());
+            let version = force.cloned().or_else(|| state.and_then(last));
+            version.map(|version| version.owner)
+        };
+        let of_store = || {
+            let stored = id.stored();
+            self.stored.values().find(|row| row.file == stored)?.owner
+        };
+        let known = known.or_else(of_version).or_else(of_store);
+        known.unwrap_or_else(creds::effective_uid)
+    }
 }
 
 impl Dispatcher {
@@ -148,30 +149,23 @@ impl Dispatcher {
         force.or_else(other).cloned()
     }
 
-    /// Whose runs those of a file are.
-    fn user_of(&self, id: &FileId) -> u32 {
-        let mut force = self.registry.in_force.values();
-        let force = force.find(|force| force.file == *id).map(|force| &force.version);
-        let state = self.registry.files.get(id);
-        let version = force.or(state.and_then(|state| state.now.as_ref()));
-        let known = state.and_then(|state| state.owner);
-        known
-            .or(version.map(|version| version.owner))
-            .unwrap_or(creds::effective_uid())
-    }
-
-    /// A file in a list.
-    pub(super) fn summary(&self, id: &FileId) -> Option<DagSummary> {
+    /// A file in a list, for the user who asks; none is an administrator.
+    pub(super) fn summary(&self, id: &FileId, owner: Option<u32>) -> Option<DagSummary> {
         let state = self.registry.files.get(id)?;
         let mut problems = state.problems.clone();
         problems.truncate(PROBLEMS_MAX);
+        let cure = match owner {
+            Some(_) => Cure::Own,
+            None => Cure::File(id.path(&self.config)),
+        };
+        problems.extend(state.reserved.then(|| reserved(id, state, &cure)));
         if let Some(first) = &state.clash {
             // Whose file another user's is, is nobody's business.
             let place = match first.place {
                 Place::User(_) if first.place != id.place => "another user's DAG".to_owned(),
                 _ => first.path(&self.config).display().to_string(),
             };
-            problems.push(clash(id, state, &place));
+            problems.push(taken(id, state, &place, &cure));
         }
         let force = self.registry.in_force.values().find(|force| force.file == *id);
         let shown = force.map(|force| &force.version).or(state.now.as_ref());
@@ -182,7 +176,7 @@ impl Dispatcher {
         let next = force.and_then(|_| self.engine.upcoming(Some(&dag), now().wall, 1).pop());
         Some(DagSummary {
             file: id.path(&self.config).display().to_string(),
-            owner: self.user_of(id),
+            owner: self.registry.user_of(id),
             system: id.place == Place::System,
             description: shown.and_then(|version| version.description.clone()),
             schedules: part(|version| version.schedules.clone()).unwrap_or_default(),
@@ -201,7 +195,7 @@ impl Dispatcher {
         let files = self.registry.files.iter();
         let seen = files.filter(|(id, state)| owner.is_none_or(|uid| sees(uid, id, state)));
         let ids: Vec<FileId> = seen.map(|(id, _)| id.clone()).collect();
-        let list: Vec<DagSummary> = ids.iter().filter_map(|id| self.summary(id)).collect();
+        let list: Vec<DagSummary> = ids.iter().filter_map(|id| self.summary(id, owner)).collect();
         let answers = asker.answers.clone();
         self.with_newest(list, owner, move |dispatcher, list| {
             dispatcher.answer(&answers, Response::Dags(list));
@@ -324,63 +318,5 @@ impl Dispatcher {
             }
         }
         Ok(id)
-    }
-
-    /// Holds back the schedules of a DAG, or not any more.
-    pub(in crate::daemon) fn enable(&mut self, dag: DagName, on: bool, owner: Option<u32>, asker: Asker) {
-        // A file of the system that is gone may come back, and its runs wait until then unless somebody lets them go.
-        let system = creds::effective_uid();
-        let left = on && self.file_of(&dag, None).is_none() && self.registry.is_suspended(&dag);
-        let user = match self.file_to_change(&dag, owner) {
-            // It goes by name, and the right to it by file: the name must be that file's.
-            Ok(id) if owner.is_some() && self.registry.holder(&dag) != Some(id.clone()) => {
-                return self.answer(&asker.answers, named_twice(&dag));
-            }
-            Ok(id) => self.user_of(&id),
-            Err(_) if left && owner.is_none_or(|uid| uid == system) => system,
-            Err(refused) => return self.answer(&asker.answers, *refused),
-        };
-        self.next_token += 1;
-        let token = Token(self.next_token);
-        let suspending = Suspending {
-            dag: dag.clone(),
-            on: !on,
-            answers: asker.answers,
-        };
-        self.registry.suspending.insert(token, suspending);
-        self.tell(Event::Suspend {
-            token,
-            dag,
-            owner: user,
-            on: !on,
-        });
-    }
-
-    /// The engine answered such a request. False if it is another one's token.
-    pub(in crate::daemon) fn suspended(&mut self, token: Token, refused: Option<&Refusal>) -> bool {
-        let Some(Suspending { dag, on, answers }) = self.registry.suspending.remove(&token) else {
-            return false;
-        };
-        match refused {
-            None => {
-                self.note_hold(&dag);
-                events::dag_suspended(&dag, on);
-                let id = self.file_of(&dag, None);
-                let summary = id.and_then(|id| self.summary(&id)).unwrap_or_else(|| gone(dag));
-                self.answer_dag(Some(summary), Vec::new(), answers);
-            }
-            Some(Refusal::Store(why)) => {
-                let text = format!("nothing was changed: the store cannot be written: {why}");
-                self.answer(&answers, refusal(ErrorKind::Unavailable, &text));
-            }
-            Some(Refusal::Draining) => {
-                self.answer(
-                    &answers,
-                    refusal(ErrorKind::Unavailable, "the daemon is shutting down"),
-                );
-            }
-            Some(_) => self.answer(&answers, not_installed(&dag)),
-        }
-        true
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::super::alarms::Alarm;
 use super::super::dispatcher::{Dispatcher, now};
-use super::answers::shown_name;
 use super::names::{FileState, InForce, settle};
 use super::place::{FileId, Place};
 use super::record::same;
@@ -17,7 +16,6 @@ use crate::engine::scheduler::Event;
 use crate::model::DagName;
 use crate::model::change::InstalledDag;
 use crate::telemetry::events;
-use crate::wire::control::Problem;
 
 /// What is waited for before what could not be looked at is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +79,20 @@ impl Registry {
         idle.cloned().collect()
     }
 
+    /// The DAGs of places that are nobody's now, and the user ids that they belonged to.
+    fn ownerless(&self) -> BTreeSet<(DagName, u32)> {
+        let nobodys = |id: &FileId| self.files.get(id).is_some_and(|state| state.nobodys);
+        let stored = self.stored.values().filter_map(|row| {
+            let id = FileId::from_stored(&row.file);
+            Some((row.dag.clone(), row.owner.filter(|_| nobodys(&id))?))
+        });
+        // The store may not have them yet.
+        let files = self.files.values().filter(|state| state.nobodys);
+        let good = files.filter_map(|state| state.good.as_ref());
+        let good = good.map(|good| (good.record.dag.clone(), good.owner));
+        stored.chain(good).collect()
+    }
+
     /// Whether time alone may cure something: a place cannot be read, or nobody knows now whose it is.
     fn is_unsure(&self) -> bool {
         let ownerless = |state: &FileState| state.now.is_none() && state.owner.is_none();
@@ -115,6 +127,10 @@ impl Registry {
                         let place = place.clone();
                         let state = self.files.entry(FileId { place, name }).or_default();
                         state.owner = state.owner.or(file.owner);
+                        if let Some(stored) = file.stored.as_ref().filter(|_| state.mode == 0) {
+                            // Who could read it then may see that it is there.
+                            state.mode = stored.record.mode;
+                        }
                         state.good = state.good.take().or(file.stored);
                     }
                     if self.unreadable.get(&place) != Some(&error) {
@@ -162,7 +178,8 @@ impl Dispatcher {
         self.registry.base = seen.base;
         let before = self.registry.before();
         self.registry.take_files(seen.places, &seen.nobodys, seen.all);
-        let force = settle(&mut self.registry.files, &before);
+        let reserved = self.registry.reserved(&before);
+        let force = settle(&mut self.registry.files, &before, &reserved);
         let last = std::mem::replace(&mut self.registry.in_force, force);
         let gone = self.registry.gone(&before);
         for dag in &gone {
@@ -172,6 +189,7 @@ impl Dispatcher {
         for dag in self.registry.idle(&last, &gone) {
             self.tell(Event::Uninstall(dag));
         }
+        self.tell_ownerless();
         let now: Vec<(DagName, InForce)> = self
             .registry
             .in_force
@@ -194,6 +212,19 @@ impl Dispatcher {
         self.registry.catalog = Arc::new(self.registry.in_force.clone());
         self.tell_problems();
         self.look_again_later();
+    }
+
+    /// Retries of runs whose users are gone wait: somebody else may have their numbers.
+    fn tell_ownerless(&mut self) {
+        let now = self.registry.ownerless();
+        let last = std::mem::replace(&mut self.registry.ownerless, now.clone());
+        if last == now {
+            return;
+        }
+        self.tell(Event::Ownerless(now.clone()));
+        for (dag, _) in last.symmetric_difference(&now) {
+            self.note_hold(dag);
+        }
     }
 
     /// A version is in force from now on. The store has it first: a file that breaks must not take its schedule along.
@@ -261,106 +292,8 @@ impl Dispatcher {
     /// The time has come.
     pub(in crate::daemon) fn look_again(&mut self) {
         self.registry.unsure += 1;
-        let at = now().boot;
-        self.registry.dirty = Some((Scope::All, at, at));
-        self.look_now();
+        self.look_now(Scope::All);
     }
-
-    /// Tells the log what is wrong with files, once for each change.
-    fn tell_problems(&mut self) {
-        let config = &self.config;
-        // What is wrong with the base configuration is wrong for every DAG, and told once.
-        let base_file = config.paths.base.display().to_string();
-        let of_base = |problem: &Problem| problem.file.as_ref() == Some(&base_file);
-        let of_files = self.registry.files.values().flat_map(|state| &state.problems);
-        let mut base: Vec<Problem> = Vec::new();
-        let mut dags = 0;
-        for state in self.registry.files.values() {
-            dags += usize::from(state.problems.iter().any(of_base));
-        }
-        for problem in of_files.filter(|problem| of_base(problem)) {
-            if !base.contains(problem) {
-                base.push(problem.clone());
-            }
-        }
-        if base != self.registry.base_told {
-            if !base.is_empty() {
-                events::base_rejected(&config.paths.base, &words(&base, &base_file), dags);
-            }
-            self.registry.base_told = base;
-        }
-        let in_force = self.registry.in_force.values();
-        let in_force: BTreeSet<FileId> = in_force.map(|force| force.file.clone()).collect();
-        let files = &mut self.registry.files;
-        let first: BTreeMap<FileId, Option<FileId>> = files
-            .iter()
-            .map(|(id, state)| (id.clone(), state.clash.clone()))
-            .collect();
-        for (id, state) in files {
-            let mut problems = state.problems.clone();
-            if let Some(Some(first)) = first.get(id) {
-                problems.push(clash(id, state, &first.path(config).display().to_string()));
-            }
-            if problems == state.told {
-                continue;
-            }
-            let own: Vec<Problem> = problems
-                .iter()
-                .filter(|problem| !of_base(problem))
-                .cloned()
-                .collect();
-            if !own.is_empty() {
-                let (kept, path) = (in_force.contains(id), id.path(config));
-                let taken = state.clash.is_some() && !kept;
-                let words = words(&own, &path.display().to_string());
-                events::dag_rejected(&path, &words, taken, kept);
-            }
-            state.told = problems;
-        }
-    }
-}
-
-/// The problem of a file whose name another one has.
-pub(super) fn clash(id: &FileId, state: &FileState, first: &str) -> Problem {
-    let name = shown_name(id, state)
-        .map(|name| name.to_string())
-        .unwrap_or_default();
-    let hint = match id.place {
-        Place::System => "give one of the two another `name:`".to_owned(),
-        // It is named as its file is.
-        Place::User(_) => {
-            format!("`proctorctl remove {name}`, and install it with --name under another name")
-        }
-    };
-    Problem {
-        message: format!("the name {name} is taken: {first} has it"),
-        file: state.now.as_ref().map(|version| version.record.file.clone()),
-        line: None,
-        column: None,
-        hint: Some(hint),
-    }
-}
-
-/// Problems for the log, in one line; those of another file than the one that is named beside them with their file.
-fn words(problems: &[Problem], named: &str) -> String {
-    const MOST: usize = 5;
-    let mut words: Vec<String> = problems
-        .iter()
-        .take(MOST)
-        .map(|problem| {
-            let other = problem.file.as_ref().filter(|file| *file != named);
-            let place = other.map(|file| format!("{file}:")).unwrap_or_default();
-            match (problem.line, problem.column) {
-                (Some(line), Some(column)) => format!("{place}{line}:{column}: {}", problem.message),
-                _ if place.is_empty() => problem.message.clone(),
-                _ => format!("{place} {}", problem.message),
-            }
-        })
-        .collect();
-    if problems.len() > MOST {
-        words.push(format!("{} more", problems.len() - MOST));
-    }
-    words.join("; ")
 }
 
 #[cfg(test)]

@@ -18,13 +18,15 @@ use crate::model::DagName;
 use crate::model::limits::DAG_SOURCE_MAX;
 use crate::sys::creds;
 use crate::wire::control::{ErrorKind, Problem, Response};
-use crate::wire::manage::Install;
+use crate::wire::manage::{DagSummary, Install};
 
 /// What of the registry an installation needs.
 #[derive(Debug)]
 pub(super) struct Known {
     /// The file that has the name, and the user id that owns it.
     taken: Option<(FileId, Option<u32>)>,
+    /// The system keeps the name for a DAG of its own that is disabled and not there.
+    reserved: bool,
     pub(super) context: Context,
     /// Who installs.
     pub(super) uid: u32,
@@ -84,7 +86,9 @@ impl Dispatcher {
         // An edit is of the file that was shown.
         let edited = install.replaces.as_ref().and_then(|_| self.own_file(&dag, uid));
         let taken = edited.or_else(|| self.file_of(&dag, None));
+        let of_system = taken.as_ref().is_some_and(|id| id.place == Place::System);
         let known = Known {
+            reserved: !of_system && self.registry.is_reserved(&dag),
             taken: taken.map(|id| {
                 let owner = self.registry.files.get(&id).and_then(|state| state.owner);
                 (id, owner)
@@ -98,7 +102,7 @@ impl Dispatcher {
                 Ok((id, warnings)) => {
                     let place = id.place.clone();
                     let go_on = Box::new(move |dispatcher: &mut Self| {
-                        let summary = dispatcher.summary(&id);
+                        let summary = dispatcher.summary(&id, (!asker.admin).then_some(uid));
                         dispatcher.answer_dag(summary, warnings, asker.answers);
                         drop(turn);
                     });
@@ -113,14 +117,22 @@ impl Dispatcher {
     pub(in crate::daemon) fn remove_dag(&mut self, dag: DagName, owner: Option<u32>, asker: Asker) {
         self.in_turn(&asker.clone(), move |dispatcher, turn| {
             match dispatcher.file_to_change(&dag, owner) {
-                Ok(id) => dispatcher.remove_file(dag, id, asker, turn),
+                Ok(id) => {
+                    let summary = dispatcher.summary(&id, owner);
+                    dispatcher.remove_file(dag, id, summary, (asker, turn));
+                }
                 Err(refused) => dispatcher.answer(&asker.answers, *refused),
             }
         });
     }
 
-    fn remove_file(&mut self, dag: DagName, id: FileId, asker: Asker, turn: Turn) {
-        let summary = self.summary(&id);
+    fn remove_file(
+        &mut self,
+        dag: DagName,
+        id: FileId,
+        summary: Option<DagSummary>,
+        (asker, turn): (Asker, Turn),
+    ) {
         let config = Arc::clone(&self.config);
         // What is decided of another one that has the name stays.
         let holds = self.registry.holder(&dag).as_ref() == Some(&id);
@@ -200,6 +212,15 @@ pub(super) fn target(known: &Known, dag: &DagName, install: &Install) -> Result<
         place: Place::of_user(known.uid),
         name: format!("{dag}.yaml"),
     };
+    if known.reserved && install.replaces.is_none() {
+        let text = format!("the name {dag} is the system's: its DAG is disabled; nothing was installed");
+        let hint = if known.uid == creds::effective_uid() {
+            format!("give it another name with --name; `proctorctl enable {dag}` gives this one up")
+        } else {
+            "give it another name with --name".to_owned()
+        };
+        return Err(refused(ErrorKind::Exists, text, Some(&hint)));
+    }
     let Some((id, owner)) = &known.taken else {
         if install.replaces.is_some() {
             let text = format!("DAG {dag} is not installed any more");

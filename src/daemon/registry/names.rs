@@ -1,6 +1,6 @@
 //! Which file's version of a DAG is in force: names are unique, and a bad file keeps its last good version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::place::{FileId, Place};
@@ -26,6 +26,8 @@ pub(in crate::daemon) struct FileState {
     pub(in crate::daemon) good: Option<Arc<Version>>,
     /// Another file has its name.
     pub(in crate::daemon) clash: Option<FileId>,
+    /// The system keeps its name for a DAG of its own that is disabled and not there.
+    pub(super) reserved: bool,
     /// Nobody has the name of its place: what it says is kept, and not in force.
     pub(super) nobodys: bool,
     /// The problems that the log has already.
@@ -53,44 +55,49 @@ pub(in crate::daemon) struct InForce {
 
 /// Decides which versions are in force. The system's files have the first choice, so that no user can take a name from
 /// it; then who had a name before keeps it, else the first file in order gets it. A file whose new name is taken is in
-/// error, and keeps the name that it had.
+/// error, and keeps the name that it had. A name that is `reserved` for the system goes to no user's file.
 pub(super) fn settle(
     files: &mut BTreeMap<FileId, FileState>,
     before: &BTreeMap<DagName, FileId>,
+    reserved: &BTreeSet<DagName>,
 ) -> BTreeMap<DagName, InForce> {
     let mut force: BTreeMap<DagName, InForce> = BTreeMap::new();
     let mut left = Vec::new();
-    let mut claims: Vec<(&FileId, Arc<Version>)> = Vec::new();
+    let mut claims: Vec<(FileId, Arc<Version>)> = Vec::new();
     for (id, state) in files.iter().filter(|(_, state)| !state.nobodys) {
         claims.extend(
             state
                 .now
                 .as_ref()
                 .or(state.good.as_ref())
-                .map(|version| (id, Arc::clone(version))),
+                .map(|version| (id.clone(), Arc::clone(version))),
         );
     }
     // A claim by right of the past goes before one by order.
     claims.sort_by_key(|(id, version)| {
-        let had = before.get(&version.record.dag) == Some(*id);
+        let had = before.get(&version.record.dag) == Some(id);
         (id.place != Place::System, !had)
     });
+    for state in files.values_mut() {
+        state.clash = None;
+        state.reserved = false;
+    }
+    let kept = |id: &FileId, name: &DagName| id.place != Place::System && reserved.contains(name);
     for (id, version) in claims {
         let name = version.record.dag.clone();
         if let Some(first) = force.get(&name) {
-            left.push((id.clone(), first.file.clone()));
+            left.push((id, Some(first.file.clone())));
+        } else if kept(&id, &name) {
+            left.push((id, None));
         } else {
-            let file = id.clone();
-            force.insert(name, InForce { file, version });
+            force.insert(name, InForce { file: id, version });
         }
-    }
-    for state in files.values_mut() {
-        state.clash = None;
     }
     for (id, first) in left {
         let Some(state) = files.get_mut(&id) else { continue };
-        state.clash = Some(first);
-        if let Some(good) = &state.good {
+        state.reserved = first.is_none();
+        state.clash = first;
+        if let Some(good) = state.good.as_ref().filter(|good| !kept(&id, &good.record.dag)) {
             let file = id.clone();
             let version = Arc::clone(good);
             force

@@ -1,8 +1,11 @@
 //! Where installed DAGs lie, and whose they are.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::config::Config;
+use crate::model::DagName;
+use crate::model::change::InstalledDag;
 use crate::sys::creds::{self, CredsError, User};
 
 /// A directory of installed DAGs. Those of the system come first.
@@ -98,6 +101,24 @@ impl Place {
             base_dir: base_dir.display().to_string(),
         })
     }
+}
+
+/// Those of these DAGs that lie in places of users who are gone, and the user ids those had.
+pub(in crate::daemon) fn ownerless(config: &Config, dags: &[InstalledDag]) -> BTreeSet<(DagName, u32)> {
+    let mut gone: BTreeMap<Place, bool> = BTreeMap::new();
+    let mut is_gone = |dag: &&InstalledDag| {
+        let place = FileId::from_stored(&dag.file).place;
+        let known = gone.get(&place).copied();
+        known.unwrap_or_else(|| {
+            let is = matches!(place.owner(config), Err(NoOwner::Nobody(_)));
+            gone.insert(place, is);
+            is
+        })
+    };
+    let of_users = dags.iter().filter(|dag| dag.owner.is_some());
+    let gone = of_users.filter(|dag| is_gone(dag));
+    gone.filter_map(|dag| Some((dag.dag.clone(), dag.owner?)))
+        .collect()
 }
 
 fn user_of(name: &str) -> Result<User, CredsError> {

@@ -1,5 +1,6 @@
 //! What the store is told of installed DAGs, until it has it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::dispatcher::{Dispatcher, Msg};
@@ -38,16 +39,6 @@ impl Registry {
         }
     }
 
-    /// Whether a DAG is held back as soon as the store has what it is being told.
-    fn is_to_be_suspended(&self, dag: &DagName) -> bool {
-        let mut deciding = self.deciding.values().flatten();
-        let told = deciding.find_map(|change| match change {
-            Change::Suspend { dag: other, on } if other == dag => Some(*on),
-            _ => None,
-        });
-        told.unwrap_or_else(|| self.is_suspended(dag))
-    }
-
     /// What is decided of a DAG counts no more, nor does what the store is just being told of that: it forgets it after.
     fn forget(&mut self, dag: &DagName) {
         self.plans.remove(dag);
@@ -59,6 +50,67 @@ impl Registry {
             });
         }
         self.forgets.insert(dag.clone());
+    }
+
+    /// The names that are the system's although nothing of it may be there: its DAG is held back, and who got the name could
+    /// let go what that has left, which runs as the system does. Somebody who may enables it, or removes it for good.
+    pub(super) fn reserved(&self, before: &BTreeMap<DagName, FileId>) -> BTreeSet<DagName> {
+        let held = self.plans.values().filter(|plan| plan.suspended);
+        let told = self
+            .deciding
+            .values()
+            .flatten()
+            .filter_map(|change| match change {
+                Change::Suspend { dag, on: true } => Some(dag),
+                _ => None,
+            });
+        let asked = self.suspending.values().filter(|asked| asked.on);
+        let all = held.map(|plan| &plan.dag).chain(told);
+        let all = all.chain(asked.map(|asked| &asked.dag));
+        let systems = |dag: &&DagName| {
+            let place = before.get(*dag).map(|id| &id.place);
+            !self.removed.contains(*dag) && place.is_none_or(|place| *place == Place::System)
+        };
+        all.filter(systems).cloned().collect()
+    }
+
+    /// Whether a name is one of these.
+    pub(super) fn is_reserved(&self, dag: &DagName) -> bool {
+        let holder = self.holder(dag).map(|id| (dag.clone(), id));
+        self.reserved(&holder.into_iter().collect()).contains(dag)
+    }
+
+    /// What the store is to be told of a DAG: which version there is, if any, and before that what it is to forget, all in
+    /// one batch; and whether something is to be forgotten. None while something else about the DAG is on its way that
+    /// would be forgotten with it.
+    fn batch(&mut self, dag: &DagName, version: Option<&InstalledDag>) -> Option<(Vec<Change>, bool)> {
+        let forget = self.forgets.contains(dag);
+        let concerns = |change: &Change| match change {
+            Change::Watermark { dag: other, .. } | Change::Suspend { dag: other, .. } => other == dag,
+            _ => false,
+        };
+        if forget && self.deciding.values().flatten().any(concerns) {
+            self.stored.remove(dag);
+            self.postponed.insert(dag.clone());
+            return None;
+        }
+        self.forgets.remove(dag);
+        let mut batch = Vec::new();
+        if forget || version.is_none() {
+            let dag = dag.clone();
+            batch.push(Change::Uninstall { dag, forget });
+        }
+        batch.extend(version.map(|version| Change::Install(Box::new(version.clone()))));
+        if let Some(plan) = self.plans.get(dag).filter(|_| forget) {
+            // It was decided and stored since the store failed to forget what was before.
+            let mark = plan
+                .watermark
+                .map(|at| Change::Watermark { dag: dag.clone(), at });
+            batch.extend(mark);
+            let on = plan.suspended;
+            batch.extend(on.then(|| Change::Suspend { dag: dag.clone(), on }));
+        }
+        Some((batch, forget))
     }
 
     /// Whether what is decided of a DAG was decided of another one that had its name: it was in another place, or
@@ -87,7 +139,8 @@ impl Dispatcher {
     /// Views of runs that wait for a retry say whether their DAG is held back, whatever of it is installed.
     pub(super) fn note_holds(&mut self) {
         let plans = self.registry.plans.values().filter(|plan| plan.suspended);
-        let held: Vec<DagName> = plans.map(|plan| plan.dag.clone()).collect();
+        let mut held: Vec<DagName> = plans.map(|plan| plan.dag.clone()).collect();
+        held.extend(self.registry.ownerless.iter().map(|(dag, _)| dag.clone()));
         for dag in held {
             self.note_hold(&dag);
         }
@@ -123,23 +176,28 @@ impl Dispatcher {
         self.record(dag, None);
     }
 
-    /// Tells the store which version there is, if any; all in one batch with what it is to forget.
+    /// Tells the store which version there is, if any; as soon as it may be.
     fn record(&mut self, dag: &DagName, version: Option<&InstalledDag>) {
-        let forget = self.registry.forgets.remove(dag);
-        let mut batch = Vec::new();
-        if forget || version.is_none() {
-            let dag = dag.clone();
-            batch.push(Change::Uninstall { dag, forget });
+        if let Some((batch, forget)) = self.registry.batch(dag, version) {
+            let number = self.own_batch();
+            self.registry.saving.insert(number, (dag.clone(), forget));
+            self.submit(number, batch);
         }
-        batch.extend(version.map(|version| Change::Install(Box::new(version.clone()))));
-        if forget && self.registry.is_to_be_suspended(dag) {
-            // It was told after what is forgotten late.
-            let (dag, on) = (dag.clone(), true);
-            batch.push(Change::Suspend { dag, on });
+    }
+
+    /// Tells the store what could not be told while something else was on its way. After each answer about schedules.
+    pub(in crate::daemon) fn record_postponed(&mut self) {
+        for dag in std::mem::take(&mut self.registry.postponed) {
+            self.record_again(&dag);
         }
-        let number = self.own_batch();
-        self.registry.saving.insert(number, (dag.clone(), forget));
-        self.submit(number, batch);
+    }
+
+    fn record_again(&mut self, dag: &DagName) {
+        if self.registry.in_force.contains_key(dag) {
+            self.store_version(dag);
+        } else {
+            self.record(dag, None);
+        }
     }
 
     /// The store answered for a DAG. What it does not have is told again after a while: until then a restart would find
@@ -155,13 +213,7 @@ impl Dispatcher {
         let to_self = self.to_self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(AGAIN).await;
-            let again = move |dispatcher: &mut Self| {
-                if dispatcher.registry.in_force.contains_key(&dag) {
-                    dispatcher.store_version(&dag);
-                } else {
-                    dispatcher.record(&dag, None);
-                }
-            };
+            let again = move |dispatcher: &mut Self| dispatcher.record_again(&dag);
             drop(to_self.send(Msg::Then(Box::new(again))));
         });
     }
@@ -194,9 +246,9 @@ mod tests {
             at: Time(at),
         };
         registry.note_later(1, &suspend(true));
-        assert!(!registry.is_suspended(&dag) && registry.is_to_be_suspended(&dag));
+        assert!(!registry.is_suspended(&dag));
         registry.plan_stored(1, false);
-        assert!(!registry.is_suspended(&dag) && !registry.is_to_be_suspended(&dag));
+        assert!(!registry.is_suspended(&dag));
         registry.note_later(2, &suspend(true));
         registry.note_later(2, &mark(5));
         registry.note_later(3, &mark(7));
@@ -213,5 +265,61 @@ mod tests {
         registry.forget(&dag);
         registry.plan_stored(5, true);
         assert!(!registry.is_suspended(&dag) && !registry.plans.contains_key(&dag));
+    }
+
+    #[test]
+    fn what_the_store_failed_to_forget_is_forgotten_later_and_nothing_that_was_decided_since() {
+        let (mut registry, dag) = (Registry::new(), DagName::new("etl").unwrap());
+        let mark = |at| Change::Watermark {
+            dag: dag.clone(),
+            at: Time(at),
+        };
+        let forgotten = |forget| Change::Uninstall {
+            dag: dag.clone(),
+            forget,
+        };
+        registry.note_later(1, &suspend(true));
+        registry.note_later(1, &mark(5));
+        registry.plan_stored(1, true);
+        registry.forget(&dag);
+        assert_eq!(registry.batch(&dag, None), Some((vec![forgotten(true)], true)));
+        assert_eq!(registry.batch(&dag, None), Some((vec![forgotten(false)], false)));
+        // The store did not take that; what is decided of the next DAG of that name it does.
+        registry.forgets.insert(dag.clone());
+        registry.note_later(2, &mark(7));
+        assert_eq!(registry.batch(&dag, None), None, "it would be forgotten too");
+        assert!(registry.postponed.contains(&dag));
+        registry.plan_stored(2, true);
+        registry.note_later(3, &suspend(true));
+        assert_eq!(registry.batch(&dag, None), None, "nobody knows whether it counts");
+        registry.plan_stored(3, false);
+        let batch = vec![forgotten(true), mark(7)];
+        assert_eq!(registry.batch(&dag, None), Some((batch, true)));
+        registry.forgets.insert(dag.clone());
+        registry.note_later(4, &suspend(true));
+        registry.plan_stored(4, true);
+        let batch = vec![forgotten(true), mark(7), suspend(true)];
+        assert_eq!(registry.batch(&dag, None), Some((batch, true)));
+    }
+
+    #[test]
+    fn the_name_of_a_dag_of_the_system_that_is_held_back_is_reserved() {
+        let (mut registry, dag) = (Registry::new(), DagName::new("etl").unwrap());
+        assert!(!registry.is_reserved(&dag));
+        // From the moment on that it is on its way to the store.
+        registry.note_later(1, &suspend(true));
+        assert!(registry.is_reserved(&dag));
+        registry.plan_stored(1, true);
+        assert!(registry.is_reserved(&dag));
+        let at = |file: &str| BTreeMap::from([(dag.clone(), FileId::from_stored(file))]);
+        assert!(registry.reserved(&at("etl.yaml")).contains(&dag));
+        assert!(registry.reserved(&at("u/etl.yaml")).is_empty(), "a user's own");
+        registry.removed.insert(dag.clone());
+        assert!(!registry.is_reserved(&dag), "it goes for good");
+        registry.removed.clear();
+        registry.note_later(2, &suspend(false));
+        assert!(registry.is_reserved(&dag));
+        registry.plan_stored(2, true);
+        assert!(!registry.is_reserved(&dag));
     }
 }

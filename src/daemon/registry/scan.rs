@@ -102,7 +102,12 @@ pub(super) struct Seen {
 impl Look {
     /// Looks.
     pub(super) fn take(mut self) -> Seen {
-        let base = files::read_base(&self.context.config);
+        // Whoever wants to see one place at once has no business with a base configuration that is just being changed:
+        // all are looked at when that has settled.
+        let base = match self.scope {
+            Scope::All => files::read_base(&self.context.config),
+            Scope::Places(_) => self.base.clone(),
+        };
         if base != self.base {
             // It holds for all of them.
             self.known.clear();

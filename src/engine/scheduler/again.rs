@@ -12,6 +12,8 @@
 
 mod cancel;
 
+use std::collections::BTreeSet;
+
 use super::Scheduler;
 use super::api::{CommitError, Effect, Refusal, RetryFacts, Retrying, Token};
 use super::run::{Key, Phase, Run};
@@ -69,7 +71,22 @@ impl Scheduler {
     /// Whether pending retries of the runs of that user's DAG wait until its schedules are not held back any more.
     #[must_use]
     pub fn holds_retries(&self, dag: &DagName, owner: u32) -> bool {
-        self.on_hold.contains(&(dag.clone(), owner))
+        self.on_hold.contains(&(dag.clone(), owner)) || self.is_ownerless(dag, owner)
+    }
+
+    /// Whether they wait because there is no such user any more.
+    #[must_use]
+    pub fn is_ownerless(&self, dag: &DagName, owner: u32) -> bool {
+        self.ownerless.contains(&(dag.clone(), owner))
+    }
+
+    /// These are the DAGs whose users are gone from now on. What became due is done for those that are back.
+    pub(super) fn ownerless(&mut self, now: Now, dags: BTreeSet<(DagName, u32)>, out: &mut Vec<Effect>) {
+        let before = std::mem::replace(&mut self.ownerless, dags);
+        let changed: Vec<(DagName, u32)> = before.symmetric_difference(&self.ownerless).cloned().collect();
+        for (dag, owner) in changed {
+            self.hold_changed(&dag, owner, now, out);
+        }
     }
 
     /// Holds back the pending retries of a user's DAG, or not any more: what became due meanwhile is done now.
@@ -81,18 +98,22 @@ impl Scheduler {
         now: Now,
         out: &mut Vec<Effect>,
     ) {
-        if self.holds_retries(dag, owner) == on {
-            return;
+        let changed = if on {
+            self.on_hold.insert((dag.clone(), owner))
+        } else {
+            self.on_hold.remove(&(dag.clone(), owner))
+        };
+        if changed {
+            self.hold_changed(dag, owner, now, out);
         }
+    }
+
+    /// Goes on with the pending retries of a user's DAG as they are held back now, or not.
+    fn hold_changed(&mut self, dag: &DagName, owner: u32, now: Now, out: &mut Vec<Effect>) {
         let all = (dag.clone(), Key::MIN)..=(dag.clone(), Key::MAX);
         let of_dag = self.retrying.range(all).map(|(_, key)| *key);
         let of_owner = |key: &Key| self.runs.get(key).is_some_and(|run| run.owner == owner);
         let keys: Vec<Key> = of_dag.filter(of_owner).collect();
-        if on {
-            self.on_hold.insert((dag.clone(), owner));
-        } else {
-            self.on_hold.remove(&(dag.clone(), owner));
-        }
         for key in keys {
             if self.runs.get(&key).is_some_and(|run| run.stop.is_none()) {
                 self.clear_timer(key);

@@ -2,6 +2,8 @@
 
 mod plan;
 
+use std::collections::BTreeSet;
+
 pub use plan::{Installed, Origin, SCHEDULED_MAX, TickKind, TickOutcome, USER_SCHEDULED_MAX};
 
 use crate::model::change::{AttemptIdentity, Change, NewRun};
@@ -202,6 +204,9 @@ pub enum Event {
     Pause(Token, GroupName, bool),
     /// DAGs that are held back, installed or not, and whose they are, before [`Event::Recover`].
     Suspended(Vec<(DagName, u32)>),
+    /// All DAGs whose users are gone now, and the user ids those had, also before [`Event::Recover`]. Retries of their runs
+    /// wait: somebody else may have the number.
+    Ownerless(BTreeSet<(DagName, u32)>),
     /// Queues that are paused, before [`Event::Recover`].
     Paused(Vec<GroupName>),
     /// Somebody gives a queued run another place.

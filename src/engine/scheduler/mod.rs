@@ -100,6 +100,8 @@ pub struct Scheduler {
     retrying: BTreeSet<(DagName, Key)>,
     /// DAGs, and whose they are, of which runs are not tried again for now.
     on_hold: BTreeSet<(DagName, u32)>,
+    /// DAGs whose users are gone, and the user ids those had: their runs are not tried again either.
+    ownerless: BTreeSet<(DagName, u32)>,
     /// Which boot it is.
     boot_id: String,
     last_key: Key,
@@ -134,6 +136,7 @@ impl Scheduler {
             resting: 0,
             retrying: BTreeSet::new(),
             on_hold: BTreeSet::new(),
+            ownerless: BTreeSet::new(),
             boot_id: String::new(),
             last_key: 0,
             last_commit: 0,
@@ -182,6 +185,7 @@ impl Scheduler {
             } => self.suspend(now, (token, on), &dag, owner, out),
             Event::Pause(token, queue, on) => self.pause(token, queue, on, out),
             Event::Suspended(dags) => self.on_hold.extend(dags),
+            Event::Ownerless(dags) => self.ownerless(now, dags, out),
             // What follows from it, recovery decides.
             Event::Paused(queues) => return self.paused(queues),
             Event::Move(token, run, place) => self.place(token, &run, place, out),

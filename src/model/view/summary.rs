@@ -44,7 +44,7 @@ pub struct RunSummary {
     pub scheduled_for: Option<Time>,
     /// The retry that will come by itself.
     pub retry: Option<PendingRetry>,
-    /// Whether that retry waits until the DAG is enabled.
+    /// Whether that retry waits until the DAG is enabled, or its user is back.
     pub held: bool,
     /// Whether it starts at once, before all others and beyond the limits.
     pub now: bool,

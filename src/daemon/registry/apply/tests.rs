@@ -67,7 +67,8 @@ impl Bed {
         let seen = look.take();
         let before = self.registry.before();
         self.registry.take_files(seen.places, &seen.nobodys, seen.all);
-        self.registry.in_force = settle(&mut self.registry.files, &before);
+        let reserved = self.registry.reserved(&before);
+        self.registry.in_force = settle(&mut self.registry.files, &before, &reserved);
         self.registry.gone(&before)
     }
 
@@ -116,6 +117,8 @@ fn the_systems_dags_are_not_gone_because_their_directory_is() {
     let dag = DagName::new("a").unwrap();
     // Neither when the daemon starts without it, nor later.
     assert_eq!(bed.look(), []);
+    let mode = bed.registry.files[&FileId::from_stored("a.yaml")].mode;
+    assert_eq!(mode, 0o644, "users see those that they could read");
     std::fs::create_dir_all(&dags).unwrap();
     std::fs::write(dags.join("a.yaml"), TEXT).unwrap();
     std::fs::write(dags.join("b.yaml"), "nonsense").unwrap();
@@ -202,7 +205,30 @@ fn nothing_of_a_user_who_is_gone_is_in_force_and_nothing_is_forgotten() {
     assert!(state.good.is_some() && state.problems[0].message.contains("no-such-user"));
     assert!(bed.registry.stored.contains_key(&dag));
     assert!(bed.registry.is_unsure(), "the user may come back");
-    assert_eq!(bed.registry.idle(&last, &[]), [dag]);
+    assert_eq!(bed.registry.idle(&last, &[]), std::slice::from_ref(&dag));
+    // Whose it was is known, and that no retry may come: also after a restart, from the store alone.
+    let whose = BTreeSet::from([(dag.clone(), 12_345)]);
+    assert_eq!(
+        (bed.registry.user_of(&file), bed.registry.ownerless()),
+        (12_345, whose.clone())
+    );
+    bed.registry.stored.clear();
+    assert_eq!(
+        (bed.registry.user_of(&file), bed.registry.ownerless()),
+        (12_345, whose.clone())
+    );
+    let mut bed = Bed::new();
+    let rows: Vec<InstalledDag> = bed.registry.stored.values().map(|row| (**row).clone()).collect();
+    let config = Config::defaults(bed.root.path());
+    assert_eq!(super::super::place::ownerless(&config, &rows), whose);
+    assert_eq!(bed.look(), []);
+    assert_eq!(
+        (bed.registry.user_of(&file), bed.registry.ownerless()),
+        (12_345, whose)
+    );
+    std::fs::remove_file(bed.users().join("no-such-user/a.yaml")).unwrap();
+    assert_eq!(bed.look(), [dag]);
+    assert!(bed.registry.ownerless().is_empty(), "it is gone for good");
 }
 
 #[test]
@@ -222,4 +248,28 @@ fn a_file_that_has_not_changed_is_read_again_when_it_is_somebody_elses() {
     let state = bed.registry.files.get_mut(&file).unwrap();
     state.stamps.as_mut().unwrap().given_to(54_321);
     assert!(!Arc::ptr_eq(&first, &look(&mut bed)));
+}
+
+#[test]
+fn who_looks_at_one_place_sees_no_other_and_no_new_base_configuration() {
+    let mut bed = Bed::with("a.yaml");
+    let config = Config::defaults(bed.root.path());
+    let dags = config.paths.dags.clone();
+    std::fs::create_dir_all(&dags).unwrap();
+    std::fs::write(dags.join("a.yaml"), TEXT).unwrap();
+    assert_eq!(bed.look(), []);
+    bed.registry.anew = false;
+    // A file, and the base configuration, are being made anew.
+    std::fs::remove_file(dags.join("a.yaml")).unwrap();
+    std::fs::write(&config.paths.base, "env: [A: b]\n").unwrap();
+    let own = Place::User("no-such-user".to_owned());
+    let look = |bed: &mut Bed, scope| {
+        let look = bed.registry.look(bed.context(), scope, bed.store.reader());
+        look.take()
+    };
+    let seen = look(&mut bed, Scope::Places(BTreeSet::from([own.clone()])));
+    assert!(!seen.all && seen.base == Ok(None), "{:?}", seen.base);
+    assert_eq!(seen.places.keys().collect::<Vec<_>>(), [&own]);
+    let seen = look(&mut bed, Scope::All);
+    assert!(seen.all && seen.base != Ok(None));
 }

@@ -29,6 +29,7 @@ fn version(dag: &str) -> Arc<Version> {
 struct World {
     files: BTreeMap<FileId, FileState>,
     before: BTreeMap<DagName, FileId>,
+    reserved: BTreeSet<DagName>,
 }
 
 impl World {
@@ -38,9 +39,10 @@ impl World {
         state.now = dag.map(version);
     }
 
-    /// What is in force: `DAG=FILE`; and the files whose name another one has, with that: `FILE>FILE`.
+    /// What is in force: `DAG=FILE`; the files whose name another one has, with that: `FILE>FILE`; and those whose name the
+    /// system keeps: `FILE>`.
     fn settle(&mut self) -> String {
-        let force = settle(&mut self.files, &self.before);
+        let force = settle(&mut self.files, &self.before, &self.reserved);
         self.before = force
             .iter()
             .map(|(dag, force)| (dag.clone(), force.file.clone()))
@@ -56,6 +58,7 @@ impl World {
                     .as_ref()
                     .map(|first| format!("{}>{}", id.stored(), first.stored())),
             );
+            words.extend(state.reserved.then(|| format!("{}>", id.stored())));
         }
         words.join(" ")
     }
@@ -149,4 +152,36 @@ fn a_file_may_rename_its_dag_unless_the_name_is_taken() {
     world.write("a.yaml", Some("b"));
     world.write("b.yaml", Some("c"));
     assert_eq!(world.settle(), "b=a.yaml c=b.yaml", "two may swap");
+}
+
+#[test]
+fn a_name_that_is_reserved_goes_to_no_user() {
+    let mut world = World::default();
+    world.write("u/a.yaml", Some("a"));
+    world.write("u/b.yaml", Some("b"));
+    world.write("z.yaml", Some("a"));
+    assert_eq!(world.settle(), "a=z.yaml b=u/b.yaml u/a.yaml>z.yaml");
+    world.reserved.insert(DagName::new("a").unwrap());
+    assert_eq!(
+        world.settle(),
+        "a=z.yaml b=u/b.yaml u/a.yaml>z.yaml",
+        "it is there"
+    );
+    let system = world.files.remove(&FileId::from_stored("z.yaml")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(world.settle(), "b=u/b.yaml u/a.yaml>");
+    }
+    // Nor for what was in force once.
+    let state = world.files.get_mut(&FileId::from_stored("u/a.yaml")).unwrap();
+    state.good = state.now.clone();
+    assert_eq!(world.settle(), "b=u/b.yaml u/a.yaml>");
+    world.files.insert(FileId::from_stored("y.yaml"), system);
+    assert_eq!(
+        world.settle(),
+        "a=y.yaml b=u/b.yaml u/a.yaml>y.yaml",
+        "the system's may come back"
+    );
+    world.files.remove(&FileId::from_stored("y.yaml"));
+    world.reserved.clear();
+    assert_eq!(world.settle(), "a=u/a.yaml b=u/b.yaml", "it is free");
 }

@@ -288,6 +288,38 @@ fn while_its_dag_is_held_back_no_retry_comes() {
 }
 
 #[test]
+fn while_its_user_is_gone_no_retry_comes_whatever_becomes_of_the_dag() {
+    let dag: DagName = "dag".parse().unwrap();
+    let gone = |bed: &mut Bed, owner: &[u32]| {
+        let dags = owner.iter().map(|owner| (dag.clone(), *owner));
+        bed.give(Event::Ownerless(dags.collect()))
+    };
+    let mut bed = pausing();
+    assert_eq!(gone(&mut bed, &[1000, 7]), "");
+    assert!(bed.engine.holds_retries(&dag, 1000));
+    bed.play(&[("tick 10000", ""), ("tick 20000", "")]);
+    hold_on(&mut bed, true);
+    hold_on(&mut bed, false);
+    assert_eq!(bed.give(Event::Forget(dag.clone())), "");
+    assert!(bed.engine.holds_retries(&dag, 1000));
+    assert_eq!(gone(&mut bed, &[7]), "commit 7 requeue");
+    assert!(!bed.engine.holds_retries(&dag, 1000));
+    // One that is back and disabled is held back by that.
+    let mut bed = pausing();
+    gone(&mut bed, &[1000]);
+    hold_on(&mut bed, true);
+    assert_eq!(gone(&mut bed, &[]), "");
+    bed.play(&[("tick 10000", "")]);
+}
+
+/// Holds back the DAG, whatever else holds it back.
+fn hold_on(bed: &mut Bed, on: bool) {
+    let (dag, mut out) = ("dag".parse().unwrap(), Vec::new());
+    bed.engine.hold_retries(&dag, 1000, on, bed.now, &mut out);
+    assert_eq!(out, []);
+}
+
+#[test]
 fn only_the_root_of_a_tree_is_tried_again() {
     let mut bed = running(policy());
     bed.play(&[("call x of a", "commit 5 accept")]);
