@@ -96,7 +96,6 @@ impl Check<'_> {
                 }
             }
             // Told again by a daemon that came back: the first time it counts, later nothing is cut short.
-            Event::NoRetry => {}
             Event::EnsureStop(_) if std::mem::replace(&mut self.stopped, true) => {}
             Event::Stop(_) | Event::EnsureStop(_) if self.begun => {
                 self.stopped = true;
@@ -105,7 +104,7 @@ impl Check<'_> {
                 self.ladder = Some(self.ladder.unwrap_or(u64::MAX).min(self.at.0 + due));
             }
             Event::Stop(_) | Event::EnsureStop(_) => self.stopped = true,
-            Event::Initialised(_) => {}
+            Event::Initialised(_) | Event::NoRetry => {}
             Event::TreeEmpty => self.killing = false,
         }
     }

@@ -223,15 +223,9 @@ impl Attempt {
             }
             Event::Timer(timer) => self.timer(timer, &mut cx),
             Event::Stop(reason) => self.stop(reason, &mut cx),
-            Event::EnsureStop(reason) => {
-                if self.stop.is_none() {
-                    self.stop(reason, &mut cx);
-                }
-            }
-            Event::NoRetry => {
-                self.retried_on = None;
-                self.fail_for_good();
-            }
+            Event::EnsureStop(reason) if self.stop.is_none() => self.stop(reason, &mut cx),
+            Event::EnsureStop(_) => {}
+            Event::NoRetry => self.fail_for_good(),
             Event::TreeEmpty => self.killing = false,
         }
         self.look_at_dependants(&mut cx);

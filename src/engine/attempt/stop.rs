@@ -59,6 +59,7 @@ impl Attempt {
 
     /// No retry of the whole run follows. If its failure handler was left out for one, it comes now.
     pub(super) fn fail_for_good(&mut self) {
+        self.retried_on = None;
         if let Phase::Handlers(rest) = &mut self.phase
             && std::mem::take(&mut self.again)
         {
