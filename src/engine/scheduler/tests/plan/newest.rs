@@ -11,7 +11,10 @@ fn both() -> Desk {
     let mut desk = live(with(OverlapPolicy::Latest));
     desk.play(&[
         ("at 0900", "make s0900, commit 5 accept+mark 0900"),
-        ("ok 5", "changed, no-retry, 0900 started s0900, commit 6 intend s09001"),
+        (
+            "ok 5",
+            "changed, no-retry, 0900 started s0900, commit 6 intend s09001",
+        ),
     ]);
     desk
 }
