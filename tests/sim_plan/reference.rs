@@ -179,9 +179,10 @@ impl World {
             if kind != TickKind::Start || !wanted || self.store.rows.contains_key(&run) {
                 continue;
             }
-            // Its run would have been ended by then.
+            // Its run would have been ended by then; what could not be stored before is not begun after its stop, either.
             let stops = |(_, kind): (Time, TickKind)| kind == TickKind::Stop;
-            if !live && dag.ticks(time, decided).any(stops) {
+            let delayed = self.delayed.contains(&(dag.name.clone(), time));
+            if (!live || delayed) && dag.ticks(time, decided).any(stops) {
                 continue;
             }
             let why = || format!("{run} is lost: decided at {}", decided.rfc3339());
