@@ -168,11 +168,15 @@ impl World {
             if left_out {
                 continue;
             }
-            if live && kind == TickKind::Stop {
+            let delayed = self.delayed.contains(&(dag.name.clone(), time));
+            // What was tried in time is never late. What comes anew is not what was tried.
+            let anew = self.report.back > 0 || self.removed.contains(&dag.name);
+            let acts = live || (delayed && !anew);
+            if acts && kind == TickKind::Stop {
                 self.check_stop(dag, pending);
             }
             assert!(
-                !live || kind != TickKind::Restart || self.store.rows.contains_key(&run),
+                !acts || kind != TickKind::Restart || self.store.rows.contains_key(&run),
                 "{run} is lost: decided at {}",
                 decided.rfc3339()
             );
@@ -181,7 +185,6 @@ impl World {
             }
             // Its run would have been ended by then; what could not be stored before is not begun after its stop, either.
             let stops = |(_, kind): (Time, TickKind)| kind == TickKind::Stop;
-            let delayed = self.delayed.contains(&(dag.name.clone(), time));
             if (!live || delayed) && dag.ticks(time, decided).any(stops) {
                 continue;
             }
