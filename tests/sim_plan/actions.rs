@@ -199,7 +199,6 @@ impl World {
 
     /// Somebody submits a run, or stops one.
     fn person(&mut self) {
-        let token = self.ask(Ask::Other);
         let runs: Vec<RunRef> = self.store.rows.keys().cloned().collect();
         let pausing = self
             .store
@@ -207,6 +206,7 @@ impl World {
             .iter()
             .find(|(_, row)| row.retry.due.is_some() && self.rng.percent(30));
         if let Some((run, row)) = pausing {
+            let run = run.clone();
             let facts = RetryFacts {
                 group: row.group.clone(),
                 capacity: row.capacity,
@@ -223,12 +223,15 @@ impl World {
                     scheduled_for: row.scheduled_for,
                 },
             };
-            self.tell(Event::Retry(token, run.clone(), facts));
+            let token = self.ask(Ask::Other);
+            self.tell(Event::Retry(token, run, facts));
         } else if !runs.is_empty() && self.rng.percent(50) {
             let run = runs[self.rng.below(runs.len())].clone();
+            let token = self.ask(Ask::Stop(run.clone()));
             self.tell(Event::Stop(token, run, StopReason::User { uid: 7 }));
         } else {
             let owner = if self.rng.percent(30) { OTHER } else { OWNER };
+            let token = self.ask(Ask::Other);
             let dag = &self.dags[self.rng.below(self.dags.len())];
             let new = dag.new_run(&format!("manual{}", token.0), owner, self.now.wall);
             self.tell(Event::Submit(token, Box::new(new)));
@@ -240,6 +243,10 @@ impl World {
         let Some(pending) = self.pending.pop_front() else {
             return;
         };
+        if pending.is_own() {
+            // It is told again until it is there.
+            return self.commit(&pending).unwrap();
+        }
         let outcome = if self.disk_full && self.rng.percent(80) {
             Err(CommitError::DiskFull("no space".into()))
         } else if !self.calm && self.rng.percent(4) {

@@ -2,6 +2,7 @@
 
 use crate::world::{Ask, Pending, Shim, World};
 use proctor::dag::types::OverlapPolicy;
+use proctor::engine::scheduler::api::Refusal;
 use proctor::engine::scheduler::{Effect, TickOutcome, Token};
 use proctor::model::change::{Change, NewRun};
 use proctor::model::{AttemptId, DagName, RunRef, StopReason, Time};
@@ -44,12 +45,14 @@ impl World {
                 let dag = dag.map(|(dag, _)| dag);
                 let idle = dag.is_some_and(|dag| self.is_idle(dag));
                 let dag = dag.map(|dag| self.dag(dag).clone());
+                let subject = dag.as_ref().map(|dag| self.subject_to_stop(dag));
                 self.pending.push_back(Pending {
                     number,
                     batch,
                     decided: self.now.wall,
                     idle,
                     dag,
+                    subject: subject.unwrap_or_default(),
                 });
             }
             Effect::Make(new) => self.make(&new),
@@ -85,11 +88,21 @@ impl World {
                 shim.cleaning = true;
             }
             Effect::Accepted(token) => self.answered(token, true),
-            Effect::Refused(token, _) => self.answered(token, false),
+            Effect::Refused(token, why) => {
+                if matches!(self.asks.get(&token), Some(Ask::Gone)) {
+                    let store = matches!(why, Refusal::Store(_));
+                    assert!(store || why == Refusal::NotFound, "{why:?}: it is not there");
+                    self.report.orphans += 1;
+                }
+                self.answered(token, false);
+            }
             Effect::Tick(dag, at, _, outcome) => self.ticked(&dag, at, &outcome),
             Effect::Arm(at) => self.armed = Some(at),
             Effect::Changed(_) | Effect::Over(_) => {}
-            Effect::Idle => assert!(self.pending.is_empty(), "idle, but {:?}", self.pending),
+            Effect::Idle => {
+                let idle = self.pending.iter().all(Pending::is_own);
+                assert!(idle, "idle, but {:?}", self.pending);
+            }
         }
     }
 
@@ -218,7 +231,9 @@ impl World {
     }
 
     fn answered(&mut self, token: Token, yes: bool) {
-        let Ask::Suspend(dag, on) = self.asks.remove(&token).expect("answered twice") else {
+        let ask = self.asks.remove(&token).expect("answered twice");
+        assert!(!yes || !matches!(ask, Ask::Gone), "accepted of another DAG");
+        let Ask::Suspend(dag, on) = ask else {
             return;
         };
         let later = self.asks.values().rev().find_map(|ask| match ask {
@@ -226,6 +241,7 @@ impl World {
             _ => None,
         });
         let stored = self.store.suspended.get(&dag).copied().unwrap_or(false);
+        let stored = stored && !self.forgets.contains(&dag);
         assert!(!yes || stored == on, "accepted, not stored");
         if stored || later == Some(true) {
             self.held.insert(dag);

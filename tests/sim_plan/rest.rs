@@ -67,11 +67,9 @@ impl World {
             if self.held.contains(&dag.name) {
                 continue;
             }
-            // Of one that came back after it was gone the store has forgotten it.
             let watermark = self.store.watermarks.get(&dag.name).copied();
             let Some(watermark) = watermark else {
-                assert!(self.removed.contains(&dag.name), "no watermark at the end");
-                continue;
+                panic!("{}: no watermark at the end", dag.name);
             };
             let watermark = watermark.max(dag.vague);
             let due = |(at, _): &(_, _)| dag.due(*at) <= self.now.wall;

@@ -31,8 +31,8 @@ pub(crate) struct Store {
     runs: BTreeMap<AttemptId, RunRef>,
     pub(crate) watermarks: BTreeMap<DagName, Time>,
     pub(crate) suspended: BTreeMap<DagName, bool>,
-    /// The newest time that a success counts for.
-    pub(crate) successes: BTreeMap<(DagName, u32), Time>,
+    /// The times that successes count for.
+    pub(crate) successes: BTreeMap<(DagName, u32), BTreeSet<Time>>,
     pub(crate) paused: BTreeSet<GroupName>,
     /// Runs of which an attempt was taken back: they wait again.
     pub(crate) taken_back: BTreeSet<RunRef>,
@@ -117,8 +117,7 @@ impl Store {
                 let counts = row.scheduled_for.unwrap_or(row.created_at);
                 let owner = row.owner;
                 if *status == RunStatus::Succeeded {
-                    let success = self.successes.entry((run.dag, owner)).or_insert(counts);
-                    *success = counts.max(*success);
+                    self.successes.entry((run.dag, owner)).or_default().insert(counts);
                 }
             }
             Change::Clean { attempt } => {
@@ -146,6 +145,10 @@ impl Store {
             }
             Change::Suspend { dag, on } => {
                 self.suspended.insert(dag.clone(), *on);
+            }
+            Change::Uninstall { dag, forget: true } => {
+                self.watermarks.remove(dag);
+                self.suspended.remove(dag);
             }
             Change::PauseQueue { queue, on } => {
                 if *on {

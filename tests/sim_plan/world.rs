@@ -53,6 +53,10 @@ report! {
     given_up: "retries that schedules gave up",
     edits: "edits",
     removals: "DAGs that go and come back later",
+    owners: "names that go to somebody else",
+    forgotten: "DAGs of which everything is forgotten",
+    orphans: "people who are told that the DAG is not there any more",
+    in_time: "stops that have something to stop",
     put_off: "starts that are put off",
     pauses: "pauses of queues",
     full: "runs that take the last place",
@@ -93,11 +97,23 @@ pub(crate) struct Pending {
     pub(crate) idle: bool,
     /// The DAG, if it is about its schedules, as it was then.
     pub(crate) dag: Option<Dag>,
+    /// Runs that a stop would have ended then.
+    pub(crate) subject: BTreeSet<RunRef>,
+}
+
+impl Pending {
+    /// Whether it is not the engine's, but the daemon's own.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self.batch[..], [Change::Uninstall { .. }])
+    }
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Ask {
     Suspend(DagName, bool),
+    /// The same of a DAG that has gone since.
+    Gone,
+    Stop(RunRef),
     Other,
 }
 
@@ -121,8 +137,10 @@ pub(crate) struct World {
     pub(crate) held: BTreeSet<DagName>,
     /// Ticks that were told to be delayed by this daemon: they are never late.
     pub(crate) delayed: BTreeSet<(DagName, Time)>,
-    /// DAGs that were not installed for a while.
+    /// DAGs that were not installed for a while, until the store has a watermark of them.
     pub(crate) removed: BTreeSet<DagName>,
+    /// DAGs of which the store is to forget what is decided, and has not yet.
+    pub(crate) forgets: BTreeSet<DagName>,
     /// DAGs whose watermark has been too far ahead of the clock: it may go back.
     pub(crate) far: BTreeSet<DagName>,
     /// The newest watermarks that this daemon wanted to have stored.
@@ -175,6 +193,7 @@ impl World {
             held: BTreeSet::new(),
             delayed: BTreeSet::new(),
             removed: BTreeSet::new(),
+            forgets: BTreeSet::new(),
             far: BTreeSet::new(),
             wanted: BTreeMap::new(),
             made: BTreeSet::new(),
@@ -321,6 +340,11 @@ impl World {
         let paused = self.store.paused.iter().cloned().collect();
         self.tell(Event::Paused(paused));
         self.tell(Event::Recover(list.into_iter().map(|(_, item)| item).collect()));
+        for dag in self.forgets.clone() {
+            if self.report.crashes == crashes {
+                self.forget(&dag);
+            }
+        }
         for number in 0..self.dags.len() {
             // A crash on the way has installed the rest already.
             if self.report.crashes == crashes && !self.away.contains(&number) {

@@ -88,10 +88,11 @@ impl Plan {
             self.backlog.push_back(tick);
         }
         if let Some(excess) = self.backlog.len().checked_sub(BACKLOG_MAX) {
-            let tried = self.backlog.front().copied().filter(|tick| tick.tried);
-            self.backlog.drain(..excess);
-            if let Some(tried) = tried.filter(|_| excess > 0) {
-                self.backlog.push_front(tried);
+            // What was tried is there behind what was left out together with it.
+            let gone = self.backlog.drain(..excess);
+            let tried: Vec<Tick> = gone.filter(|tick| tick.tried).collect();
+            for tick in tried.into_iter().rev() {
+                self.backlog.push_front(tick);
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::model::{DagName, Now, Time};
 pub(super) enum Flight {
     /// Ticks are decided.
     Ticks(Box<Decided>),
-    /// The watermark alone.
+    /// The watermark alone; before all times if the store is to forget it.
     Mark(Time),
     /// The plan is held back, or not any more; then what passed meanwhile is decided, up to now.
     Suspension {
@@ -35,7 +35,7 @@ pub(super) enum Flight {
 pub(super) struct Decided {
     /// All of them, in order.
     pub(super) ticks: Vec<Tick>,
-    /// The scheduled time of the last one.
+    /// The scheduled time of the last one; before all times if the store is to forget it.
     pub(super) at: Time,
     /// Whether the last one is more than left out: something is made, stopped or ended for it.
     pub(super) acts: bool,

@@ -38,8 +38,12 @@ impl Scheduler {
         out: &mut Vec<Effect>,
     ) {
         if let Some(plan) = self.plans.by_dag.get_mut(dag) {
-            if let Some(Flight::Suspension { void, .. }) = &mut plan.flight {
-                *void = true;
+            match &mut plan.flight {
+                Some(Flight::Suspension { void, .. }) => *void = true,
+                // The store forgets it after it has it: the next DAG of that name has to tell its own.
+                Some(Flight::Ticks(decided)) => decided.at = Time(i64::MIN),
+                Some(Flight::Mark(at)) => *at = Time(i64::MIN),
+                None => {}
             }
             let asks = std::mem::take(&mut plan.asks).into_iter();
             out.extend(asks.map(|(token, _)| Effect::Refused(token, Refusal::NotFound)));

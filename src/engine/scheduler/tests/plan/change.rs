@@ -127,6 +127,36 @@ fn a_dag_that_goes_and_comes_back_meanwhile_starts_nothing_twice() {
     }
 }
 
+#[test]
+fn the_next_dag_of_the_name_tells_its_own_watermark_whatever_was_on_its_way() {
+    // What is on its way is for the same time, or for a later one if the clock was put back.
+    let new = || Installed {
+        watermark: None,
+        ..hourly()
+    };
+    let mut desk = Desk::quiet("0730", hourly());
+    desk.play(&[
+        ("at 0800", "make s0800, commit 1 accept+mark 0800"),
+        ("uninstall", ""),
+        ("forget", ""),
+    ]);
+    assert_eq!(desk.install(new()), "");
+    desk.play(&[(
+        "ok 1",
+        "changed, 0800 started s0800, commit 2 mark 0800, commit 3 intend s08001",
+    )]);
+    let (mut desk, first) = Desk::new("0830", new());
+    assert_eq!(first, "commit 1 mark 0830");
+    desk.play(&[("uninstall", ""), ("forget", "")]);
+    desk.0.now.wall = time("0730");
+    assert_eq!(desk.install(new()), "");
+    desk.play(&[
+        ("ok 1", "commit 2 mark 0730"),
+        ("ok 2", "idle"),
+        ("at 0800", "make s0800, commit 3 accept+mark 0800"),
+    ]);
+}
+
 /// At a minute past the hour, when the tick of the hour is put off by more than that: the desk, and the hour.
 fn waiting() -> (Desk, String) {
     let plan = Installed {

@@ -236,3 +236,18 @@ fn a_start_that_is_tried_again_gives_way_to_none_that_is_missed() {
         ]);
     }
 }
+
+#[test]
+fn what_could_not_be_stored_is_not_lost_behind_more_than_a_thousand_that_came_since() {
+    let plan = Installed {
+        starts: vec![cron("* * * * *")],
+        ..hourly()
+    };
+    let mut desk = Desk::quiet("0730", plan);
+    desk.play(&[
+        // Two that are missed are decided along with it.
+        ("at 0733", "make s0733, commit 1 accept+mark 0733"),
+        ("io 1", "0733 delayed (broken), unmake s0733, idle"),
+        ("at 06.0733", "make s0733, commit 2 accept+mark 0733"),
+    ]);
+}
