@@ -336,7 +336,7 @@ pub enum Effect {
     /// See to it that the shim knows of a stop. It may have been told before, and then nothing more happens.
     EnsureStop(AttemptId, StopReason),
     /// Tell the shim that the run is not tried again as a whole, whatever it was told before. Nothing depends on it but
-    /// whether the failure handler runs, so it is told again whenever the shim is reached anew ([`Scheduler::retried_on`]).
+    /// whether the failure handler runs, so it is told again whenever the shim is reached anew ([`super::Scheduler::retried_on`]).
     NoRetry(AttemptId),
     /// The end is committed, or the attempt never started; and nothing of it lives. Remove entry, socket, cgroup,
     /// journal and empty files, as far as they exist, then tell [`Event::Cleaned`]. The journal of one that never started
