@@ -14,6 +14,8 @@ use std::process::{Command, Output};
 #[path = "docs/examples.rs"]
 mod examples;
 
+use proctor::wire::access::Verb;
+
 use examples::{Example, of_the_dag_page, page};
 
 const CTL: &str = env!("CARGO_BIN_EXE_proctorctl");
@@ -239,19 +241,23 @@ fn verbs(page: &str) -> Vec<(String, String)> {
     found
 }
 
+/// The commands that a help lists.
+fn commands(help: &str) -> Vec<&str> {
+    help.lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect()
+}
+
 #[test]
 fn the_page_of_proctorctl_has_every_verb_and_option_and_no_other() {
     let page = page("proctorctl.1");
     let general = flags(section(&page, ".Ss Options of every verb"));
     let main = help(CTL, &[]);
     assert_eq!(options(&main), general);
-    let listed: Vec<&str> = main
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        .map(|line| line.split_whitespace().next().unwrap())
-        .collect();
+    let listed = commands(&main);
     let verbs = verbs(&page);
     assert_eq!(
         verbs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
@@ -259,11 +265,28 @@ fn the_page_of_proctorctl_has_every_verb_and_option_and_no_other() {
     );
     for (verb, part) in verbs {
         let told: BTreeSet<String> = flags(&part).difference(&general).cloned().collect();
-        let there: BTreeSet<String> = options(&help(CTL, &[&verb]))
-            .difference(&general)
-            .cloned()
-            .collect();
+        let own = help(CTL, &[&verb]);
+        let mut there = options(&own);
+        for command in commands(&own) {
+            there.extend(options(&help(CTL, &[&verb, command])));
+        }
+        let there: BTreeSet<String> = there.difference(&general).cloned().collect();
         assert_eq!(told, there, "{verb}");
+    }
+}
+
+#[test]
+fn the_page_of_the_protocol_has_every_request() {
+    let page = page("proctor-protocol.7");
+    // Two requests share the verb that another one is granted by, and one verb is a field's value.
+    let words = Verb::all().map(|verb| verb.as_str().replace('-', "_"));
+    let requests = words.into_iter().filter(|word| word != "repair");
+    for request in requests.chain(["next".to_owned(), "queue".to_owned()]) {
+        let known = page
+            .lines()
+            .filter_map(|line| line.strip_prefix(".It Cm "))
+            .any(|names| names.split([' ', ',']).any(|name| name == request));
+        assert!(known, "{request}");
     }
 }
 

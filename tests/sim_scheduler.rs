@@ -15,8 +15,12 @@
 
 #[path = "sim_scheduler/actions.rs"]
 mod actions;
+#[path = "sim_scheduler/again.rs"]
+mod again;
 #[path = "sim_scheduler/effects.rs"]
 mod effects;
+#[path = "sim_scheduler/queues.rs"]
+mod queues;
 #[path = "sim_scheduler/recovery.rs"]
 mod recovery;
 #[path = "sim_scheduler/report.rs"]

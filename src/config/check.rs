@@ -21,8 +21,8 @@ impl fmt::Display for Warning {
 }
 
 impl Config {
-    /// Everything legal and unwise about the configuration. It looks at nothing else: whether the admin group or
-    /// the directories exist, the daemon finds out. The defaults have no warnings.
+    /// Everything legal and unwise about the configuration. It looks at nothing else but the programs and users of hooks: whether
+    /// the admin group or the directories exist, the daemon finds out. The defaults have no warnings.
     #[must_use]
     pub fn check(&self) -> Vec<Warning> {
         let mut found = Vec::new();
@@ -41,6 +41,7 @@ impl Config {
                 "only the daemon's own user can connect; the daemon decides by the caller's identity, so \"0666\" is safe",
             );
         }
+        self.hooks.check(&mut found);
         found
     }
 
@@ -56,6 +57,12 @@ impl Config {
             warn(
                 "proc.heartbeat_interval_sec",
                 "heartbeats count whole seconds, so beating more than once a second only costs writes",
+            );
+        }
+        if proc.stop_stalled_after_sec > 0.0 && proc.stop_stalled_after_sec < proc.stale_after_sec {
+            warn(
+                "proc.stop_stalled_after_sec",
+                "less than proc.stale_after_sec: a pause of the machine that makes attempts look stalled may end them, too",
             );
         }
         let queue = &self.queue;
@@ -132,6 +139,7 @@ impl Config {
         if !self.paths.private {
             for (key, path) in [
                 ("paths.dags", &self.paths.dags),
+                ("paths.base", &self.paths.base),
                 ("paths.state", &self.paths.state),
                 ("paths.runtime", &self.paths.runtime),
             ] {

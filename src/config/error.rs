@@ -29,6 +29,9 @@ pub enum ConfigError {
         /// What to do.
         cure: String,
     },
+    /// There is no such time zone. What zones there are, only the daemon knows.
+    #[error("{0}")]
+    Zone(String),
     /// The file was read and is wrong.
     #[error("{}", list(path, problems))]
     Invalid {

@@ -39,13 +39,16 @@ const fn later(section: &'static str, name: &'static str) -> Key {
 /// Every key, in the order of `proctord.toml`.
 pub const KEYS: &[Key] = &[
     later("paths", "dags"),
+    later("paths", "base"),
     later("paths", "state"),
     later("paths", "runtime"),
     now("proc", "heartbeat_interval_sec"),
     now("proc", "stale_after_sec"),
+    now("proc", "stop_stalled_after_sec"),
     now("queue", "max_active_runs"),
     now("queue", "max_live_attempts"),
     now("queues.NAME", "max_active_runs"),
+    now("schedule", "time_zone"),
     now("job", "default_shell"),
     now("job", "path"),
     now("job", "inherit_environment"),
@@ -60,6 +63,23 @@ pub const KEYS: &[Key] = &[
     later("cgroup", "enabled"),
     later("cgroup", "parent"),
     now("shutdown", "attempts"),
+    now("hooks", "max_parallel"),
+    now("hooks", "queue_max"),
+    now("hooks.failed", "command"),
+    now("hooks.failed", "user"),
+    now("hooks.failed", "timeout_sec"),
+    now("hooks.failed", "dags"),
+    now("hooks.lost", "command"),
+    now("hooks.lost", "user"),
+    now("hooks.lost", "timeout_sec"),
+    now("hooks.lost", "dags"),
+    now("hooks.succeeded", "command"),
+    now("hooks.succeeded", "user"),
+    now("hooks.succeeded", "timeout_sec"),
+    now("hooks.succeeded", "dags"),
+    now("retention", "enabled"),
+    now("retention", "days"),
+    now("retention", "runs"),
     now("log", "level"),
     later("log", "target"),
 ];
@@ -81,6 +101,17 @@ pub(super) fn keys_of(section: &str) -> impl Iterator<Item = &'static str> + Clo
     KEYS.iter()
         .filter(move |key| key.section == section)
         .map(|key| key.name)
+}
+
+/// Whether `name` is a table inside the table `section`.
+pub(super) fn is_inner(section: &str, name: &str) -> bool {
+    let inner = |key: &Key| {
+        key.section
+            .strip_prefix(section)
+            .and_then(|rest| rest.strip_prefix('.'))
+            == Some(name)
+    };
+    KEYS.iter().any(inner)
 }
 
 /// When a change of `path`, as [`super::Config::entries`] names it, takes effect.

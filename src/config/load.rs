@@ -8,8 +8,9 @@ use toml::de::DeTable;
 
 use super::error::ConfigError;
 use super::reader::{Reader, shown};
-use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue, Shutdown};
-use super::{Paths, value};
+use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue};
+use super::types::{Retention, Schedule, Shutdown};
+use super::{Hooks, Paths, value};
 use crate::model::GroupName;
 use crate::sys::{creds, files};
 
@@ -30,12 +31,14 @@ impl Config {
             proc: Proc {
                 heartbeat_interval_sec: 5.0,
                 stale_after_sec: 90.0,
+                stop_stalled_after_sec: 0.0,
             },
             queue: Queue {
                 max_active_runs: 1,
                 max_live_attempts: 0,
                 named: std::collections::BTreeMap::new(),
             },
+            schedule: Schedule::default(),
             job: Job {
                 default_shell: String::new(),
                 path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
@@ -60,6 +63,12 @@ impl Config {
             },
             shutdown: Shutdown {
                 attempts: OnShutdown::Keep,
+            },
+            hooks: Hooks::default(),
+            retention: Retention {
+                enabled: true,
+                days: 30,
+                runs: 0,
             },
             log: Log {
                 level: "info".to_owned(),
@@ -181,6 +190,8 @@ fn fill<'t>(config: &mut Config, reader: &mut Reader<'_>, root: &'t DeTable<'t>)
     paths(&mut config.paths, reader, root);
     heartbeats(&mut config.proc, reader, root);
     queues(&mut config.queue, reader, root);
+    let section = reader.section(root, "schedule");
+    reader.set(&section, "time_zone", &mut config.schedule.time_zone, value::text);
     job(&mut config.job, reader, root);
 
     let section = reader.section(root, "control");
@@ -224,6 +235,19 @@ fn fill<'t>(config: &mut Config, reader: &mut Reader<'_>, root: &'t DeTable<'t>)
     let attempts = &mut config.shutdown.attempts;
     reader.set(&section, "attempts", attempts, value::choice(words));
 
+    config.hooks.fill(reader, root);
+
+    let section = reader.section(root, "retention");
+    let retention = &mut config.retention;
+    reader.set(&section, "enabled", &mut retention.enabled, value::truth);
+    reader.set(&section, "days", &mut retention.days, value::whole(0, 36_500));
+    reader.set(
+        &section,
+        "runs",
+        &mut retention.runs,
+        value::whole(0, 1_000_000_000),
+    );
+
     let section = reader.section(root, "log");
     reader.set(&section, "level", &mut config.log.level, value::filter);
     let words = &[
@@ -238,6 +262,7 @@ fn fill<'t>(config: &mut Config, reader: &mut Reader<'_>, root: &'t DeTable<'t>)
 fn paths<'t>(paths: &mut Paths, reader: &mut Reader<'_>, root: &'t DeTable<'t>) {
     let section = reader.section(root, "paths");
     reader.set(&section, "dags", &mut paths.dags, value::path);
+    reader.set(&section, "base", &mut paths.base, value::path);
     let state = reader.set(&section, "state", &mut paths.state, value::path);
     let runtime = reader.set(&section, "runtime", &mut paths.runtime, value::path);
     if let Some(span) = runtime.or(state)
@@ -259,6 +284,13 @@ fn heartbeats<'t>(proc: &mut Proc, reader: &mut Reader<'_>, root: &'t DeTable<'t
     let interval = reader.set(&section, "heartbeat_interval_sec", interval, range);
     let range = value::seconds(0.2, 86_400.0);
     let stale = reader.set(&section, "stale_after_sec", &mut proc.stale_after_sec, range);
+    let stop = &mut proc.stop_stalled_after_sec;
+    reader.set(
+        &section,
+        "stop_stalled_after_sec",
+        stop,
+        value::seconds(0.0, 604_800.0),
+    );
     if let Some(span) = stale.or(interval)
         && reader.is_whole()
         && proc.stale_after_sec <= proc.heartbeat_interval_sec

@@ -8,6 +8,7 @@
 
 mod check;
 mod error;
+pub mod hooks;
 pub mod keys;
 mod load;
 pub mod paths;
@@ -20,6 +21,7 @@ mod value;
 
 pub use check::Warning;
 pub use error::{ConfigError, Problem};
+pub use hooks::{Hook, Hooks};
 pub use paths::Paths;
 pub use reload::Reload;
 pub use types::Config;

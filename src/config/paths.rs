@@ -11,6 +11,8 @@ pub struct Paths {
     pub config: PathBuf,
     /// System DAGs, `/etc/proctor/dags`.
     pub dags: PathBuf,
+    /// Base configuration of installed DAGs, `/etc/proctor/base.yaml`.
+    pub base: PathBuf,
     /// State that survives a reboot, `/var/lib/proctor`.
     pub state: PathBuf,
     /// State of this boot, `/run/proctor`.
@@ -26,6 +28,7 @@ impl Paths {
         Self {
             config: root.join("etc/proctor/proctord.toml"),
             dags: root.join("etc/proctor/dags"),
+            base: root.join("etc/proctor/base.yaml"),
             state: root.join("var/lib/proctor"),
             runtime: root.join("run/proctor"),
             private: root != Path::new("/"),

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::Problem;
-use super::keys::{cure_for_key, cure_for_section, keys_of, sections};
+use super::keys::{cure_for_key, cure_for_section, is_inner, keys_of, sections};
 use super::value::{Complaint, describe};
 
 /// Where a value stands, in bytes of the file.
@@ -132,6 +132,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The table `key` inside a table; `kind` is its whole name. Complains about unknown keys in it.
+    pub(super) fn inner<'t>(&mut self, section: &Section<'t>, key: &str, kind: &'static str) -> Section<'t> {
+        let table = section.get(key).and_then(|value| self.table(kind, value));
+        self.unknown(kind, kind, table);
+        Section {
+            name: kind.to_owned(),
+            table,
+        }
+    }
+
     /// The tables below the table `name`, such as those of the named queues, with the places of their names.
     pub(super) fn below<'t>(
         &mut self,
@@ -160,7 +170,7 @@ impl<'a> Reader<'a> {
     fn unknown(&mut self, kind: &str, path: &str, table: Option<&DeTable<'_>>) {
         for (name, _) in table.into_iter().flatten() {
             let found = name.get_ref().as_ref();
-            if !keys_of(kind).any(|known| known == found) {
+            if !keys_of(kind).any(|known| known == found) && !is_inner(kind, found) {
                 let message = format!("unknown key `{}` in [{path}]", shown(found));
                 self.problem(&name.span(), message, cure_for_key(kind, found));
             }

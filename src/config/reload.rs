@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::keys::{Effect, effect_of};
-use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue, Shutdown};
+use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue};
+use super::types::{Retention, Schedule, Shutdown};
 
 /// What a reload does.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,7 @@ impl Config {
                 Proc {
                     heartbeat_interval_sec,
                     stale_after_sec,
+                    stop_stalled_after_sec,
                 },
             queue:
                 Queue {
@@ -37,6 +39,7 @@ impl Config {
                     max_live_attempts,
                     named,
                 },
+            schedule: Schedule { time_zone },
             job,
             control:
                 Control {
@@ -48,6 +51,13 @@ impl Config {
             access: Access { admin_group },
             cgroup: Cgroup { enabled, parent },
             shutdown: Shutdown { attempts },
+            hooks,
+            retention:
+                Retention {
+                    enabled: retains,
+                    days,
+                    runs,
+                },
             log: Log { level, target },
         } = self;
         let mut all = BTreeMap::new();
@@ -55,15 +65,18 @@ impl Config {
             all.insert(key.to_owned(), value);
         };
         put("paths.dags", path(&paths.dags));
+        put("paths.base", path(&paths.base));
         put("paths.state", path(&paths.state));
         put("paths.runtime", path(&paths.runtime));
         put("proc.heartbeat_interval_sec", heartbeat_interval_sec.to_string());
         put("proc.stale_after_sec", stale_after_sec.to_string());
+        put("proc.stop_stalled_after_sec", stop_stalled_after_sec.to_string());
         put("queue.max_active_runs", max_active_runs.to_string());
         put("queue.max_live_attempts", max_live_attempts.to_string());
         for (name, limit) in named {
             put(&format!("queues.{name}.max_active_runs"), limit.to_string());
         }
+        put("schedule.time_zone", quoted(time_zone));
         job_entries(job, &mut put);
         put("control.max_clients", max_clients.to_string());
         put("control.max_status_clients", max_status_clients.to_string());
@@ -77,6 +90,10 @@ impl Config {
             OnShutdown::Stop => "stop",
         };
         put("shutdown.attempts", quoted(word));
+        hooks.entries(&mut put);
+        put("retention.enabled", retains.to_string());
+        put("retention.days", days.to_string());
+        put("retention.runs", runs.to_string());
         put("log.level", quoted(level));
         let word = match target {
             LogTarget::Auto => "auto",

@@ -1,6 +1,7 @@
 //! Tests of the configuration: defaults, errors, paths.
 
 mod effects;
+mod hooks;
 
 use std::path::{Path, PathBuf};
 
@@ -33,11 +34,13 @@ fn problem(text: &str) -> String {
 const EVERYTHING: &str = r#"
 [paths]
 dags = "/a/dags"
+base = "/a/base.yaml"
 state = "/a/state"
 runtime = "/a/run"
 [proc]
 heartbeat_interval_sec = 2.5
 stale_after_sec = 30
+stop_stalled_after_sec = 600
 [queue]
 max_active_runs = 2
 max_live_attempts = 100
@@ -45,6 +48,8 @@ max_live_attempts = 100
 max_active_runs = 7
 [queues."a.b"]
 max_active_runs = 0
+[schedule]
+time_zone = "Europe/Berlin"
 [job]
 default_shell = "/bin/bash -e"
 path = "/bin"
@@ -64,6 +69,28 @@ enabled = false
 parent = "/sys/fs/cgroup/x"
 [shutdown]
 attempts = "stop"
+[hooks]
+max_parallel = 2
+queue_max = 10
+[hooks.failed]
+command = ["/bin/notify", "-v", ""]
+user = "operator"
+timeout_sec = 5
+dags = ["backup", "report"]
+[hooks.lost]
+command = ["/bin/page"]
+user = "operator"
+timeout_sec = 6
+dags = ["backup"]
+[hooks.succeeded]
+command = ["/bin/true"]
+user = "nobody"
+timeout_sec = 7
+dags = ["report"]
+[retention]
+enabled = false
+days = 7
+runs = 50
 [log]
 level = "warn,proctor::engine=debug"
 target = "json"

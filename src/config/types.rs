@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::Paths;
+use super::{Hooks, Paths};
 use crate::model::GroupName;
 
 /// The whole configuration.
@@ -15,6 +15,8 @@ pub struct Config {
     pub proc: Proc,
     /// How many attempts may be live.
     pub queue: Queue,
+    /// When schedules are due.
+    pub schedule: Schedule,
     /// What jobs get.
     pub job: Job,
     /// Clients and protocols.
@@ -25,6 +27,10 @@ pub struct Config {
     pub cgroup: Cgroup,
     /// What a shutdown does.
     pub shutdown: Shutdown,
+    /// Commands for operators.
+    pub hooks: Hooks,
+    /// How long ended runs are kept.
+    pub retention: Retention,
     /// Logging.
     pub log: Log,
 }
@@ -36,6 +42,8 @@ pub struct Proc {
     pub heartbeat_interval_sec: f64,
     /// Age in seconds at which a heartbeat is stale; more than the interval.
     pub stale_after_sec: f64,
+    /// Seconds after which a stalled attempt is stopped; 0 only reports it.
+    pub stop_stalled_after_sec: f64,
 }
 
 /// `[queue]` and `[queues.NAME]`: how many attempts may be live.
@@ -47,6 +55,13 @@ pub struct Queue {
     pub max_live_attempts: u32,
     /// Named queues: most live runs of each; 0 is no limit.
     pub named: BTreeMap<GroupName, u32>,
+}
+
+/// `[schedule]`: when schedules are due.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Schedule {
+    /// Name of the time zone of schedules that name none, as the IANA database has it; empty is that of the machine.
+    pub time_zone: String,
 }
 
 /// `[job]`: what jobs get.
@@ -111,6 +126,17 @@ pub enum OnShutdown {
     Keep,
     /// They are stopped, and the daemon leaves when they have ended.
     Stop,
+}
+
+/// `[retention]`: how long ended runs are kept whose DAG says nothing about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Whether old runs are removed without being asked for it.
+    pub enabled: bool,
+    /// Days after their end for which runs are kept; 0 is for ever.
+    pub days: u32,
+    /// How many runs of a DAG are kept, the newest; 0 is all.
+    pub runs: u32,
 }
 
 /// `[log]`: logging.

@@ -1,10 +1,12 @@
 //! From a TOML value to the type of a key, or what is wrong with it and what to write instead.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
 use super::keys::nearest;
+use crate::model::DagName;
 
 /// What is wrong with a value; the key's name is put in front.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,13 +169,19 @@ pub(super) fn mode(value: &DeValue<'_>) -> Result<u32, Complaint> {
 
 /// The name of a group of the system, or nothing. Whether it exists is for the daemon to find out.
 pub(super) fn group(value: &DeValue<'_>) -> Result<String, Complaint> {
+    account(value, "write a group's name, or \"\" for nobody")
+}
+
+/// The name of a user of the system, or nothing. Whether it exists is for the daemon to find out.
+pub(super) fn user(value: &DeValue<'_>) -> Result<String, Complaint> {
+    account(value, "write a user's name, or \"\" for the daemon's own user")
+}
+
+fn account(value: &DeValue<'_>, cure: &str) -> Result<String, Complaint> {
     let found = text(value)?;
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@' | b'\\' | b'$');
     if found.len() > 256 || !found.bytes().all(word) || found.starts_with('-') {
-        return complain(
-            format!("is {found:?}"),
-            "write a group's name, or \"\" for nobody",
-        );
+        return complain(format!("is {found:?}"), cure);
     }
     Ok(found)
 }
@@ -229,4 +237,48 @@ pub(super) fn filter(value: &DeValue<'_>) -> Result<String, Complaint> {
         }
     }
     Ok(found)
+}
+
+/// Elements of an array, each converted.
+fn list<T>(
+    value: &DeValue<'_>,
+    cure: &str,
+    convert: impl Fn(String) -> Result<T, Complaint>,
+) -> Result<Vec<T>, Complaint> {
+    let Some(array) = value.as_array() else {
+        return wrong_type(value, cure);
+    };
+    if array.len() > 1000 {
+        return complain(format!("has {} elements", array.len()), "write at most 1000");
+    }
+    let one = |element: &toml::Spanned<DeValue<'_>>| match text(element.get_ref()) {
+        Ok(text) => convert(text),
+        Err(Complaint { fault, cure }) => complain(format!("has an element that {fault}"), cure),
+    };
+    array.iter().map(one).collect()
+}
+
+/// A program by its absolute path, and its arguments; or nothing.
+pub(super) fn command(value: &DeValue<'_>) -> Result<Vec<String>, Complaint> {
+    let cure =
+        "write the program's absolute path and its arguments, as in [\"/usr/local/bin/notify\", \"-v\"]";
+    let found = list(value, cure, Ok)?;
+    match found.first() {
+        Some(program) if !program.starts_with('/') => complain(format!("starts with {program:?}"), cure),
+        Some(program) if program.ends_with('/') => complain(format!("names the directory {program:?}"), cure),
+        _ => Ok(found),
+    }
+}
+
+/// Names of DAGs.
+pub(super) fn dags(value: &DeValue<'_>) -> Result<BTreeSet<DagName>, Complaint> {
+    let one = |name: String| {
+        let shown = format!("{name:?}");
+        DagName::new(name).map_err(|error| Complaint {
+            fault: format!("names {shown}: {error}"),
+            cure: String::from("write names of DAGs"),
+        })
+    };
+    let found = list(value, "write names of DAGs, as in [\"backup\", \"report\"]", one)?;
+    Ok(found.into_iter().collect())
 }

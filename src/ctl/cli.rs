@@ -53,6 +53,13 @@ pub(super) enum Verb {
     Ps(verbs::ps::Args),
     /// Show how a run stands, or the daemon and its runs
     Status(verbs::status::Args),
+    /// Queue a run and do not follow it
+    Enqueue(verbs::enqueue::Args),
+    /// Take a run out of the queue before it starts
+    Dequeue(verbs::dequeue::Args),
+    /// List queues, pause them, and move runs in them
+    #[command(subcommand)]
+    Queue(verbs::queue::Command),
     /// Stop a run
     Stop(verbs::stop::Args),
     /// Approve a step of a run that waits for it
@@ -69,6 +76,20 @@ pub(super) enum Verb {
     History(verbs::history::Args),
     /// Wait for the end of a run; the exit status tells its outcome
     Wait(verbs::wait::Args),
+    /// Install a DAG of your own: it can be run by name, and its schedules count
+    Install(verbs::install::Install),
+    /// Remove an installed DAG
+    Remove(verbs::install::Remove),
+    /// Change an installed DAG in an editor
+    Edit(verbs::edit::Args),
+    /// List the installed DAGs, how they stand and what is wrong with them
+    Dags(verbs::installed::Dags),
+    /// Have the schedules of a DAG count again
+    Enable(verbs::enable::Args),
+    /// Hold back everything that the schedules of a DAG would do
+    Disable(verbs::enable::Args),
+    /// Show what the schedules will do
+    Next(verbs::installed::Next),
     /// Check DAG files, here and without running anything
     Validate(verbs::validate::Args),
     /// Show what a run of a DAG file would do, without running anything
@@ -81,6 +102,8 @@ pub(super) enum Verb {
     Schema(verbs::schema::Args),
     /// Tell in plain words why a run is in its state
     Why(verbs::why::Args),
+    /// Remove old runs with their logs
+    Cleanup(verbs::cleanup::Args),
     /// Check the daemon and the machine
     Doctor(verbs::doctor::Args),
     /// Have the daemon read its configuration again

@@ -12,11 +12,11 @@ use super::failure::Failure;
 use super::family::Family;
 use super::interrupts::{Action, Interrupts};
 use super::out::Out;
-use super::render::{json, progress::Progress};
+use super::render::{self, json, progress::Progress};
 use super::session::Session;
 use super::signals::{self, Signals};
 use crate::model::view::RunView;
-use crate::model::{RunRef, Time};
+use crate::model::{PendingRetry, RunRef, Time};
 use crate::sys::clock;
 use crate::wire::control::{ErrorKind, Problem, Request, Response, Selector};
 
@@ -75,6 +75,7 @@ pub(super) fn follow(
         view,
         interrupts,
         stopped: false,
+        told: None,
     }
     .run()
 }
@@ -89,6 +90,8 @@ struct Following<'a> {
     interrupts: Interrupts,
     /// Whether the daemon has answered to a stop.
     stopped: bool,
+    /// The pending retry that was told, and whether it was held back.
+    told: Option<(PendingRetry, bool)>,
 }
 
 impl Following<'_> {
@@ -144,6 +147,7 @@ impl Following<'_> {
             }
         }
         self.draw();
+        self.tell_retry();
         self.send_owed();
         let stdin = io::stdin();
         let mut descriptors = vec![self.session.client.as_fd()];
@@ -183,6 +187,28 @@ impl Following<'_> {
         if !self.interrupts.is_asking() {
             let picture = self.progress.update(&self.view, now(), self.out.terminal);
             self.out.draw(&picture);
+        }
+    }
+
+    /// Says once of each pending retry why this goes on.
+    fn tell_retry(&mut self) {
+        let held = self.view.held;
+        let pending = self.view.retry.map(|retry| (retry, held));
+        if pending == self.told {
+            return;
+        }
+        self.told = pending;
+        if let Some((retry, _)) = pending {
+            self.progress.let_go();
+            let (run, status) = (&self.view.run, self.view.status);
+            let when = render::pending(&retry, held, now());
+            let at = if held {
+                String::new()
+            } else {
+                format!(" (at {} UTC)", render::time(retry.at))
+            };
+            self.out
+                .note(&format!("{run} {status}; {when}{at}; waiting for that"));
         }
     }
 

@@ -76,13 +76,37 @@ pub(super) struct Ready {
 }
 
 impl LoadArgs {
-    /// Nothing but a base configuration.
-    pub(super) fn base(base_config: Option<PathBuf>) -> Self {
+    /// Nothing but a base configuration, and a name for the DAG.
+    pub(super) fn base(base_config: Option<PathBuf>, name: Option<String>) -> Self {
         Self {
             base_config,
+            name,
             ..Self::default()
         }
     }
+}
+
+impl Texts {
+    /// A text that was not read here, to be loaded without a base configuration and JSON schemas.
+    pub(super) const fn given(file: String, text: String) -> Self {
+        Self {
+            file: (file, text),
+            base: None,
+            schemas: None,
+            base_dir: String::new(),
+        }
+    }
+
+    /// With a base configuration.
+    pub(super) fn over(self, base: Option<&Path>) -> Result<Self, Failure> {
+        let base = base.map(named).transpose()?;
+        Ok(Self { base, ..self })
+    }
+}
+
+/// A file's text, with the name that messages call it by.
+fn named(path: &Path) -> Result<(String, String), Failure> {
+    Ok((path.to_string_lossy().into_owned(), read_text(path)?))
 }
 
 impl FileArgs {
@@ -93,7 +117,6 @@ impl FileArgs {
 
     /// Reads the files; with `schemas`, also the JSON schemas they refer to, without which they are loaded else.
     pub(super) fn read(&self, schemas: bool) -> Result<Texts, Failure> {
-        let named = |path: &Path| Ok::<_, Failure>((path.to_string_lossy().into_owned(), read_text(path)?));
         let absolute =
             std::path::absolute(&self.file).map_err(|error| Failure::file("find", &self.file, &error))?;
         let base_dir = absolute.parent().map(|dir| dir.to_string_lossy().into_owned());

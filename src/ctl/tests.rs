@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 mod asking;
+mod cleanup;
 mod cron;
 mod dags;
 pub(super) mod server;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use crate::dag::cron::Zone;
+use crate::sys::timezone::{self, name_in};
 
 /// What tells the zone.
 #[derive(Debug, Clone)]
@@ -20,7 +21,7 @@ impl ZoneEnv {
     pub(super) fn of_process() -> Self {
         Self {
             tz: std::env::var_os("TZ"),
-            link: PathBuf::from("/etc/localtime"),
+            link: PathBuf::from(timezone::LOCALTIME),
         }
     }
 
@@ -41,19 +42,10 @@ impl ZoneEnv {
     }
 
     fn of_machine(&self) -> Result<Zone, Failure> {
-        let link = self.link.display();
-        let target = match std::fs::read_link(&self.link) {
-            Ok(target) => target,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Zone::UTC),
-            Err(error) => return Err(unknown(format!("{link} does not tell the time zone: {error}"))),
-        };
-        let Some(name) = name_in(&target) else {
-            let target = target.display();
-            return Err(unknown(format!(
-                "{link} does not tell the time zone: it leads to {target}"
-            )));
-        };
-        named(&name, &link.to_string())
+        match timezone::of_machine(&self.link).map_err(unknown)? {
+            Some(name) => named(&name, &self.link.display().to_string()),
+            None => Ok(Zone::UTC),
+        }
     }
 }
 
@@ -68,16 +60,6 @@ fn named(name: &str, from: &str) -> Result<Zone, Failure> {
 
 fn unknown(message: String) -> Failure {
     Failure::usage(message).with_hint("give --tz ZONE, such as --tz Europe/Berlin")
-}
-
-/// The zone whose rules lie at a path of the zone database.
-fn name_in(path: &Path) -> Option<String> {
-    let path = path.to_str()?;
-    let (_, name) = path.rsplit_once("/zoneinfo/")?;
-    let plain = ["posix/", "right/"]
-        .iter()
-        .find_map(|kind| name.strip_prefix(kind));
-    Some(plain.unwrap_or(name).to_owned())
 }
 
 #[cfg(test)]

@@ -11,6 +11,10 @@ use super::control::refusal;
 use super::dispatcher::{Asked, Asking, Dispatcher, now};
 use super::installed;
 use super::live::LiveRun;
+use super::privileges::{goes_before, lower, run_id};
+use super::queues::not_configured;
+use super::registry::{Catalog, Context};
+use super::requests::Asker;
 use crate::config::Config;
 use crate::dag::params::resolve;
 use crate::dag::{BaseConfig, Dag, Diagnostic, LoadOptions, ParamInput, Source, load};
@@ -18,7 +22,7 @@ use crate::engine::scheduler::Event;
 use crate::model::access::Peer;
 use crate::model::change::{Caller, NewRun};
 use crate::model::hash::hex;
-use crate::model::{DagName, GroupName, RunId, RunRef, Time, Trigger};
+use crate::model::{DagName, GroupName, Priority, RetryPolicy, RunId, RunRef, Time, Trigger};
 use crate::sys::creds::{self, User};
 use crate::wire::control::{ErrorKind, Problem, Response, Submit};
 
@@ -32,16 +36,25 @@ type Admitted = (Box<NewRun>, Vec<Problem>);
 
 impl Dispatcher {
     /// Somebody wants a run.
-    pub(super) fn submit_request(&mut self, peer: Peer, mut submit: Submit, answers: Sender<Response>) {
+    pub(super) fn submit_request(&mut self, asker: &Asker, mut submit: Submit) {
+        let goes_first = asker.goes_first();
+        let Asker { peer, answers, .. } = asker.clone();
+        if !goes_first && let Some(what) = goes_before(&submit) {
+            return self.deny(asker, &format!(" {what}"));
+        }
         let config = Arc::clone(&self.config);
+        let (context, catalog) = (self.context(), Arc::clone(&self.registry.catalog));
         let at = now().wall;
         self.elsewhere(
             move || {
+                let mut warnings = Vec::new();
                 if submit.source.is_empty() {
-                    take_installed(&config, peer, &mut submit)?;
+                    warnings = take_installed(&context, &catalog, peer, &mut submit)?;
                 }
                 known_user(peer.uid)?;
-                admit(&config, peer, &submit, at)
+                let (new, more) = admit(&config, peer, goes_first, &submit, at)?;
+                warnings.extend(more);
+                Ok((new, warnings))
             },
             move |dispatcher, admitted: Result<Admitted, Box<Response>>| match admitted {
                 Ok((new, warnings)) => dispatcher.submit_run(new, warnings, answers),
@@ -51,7 +64,12 @@ impl Dispatcher {
     }
 
     /// Takes a run into memory and asks the engine for it.
-    pub(super) fn submit_run(&mut self, new: Box<NewRun>, warnings: Vec<Problem>, answers: Sender<Response>) {
+    pub(super) fn submit_run(
+        &mut self,
+        mut new: Box<NewRun>,
+        warnings: Vec<Problem>,
+        answers: Sender<Response>,
+    ) {
         let run = new.run.clone();
         if self.runs.contains_key(&run) {
             self.answer(&answers, exists(&run));
@@ -61,6 +79,7 @@ impl Dispatcher {
             self.answer(&answers, refused);
             return;
         }
+        self.runs.share(&mut new);
         self.runs.insert(run.clone(), LiveRun::first((*new).clone()));
         let token = self.ask(Asked {
             run,
@@ -76,14 +95,13 @@ impl Dispatcher {
         if new.owner == creds::effective_uid() {
             return None;
         }
-        let own = self.runs.values().filter(|live| live.new.owner == new.owner);
-        let (runs, bytes) = own.fold((1, new.dag.len()), |(runs, bytes), live| {
-            (runs + 1, bytes + live.new.dag.len())
-        });
-        within_quota(runs, bytes).err().map(|text| {
-            let text = format!("user id {}: {text}", new.owner);
-            refusal(ErrorKind::Unavailable, &text)
-        })
+        let own = self.runs.of(new.owner);
+        within_quota(own.runs + 1, own.bytes + new.dag.len())
+            .err()
+            .map(|text| {
+                let text = format!("user id {}: {text}", new.owner);
+                refusal(ErrorKind::Unavailable, &text)
+            })
     }
 
     /// An answer to a request. A client that has left does not need it.
@@ -103,7 +121,7 @@ fn invalid(message: &str) -> Box<Response> {
     Box::new(refusal(ErrorKind::Invalid, message))
 }
 
-fn problem(diagnostic: Diagnostic) -> Problem {
+pub(super) fn problem(diagnostic: Diagnostic) -> Problem {
     Problem {
         message: diagnostic.message,
         file: diagnostic.file,
@@ -113,7 +131,7 @@ fn problem(diagnostic: Diagnostic) -> Problem {
     }
 }
 
-fn problems(message: &str, diagnostics: Vec<Diagnostic>) -> Box<Response> {
+pub(super) fn problems(message: &str, diagnostics: Vec<Diagnostic>) -> Box<Response> {
     Box::new(Response::Error {
         kind: ErrorKind::Invalid,
         message: message.to_owned(),
@@ -146,7 +164,7 @@ fn owner_of(peer_uid: u32) -> u32 {
 }
 
 /// A user that no database knows gets no run: it could never be launched.
-fn known_user(uid: u32) -> Result<(), Box<Response>> {
+pub(super) fn known_user(uid: u32) -> Result<(), Box<Response>> {
     if uid == creds::effective_uid() {
         return Ok(());
     }
@@ -155,16 +173,24 @@ fn known_user(uid: u32) -> Result<(), Box<Response>> {
         .map_err(|error| invalid(&error.to_string()))
 }
 
-/// Takes the installed DAG that is named, with the JSON schemas it refers to.
-fn take_installed(config: &Config, peer: Peer, submit: &mut Submit) -> Result<(), Box<Response>> {
+/// Takes the installed DAG that is named, with the JSON schemas it refers to. Gives what deserves a look about its file.
+fn take_installed(
+    context: &Context,
+    catalog: &Catalog,
+    peer: Peer,
+    submit: &mut Submit,
+) -> Result<Vec<Problem>, Box<Response>> {
     let name = submit.name.take().unwrap_or_default();
     let name = DagName::new(name).map_err(|error| invalid(&error.to_string()))?;
-    submit.source = installed::read(config, peer.uid, &name)?;
-    submit.file = format!("{name}.yaml");
-    submit.stem = name.to_string();
-    submit.base_dir = config.paths.dags.display().to_string();
-    submit.schemas = installed::read_schemas(config, peer.uid, &source_of(submit), base_of(submit).as_ref());
-    Ok(())
+    let found = installed::find(context, catalog, peer.uid, &name, submit.base.take())?;
+    submit.source = found.source;
+    submit.name = found.name;
+    submit.file = found.file;
+    submit.stem = found.stem;
+    submit.base = found.base;
+    submit.base_dir = found.base_dir;
+    submit.schemas = found.schemas;
+    Ok(found.warnings)
 }
 
 fn source_of(submit: &Submit) -> Source<'_> {
@@ -183,7 +209,13 @@ fn base_of(submit: &Submit) -> Option<BaseConfig<'_>> {
 }
 
 /// Loads the DAG and makes a run of it.
-fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admitted, Box<Response>> {
+fn admit(
+    config: &Config,
+    peer: Peer,
+    goes_first: bool,
+    submit: &Submit,
+    at: Time,
+) -> Result<Admitted, Box<Response>> {
     if !submit.base_dir.starts_with('/') {
         return Err(invalid("the directory of the DAG file must be an absolute path"));
     }
@@ -195,38 +227,41 @@ fn admit(config: &Config, peer: Peer, submit: &Submit, at: Time) -> Result<Admit
         schemas: &submit.schemas,
         skip_schemas: false,
     };
-    let loaded = load(&source_of(submit), &options)
+    let mut loaded = load(&source_of(submit), &options)
         .map_err(|errors| problems("the DAG has errors; nothing was started", errors))?;
+    let mut warnings: Vec<Problem> = loaded.warnings.into_iter().map(problem).collect();
+    if !goes_first {
+        warnings.extend(lower(&mut loaded.dag, &submit.file));
+    }
+    let queue = submit.queue.as_ref().or(loaded.dag.queue.as_ref());
+    warnings.extend(queue.and_then(|queue| not_configured(config, queue)));
     let dag = Snapshot::of(loaded.dag)?;
     let input = ParamInput {
         text: submit.params.clone(),
         args: submit.args.clone(),
         pairs: Vec::new(),
     };
-    let id = match &submit.run_id {
-        Some(id) => RunId::new(id.clone()),
-        None => RunId::new(uuid::Uuid::now_v7().to_string()),
-    };
+    let id = run_id(submit.run_id.as_ref())?;
     let about = About {
-        id: id.map_err(|error| invalid(&error.to_string()))?,
-        group: group_of(config, &dag.dag),
+        id,
+        group: group_of(config, &dag.dag, submit.queue.as_ref()),
         owner: owner_of(peer.uid),
         trigger: submit.trigger,
         at,
         base_dir: submit.base_dir.clone(),
         parent: None,
+        priority: submit.priority.unwrap_or(dag.dag.scheduling.priority),
+        now: submit.now,
     };
     let new = new_run(&dag, &input, about)?;
-    Ok((new, loaded.warnings.into_iter().map(problem).collect()))
+    Ok((new, warnings))
 }
 
-/// The group of a run that somebody asks for, and its capacity.
-fn group_of(config: &Config, dag: &Dag) -> (GroupName, u32) {
-    match &dag.queue {
-        Some(queue) => {
-            let named = config.queue.named.get(queue).copied();
-            (queue.clone(), named.unwrap_or(config.queue.max_active_runs))
-        }
+/// The group of a run that somebody asks for, and its capacity as far as nobody has configured it: the queue that is
+/// asked for, else that of the DAG, else the DAG itself.
+pub(super) fn group_of(config: &Config, dag: &Dag, asked: Option<&GroupName>) -> (GroupName, u32) {
+    match asked.or(dag.queue.as_ref()) {
+        Some(queue) => (queue.clone(), config.queue.max_active_runs),
         None => (
             GroupName::from(&dag.name),
             dag.max_active_runs.unwrap_or(config.queue.max_active_runs),
@@ -239,7 +274,7 @@ fn group_of(config: &Config, dag: &Dag) -> (GroupName, u32) {
 pub(super) struct Snapshot {
     pub(super) dag: Dag,
     /// In JSON.
-    pub(super) json: String,
+    pub(super) json: Arc<str>,
     /// SHA-256 of that, in hexadecimal.
     pub(super) hash: String,
 }
@@ -248,6 +283,7 @@ impl Snapshot {
     pub(super) fn of(dag: Dag) -> Result<Self, Box<Response>> {
         let json = serde_json::to_string(&dag).map_err(|error| invalid(&error.to_string()))?;
         let hash = hex(&Sha256::digest(json.as_bytes()));
+        let json = json.into();
         Ok(Self { dag, json, hash })
     }
 }
@@ -262,6 +298,8 @@ pub(super) struct About {
     pub(super) at: Time,
     pub(super) base_dir: String,
     pub(super) parent: Option<Caller>,
+    pub(super) priority: Priority,
+    pub(super) now: bool,
 }
 
 /// A run of a DAG with these parameters.
@@ -275,6 +313,7 @@ pub(super) fn new_run(
         .and_then(|mut params| params.settle_known(&dag.params).map(|()| params))
         .map_err(|errors| problems("the parameters are wrong; nothing was started", errors))?;
     let (group, capacity) = about.group;
+    let is_root = about.parent.is_none();
     Ok(Box::new(NewRun {
         run: RunRef {
             dag: dag.name.clone(),
@@ -286,7 +325,7 @@ pub(super) fn new_run(
         trigger: about.trigger,
         created_at: about.at,
         dag_hash: snapshot.hash.clone(),
-        dag: snapshot.json.clone(),
+        dag: Arc::clone(&snapshot.json),
         steps: dag.steps.iter().map(|step| step.name.clone()).collect(),
         handlers: dag
             .handlers
@@ -297,16 +336,37 @@ pub(super) fn new_run(
         params: params.settled(),
         base_dir: about.base_dir,
         parent: about.parent,
+        priority: about.priority,
+        now: about.now,
+        dag_limit: dag.max_active_runs.unwrap_or(0),
+        scheduled_for: None,
+        retry: retry_policy(dag, is_root),
     }))
+}
+
+/// When a run of the DAG is tried again as a whole. One that was called is not: the step that called it has retries of
+/// its own, and the run at the root of the tree, too.
+fn retry_policy(dag: &Dag, is_root: bool) -> Option<RetryPolicy> {
+    dag.scheduling.retry.clone().filter(|_| is_root)
+}
+
+/// A text that no other run's id is.
+pub(super) fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
 }
 
 /// A new run from an earlier one's snapshot and parameters. Somebody asks for it, so it is nobody's sub-run: it waits for
 /// a slot of its group like any other, and no run of a tree answers for it.
 pub(super) fn again(mut new: NewRun, at: Time) -> Result<Box<NewRun>, Box<Response>> {
-    new.run.id = RunId::new(uuid::Uuid::now_v7().to_string()).map_err(|error| invalid(&error.to_string()))?;
+    new.run.id = RunId::new(new_id()).map_err(|error| invalid(&error.to_string()))?;
     new.created_at = at;
     new.trigger = Trigger::Manual;
-    new.parent = None;
+    if new.parent.take().is_some() {
+        let dag: Dag = serde_json::from_str(&new.dag).map_err(|error| invalid(&error.to_string()))?;
+        new.retry = retry_policy(&dag, true);
+    }
+    new.now = false;
+    new.scheduled_for = None;
     Ok(Box::new(new))
 }
 

@@ -74,9 +74,17 @@ pub(super) fn because(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Fail
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config =
         Config::load(args.config.as_deref(), &args.root).map_err(|error| Failure::Config(error.report()))?;
+    let zone = super::registry::zone_of(&config)
+        .map_err(|error| Failure::Config(format!("{}: {error}\n", config.paths.config.display())))?;
     if args.check_config {
         for warning in config.check() {
             drop(writeln!(io::stdout(), "warning: {warning}"));
+        }
+        if let Err(error) = zone {
+            drop(writeln!(
+                io::stdout(),
+                "warning: schedule.time_zone is empty, and {error}; schedules that name no time zone are errors"
+            ));
         }
         drop(writeln!(io::stdout(), "the configuration is valid"));
         return Ok(());
@@ -135,6 +143,7 @@ async fn serve(
         }
     };
     dispatcher.recover().await.map_err(Failure::Other)?;
+    dispatcher.start_registry().await.map_err(Failure::Other)?;
 
     let (listener, socket) = control_listener(&dispatcher.config)?;
     tokio::spawn(control::serve(
@@ -149,6 +158,7 @@ async fn serve(
         .map_err(because("the timer"))?;
     let timer = reactor::readable(timer).map_err(because("the timer"))?;
     let watched = watched(&dispatcher)?;
+    tokio::spawn(super::retention::daily(to_self.clone()));
     announce_ready(&dispatcher, embedded);
     if let Some(caller) = caller.take() {
         caller.ready();
@@ -185,6 +195,7 @@ async fn serve(
             },
         }
     }
+    dispatcher.end_hooks().await;
     let ended = dispatcher.leaving.take().unwrap_or(Ok(()));
     // Without a service manager this is nothing; with one that does not listen nothing can be done.
     drop(notify::stopping("leaving; live attempts go on"));
@@ -283,11 +294,22 @@ fn build(
             None
         }
     };
+    let boot_id = identity::boot_id().map_err(because("the boot id"))?;
     let engine = Scheduler::new(crate::engine::scheduler::Config {
         max_live: config.queue.max_live_attempts,
-    });
+        queues: config.queue.named.clone(),
+        unbounded: Some(creds::effective_uid()),
+    })
+    .in_boot(boot_id.clone());
+    let engine = if embedded {
+        engine.without_schedules()
+    } else {
+        engine
+    };
     let limits = Limits::of(&config);
     Ok(Dispatcher {
+        retention: super::retention::Retention::start(&config, store.reader(), to_self.clone())
+            .map_err(because("the thread that removes old runs"))?,
         reader: store.reader(),
         launcher: Launcher::start(&workshop, &to_self).map_err(because("the launcher"))?,
         config,
@@ -297,24 +319,32 @@ fn build(
         proc,
         watch,
         to_self,
-        runs: std::collections::HashMap::new(),
+        runs: super::live::Runs::default(),
+        queue_asks: super::queues::Asks::default(),
         attempts: std::collections::HashMap::new(),
         by_pid: std::collections::HashMap::new(),
         asked: std::collections::HashMap::new(),
         followers: Followers::default(),
         calls: super::questions::Calls::default(),
+        registry: super::registry::Registry::new(),
         next_token: 0,
         next_batch: 0,
         saving: std::collections::BTreeMap::new(),
+        undo: super::undo::Undo::new(),
         forgetting: std::collections::BTreeMap::new(),
+        turning: std::collections::BTreeMap::new(),
         waiting: std::collections::HashMap::new(),
         news: std::collections::VecDeque::new(),
         telling: false,
         telemetry,
         limits: tokio::sync::watch::Sender::new(limits),
         timer: TimerFd::new().map_err(because("the timer"))?,
+        alarms: super::alarms::Alarms::default(),
+        hooks: super::hooks::Hooks::default(),
+        foreign: super::foreign::Foreign::default(),
+        actions: std::collections::BTreeMap::new(),
         counters: Counters::default(),
-        boot_id: identity::boot_id().map_err(because("the boot id"))?,
+        boot_id,
         store_trouble: None,
         clients: 0,
         embedded,

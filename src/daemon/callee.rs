@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::admission::{About, Snapshot};
 use super::installed;
-use crate::config::Config;
+use super::registry::{Catalog, Context};
 use crate::dag::{BaseConfig, Dag, LoadOptions, ParamInput, Source, load};
 use crate::model::change::{Caller, NewRun};
 use crate::model::hash::Hasher;
@@ -23,19 +23,20 @@ pub(super) struct Callees {
 }
 
 impl Callees {
-    /// The DAG that a run calls.
+    /// The DAG that a run calls; for an installed one with the absolute directory in which its relative paths start.
     ///
     /// # Errors
     /// In words for the calling step's error.
     pub(super) fn find(
         &self,
-        config: &Config,
+        context: &Context,
+        catalog: &Catalog,
         parent: &NewRun,
         target: &CallTarget,
-    ) -> Result<Arc<Snapshot>, String> {
+    ) -> Result<(Arc<Snapshot>, Option<String>), String> {
         // An installed DAG is read each time: its file may have changed.
-        let text;
-        let read;
+        let found;
+        let mut base_dir = None;
         let (key, source) = match target {
             CallTarget::Local(name) => (format!("{}:{name}", parent.dag_hash), None),
             CallTarget::File { base_dir, .. } if !base_dir.starts_with('/') => {
@@ -51,27 +52,32 @@ impl Callees {
                 ..
             } => {
                 let source = source_of(source, file, stem);
-                (key(&parent.dag_hash, &source, schemas), Some((source, schemas)))
+                let key = key(&parent.dag_hash, &source, None, schemas);
+                (key, Some((source, Holding::default(), schemas)))
             }
             CallTarget::Installed(name) => {
-                let source =
-                    installed::read(config, parent.owner, name).map_err(|refused| words(*refused))?;
-                text = (source, format!("{name}.yaml"), name.to_string());
-                let source = source_of(&text.0, &text.1, &text.2);
-                let base = base_with_schema(parent)?;
-                let base = base.as_deref().map(base_of);
-                read = installed::read_schemas(config, parent.owner, &source, base.as_ref());
-                (key(&parent.dag_hash, &source, &read), Some((source, &read)))
+                // The caller's base configuration holds for what it calls; without one, the daemon's does.
+                let base = base_of_caller(parent)?;
+                found = installed::find(context, catalog, parent.owner, name, base)
+                    .map_err(|refused| words(*refused))?;
+                base_dir = Some(found.base_dir.clone());
+                let source = source_of(&found.source, &found.file, &found.stem);
+                let holding = Holding {
+                    name: found.name.as_deref(),
+                    base: found.base.as_deref(),
+                };
+                let key = key(&parent.dag_hash, &source, holding.base, &found.schemas);
+                (key, Some((source, holding, &found.schemas)))
             }
         };
         if let Some(kept) = self.kept().get(&key) {
-            return Ok(Arc::clone(kept));
+            return Ok((Arc::clone(kept), base_dir));
         }
         let caller: Dag =
             serde_json::from_str(&parent.dag).map_err(|error| format!("the calling DAG: {error}"))?;
         let dag = match (target, source) {
             (CallTarget::Local(name), _) => local(caller, name)?,
-            (_, Some((source, schemas))) => external(&caller, &source, schemas)?,
+            (_, Some((source, holding, schemas))) => external(&caller, &source, &holding, schemas)?,
             (_, None) => return Err(String::from("there is nothing to call")),
         };
         let snapshot = Arc::new(Snapshot::of(dag).map_err(|refused| words(*refused))?);
@@ -80,7 +86,7 @@ impl Callees {
             kept.clear();
         }
         kept.insert(key, Arc::clone(&snapshot));
-        Ok(snapshot)
+        Ok((snapshot, base_dir))
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Snapshot>>> {
@@ -103,24 +109,31 @@ fn base_of(text: &str) -> BaseConfig<'_> {
     }
 }
 
-/// The base configuration of the calling DAG, if it may refer to a schema: reading the DAG for it is costly.
-fn base_with_schema(parent: &NewRun) -> Result<Option<String>, String> {
-    if !parent.dag.contains("schema") {
-        return Ok(None);
-    }
+/// What holds for an installed DAG that is called.
+#[derive(Debug, Clone, Copy, Default)]
+struct Holding<'a> {
+    /// Its name, if not its text tells it.
+    name: Option<&'a str>,
+    /// Its base configuration; none is the caller's.
+    base: Option<&'a str>,
+}
+
+/// The base configuration of the calling DAG.
+fn base_of_caller(parent: &NewRun) -> Result<Option<String>, String> {
     let caller: Dag =
         serde_json::from_str(&parent.dag).map_err(|error| format!("the calling DAG: {error}"))?;
     Ok(caller.base_config)
 }
 
 /// What a called DAG is made from; `caller` is the hash of the calling one.
-fn key(caller: &str, source: &Source<'_>, schemas: &[SchemaFile]) -> String {
+fn key(caller: &str, source: &Source<'_>, base: Option<&str>, schemas: &[SchemaFile]) -> String {
     let mut hash = Hasher::default();
     for part in [
         caller,
         source.file,
         source.stem,
         &String::from_utf8_lossy(source.text),
+        base.unwrap_or_default(),
     ] {
         hash.add(part);
     }
@@ -143,9 +156,15 @@ fn local(mut caller: Dag, name: &DagName) -> Result<Dag, String> {
 }
 
 /// A DAG with a file of its own. The base configuration of the calling one holds for it, but for its handlers.
-fn external(caller: &Dag, source: &Source<'_>, schemas: &[SchemaFile]) -> Result<Dag, String> {
+fn external(
+    caller: &Dag,
+    source: &Source<'_>,
+    holding: &Holding<'_>,
+    schemas: &[SchemaFile],
+) -> Result<Dag, String> {
     let options = LoadOptions {
-        base: caller.base_config.as_deref().map(base_of),
+        name: holding.name,
+        base: holding.base.or(caller.base_config.as_deref()).map(base_of),
         schemas,
         sub_dag: true,
         ..LoadOptions::default()
@@ -162,13 +181,14 @@ pub(super) fn make(
     parent: &NewRun,
     request: CallRequest,
     caller: Caller,
-    config: &Config,
+    base_dir: Option<String>,
     at: Time,
 ) -> (About, ParamInput) {
     let base_dir = match request.target {
-        CallTarget::Local(_) => parent.base_dir.clone(),
         CallTarget::File { base_dir, .. } => base_dir,
-        CallTarget::Installed(_) => config.paths.dags.display().to_string(),
+        CallTarget::Local(_) | CallTarget::Installed(_) => {
+            base_dir.unwrap_or_else(|| parent.base_dir.clone())
+        }
     };
     let about = About {
         id: request.run,
@@ -178,6 +198,8 @@ pub(super) fn make(
         at,
         base_dir,
         parent: Some(caller),
+        priority: crate::model::Priority::default(),
+        now: false,
     };
     let input = ParamInput {
         pairs: request.params,
@@ -225,19 +247,21 @@ mod tests {
         let caller = caller.unwrap().dag;
         let source = source_of("params: {schema: s.json}\nsteps: [x]\n", "d.yaml", "d");
         let text = r#"{"properties": {"count": {"type": "integer"}}}"#;
-        let dag = external(&caller, &source, &schema(Ok(text))).unwrap();
+        let none = Holding::default();
+        let dag = external(&caller, &source, &none, &schema(Ok(text))).unwrap();
         assert_eq!(dag.params.schema.unwrap().text, text);
-        let error = external(&caller, &source, &schema(Err("there is no such file"))).unwrap_err();
+        let error = external(&caller, &source, &none, &schema(Err("there is no such file"))).unwrap_err();
         assert!(
             error.contains("d.yaml:1:18") && error.contains("no such file"),
             "{error}"
         );
         // One that changed is another DAG, not the one that is kept.
         let keys = [
-            key("h", &source, &schema(Ok(text))),
-            key("h", &source, &schema(Ok("{}"))),
-            key("h", &source, &schema(Err("{}"))),
-            key("g", &source, &schema(Ok(text))),
+            key("h", &source, None, &schema(Ok(text))),
+            key("h", &source, Some("env: [A: b]"), &schema(Ok(text))),
+            key("h", &source, None, &schema(Ok("{}"))),
+            key("h", &source, None, &schema(Err("{}"))),
+            key("g", &source, None, &schema(Ok(text))),
         ];
         let distinct: std::collections::HashSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());

@@ -67,12 +67,13 @@ impl Dispatcher {
         }
         let progress = Progress::Preparing { stop: None };
         self.calls.questions.insert(question.clone(), progress);
-        let (config, callees) = (Arc::clone(&self.config), Arc::clone(&self.calls.callees));
+        let (context, callees) = (self.context(), Arc::clone(&self.calls.callees));
+        let catalog = Arc::clone(&self.registry.catalog);
         let (reader, at) = (self.reader.clone(), now().wall);
         let after = request.after;
         self.elsewhere(
             move || {
-                let snapshot = callees.find(&config, &parent, &request.target)?;
+                let (snapshot, base_dir) = callees.find(&context, &catalog, &parent, &request.target)?;
                 let caller = Caller {
                     run: parent.run.clone(),
                     attempt: number,
@@ -84,7 +85,7 @@ impl Dispatcher {
                         .clone(),
                     depth,
                 };
-                let (about, input) = callee::make(&parent, request, caller, &config, at);
+                let (about, input) = callee::make(&parent, request, caller, base_dir, at);
                 prepare(&snapshot, &input, about, &reader)
             },
             move |dispatcher, prepared| match prepared {
@@ -151,12 +152,13 @@ impl Dispatcher {
     }
 
     /// A new sub-run.
-    fn start_call(&mut self, question: &Question, new: Box<NewRun>) {
+    fn start_call(&mut self, question: &Question, mut new: Box<NewRun>) {
         let (attempt, call) = question;
         if let Some(Response::Error { message, .. }) = self.over_quota(&new) {
             self.call_refused(attempt, *call, message);
             return;
         }
+        self.runs.share(&mut new);
         let token = self.enter_call(question, LiveRun::first((*new).clone()));
         self.tell(Event::Submit(token, new));
     }
@@ -165,9 +167,12 @@ impl Dispatcher {
     fn retry_call(&mut self, question: &Question, view: RunView, mut new: NewRun, caller: Caller) {
         let facts = RetryFacts {
             caller: Some((caller.run.clone(), caller.attempt)),
+            // The step that calls it has retries of its own.
+            retry: None,
             ..RetryFacts::of(&new, &view)
         };
         new.parent = Some(caller);
+        self.runs.share(&mut new);
         let run = new.run.clone();
         let token = self.enter_call(question, LiveRun::further(new, view));
         self.tell(Event::Retry(token, run, facts));

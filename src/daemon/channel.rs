@@ -16,6 +16,7 @@ use crate::sys::pidfd::PidFd;
 use crate::sys::{fdpass, reactor, socket};
 use crate::wire::codec::{self, FrameBuffer};
 use crate::wire::hello::{self, Hello, STATUS_MAGIC};
+use crate::wire::shim::ToShim;
 use crate::wire::shim::{FromShim, StatusRequest, StatusResponse};
 
 /// How long another parent may take to reap a shim before its death is told without a status.
@@ -88,6 +89,14 @@ impl Dispatcher {
         }
     }
 
+    /// Tells of a retry that will not come after all, if none does. One that was never to come is told so, too.
+    fn tell_no_retry_again(&mut self, attempt: &AttemptId) {
+        let run = self.attempts.get(attempt).map(|held| &held.run);
+        if run.is_some_and(|run| self.engine.retried_on(run).is_none()) {
+            self.send(attempt, &ToShim::NoRetry);
+        }
+    }
+
     /// The stop that was asked for, of the run of a live attempt.
     fn stop_of(&self, attempt: &AttemptId) -> Option<StopReason> {
         let held = self.attempts.get(attempt)?;
@@ -102,6 +111,7 @@ impl Dispatcher {
         self.take_channel(attempt, channel);
         self.read_journal(attempt);
         self.tell_stop_again(attempt);
+        self.tell_no_retry_again(attempt);
         self.heal_if_missing(attempt);
     }
 

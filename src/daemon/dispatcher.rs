@@ -10,25 +10,29 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::alarms::Alarms;
+use super::attempt::Attempt;
 use super::follow::Followers;
+use super::foreign::Foreign;
+use super::hooks::Hooks;
 use super::launch::{Launched, Launcher, Workshop};
-use super::live::LiveRun;
-use super::outbox::Outbox;
+use super::live::Runs;
 use super::questions::Calls;
+use super::registry::Registry;
 use super::saving::Leaving;
 use crate::config::Config;
 use crate::engine::scheduler::{Effect, Event, Scheduler, Token};
 use crate::journal::Reader as JournalReader;
 use crate::model::access::Peer;
 use crate::model::{AttemptId, Boot, Node, Now, RunRef, Time};
-use crate::proc::{Entry, Prepared, ProcDir, ProcEvent, ProcWatch};
+use crate::proc::{ProcDir, ProcEvent, ProcWatch};
 use crate::store::{self, Reader, Store};
-use crate::sys::cgroup::Cgroup;
 use crate::sys::clock;
 use crate::sys::epoll::TimerFd;
-use crate::sys::pidfd::{PidFd, WaitStatus};
+use crate::sys::pidfd::WaitStatus;
 use crate::wire::control::{Request, Response};
 use crate::wire::shim::FromShim;
+use crate::wire::shim::ToShim;
 
 /// First number of the batches that are the dispatcher's own; the engine counts from 1.
 const OWN_BATCHES: u64 = 1 << 62;
@@ -83,70 +87,6 @@ impl std::fmt::Debug for Msg {
     }
 }
 
-/// An attempt from its intent to its clean-up.
-#[derive(Debug)]
-pub(super) struct Attempt {
-    pub(super) run: RunRef,
-    pub(super) number: u32,
-    pub(super) intended_at: Time,
-    /// The entry before its publication.
-    pub(super) prepared: Option<Prepared>,
-    /// The entry once it is published.
-    pub(super) entry: Option<Entry>,
-    pub(super) pid: u32,
-    pub(super) pidfd: Option<PidFd>,
-    pub(super) channel: Option<Arc<OwnedFd>>,
-    /// What its channel has not taken yet.
-    pub(super) outbox: Outbox,
-    pub(super) journal: Option<JournalReader>,
-    pub(super) cgroup: Option<Cgroup>,
-    /// The shim is dead; how, if it is known.
-    pub(super) exit: Option<Option<WaitStatus>>,
-    /// Why the journal cannot be read on.
-    pub(super) damaged: Option<String>,
-    /// Why the shim says that it cannot run.
-    pub(super) refusal: Option<String>,
-    /// The end of its tree is being awaited.
-    pub(super) ending: bool,
-    /// Its shim was told to stop.
-    pub(super) stop_sent: bool,
-    /// Its shim is being connected to; then it is told of a stop.
-    pub(super) reaching: bool,
-    /// Its caller wants it killed, which its shim is to be told then.
-    pub(super) kill_owed: bool,
-    /// Its journal is read on as soon as others have had their turn.
-    pub(super) reads_on: bool,
-    /// It never started, and of what was made for it only its directory is left.
-    pub(super) swept: bool,
-}
-
-impl Attempt {
-    pub(super) fn new(run: RunRef, number: u32, intended_at: Time) -> Self {
-        Self {
-            run,
-            number,
-            intended_at,
-            prepared: None,
-            entry: None,
-            pid: 0,
-            pidfd: None,
-            channel: None,
-            outbox: Outbox::default(),
-            journal: None,
-            cgroup: None,
-            exit: None,
-            damaged: None,
-            refusal: None,
-            ending: false,
-            stop_sent: false,
-            reaching: false,
-            kill_owed: false,
-            reads_on: false,
-            swept: false,
-        }
-    }
-}
-
 /// Who is answered.
 #[derive(Debug)]
 pub(super) enum Asking {
@@ -180,6 +120,11 @@ pub(super) struct Counters {
     pub(super) healed: u64,
     pub(super) quarantined: u64,
     pub(super) denied: u64,
+    pub(super) stalled: u64,
+    pub(super) recovered: u64,
+    pub(super) stalled_stopped: u64,
+    pub(super) stalled_killed: u64,
+    pub(super) ticks: super::schedules::Ticks,
 }
 
 /// Owner of all state.
@@ -187,13 +132,17 @@ pub(super) struct Dispatcher {
     pub(super) config: Arc<Config>,
     pub(super) workshop: Arc<Workshop>,
     pub(super) engine: Scheduler,
+    /// Before the store: it ends before that is closed.
+    pub(super) retention: super::retention::Retention,
     pub(super) store: Store,
     pub(super) reader: Reader,
     pub(super) proc: ProcDir,
     pub(super) watch: Option<ProcWatch>,
     pub(super) launcher: Launcher,
     pub(super) to_self: mpsc::UnboundedSender<Msg>,
-    pub(super) runs: HashMap<RunRef, LiveRun>,
+    pub(super) runs: Runs,
+    /// What people wait for who change queues.
+    pub(super) queue_asks: super::queues::Asks,
     pub(super) attempts: HashMap<AttemptId, Attempt>,
     pub(super) by_pid: HashMap<u32, AttemptId>,
     pub(super) asked: HashMap<Token, Asked>,
@@ -202,10 +151,15 @@ pub(super) struct Dispatcher {
     pub(super) calls: Calls,
     pub(super) next_token: u64,
     pub(super) next_batch: u64,
+    pub(super) registry: Registry,
     /// Nodes of own batches that are on their way to the store.
     pub(super) saving: BTreeMap<u64, (RunRef, Vec<Node>)>,
+    /// What is shown again if a batch fails.
+    pub(super) undo: super::undo::Undo,
     /// Attempts whose clean-up is being recorded, by batch.
     pub(super) forgetting: BTreeMap<u64, (AttemptId, Leaving)>,
+    /// Runs that do not wait for a retry any more once a batch is stored, by batch.
+    pub(super) turning: BTreeMap<u64, Vec<super::retries::Turn>>,
     /// What goes on when a run has left memory.
     pub(super) waiting: HashMap<RunRef, Vec<GoOn>>,
     /// What the engine is still to be told.
@@ -215,7 +169,12 @@ pub(super) struct Dispatcher {
     /// Limits of the control socket, for those who come from now on.
     pub(super) limits: tokio::sync::watch::Sender<super::clients::Limits>,
     pub(super) timer: TimerFd,
+    pub(super) alarms: Alarms,
+    pub(super) hooks: Hooks,
+    pub(super) foreign: Foreign,
     pub(super) counters: Counters,
+    /// The last time that each kind of thing was done.
+    pub(super) actions: BTreeMap<&'static str, (Time, String)>,
     pub(super) boot_id: String,
     pub(super) store_trouble: Option<String>,
     pub(super) clients: usize,
@@ -287,11 +246,6 @@ impl Dispatcher {
         self.telling = false;
     }
 
-    /// The armed timer went off.
-    pub(super) fn tick(&mut self) {
-        self.tell(Event::Tick);
-    }
-
     fn perform(&mut self, effect: Effect) {
         self.idle = false;
         match effect {
@@ -302,16 +256,17 @@ impl Dispatcher {
             Effect::Adopt(_, attempt, _) => self.adopt(&attempt),
             Effect::SendStop(attempt, reason) => self.send_stop(&attempt, reason),
             Effect::EnsureStop(attempt, reason) => self.ensure_stop(&attempt, reason),
+            // What cannot be told now is told when the shim is reached.
+            Effect::NoRetry(attempt) => drop(self.send(&attempt, &ToShim::NoRetry)),
             Effect::Clean(attempt) => self.clean(&attempt),
             Effect::Accepted(token) => self.accepted(token),
             Effect::Refused(token, refusal) => self.refused(token, refusal),
             Effect::Changed(run) => self.changed(&run),
             Effect::Over(run) => self.over(&run),
-            Effect::Arm(at) => {
-                if let Err(error) = self.timer.arm(at.0) {
-                    self.leaving = Some(Err(format!("the timer cannot be armed: {error}")));
-                }
-            }
+            Effect::Arm(at) => self.arm_engine(at),
+            Effect::Make(new) => self.make(*new),
+            Effect::Unmake(run) => self.drop_run(&run),
+            Effect::Tick(dag, at, kind, outcome) => self.ticked(&dag, at, kind, &outcome),
             Effect::Idle => self.idle = true,
         }
     }
@@ -348,6 +303,7 @@ impl Dispatcher {
     /// that is draining, when nothing is live any more.
     pub(super) fn leave_if_idle(&mut self) {
         let unused = self.embedded && self.served && self.clients == 0 && self.engine.is_empty();
+        let unused = unused && self.hooks.pending() == 0;
         if (unused || (self.draining && self.idle)) && self.leaving.is_none() {
             self.leaving = Some(Ok(()));
         }

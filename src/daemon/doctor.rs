@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use super::dispatcher::{Dispatcher, now};
 use super::requests::Asker;
-use crate::model::AttemptId;
+use crate::model::{AttemptId, Time};
 use crate::proc::LockState;
 use crate::sys::features::Features;
-use crate::wire::control::{DoctorReport, Finding, Response};
+use crate::wire::control::{Action, DoctorReport, Finding, Response};
 
 impl Dispatcher {
     /// Checks everything and answers.
@@ -49,6 +49,7 @@ impl Dispatcher {
                     findings,
                     features: dispatcher.features(&features),
                     counters: dispatcher.count(counts.ok()),
+                    actions: dispatcher.last_actions(),
                 };
                 dispatcher.answer(&asker.answers, Response::Doctor(report));
             },
@@ -149,10 +150,16 @@ impl Dispatcher {
         };
         let count = names.len();
         for name in names {
-            if AttemptId::new(name.clone()).is_ok_and(|attempt| self.attempts.contains_key(&attempt)) {
+            let of_attempt =
+                |name| AttemptId::new(name).is_ok_and(|attempt| self.attempts.contains_key(&attempt));
+            if self.hooks.has_cgroup(&name) || of_attempt(name.clone()) {
                 continue;
             }
-            let mut found = finding("cgroup", false, format!("{name} belongs to no attempt"));
+            let mut found = finding(
+                "cgroup",
+                false,
+                format!("{name} belongs to no attempt and no hook"),
+            );
             if repair && let Ok(Some(cgroup)) = cgroups.open(&name) {
                 // Only an empty one: what lives in it may be an attempt that a restored store does not know.
                 found.repaired = matches!(cgroup.is_populated(), Ok(false)) && cgroup.remove().is_ok();
@@ -252,6 +259,20 @@ impl Dispatcher {
         ]
     }
 
+    /// Notes for [`DoctorReport::actions`] that something was done.
+    pub(super) fn acted(&mut self, what: &'static str, about: String) {
+        self.actions.insert(what, (now().wall, about));
+    }
+
+    fn last_actions(&self) -> Vec<Action> {
+        let action = |(what, (at, about)): (&&str, &(Time, String))| Action {
+            what: (*what).to_owned(),
+            at: *at,
+            about: about.clone(),
+        };
+        self.actions.iter().map(action).collect()
+    }
+
     fn count(&self, stored: Option<crate::store::Counts>) -> Vec<(String, u64)> {
         let held = self.engine.counts();
         let n = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
@@ -273,7 +294,20 @@ impl Dispatcher {
             ("entries made again", self.counters.healed),
             ("entries put aside", self.counters.quarantined),
             ("requests denied", self.counters.denied),
+            ("stalls reported", self.counters.stalled),
+            ("stalls recovered", self.counters.recovered),
+            ("stalled attempts stopped", self.counters.stalled_stopped),
+            ("stalled supervisors killed", self.counters.stalled_killed),
+            ("foreign entries", n(self.foreign.len())),
+            ("foreign entries removed", self.foreign.removed),
+            ("hooks run", self.hooks.counters.done),
+            ("hooks failed", self.hooks.counters.failed),
+            ("notices pending", n(self.hooks.pending())),
+            ("notices dropped", self.hooks.counters.dropped),
         ];
+        counters.push(("installed DAGs", n(self.registry.in_force.len())));
+        counters.push(("installed DAGs with errors", n(self.registry.with_errors())));
+        counters.extend(self.counters.ticks.named());
         if let Some(stored) = stored {
             counters.push(("not cleaned up", stored.not_cleaned));
         }

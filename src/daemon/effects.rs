@@ -3,8 +3,9 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use super::attempt::Attempt;
 use super::cleanup::{self, Remains};
-use super::dispatcher::{Attempt, Dispatcher, Msg, now};
+use super::dispatcher::{Dispatcher, Msg, now};
 use super::launch::Job;
 use crate::engine::scheduler::Event;
 use crate::model::limits::FRAME_MAX;
@@ -18,7 +19,9 @@ use crate::wire::shim::ToShim;
 impl Dispatcher {
     /// A run leaves memory; what waited for that goes on.
     pub(super) fn drop_run(&mut self, run: &RunRef) {
-        self.runs.remove(run);
+        if let Some(live) = self.runs.remove(run) {
+            self.retain(&live.new);
+        }
         for go_on in self.waiting.remove(run).unwrap_or_default() {
             drop(self.to_self.send(Msg::Then(go_on)));
         }
@@ -74,6 +77,7 @@ impl Dispatcher {
         };
         let new = Arc::clone(&live.new);
         let (view, resume) = (live.view.clone(), live.resume.clone());
+        let retried_on = self.engine.retried_on(run);
         let prepared = self.proc.prepare(&new.group, meta, at);
         let descriptor = prepared.and_then(|prepared| Ok((prepared.descriptor()?, prepared)));
         let (entry, prepared) = match descriptor {
@@ -104,6 +108,7 @@ impl Dispatcher {
             intended_at,
             view,
             resume,
+            retried_on,
             entry,
             config,
         };
@@ -128,7 +133,9 @@ impl Dispatcher {
                 }
             }
         }
-        if !self.send(attempt, &ToShim::Go) {
+        if self.send(attempt, &ToShim::Go) {
+            self.watch_heartbeat(attempt);
+        } else {
             self.close_gate(attempt);
         }
     }
@@ -188,7 +195,7 @@ impl Dispatcher {
         self.signal_shim(attempt, signals);
     }
 
-    fn signal_shim(&self, attempt: &AttemptId, signals: &[i32]) {
+    pub(super) fn signal_shim(&self, attempt: &AttemptId, signals: &[i32]) {
         let Some(pidfd) = self.attempts.get(attempt).and_then(|held| held.pidfd.as_ref()) else {
             return;
         };
@@ -285,6 +292,9 @@ pub(super) fn fresh_view(new: &crate::model::change::NewRun) -> RunView {
     RunView {
         params: new.params.clone(),
         parent: new.parent.clone(),
+        priority: new.priority,
+        scheduled_for: new.scheduled_for,
+        now: new.now,
         steps: new.steps.iter().map(|name| StepView::new(name)).collect(),
         handlers: new
             .handlers

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::dispatcher::{Attempt, Dispatcher, now};
+use super::attempt::Attempt;
+use super::dispatcher::{Dispatcher, now};
 use super::shims::journal_file;
 use crate::engine::scheduler::api::{AttemptEnd, Evidence};
 use crate::model::change::AttemptIdentity;
@@ -161,6 +162,7 @@ impl Told {
                 status,
                 error,
                 outputs,
+                retry,
             } => {
                 self.end = Some(AttemptEnd {
                     status: *status,
@@ -168,6 +170,7 @@ impl Told {
                     outputs: outputs.clone(),
                     timed_out: view.timed_out,
                     kill_escalated: view.kill_escalated,
+                    retry: *retry,
                     at: record.at,
                 });
             }

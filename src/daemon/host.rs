@@ -22,6 +22,7 @@ pub(super) fn make_directories(paths: &Paths) -> Result<(), Failure> {
         (paths.state.clone(), 0o755),
         (paths.runtime.clone(), 0o755),
         (paths.attempts(), 0o755),
+        (paths.user_dags(), 0o755),
         (paths.work(), 0o711),
         (paths.sockets(), 0o755),
         (paths.proc_dir(), 0o755),

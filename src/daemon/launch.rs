@@ -25,7 +25,7 @@ use crate::sys::creds::{self, User};
 use crate::sys::files::{self, Create, Dir};
 use crate::sys::pidfd::PidFd;
 use crate::sys::spawn::Spawn;
-use crate::sys::{fdpass, socket};
+use crate::sys::{clock, fdpass, socket};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::codec;
 use crate::wire::shim::{ShimSpec, SpecDescriptors, SpecUser, ToShim};
@@ -45,6 +45,8 @@ pub(super) struct Job {
     pub(super) intended_at: Time,
     pub(super) view: RunView,
     pub(super) resume: Option<Vec<StepView>>,
+    /// The exit codes after which the whole run is tried again.
+    pub(super) retried_on: Option<Vec<i32>>,
     /// The locked entry's descriptor.
     pub(super) entry: OwnedFd,
     pub(super) config: Arc<Config>,
@@ -220,7 +222,13 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
             .mark(&job.attempt)
             .variables()
             .map(|(name, value)| (name.into(), value.into()))
-            .to_vec(),
+            .into_iter()
+            .chain(
+                clock::variables()
+                    .into_iter()
+                    .map(|(name, value)| (name.into(), value.into())),
+            )
+            .collect(),
         stdin: Some(theirs.as_fd()),
         new_session: true,
         cgroup: cgroup.as_ref(),
@@ -271,7 +279,7 @@ fn specification(
             handlers: Vec::new(),
             ..job.view.clone()
         },
-        dag: job.new.dag.clone(),
+        dag: job.new.dag.to_string(),
         params: job.new.params.clone(),
         params_json: job.new.params_json.clone(),
         base_dir: job.new.base_dir.clone(),
@@ -289,6 +297,7 @@ fn specification(
         heartbeat_ms: heartbeat_ms(job.config.proc.heartbeat_interval_sec),
         max_clients: job.config.control.max_status_clients,
         resume: job.resume.clone(),
+        retried_on: job.retried_on.clone(),
         descriptors: SpecDescriptors { steps_cgroup },
         open_files: workshop.open_files,
         no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,

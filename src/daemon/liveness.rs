@@ -15,7 +15,18 @@ impl Dispatcher {
         let mut look = false;
         for event in events {
             match event {
-                ProcEvent::EntryVanished { .. } | ProcEvent::Rescan => look = true,
+                ProcEvent::EntryVanished { path } => {
+                    self.forget_foreign(path);
+                    look = true;
+                }
+                ProcEvent::EntryAppeared { path } => self.foreign_appeared(path),
+                ProcEvent::Rescan => {
+                    match self.proc.scan(now().wall) {
+                        Ok(scan) => self.watch_foreign(&scan.entries),
+                        Err(error) => tracing::error!(%error, "the proc directory cannot be read"),
+                    }
+                    look = true;
+                }
                 ProcEvent::Unwatched { path, reason } => {
                     tracing::warn!(path = %path.display(), reason, "a proc directory cannot be watched");
                 }
@@ -103,7 +114,9 @@ impl Dispatcher {
             Ok(entry) => {
                 self.counters.healed += 1;
                 events::entry_healed(&entry.path, &"it had been deleted");
+                let path = entry.path.display().to_string();
                 held.entry = Some(entry);
+                self.acted("entry made again", path);
             }
             Err(error) => {
                 tracing::error!(attempt = %attempt, %error, "a deleted entry cannot be published again");

@@ -4,7 +4,9 @@
 //! It must not run a job's code, open a path that a user chose, or decide anything itself.
 
 mod admission;
+mod alarms;
 mod args;
+mod attempt;
 mod below;
 mod boot;
 mod callee;
@@ -20,22 +22,33 @@ mod doctor;
 mod effects;
 mod evidence;
 mod follow;
+mod foreign;
+mod hooks;
 mod host;
 mod installed;
 mod job_env;
 mod launch;
+mod lists;
 mod live;
 mod liveness;
 mod orders;
 mod outbox;
+mod privileges;
 mod questions;
+mod queues;
 mod recovery;
+mod registry;
 mod reload;
 mod requests;
+mod retention;
+mod retries;
 mod saving;
+mod schedules;
 mod shims;
 mod slots;
+mod stalled;
 mod tree;
+mod undo;
 mod verdicts;
 mod why;
 

@@ -72,6 +72,9 @@ impl Dispatcher {
             self.answer(&asker.answers, answer);
             return;
         }
+        if view.retry.is_some() && self.runs.contains_key(&view.run) {
+            return self.retry_at_once(asker, &view);
+        }
         if self.runs.contains_key(&view.run) {
             // It has ended a moment ago and is being cleaned up: the retry waits for that.
             let waiting = self.waiting.entry(view.run.clone()).or_default();
@@ -90,7 +93,7 @@ impl Dispatcher {
         self.elsewhere(
             move || decisions::read(&reader, &run),
             move |dispatcher, read| {
-                let (view, new) = match read {
+                let (view, mut new) = match read {
                     Ok(stored) => stored,
                     Err(refused) => return dispatcher.refuse(&asker.answers, refused),
                 };
@@ -99,11 +102,17 @@ impl Dispatcher {
                 if live.is_some() || !view.status.is_terminal() {
                     return dispatcher.retry(asker, live.unwrap_or(view));
                 }
+                if dispatcher.retention.is_retiring(&run) {
+                    let text = format!("run {run} is old and is just being removed");
+                    dispatcher.answer(&asker.answers, refusal(ErrorKind::WrongState, &text));
+                    return;
+                }
                 if let Some(refused) = dispatcher.over_quota(&new) {
                     dispatcher.answer(&asker.answers, refused);
                     return;
                 }
                 let facts = RetryFacts::of(&new, &view);
+                dispatcher.runs.share(&mut new);
                 dispatcher.runs.insert(run.clone(), LiveRun::further(new, view));
                 let asked = Asked {
                     run: run.clone(),
@@ -126,6 +135,10 @@ impl Dispatcher {
                     Ok((_, new)) => new,
                     Err(refused) => return dispatcher.refuse(&asker.answers, refused),
                 };
+                let mut new = new;
+                if !asker.goes_first() {
+                    new.priority = new.priority.min(crate::model::Priority::default());
+                }
                 match again(new, now().wall) {
                     Ok(new) => dispatcher.submit_run(new, Vec::new(), asker.answers),
                     Err(refused) => dispatcher.answer(&asker.answers, *refused),
@@ -136,6 +149,9 @@ impl Dispatcher {
 
     /// The engine accepted a request.
     pub(super) fn accepted(&mut self, token: Token) {
+        if self.suspended(token, None) || self.queue_accepted(token) {
+            return;
+        }
         if let Some(asked) = self.asked.remove(&token) {
             let decides = matches!(asked.asking, Asking::Decision(_));
             if asked.created
@@ -158,6 +174,16 @@ impl Dispatcher {
 
     /// The engine refused a request.
     pub(super) fn refused(&mut self, token: Token, refused: Refusal) {
+        if self.suspended(token, Some(&refused)) {
+            return;
+        }
+        if let Some(answers) = self.queue_refused(token) {
+            let answer = match refused {
+                Refusal::Store(why) => format!("the store cannot be written: {why}"),
+                _ => String::from("the daemon is shutting down"),
+            };
+            return self.answer(&answers, refusal(ErrorKind::Unavailable, &answer));
+        }
         let Some(asked) = self.asked.remove(&token) else {
             return;
         };
@@ -172,6 +198,12 @@ impl Dispatcher {
                 ErrorKind::WrongState,
                 &format!("run {run} is {status}; that cannot be done now"),
             ),
+            Refusal::Changing => refusal(
+                ErrorKind::WrongState,
+                &format!(
+                    "run {run} is being accepted, moved or ended in its queue at this moment; ask again"
+                ),
+            ),
             Refusal::CallerGone => refusal(
                 ErrorKind::WrongState,
                 &format!("the run that calls {run} is not live any more"),
@@ -179,7 +211,7 @@ impl Dispatcher {
             Refusal::Draining => refusal(ErrorKind::Unavailable, "the daemon is shutting down"),
             Refusal::Store(why) => refusal(
                 ErrorKind::Unavailable,
-                &format!("nothing was started: the store cannot be written: {why}"),
+                &format!("nothing was changed or started: the store cannot be written: {why}"),
             ),
         };
         if asked.created {

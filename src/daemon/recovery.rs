@@ -4,18 +4,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::attempt::Attempt;
 use super::decisions::resume_steps;
-use super::dispatcher::{Attempt, Dispatcher, now};
+use super::dispatcher::{Dispatcher, now};
 use super::effects::{carried_over, fresh_view};
 use super::live::LiveRun;
+use super::registry::ownerless;
 use super::shims::identity;
 use super::tree;
 use crate::engine::scheduler::Event;
-use crate::engine::scheduler::api::{AttemptEnd, Evidence, Recovered, StartRecord};
+use crate::engine::scheduler::api::{AttemptEnd, Evidence, Origin, Recovered, StartRecord};
 use crate::model::view::{RunView, StepView};
-use crate::model::{AttemptId, RunRef};
+use crate::model::{AttemptId, DagName, RunRef};
 use crate::proc::{Entry, LockState};
 use crate::store::{HeldAttempt, LiveAttempt, QueuedRun};
+use crate::sys::creds;
 use crate::telemetry::events;
 
 /// How long recovery waits for the end of what one dead attempt has left.
@@ -32,8 +35,10 @@ impl Dispatcher {
         for bad in &scan.bad {
             self.quarantine(bad);
         }
+        self.recover_hooks().await?;
         let recovery = self.reader.recover().map_err(|error| text(&error))?;
         let held = self.reader.not_cleaned().map_err(|error| text(&error))?;
+        let paused = self.reader.paused().map_err(|error| text(&error))?;
         let mut list = Vec::new();
         let mut later = Vec::new();
         for attempt in held {
@@ -49,10 +54,35 @@ impl Dispatcher {
         for run in recovery.queued {
             list.push(self.recover_queued(run)?);
         }
+        for run in recovery.retrying {
+            if !self.runs.contains_key(&run) {
+                list.extend(self.recover_retrying(&run)?);
+            }
+        }
         self.remove_leftovers(&scan.entries);
+        self.watch_foreign(&scan.entries);
         if !list.is_empty() {
             tracing::info!(runs = list.len(), "taking up what was queued or live");
         }
+        let plans = self.reader.plans().map_err(|error| text(&error))?;
+        let suspended = plans.into_iter().filter(|plan| plan.suspended);
+        let installed = self.reader.installed().map_err(|error| text(&error))?;
+        let owner = |dag: &DagName| {
+            let version = installed.iter().find(|version| version.dag == *dag);
+            let user = version.and_then(|version| version.owner);
+            user.unwrap_or_else(creds::effective_uid)
+        };
+        let suspended = suspended.map(|plan| (plan.dag.clone(), owner(&plan.dag)));
+        self.tell(Event::Suspended(suspended.collect()));
+        // Only of those that may be tried again: a directory service may be slow.
+        let mut dags = installed;
+        dags.retain(|version| self.runs.keys().any(|run| run.dag == version.dag));
+        let config = Arc::clone(&self.config);
+        let ownerless = tokio::task::spawn_blocking(move || ownerless(&config, &dags));
+        let ownerless = ownerless.await.map_err(|error| text(&error))?;
+        self.registry.ownerless.clone_from(&ownerless);
+        self.tell(Event::Ownerless(ownerless));
+        self.tell(Event::Paused(paused));
         self.tell(Event::Recover(list));
         for event in later {
             self.tell(event);
@@ -74,10 +104,11 @@ impl Dispatcher {
     fn recover_queued(&mut self, queued: QueuedRun) -> Result<Recovered, String> {
         let run = queued.run.clone();
         let new = self.launch_data_of(&run)?;
-        let parent = parent_of(&new);
+        let (parent, origin) = (parent_of(&new), Origin::of(&new));
+        let retry = self.stored_retries(&new)?;
         let mut live = match self.attempt_view(&run, queued.attempts)? {
-            Some(last) => LiveRun::further(new, last),
-            None => LiveRun::first(new),
+            Some(last) => LiveRun::further(Arc::clone(&new), last),
+            None => LiveRun::first(Arc::clone(&new)),
         };
         live.view.stop.clone_from(&queued.stop);
         self.runs.insert(run.clone(), live);
@@ -85,18 +116,27 @@ impl Dispatcher {
             run,
             group: queued.group,
             capacity: queued.capacity,
+            owner: new.owner,
+            priority: new.priority,
+            now: new.now,
+            dag_limit: new.dag_limit,
             attempts: queued.attempts,
             queued: Some(queued.position),
             live: None,
             stop: queued.stop,
             unstored_start: None,
             parent,
+            retry,
+            origin,
         })
     }
 
-    fn launch_data_of(&self, run: &RunRef) -> Result<Arc<crate::model::change::NewRun>, String> {
+    pub(super) fn launch_data_of(&self, run: &RunRef) -> Result<Arc<crate::model::change::NewRun>, String> {
         match self.reader.launch_data(run) {
-            Ok(Some(new)) => Ok(Arc::new(new)),
+            Ok(Some(mut new)) => {
+                self.runs.share(&mut new);
+                Ok(Arc::new(new))
+            }
             Ok(None) => Err(format!("the store has no data of run {run}")),
             Err(error) => Err(format!("the store cannot be read: {error}")),
         }
@@ -113,7 +153,7 @@ impl Dispatcher {
         let mut held = Attempt::new(stored.run.clone(), stored.number, stored.intended_at);
         held.entry = entries
             .iter()
-            .find(|entry| entry.meta.attempt == attempt)
+            .find(|entry| entry.owner.is_some() && entry.meta.attempt == attempt)
             .cloned();
         held.cgroup = self.cgroup_of(&attempt)?;
         let mut view = RunView {
@@ -149,11 +189,12 @@ impl Dispatcher {
                 params: Some(view.params.clone()),
             });
         tracing::debug!(attempt = %attempt, run = %stored.run, ?evidence, "found");
-        let parent = parent_of(&new);
+        let (parent, origin) = (parent_of(&new), Origin::of(&new));
+        let retry = self.stored_retries(&new)?;
         self.runs.insert(
             stored.run.clone(),
             LiveRun {
-                new,
+                new: Arc::clone(&new),
                 view,
                 resume,
                 unsaved,
@@ -166,12 +207,18 @@ impl Dispatcher {
             run: stored.run,
             group: stored.group,
             capacity: stored.capacity,
+            owner: new.owner,
+            priority: new.priority,
+            now: new.now,
+            dag_limit: new.dag_limit,
             attempts: stored.number,
             queued: None,
             live: Some((attempt, stored.number, evidence)),
             stop: stored.stop,
             unstored_start,
             parent,
+            retry,
+            origin,
         };
         Ok((recovered, end))
     }
@@ -217,7 +264,7 @@ impl Dispatcher {
         let mut held = Attempt::new(stored.run.clone(), stored.number, stored.intended_at);
         held.entry = entries
             .iter()
-            .find(|entry| entry.meta.attempt == attempt)
+            .find(|entry| entry.owner.is_some() && entry.meta.attempt == attempt)
             .cloned();
         held.cgroup = self.cgroup_of(&attempt)?;
         let owner = held.entry.as_ref().and_then(|entry| entry.owner.as_ref());
@@ -228,6 +275,10 @@ impl Dispatcher {
             run: stored.run.clone(),
             group: stored.group,
             capacity: new.capacity,
+            owner: new.owner,
+            priority: new.priority,
+            now: new.now,
+            dag_limit: new.dag_limit,
             attempts: stored.number,
             queued: None,
             live: Some((
@@ -238,20 +289,14 @@ impl Dispatcher {
                     alive,
                 },
             )),
-            stop: None,
+            // A schedule may have stopped it just before it ended: then no retry comes.
+            stop: view.stop.clone(),
             unstored_start: None,
             parent: parent_of(&new),
+            retry: self.stored_retries(&new)?,
+            origin: Origin::of(&new),
         };
-        self.runs.insert(
-            stored.run,
-            LiveRun {
-                new,
-                view,
-                resume: None,
-                unsaved: BTreeSet::new(),
-                over: false,
-            },
-        );
+        self.runs.insert(stored.run, LiveRun::ended(new, view));
         self.attempts.insert(attempt, held);
         Ok(Some(recovered))
     }

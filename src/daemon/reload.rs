@@ -24,7 +24,7 @@ fn refused(error: &ConfigError) -> Response {
                 })
                 .collect()
         }
-        ConfigError::Read { .. } | ConfigError::Untrusted { .. } => Vec::new(),
+        ConfigError::Read { .. } | ConfigError::Untrusted { .. } | ConfigError::Zone(_) => Vec::new(),
     };
     let why = if problems.is_empty() {
         format!(": {error}")
@@ -71,15 +71,27 @@ impl Dispatcher {
                 return Err(Box::new(error));
             }
         };
+        if let Err(error) = super::registry::zone_of(&new) {
+            let error = ConfigError::Zone(error);
+            events::config_rejected(&error.report());
+            return Err(Box::new(error));
+        }
         let reload = self.config.diff_reload(&new);
         self.config = Arc::new(reload.config);
         self.limits.send_replace(super::clients::Limits::of(&self.config));
         self.engine.configure(crate::engine::scheduler::Config {
             max_live: self.config.queue.max_live_attempts,
+            queues: self.config.queue.named.clone(),
+            unbounded: Some(crate::sys::creds::effective_uid()),
         });
         self.tell(crate::engine::scheduler::Event::Tick);
+        self.run_hooks();
+        self.reload_registry();
         if let Err(error) = self.telemetry.set_level(&self.config.log.level) {
             tracing::error!(%error, "the log level stays as it was");
+        }
+        if reload.applied.iter().any(|key| key.starts_with("retention.")) {
+            self.retain_all();
         }
         let applied = reload.applied.iter().map(|key| format!("applied: {key}"));
         let later = reload

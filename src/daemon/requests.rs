@@ -4,16 +4,16 @@ use tokio::sync::mpsc::Sender;
 
 use super::control::refusal;
 use super::dispatcher::Dispatcher;
-use super::live::LiveRun;
+use super::privileges::owner_goes_first;
 use super::verdicts::{Refused, Wish, Word};
 use crate::model::RunRef;
 use crate::model::access::Peer;
-use crate::model::view::{RunSummary, RunView};
-use crate::store::{Filter, Reader};
+use crate::model::view::RunView;
+use crate::store::Reader;
 use crate::sys::creds;
 use crate::telemetry::events;
 use crate::wire::access::{self, Grant, Role, Verb};
-use crate::wire::control::{AttemptSummary, ErrorKind, HistoryFilter, Request, Response, Selector};
+use crate::wire::control::{ErrorKind, Request, Response, Selector};
 
 /// Who asks, for what, and where the answer goes.
 #[derive(Debug, Clone)]
@@ -25,6 +25,11 @@ pub(super) struct Asker {
 }
 
 impl Asker {
+    /// Whether its runs may go before those of others: root, the admin group, and the daemon's own user.
+    pub(super) fn goes_first(&self) -> bool {
+        self.admin || owner_goes_first(self.peer.uid)
+    }
+
     /// The role of the peer towards something that belongs to `owner`.
     fn role(&self, owner: u32) -> Role {
         if self.peer.uid == 0 {
@@ -49,14 +54,14 @@ impl Dispatcher {
             answers,
         };
         if is_stranger(peer.uid, creds::effective_uid()) {
-            self.deny(&asker, "this daemon, whose jobs run as somebody else");
+            self.deny(&asker, ": the jobs of this daemon run as somebody else");
             return;
         }
         let mut grant = Grant::Yes;
         if !asker.verb.is_about_a_run() {
             grant = access::grant(asker.role(creds::effective_uid()), asker.verb);
             if grant == Grant::No {
-                self.deny(&asker, "this daemon");
+                self.deny(&asker, "");
                 return;
             }
         }
@@ -70,7 +75,7 @@ impl Dispatcher {
                 };
                 self.answer(&asker.answers, pong);
             }
-            Request::Submit(submit) => self.submit_request(peer, *submit, asker.answers),
+            Request::Submit(submit) => self.submit_request(&asker, *submit),
             Request::Ps => self.list_live(owner, asker),
             Request::History(filter) => self.history(filter, owner, asker),
             Request::Doctor { repair } => self.doctor(repair, asker),
@@ -104,6 +109,32 @@ impl Dispatcher {
                     dispatcher.decide(asker, &view, Wish { step, word });
                 });
             }
+            Request::Dags => self.dags(owner, &asker),
+            Request::Install(install) => self.install(*install, asker),
+            Request::Remove(dag) => self.remove_dag(dag, owner, asker),
+            Request::Source(dag) => self.source(dag, owner, asker),
+            Request::Enable { dag, on } => self.enable(dag, on, owner, asker),
+            Request::Next { dag, count } => self.next(dag.as_ref(), count, owner, &asker),
+            Request::Queues => self.queues(owner, &asker),
+            Request::Queue(queue) => self.queue(&queue, owner, &asker),
+            Request::PauseQueue { queue, on } => self.pause_queue(queue, on, asker),
+            Request::Move {
+                run,
+                queue,
+                priority,
+                first,
+            } => self.find(run, asker, move |dispatcher, asker, view| {
+                dispatcher.move_run(asker, view.run, queue, priority, first);
+            }),
+            Request::Dequeue(run) => self.find(run, asker, |dispatcher, asker, view| {
+                dispatcher.dequeue(asker, view.run);
+            }),
+            Request::Cleanup {
+                dag,
+                keep_days,
+                keep_runs,
+                dry_run,
+            } => self.cleanup(dag, keep_days, keep_runs, dry_run, owner, asker),
             Request::Reject { run, step, reason } => {
                 let word = Word::Reject(reason);
                 self.find(run, asker, |dispatcher, asker, view| {
@@ -113,13 +144,14 @@ impl Dispatcher {
         }
     }
 
-    fn deny(&mut self, asker: &Asker, what: &str) {
+    /// Refuses what a client may not do. `what` follows the words of the verb: the run, or in which way, or why.
+    pub(super) fn deny(&mut self, asker: &Asker, what: &str) {
         self.counters.denied += 1;
         let Peer { pid, uid, .. } = asker.peer;
         let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-        let verb = asker.verb.as_str();
-        events::request_denied(asker.peer, &exe.display().to_string(), verb, what);
-        let text = format!("user id {uid} may not {verb} {what}");
+        let (verb, what) = (asker.verb.as_str(), format!("{}{what}", asker.verb.words()));
+        events::request_denied(asker.peer, &exe.display().to_string(), verb, &what);
+        let text = format!("user id {uid} may not {what}");
         self.answer(&asker.answers, refusal(ErrorKind::Denied, &text));
     }
 
@@ -170,113 +202,16 @@ impl Dispatcher {
         view: RunView,
         go_on: impl FnOnce(&mut Self, Asker, RunView) + Send + 'static,
     ) {
-        if access::grant(asker.role(view.owner), asker.verb) == Grant::Yes {
+        let owner = if asker.verb.is_about_a_run() {
+            view.owner
+        } else {
+            creds::effective_uid()
+        };
+        if access::grant(asker.role(owner), asker.verb) == Grant::Yes {
             go_on(self, asker, view);
         } else {
-            self.deny(&asker, &format!("run {}", view.run));
+            self.deny(&asker, &format!(" run {}", view.run));
         }
-    }
-
-    /// What is in memory and not over, and what waits for a person: that is only in the store.
-    fn list_live(&self, owner: Option<u32>, asker: Asker) {
-        let reader = self.reader.clone();
-        self.elsewhere(
-            move || reader.waiting(owner),
-            move |dispatcher, waiting| {
-                let answer = match waiting {
-                    Ok(waiting) => Response::Runs(dispatcher.live_runs(owner, waiting)),
-                    Err(error) => refusal(
-                        ErrorKind::Unavailable,
-                        &format!("the store cannot be read: {error}"),
-                    ),
-                };
-                dispatcher.answer(&asker.answers, answer);
-            },
-        );
-    }
-
-    fn live_runs(&self, owner: Option<u32>, waiting: Vec<RunSummary>) -> Vec<RunSummary> {
-        let mine = |live: &&LiveRun| owner.is_none_or(|owner| live.new.owner == owner);
-        // One that has ended holds its place until what it called is gone.
-        let open = |live: &&LiveRun| !live.view.status.is_terminal() || !live.over;
-        let mut runs: Vec<RunSummary> = waiting;
-        // What is in memory is newer than what is in the store.
-        runs.retain(|run| !self.runs.contains_key(&run.run));
-        let live = self.runs.values().filter(mine).filter(open);
-        runs.extend(live.map(|live| live.view.summary()));
-        for summary in &mut runs {
-            summary.stalled = summary
-                .attempt
-                .as_ref()
-                .is_some_and(|attempt| self.is_stalled(attempt));
-        }
-        runs.sort_by(|a, b| (a.created_at, &a.run).cmp(&(b.created_at, &b.run)));
-        runs
-    }
-
-    fn history(&self, filter: HistoryFilter, owner: Option<u32>, asker: Asker) {
-        let reader = self.reader.clone();
-        let filter = Filter {
-            dag: filter.dag,
-            statuses: filter.statuses,
-            from: filter.from,
-            to: filter.to,
-            owner,
-            lost: filter.lost,
-            limit: Some(filter.limit),
-            before: None,
-        };
-        self.elsewhere(
-            move || reader.history(&filter),
-            move |dispatcher, page| {
-                let answer = match page {
-                    Ok(mut page) => {
-                        // How far a live attempt is, only memory knows.
-                        for run in &mut page.runs {
-                            if let Some(live) = dispatcher.runs.get(&run.run) {
-                                run.progress = live.view.summary().progress;
-                            }
-                        }
-                        Response::Runs(page.runs)
-                    }
-                    Err(error) => refusal(
-                        ErrorKind::Unavailable,
-                        &format!("the store cannot be read: {error}"),
-                    ),
-                };
-                dispatcher.answer(&asker.answers, answer);
-            },
-        );
-    }
-
-    fn attempts_of(&mut self, asker: Asker, view: RunView) {
-        let reader = self.reader.clone();
-        self.elsewhere(
-            move || reader.attempts(&view.run),
-            move |dispatcher, attempts| {
-                let answer = match attempts {
-                    Ok(attempts) => Response::Attempts(
-                        attempts
-                            .into_iter()
-                            .map(|one| AttemptSummary {
-                                number: one.number,
-                                attempt: one.attempt,
-                                status: one.status,
-                                error: one.error,
-                                lost: one.lost,
-                                started_at: one.started_at,
-                                finished_at: one.ended_at,
-                            })
-                            .collect(),
-                    ),
-                    Err(error) => refusal(
-                        ErrorKind::Unavailable,
-                        &format!("the store cannot be read: {error}"),
-                    ),
-                };
-                dispatcher.answer(&asker.answers, answer);
-            },
-        );
     }
 
     /// A run changed in a way that its followers want to know.

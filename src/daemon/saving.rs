@@ -1,6 +1,7 @@
 //! What goes to the store and what follows when it is there: the engine's batches, and the steps that changed.
 
-use super::dispatcher::{Attempt, Dispatcher};
+use super::attempt::Attempt;
+use super::dispatcher::Dispatcher;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::CommitError;
 use crate::model::change::Change;
@@ -22,6 +23,7 @@ impl Dispatcher {
     pub(super) fn commit(&mut self, number: u64, changes: Vec<Change>) {
         let mut batch = Vec::with_capacity(changes.len() + 1);
         for change in changes {
+            self.note_retry(number, &change);
             match &change {
                 Change::Intend {
                     run,
@@ -54,22 +56,9 @@ impl Dispatcher {
                     }
                     self.take_unsaved(number, attempt, &mut batch);
                 }
-                Change::EndQueued {
-                    run,
-                    status,
-                    error,
-                    at,
-                } => {
-                    if let Some(live) = self.runs.get_mut(run) {
-                        live.view.status = *status;
-                        live.view.error.clone_from(error);
-                        live.view.finished_at = Some(*at);
-                    }
-                }
-                Change::Stop { run, reason, .. } => {
-                    if let Some(live) = self.runs.get_mut(run) {
-                        live.view.stop = Some(reason.clone());
-                    }
+                Change::EndQueued { run, .. } | Change::Stop { run, .. } => self.show(number, run, &change),
+                Change::Watermark { .. } | Change::Suspend { .. } => {
+                    self.registry.note_later(number, &change);
                 }
                 Change::Clean { attempt } => {
                     self.forgetting.insert(number, (attempt.clone(), Leaving::Ended));
@@ -82,6 +71,7 @@ impl Dispatcher {
             }
             batch.push(change);
         }
+        self.add_notice(number, &mut batch);
         self.submit(number, batch);
     }
 
@@ -118,8 +108,15 @@ impl Dispatcher {
 
     /// The store's answer.
     pub(super) fn stored(&mut self, number: u64, result: Result<(), store::Error>) {
+        self.retention_stored(number, &result);
         let saved = self.saving.remove(&number);
         let forgotten = self.forgetting.remove(&number);
+        let turns = self.turning.remove(&number);
+        self.shown_stored(number, result.is_ok());
+        self.notice_stored(number, result.is_ok());
+        self.version_stored(number, result.is_ok());
+        self.registry.plan_stored(number, result.is_ok());
+        self.record_postponed();
         match result {
             Ok(()) => {
                 if self.store_trouble.take().is_some() {
@@ -132,8 +129,10 @@ impl Dispatcher {
                         self.attempts.remove(attempt);
                     }
                 }
-                if number < 1 << 62 {
-                    self.tell(Event::Committed(number));
+                match turns {
+                    Some(turns) => self.turn(number, turns),
+                    None if number < 1 << 62 => self.tell(Event::Committed(number)),
+                    None => {}
                 }
                 if let Some((attempt, Leaving::Ended)) = forgotten {
                     self.forget(&attempt);
@@ -162,14 +161,16 @@ impl Dispatcher {
         }
     }
 
-    /// Everything of an ended attempt is recorded and removed: nothing of it is held any more.
+    /// Everything of an ended attempt is recorded and removed: nothing of it is held any more. Its run is, if it is tried
+    /// again by itself.
     pub(super) fn forget(&mut self, attempt: &AttemptId) {
         let Some(held) = self.attempts.remove(attempt) else {
             return;
         };
         self.calls.forget(attempt);
         let ended = self.runs.get(&held.run).is_some_and(|live| {
-            live.view.attempt.as_ref() == Some(attempt) && live.view.status.ends_attempt()
+            let newest = live.view.attempt.as_ref() == Some(attempt);
+            newest && live.view.status.ends_attempt() && live.view.retry.is_none()
         });
         if ended {
             self.drop_run(&held.run);

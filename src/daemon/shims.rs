@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io;
 
+use super::attempt::Attempt;
 use super::channel::{watch_adopted, watch_child};
-use super::dispatcher::{Attempt, Dispatcher, Msg};
+use super::dispatcher::{Dispatcher, Msg};
 use super::follow::changed_children;
 use super::launch::Launched;
 use super::tree;
@@ -172,6 +173,7 @@ impl Dispatcher {
                         status,
                         error,
                         outputs,
+                        retry,
                     } => {
                         let end = AttemptEnd {
                             status: *status,
@@ -179,6 +181,7 @@ impl Dispatcher {
                             outputs: outputs.clone(),
                             timed_out: live.view.timed_out,
                             kill_escalated: live.view.kill_escalated,
+                            retry: *retry,
                             at: record.at,
                         };
                         news.push(Event::Ended(attempt.clone(), end));
@@ -231,6 +234,7 @@ impl Dispatcher {
         held.ending = true;
         held.exit = Some(status);
         self.by_pid.remove(&held.pid);
+        self.unwatch_heartbeat(attempt);
         // Nobody writes to it any more.
         while self.read_journal_piece(attempt) {}
         let Some(held) = self.attempts.get(attempt) else {
@@ -278,6 +282,8 @@ impl Dispatcher {
         if lost {
             self.counters.lost += 1;
             events::attempt_lost(&held.run, attempt, &cause);
+            let named = format!("attempt {attempt} of {}: {cause}", held.run);
+            self.acted("attempt lost", named);
         }
         self.tell(Event::Gone(attempt.clone(), cause));
     }
@@ -285,6 +291,8 @@ impl Dispatcher {
     /// Collects every child that has exited: shims with their status, orphans without.
     pub(super) fn reap(&mut self) {
         while let Ok(Some(pid)) = reap::next_zombie() {
+            let hook = self.hook_of(pid);
+            self.hook_exits(pid);
             let status = match reap::reap_pid(pid) {
                 Ok(status) => status,
                 Err(error) => {
@@ -294,6 +302,8 @@ impl Dispatcher {
             };
             if let Some(attempt) = self.by_pid.remove(&pid) {
                 self.exited(&attempt, status);
+            } else if let Some(hook) = hook {
+                self.hook_exited(hook, status);
             }
         }
     }
@@ -313,6 +323,7 @@ impl Dispatcher {
             watch_adopted(attempt.clone(), pidfd, self.to_self.clone());
         }
         self.reach(attempt);
+        self.watch_heartbeat(attempt);
     }
 }
 

@@ -51,9 +51,15 @@ pub(super) fn daemon_id(state: &Path) -> io::Result<Arc<str>> {
 /// Kills everything and returns when nothing is left. A process that cannot die (stuck in the kernel) keeps it
 /// waiting: then the attempt is not over, and its slot is not free.
 pub(super) async fn end(cgroup: Option<&Cgroup>, mark: &Mark) -> io::Result<()> {
+    let entries = mark.variables().map(|(name, value)| format!("{name}={value}"));
+    end_processes(cgroup, &entries).await
+}
+
+/// The same for whatever is in a cgroup, or without one has all these variables, as `NAME=value`, in its environment.
+pub(super) async fn end_processes(cgroup: Option<&Cgroup>, marks: &[String]) -> io::Result<()> {
     match cgroup {
         Some(cgroup) => end_cgroup(cgroup).await,
-        None => end_marked(mark).await,
+        None => end_marked(marks).await,
     }
 }
 
@@ -106,9 +112,9 @@ async fn gone(held: Vec<PidFd>) {
     }
 }
 
-async fn end_marked(mark: &Mark) -> io::Result<()> {
+async fn end_marked(marks: &[String]) -> io::Result<()> {
     loop {
-        let held = marked(mark)?;
+        let held = marked(marks)?;
         if held.is_empty() {
             return Ok(());
         }
@@ -122,9 +128,8 @@ async fn end_marked(mark: &Mark) -> io::Result<()> {
     }
 }
 
-/// The live processes that carry the mark.
-fn marked(mark: &Mark) -> io::Result<Vec<PidFd>> {
-    let wanted = mark.variables().map(|(name, value)| format!("{name}={value}"));
+/// The live processes that carry all the marks.
+fn marked(wanted: &[String]) -> io::Result<Vec<PidFd>> {
     let carries = |pid: u32| {
         std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
             let has = |wanted: &String| {

@@ -1,5 +1,6 @@
 //! `why`: the reason a run is in its state, in plain words, from evidence.
 
+mod queue;
 mod steps;
 
 use std::fmt::Display;
@@ -58,7 +59,10 @@ impl Dispatcher {
                 explain_steps(view, &mut evidence);
                 String::from("some steps failed in a way that the DAG tolerates (continue_on)")
             }
-            RunStatus::Failed => why_failed(view, &mut evidence),
+            RunStatus::Failed => {
+                let failed = why_failed(view, &mut evidence);
+                failed + &self.explain_retry(view, now().wall, &mut evidence)
+            }
             RunStatus::Aborted => why_aborted(view, &mut evidence),
             RunStatus::Rejected => {
                 explain_steps(view, &mut evidence);
@@ -80,64 +84,6 @@ impl Dispatcher {
             status: view.status,
             answer,
             evidence,
-        }
-    }
-
-    fn why_queued(&self, view: &RunView, evidence: &mut Vec<String>) -> String {
-        let group = &view.group;
-        if self.draining {
-            return String::from("the daemon is shutting down and starts nothing more");
-        }
-        if let Some(caller) = &view.parent {
-            evidence.push(format!(
-                "it needs no place in a queue: run {} has one for all that it calls",
-                caller.root
-            ));
-            return String::from("it is being launched");
-        }
-        let in_group = |status: RunStatus| {
-            // Runs that were called take no place.
-            let ours = |live: &&LiveRun| live.view.group == *group && live.new.parent.is_none();
-            let mut runs: Vec<_> = self
-                .runs
-                .values()
-                .filter(ours)
-                .filter(|live| live.view.status == status)
-                .map(|live| (live.view.created_at, live.view.run.clone()))
-                .filter(|(_, run)| *run != view.run)
-                .collect();
-            runs.sort();
-            runs
-        };
-        let live = in_group(RunStatus::Running);
-        let ahead: Vec<_> = in_group(RunStatus::Queued)
-            .into_iter()
-            .filter(|(at, _)| *at < view.created_at)
-            .collect();
-        let capacity = self.runs.get(&view.run).map_or(0, |live| live.new.capacity);
-        if capacity > 0 {
-            let allowed = counted(capacity, "live run", "live runs");
-            evidence.push(format!("queue {group} allows {allowed} at a time"));
-        }
-        for (_, run) in live.iter().take(NAMED) {
-            evidence.push(format!("live in the same queue: {run}"));
-        }
-        for (_, run) in ahead.iter().take(NAMED) {
-            evidence.push(format!("queued before it: {run}"));
-        }
-        let total = self.config.queue.max_live_attempts;
-        if total > 0 && self.attempts.len() >= usize::try_from(total).unwrap_or(usize::MAX) {
-            return format!(
-                "the daemon's limit of {total} live attempts (queue.max_live_attempts) is reached"
-            );
-        }
-        let told_live = counted(live.len(), "live run", "live runs");
-        let told_ahead = counted(ahead.len(), "queued run", "queued runs");
-        match (live.len(), ahead.len()) {
-            (0, 0) => String::from("it is being launched"),
-            (_, 0) => format!("it is next in queue {group}, behind {told_live}"),
-            (0, _) => format!("it waits in queue {group} behind {told_ahead}"),
-            _ => format!("it waits in queue {group} behind {told_live} and {told_ahead}"),
         }
     }
 

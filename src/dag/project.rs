@@ -6,11 +6,10 @@ use super::eval::{Scope, known};
 use super::params::text::quote;
 use super::params::{self, ResolvedParams, typed};
 use super::types::{
-    Action, Call, Command, Condition, Dag, DagKind, EnvVar, Item, Items, LogOutput, Number, OverlapPolicy,
-    ParamDef,
+    Action, Call, Command, Condition, Dag, DagKind, EnvVar, Item, Items, LogOutput, Number, ParamDef,
 };
 use super::types::{Parallel, ParamKind, RepeatMode, RepeatPolicy, RetryPolicy, Secret, Shell, Step};
-use crate::model::outcome::signal_name;
+use crate::model::{self, outcome::signal_name};
 
 /// The DAG as one JSON object. `resolved` are the parameters of the load; without them the defaults are shown.
 /// `base_dir` is the directory of the DAG file, which relative working directories are relative to; empty leaves
@@ -41,14 +40,7 @@ pub fn project(dag: &Dag, resolved: Option<&ResolvedParams>, base_dir: &str, eva
         _ => dag.dotenv.as_slice(),
     };
     let scheduling = &dag.scheduling;
-    let retry = scheduling.retry.map(|retry| {
-        json!({
-            "limit": retry.limit,
-            "interval_sec": retry.interval_sec,
-            "backoff": retry.backoff,
-            "max_interval_sec": retry.max_interval_sec,
-        })
-    });
+    let retry = scheduling.retry.as_ref().map(whole_retry);
     let steps: Vec<Value> = dag
         .steps
         .iter()
@@ -91,15 +83,14 @@ pub fn project(dag: &Dag, resolved: Option<&ResolvedParams>, base_dir: &str, eva
         "max_clean_up_time_sec": dag.max_clean_up_time_sec,
         "hist_retention_days": dag.hist_retention_days.unwrap_or(30),
         "max_output_size": dag.max_output_size,
-        "queue": dag.queue.as_ref().map(crate::model::GroupName::as_str),
+        "queue": dag.queue.as_ref().map(model::GroupName::as_str),
         "preconditions": conditions(&dag.preconditions),
         "worker_selector": {},
         "catchup_window_sec": scheduling.catchup_window_sec,
-        "overlap_policy": match scheduling.overlap_policy {
-            OverlapPolicy::Skip => "skip",
-            OverlapPolicy::All => "all",
-            OverlapPolicy::Latest => "latest",
-        },
+        "overlap_policy": scheduling.overlap_policy.as_str(),
+        "delivery": if scheduling.at_least_once { "at_least_once" } else { "at_most_once" },
+        "priority": scheduling.priority.number(),
+        "hist_retention_runs": scheduling.hist_retention_runs,
         "retry_policy": retry,
         "mail_on": null,
         "secrets": dag.secrets.iter().map(secret).collect::<Vec<_>>(),
@@ -327,6 +318,29 @@ fn repeat(policy: &RepeatPolicy) -> Value {
         json!(condition.and_then(|c| c.expected.as_ref())),
     );
     Value::Object(object)
+}
+
+/// Retries of a run as a whole: the rule that `limit` begins, what it is for, and the rule that losses have of their
+/// own.
+fn whole_retry(policy: &model::RetryPolicy) -> Value {
+    let common = policy.failed.or(policy.lost);
+    let own = policy.lost.filter(|_| !policy.shared && policy.failed.is_some());
+    let on: Vec<&str> = [
+        ("failed", policy.failed.is_some()),
+        ("lost", policy.lost.is_some() && own.is_none()),
+    ]
+    .into_iter()
+    .filter_map(|(word, is_meant)| is_meant.then_some(word))
+    .collect();
+    json!({
+        "limit": common.map(|rule| rule.limit),
+        "interval_sec": common.map(|rule| rule.interval_sec),
+        "backoff": common.map(|rule| rule.backoff),
+        "max_interval_sec": common.map(|rule| rule.max_interval_sec),
+        "exit_codes": policy.exit_codes,
+        "on": on,
+        "lost": own,
+    })
 }
 
 fn param_def(def: &ParamDef) -> Value {

@@ -7,7 +7,7 @@ mod policies;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::scheduling::{DagRetry, OverlapPolicy, Schedules, Scheduling};
+pub use super::scheduling::{OverlapPolicy, Schedules, Scheduling};
 use crate::model::{DagName, GroupName, Handler};
 
 pub use calls::{Approval, Call, CallArg, Item, Items, Parallel, Route, Router};
@@ -83,9 +83,10 @@ pub struct Dag {
     pub max_output_size: u64,
     /// Named queue that bounds how many runs are live; none is the DAG's own group.
     pub queue: Option<GroupName>,
-    /// Most live runs of this DAG in its own group; none is the configured default.
+    /// Most live runs of this DAG, in its own group or in its queue. None is the configured default of a group, and no
+    /// limit in a queue; 0 is no limit.
     pub max_active_runs: Option<u32>,
-    /// Schedules, as written. Read and kept; the scheduler's issue gives them their effect.
+    /// Schedules, as written.
     pub schedule: Schedules,
     /// Days that ended runs are kept; none is the configured default, negative is for ever.
     pub hist_retention_days: Option<i64>,

@@ -69,6 +69,7 @@ fn facts() -> Vec<Fact> {
             status: RunStatus::Failed,
             error: None,
             outputs: Vec::new(),
+            retry: true,
         },
     ]
 }

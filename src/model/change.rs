@@ -1,10 +1,15 @@
 //! Changes of the store. The engine decides them, the store commits them; one batch is one transaction, so a
 //! run and its queue entry can never disagree (W14).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::view::StepView;
-use super::{AttemptId, GroupName, LostCause, Node, RunRef, RunStatus, StopReason, Time, Trigger};
+use super::{
+    AttemptId, Boot, DagName, GroupName, LostCause, Node, RunRef, RunStatus, StopReason, Time, Trigger,
+};
+use super::{Notice, PendingRetry, Priority, Retries, RetryPolicy, SchemaFile};
 
 /// A run as it is accepted: everything that is needed to launch it, now or after a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,8 +28,8 @@ pub struct NewRun {
     pub created_at: Time,
     /// SHA-256 of `dag`, hexadecimal: equal snapshots are stored once.
     pub dag_hash: String,
-    /// The DAG as it was, in JSON.
-    pub dag: String,
+    /// The DAG as it was, in JSON. Runs of the same snapshot share the text.
+    pub dag: Arc<str>,
     /// Names of the steps, in order.
     pub steps: Vec<String>,
     /// The handlers the DAG has, with their names.
@@ -37,6 +42,16 @@ pub struct NewRun {
     pub base_dir: String,
     /// The step of another run that called it; none for a run that somebody asked for.
     pub parent: Option<Caller>,
+    /// Which of the runs that wait in its queue goes first.
+    pub priority: Priority,
+    /// Whether it starts at once, beyond the limits of queue, DAG and daemon.
+    pub now: bool,
+    /// Most live runs of its DAG at a time, over all queues; 0 is no limit.
+    pub dag_limit: u32,
+    /// The time of its schedule that it is for.
+    pub scheduled_for: Option<Time>,
+    /// When it is tried again as a whole.
+    pub retry: Option<RetryPolicy>,
 }
 
 /// The step that called a run, and the root of the tree of calls.
@@ -71,6 +86,27 @@ pub struct AttemptIdentity {
     pub cgroup_id: Option<u64>,
 }
 
+/// A version of an installed DAG that can be in force, with everything that it is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledDag {
+    /// Its name.
+    pub dag: DagName,
+    /// Its file, below the directory of its kind: `NAME.yaml` of a DAG of the system, `USER/NAME.yaml` of a user's.
+    pub file: String,
+    /// User id its runs belong to; none is the system's.
+    pub owner: Option<u32>,
+    /// Permission bits of the file: who may see it.
+    pub mode: u32,
+    /// When this version was read.
+    pub at: Time,
+    /// Text of the file.
+    pub source: String,
+    /// Base configuration it was read with.
+    pub base: Option<String>,
+    /// The JSON schemas that the two refer to.
+    pub schemas: Vec<SchemaFile>,
+}
+
 /// One change of the store.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
@@ -83,6 +119,8 @@ pub enum Change {
         run: RunRef,
         /// For a run that was called: number of the calling run's attempt that asks for it now.
         caller: Option<u32>,
+        /// Whether nobody asks for it: its retry is due. Else its automatic retries count from the beginning.
+        automatic: bool,
         /// When.
         at: Time,
     },
@@ -178,6 +216,88 @@ pub enum Change {
         error: Option<String>,
         /// When.
         at: Time,
+    },
+    /// A run whose attempt ended badly is tried again by itself: it is ended, and not over.
+    RetryLater {
+        /// Which run.
+        run: RunRef,
+        /// Its automatic retries, the coming one included.
+        retries: Retries,
+        /// The coming one.
+        retry: PendingRetry,
+        /// When it is due by the boot clock.
+        boot: Boot,
+        /// The boot in which that clock counts.
+        boot_id: String,
+    },
+    /// The retry of a run that would have come by itself does not come.
+    CancelRetry {
+        /// Which run.
+        run: RunRef,
+        /// Who cancelled it.
+        reason: StopReason,
+        /// When.
+        at: Time,
+    },
+    /// Every scheduled time of the DAG up to this one is decided.
+    Watermark {
+        /// Which DAG.
+        dag: DagName,
+        /// The scheduled time.
+        at: Time,
+    },
+    /// A version of an installed DAG is in force from now on.
+    Install(Box<InstalledDag>),
+    /// A DAG is not installed any more.
+    Uninstall {
+        /// Which.
+        dag: DagName,
+        /// Whether what is decided of its schedules is forgotten, too: somebody removed it on purpose.
+        forget: bool,
+    },
+    /// The schedules of a DAG are held back, or not any more.
+    Suspend {
+        /// Which DAG.
+        dag: DagName,
+        /// Whether they are held back.
+        on: bool,
+    },
+    /// Nothing of a queue is started, or it is again.
+    PauseQueue {
+        /// Which queue.
+        queue: GroupName,
+        /// Whether it is paused.
+        on: bool,
+    },
+    /// A queued run gets another place. What is none stays.
+    Move {
+        /// Which run.
+        run: RunRef,
+        /// Its new queue, and that queue's capacity.
+        queue: Option<(GroupName, u32)>,
+        /// Its new priority.
+        priority: Option<Priority>,
+        /// Whether it is put before all others instead of behind.
+        first: bool,
+    },
+    /// Operators are to be told that the run is over. In the batch of its end, so that neither is there without the other.
+    Notify(Box<Notice>),
+    /// The operators' command for a notice has run, or it is not run any more.
+    Notified {
+        /// The notice's number.
+        id: i64,
+    },
+    /// Old runs go, with their attempts and all runs that they called; what directories they had is noted for
+    /// [`Change::Removed`]. A run that is not over (queued, live, to be tried again, not cleaned up) stays, and so does the last
+    /// one of a schedule. Goes so far that nothing else waits for long: give it again until all are gone.
+    Retire {
+        /// Runs that nobody called.
+        roots: Vec<RunRef>,
+    },
+    /// Directories of such runs are gone.
+    Removed {
+        /// The attempts they were named after; that of number 0 is a run's scratch directory.
+        directories: Vec<AttemptId>,
     },
     /// Entry, socket, cgroup, journal and empty files of an ended attempt are gone.
     Clean {

@@ -88,6 +88,12 @@ pub enum StopReason {
     Signal(i32),
     /// The step that called the run is stopped, is over its time limit, or is gone.
     Caller,
+    /// A stop that the DAG's schedule has.
+    Schedule,
+    /// A newer scheduled run of the DAG takes its place.
+    Superseded,
+    /// The supervisor has been silent for longer than the configuration allows.
+    Stalled,
 }
 
 impl fmt::Display for StopReason {
@@ -104,6 +110,9 @@ impl fmt::Display for StopReason {
                 )
             }
             Self::Caller => f.write_str("stopped with the run that called it"),
+            Self::Schedule => f.write_str("stopped by the DAG's schedule"),
+            Self::Superseded => f.write_str("superseded by a newer scheduled run"),
+            Self::Stalled => f.write_str("stopped because its supervisor was silent for too long"),
         }
     }
 }
@@ -241,6 +250,9 @@ pub enum Fact {
         /// The collected outputs, in order of the steps: key and value.
         #[serde(default)]
         outputs: Vec<(String, String)>,
+        /// Whether the failure handler was left out, because the whole run is tried again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        retry: bool,
     },
 }
 

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 use super::hash::{Hasher, hex};
-use super::limits;
+use super::{Time, limits};
 
 /// Why a text is not the identifier it was taken for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -177,6 +177,28 @@ impl RunId {
         }
         hash.add(&round.to_string());
         Self(hash.finish(16))
+    }
+
+    /// The id of the run for a scheduled time of a user's DAG, so that no time is ever started twice:
+    /// `sched-20261128T060000-` and 8 hexadecimal digits of a hash; `restart-` for a scheduled restart.
+    #[must_use]
+    pub fn scheduled(dag: &DagName, owner: u32, at: Time, restart: bool) -> Self {
+        let kind = if restart { "restart" } else { "sched" };
+        let mut hash = Hasher::default();
+        for part in [kind, dag.as_str(), &owner.to_string(), &at.0.to_string()] {
+            hash.add(part);
+        }
+        Self(format!(
+            "{kind}-{}-{}",
+            at.utc().format("%Y%m%dT%H%M%S"),
+            hash.finish(4)
+        ))
+    }
+
+    /// Whether the id looks as if a schedule had given it. Nobody else may: the time would count as started.
+    #[must_use]
+    pub fn is_scheduled(&self) -> bool {
+        ["sched-", "restart-"].iter().any(|kind| self.0.starts_with(kind))
     }
 }
 

@@ -9,7 +9,9 @@ pub mod fact;
 pub mod hash;
 pub mod ids;
 pub mod limits;
+pub mod notice;
 pub mod outcome;
+pub mod policy;
 pub mod schema;
 pub mod status;
 #[cfg(test)]
@@ -19,7 +21,9 @@ pub mod view;
 
 pub use fact::{Fact, Handler, Node, Record, StopReason};
 pub use ids::{AttemptId, DagName, GroupName, IdError, RunId, RunRef};
+pub use notice::{Notice, NoticeEvent, NoticeFacts};
 pub use outcome::{Exit, LostCause};
+pub use policy::{PendingRetry, Priority, Retries, RetryPolicy, RetryRule};
 pub use schema::{SchemaFile, SchemaRef};
 pub use status::{RunStatus, StepStatus, Trigger};
 pub use time::{Boot, Now, Time};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::Caller;
 use super::{AttemptId, Exit, Fact, GroupName, Handler, LostCause, Node, Record, RunRef, RunStatus};
-use super::{StepStatus, StopReason, Time, Trigger};
+use super::{PendingRetry, Priority, StepStatus, StopReason, Time, Trigger};
 
 pub use summary::RunSummary;
 
@@ -157,12 +157,27 @@ pub struct RunView {
     pub steps: Vec<StepView>,
     /// Handlers that the DAG has.
     pub handlers: Vec<(Handler, StepView)>,
+    /// Which of the runs that wait in its queue goes first.
+    #[serde(default)]
+    pub priority: Priority,
+    /// The time of its schedule that it is for.
+    #[serde(default)]
+    pub scheduled_for: Option<Time>,
+    /// The retry that will come by itself.
+    #[serde(default)]
+    pub retry: Option<PendingRetry>,
+    /// Whether that retry waits until the DAG is enabled, or its user is back. Only the daemon's memory knows.
+    #[serde(default)]
+    pub held: bool,
+    /// Whether it starts at once, before all others and beyond the limits.
+    #[serde(default)]
+    pub now: bool,
 }
 
 impl RunView {
     /// A run that is queued and has had no attempt: nobody called it, and it has no parameters, steps or handlers.
     #[must_use]
-    pub const fn new(run: RunRef, group: GroupName, owner: u32, trigger: Trigger, created_at: Time) -> Self {
+    pub fn new(run: RunRef, group: GroupName, owner: u32, trigger: Trigger, created_at: Time) -> Self {
         Self {
             run,
             attempt: None,
@@ -187,6 +202,11 @@ impl RunView {
             log_dir: String::new(),
             steps: Vec::new(),
             handlers: Vec::new(),
+            priority: Priority::default(),
+            scheduled_for: None,
+            retry: None,
+            held: false,
+            now: false,
         }
     }
 
@@ -248,6 +268,7 @@ impl RunView {
                 status,
                 error,
                 outputs,
+                ..
             } => {
                 self.status = *status;
                 self.error.clone_from(error);

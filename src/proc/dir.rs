@@ -245,6 +245,35 @@ impl ProcDir {
         Ok(read_entry(place, entry.name.to_string().as_ref(), now)?)
     }
 
+    /// Reads the entry at a path in the directory of a DAG; `None` if it is gone, or the path is another one.
+    ///
+    /// # Errors
+    /// As [`Self::read_again`].
+    pub fn read_path(&self, path: &Path, now: Time) -> Result<Option<Entry>, ProcError> {
+        let below = path.strip_prefix(&self.path).unwrap_or(Path::new(""));
+        let mut parts = below.iter();
+        let (Some(group), Some(dag), Some(file), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Ok(None);
+        };
+        let text = |part: &std::ffi::OsStr| part.to_string_lossy().into_owned();
+        let (Ok(group), Ok(dag)) = (GroupName::new(text(group)), DagName::new(text(dag))) else {
+            return Ok(None);
+        };
+        let Some(dir) = self.existing_dag_dir(&group, &dag)? else {
+            return Ok(None);
+        };
+        let path = self.dag_path(&group, &dag);
+        let place = Place {
+            dir: &dir,
+            path: &path,
+            group: &group,
+            dag: &dag,
+        };
+        Ok(read_entry(place, file, now)?)
+    }
+
     /// Removes the entry if its name still leads to the file that was read, and the directories that become
     /// empty with it.
     ///

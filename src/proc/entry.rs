@@ -201,6 +201,16 @@ impl Entry {
         now - i128::from(self.mtime.0) < limit || now - i128::from(self.heartbeat) * 1_000_000 < limit
     }
 
+    /// How long ago the last sign of life was, in microseconds: a beat, or a change of the file. Zero for one after `now`.
+    #[must_use]
+    pub fn age(&self, now: Time) -> u64 {
+        let beat = i64::try_from(self.heartbeat)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1_000_000);
+        let last = self.mtime.0.max(beat);
+        u64::try_from(now.0.saturating_sub(last)).unwrap_or(0)
+    }
+
     /// Who wrote it.
     #[must_use]
     pub const fn writer(&self) -> Writer {

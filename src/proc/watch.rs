@@ -1,6 +1,8 @@
-//! News of deletions, so that an entry that somebody removed is made again at once and not at the next scan.
+//! News of deletions, so that an entry that somebody removed is made again at once and not at the next scan; and of entries
+//! that appear, so that those of other writers are known without one.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -17,6 +19,11 @@ pub enum ProcEvent {
     /// is for the caller to know.
     EntryVanished {
         /// Where it was.
+        path: PathBuf,
+    },
+    /// The file of an entry is in its place. Those that the daemon publishes are told, too, and one may be told twice.
+    EntryAppeared {
+        /// Where it is.
         path: PathBuf,
     },
     /// More has changed than can be told: scan.
@@ -79,6 +86,19 @@ fn children(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+fn is_entry(name: &OsStr) -> bool {
+    name.as_bytes().ends_with(SUFFIX.as_bytes()) && !name.as_bytes().starts_with(b".")
+}
+
+/// Tells of the entries that are in the directory of a DAG already. If it is gone again there are none.
+fn files(path: &Path, events: &mut Vec<ProcEvent>) {
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        if is_entry(&entry.file_name()) {
+            events.push(ProcEvent::EntryAppeared { path: entry.path() });
+        }
+    }
+}
+
 fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -104,6 +124,8 @@ impl ProcWatch {
         for child in children(&root)? {
             watch.add_tree(child, Level::Group, &mut events);
         }
+        // The scan that follows finds what is there.
+        events.retain(|event| !matches!(event, ProcEvent::EntryAppeared { .. }));
         Ok((watch, events))
     }
 
@@ -141,7 +163,9 @@ impl ProcWatch {
         if !self.add(&path, level, events) {
             return;
         }
-        let Some(below) = level.below() else { return };
+        let Some(below) = level.below() else {
+            return files(&path, events);
+        };
         match children(&path) {
             Ok(found) => {
                 for child in found {
@@ -191,10 +215,13 @@ impl ProcWatch {
                     events.push(ProcEvent::Rescan);
                 }
             }
-            (Change::Vanished, Some(name))
-                if level == Level::Dag && name.as_bytes().ends_with(SUFFIX.as_bytes()) =>
-            {
+            (Change::Vanished, Some(name)) if level == Level::Dag && is_entry(&name) => {
                 events.push(ProcEvent::EntryVanished {
+                    path: path.join(name),
+                });
+            }
+            (Change::Appeared, Some(name)) if level == Level::Dag && is_entry(&name) => {
+                events.push(ProcEvent::EntryAppeared {
                     path: path.join(name),
                 });
             }

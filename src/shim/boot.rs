@@ -15,7 +15,7 @@ use crate::sys::cgroup::Cgroup;
 use crate::sys::files::Dir;
 use crate::sys::{creds, reap, signals, socket};
 use crate::wire::codec;
-use crate::wire::shim::{FromShim, ShimSpec, ToShim};
+use crate::wire::shim::{FromShim, ShimSpec, SpecUser, ToShim};
 
 /// What a shim has when the gate is open.
 #[derive(Debug)]
@@ -117,28 +117,39 @@ fn take_channel() -> Result<OwnedFd, String> {
 
 /// Gives up what the job must not have, in the order of DESIGN §9. Every step that fails ends the shim.
 fn become_job_user(spec: &ShimSpec) -> Result<(), String> {
-    creds::reset_oom_score_adj().map_err(because("resetting the OOM score"))?;
-    if let Some(soft) = spec.open_files {
-        let limit = creds::Limit::OpenFiles;
-        let (_, hard) = creds::get_rlimit(limit).map_err(because("reading the limit of open files"))?;
-        creds::set_rlimit(limit, soft.min(hard), hard).map_err(because("the limit of open files"))?;
-    }
-    creds::set_umask(spec.umask);
-    if spec.become_user {
-        let user = creds::User {
-            name: spec.user.name.clone(),
-            uid: spec.user.uid,
-            gid: spec.user.gid,
-            groups: spec.user.groups.clone(),
-            home: spec.user.home.clone().into(),
-            shell: spec.user.shell.clone().into(),
-        };
-        creds::apply(&user).map_err(|error| format!("becoming {}: {error}", user.name))?;
-    }
+    let user = spec.become_user.then_some(&spec.user);
+    leave_privileges(user, spec.open_files, spec.umask)?;
     if spec.no_new_privs {
         creds::set_no_new_privs().map_err(because("no_new_privs"))?;
     }
     std::env::set_current_dir("/").map_err(because("changing to /"))
+}
+
+/// Becomes another user, if one is named, and gets the usual limits.
+pub(super) fn leave_privileges(
+    user: Option<&SpecUser>,
+    open_files: Option<u64>,
+    umask: u32,
+) -> Result<(), String> {
+    creds::reset_oom_score_adj().map_err(because("resetting the OOM score"))?;
+    if let Some(soft) = open_files {
+        let limit = creds::Limit::OpenFiles;
+        let (_, hard) = creds::get_rlimit(limit).map_err(because("reading the limit of open files"))?;
+        creds::set_rlimit(limit, soft.min(hard), hard).map_err(because("the limit of open files"))?;
+    }
+    creds::set_umask(umask);
+    if let Some(user) = user {
+        let user = creds::User {
+            name: user.name.clone(),
+            uid: user.uid,
+            gid: user.gid,
+            groups: user.groups.clone(),
+            home: user.home.clone().into(),
+            shell: user.shell.clone().into(),
+        };
+        creds::apply(&user).map_err(|error| format!("becoming {}: {error}", user.name))?;
+    }
+    Ok(())
 }
 
 /// Waits for the daemon's next message; `None` when it is gone.

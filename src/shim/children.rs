@@ -281,10 +281,19 @@ fn check_working_dir(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Makes the working directory as the job's user, with its parents, if it is missing (seed-spec 7.9).
-pub(super) fn make_working_dir(path: &Path) -> Result<(), String> {
+/// Makes the working directory as the job's user, with its parents, if it is missing (seed-spec 7.9). `base`, where the
+/// DAG comes from, is not made: where a file system is not mounted nothing is to look as if it were, and an empty directory
+/// of installed DAGs would say that all of them were removed.
+pub(super) fn make_working_dir(path: &Path, base: &Path) -> Result<(), String> {
     if path.is_dir() {
         return Ok(());
+    }
+    if path.starts_with(base) && !base.is_dir() {
+        return Err(format!(
+            "cannot use the working directory {}: there is no directory {}",
+            path.display(),
+            base.display()
+        ));
     }
     let mut builder = std::fs::DirBuilder::new();
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o750);

@@ -33,7 +33,7 @@ pub(super) fn initialise(cx: &Cx<'_>) -> Flow<Initialised> {
     let scope = &base.scope;
     let cwd = cx.working_dir(None, scope)?;
     // The DAG's own working directory is made if it is missing; a step's must be there (seed-spec 7.9).
-    super::children::make_working_dir(&cwd).map_err(Halt::Fail)?;
+    super::children::make_working_dir(&cwd, cx.base_dir()).map_err(Halt::Fail)?;
     let unmet = cx.unmet(&cx.facts.dag.preconditions, None, scope, &cwd)?;
     Ok((unmet.map_or(Ok(()), Err), base.params.clone()))
 }

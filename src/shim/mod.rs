@@ -14,6 +14,7 @@ mod context;
 mod copies;
 mod evaluate;
 mod files;
+mod hook;
 mod journalled;
 mod mask;
 mod outputs;
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
             write_line(&format!("proctor-shim {}", env!("CARGO_PKG_VERSION")));
             return ExitCode::SUCCESS;
         }
+        Some("--hook") => return hook::run(),
         Some(_) => {
             write_line(
                 "proctor-shim supervises one attempt. proctord starts it; there is nothing to do by hand.\n\

@@ -140,6 +140,7 @@ mod tests {
             status: RunStatus::Succeeded,
             error: None,
             outputs: collected,
+            retry: false,
         };
         record(ended, &mut view);
         codec::encode(&StatusResponse::Status(Box::new(view)), FRAME_MAX).unwrap();

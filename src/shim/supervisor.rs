@@ -145,7 +145,7 @@ impl Supervisor {
         epoll.add(timers.fd(), TIMER, Ready::READ)?;
 
         let resume = spec.resume.clone().map(|steps| Resume { steps });
-        let engine = Attempt::new(&dag, resume.as_ref());
+        let engine = Attempt::new(&dag, resume.as_ref()).retried_on(spec.retried_on.clone());
         let mut truth = Journalled::open(journal, spec.view.clone())?;
         truth.preload(|view| preload(&dag, resume.as_ref(), view));
         let start = now();

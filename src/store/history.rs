@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use crate::model::view::RunSummary;
 use crate::model::{AttemptId, DagName, GroupName, RunId, RunRef, RunStatus, Time};
 
-use super::codes;
 use super::error::Fault;
+use super::{codes, views};
 
 /// Most runs of one page.
 pub const HISTORY_MAX: u32 = 1000;
@@ -235,6 +235,7 @@ fn select(index: &str, terms: &[String], rows: u64) -> String {
         "SELECT r.id, r.run_id, r.owner, r.trigger, r.created_at, r.status, r.attempts, r.launched,
                 r.error AS run_error, r.ended_at AS run_ended_at, dag.word AS dag, grp.word AS grp, d.count,
                 a.attempt, a.error, a.started_at, a.ended_at, h.pid, p.run_id AS parent_id, pdag.word AS parent_dag,
+                r.priority, r.now, r.scheduled_for, r.retry_at, r.retry_due,
                 COALESCE(a.done, (SELECT count(*) FROM steps s
                     WHERE s.attempt = a.id AND s.node >= 0 AND s.status IN ({done}))) AS done
          FROM runs r INDEXED BY {index}
@@ -282,6 +283,11 @@ fn summary(row: &Row<'_>) -> Result<RunSummary, Fault> {
         finished_at: finished_at.map(Time),
         pid: row.get("pid")?,
         progress: (done.filter(|_| launched).unwrap_or(0), row.get("count")?),
+        priority: views::priority(row)?,
+        scheduled_for: row.get::<_, Option<i64>>("scheduled_for")?.map(Time),
+        retry: views::pending_retry(row)?,
+        held: false,
+        now: row.get("now")?,
     })
 }
 
@@ -295,6 +301,10 @@ pub(super) fn reference(dag: &str, id: String) -> Result<RunRef, Fault> {
 
 pub(super) fn attempt_id(text: String) -> Result<AttemptId, Fault> {
     AttemptId::new(text).map_err(|error| Fault::text(format!("a row of the store holds a bad name: {error}")))
+}
+
+pub(super) fn dag_name(text: String) -> Result<DagName, Fault> {
+    DagName::new(text).map_err(|error| Fault::text(format!("a row of the store holds a bad name: {error}")))
 }
 
 pub(super) fn group_name(text: String) -> Result<GroupName, Fault> {

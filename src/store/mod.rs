@@ -9,9 +9,12 @@ mod apply;
 mod codes;
 mod error;
 mod history;
+mod installed;
+mod notices;
 mod open;
 mod reader;
 mod recovery;
+mod retire;
 mod schema;
 mod views;
 mod writer;
@@ -28,8 +31,10 @@ use crate::model::{AttemptId, Time};
 
 pub use error::{Error, OpenError};
 pub use history::{Cursor, Filter, HISTORY_MAX, Page};
+pub use installed::PlanRecord;
 pub use reader::Reader;
-pub use recovery::{Counts, HeldAttempt, LiveAttempt, QueuedRun, Recovery};
+pub use recovery::{Counts, HeldAttempt, LiveAttempt, QueuedRun, Recovery, RetryState};
+pub use retire::{Directory, Limits, OldRun, Series, SeriesPlace};
 pub use views::AttemptSummary;
 
 /// Gives the absolute path of an attempt's log directory from the time of its intent and its id. The store keeps

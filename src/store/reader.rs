@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::model::change::NewRun;
+use crate::model::change::{InstalledDag, NewRun};
 use crate::model::view::{RunSummary, RunView};
-use crate::model::{AttemptId, DagName, GroupName, RunRef};
+use crate::model::{AttemptId, DagName, GroupName, Notice, RunRef, Time};
 
 use super::error::Fault;
 use super::{
-    AttemptSummary, Counts, Error, Filter, HeldAttempt, Options, Page, QueuedRun, Recovery, history, open,
-    recovery, schema, views,
+    AttemptSummary, Counts, Error, Filter, HeldAttempt, Options, Page, PlanRecord, QueuedRun, Recovery,
+    RetryState, history, installed, notices, open, recovery, schema, views,
 };
+
+mod retire;
 
 /// Connections kept for the next question.
 const IDLE_MAX: usize = 4;
@@ -134,6 +136,14 @@ impl Reader {
         self.ask(|db, _| history::page(db, filter))
     }
 
+    /// What is recorded of a run's retries as a whole; nothing if there is no such run.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn retry_state(&self, run: &RunRef) -> Result<RetryState, Error> {
+        self.ask(|db, _| recovery::retry_state(db, run))
+    }
+
     /// Everything that is needed to launch the run.
     ///
     /// # Errors
@@ -166,6 +176,22 @@ impl Reader {
         self.ask(|db, _| recovery::queue(db, group))
     }
 
+    /// What operators are still to be told, oldest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn notices(&self) -> Result<Vec<Notice>, Error> {
+        self.ask(|db, _| notices::pending(db))
+    }
+
+    /// Queues that start nothing.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn paused(&self) -> Result<Vec<GroupName>, Error> {
+        self.ask(|db, _| recovery::paused(db))
+    }
+
     /// How many runs wait, are live and are to be cleaned.
     ///
     /// # Errors
@@ -180,6 +206,40 @@ impl Reader {
     /// If the database cannot be read.
     pub fn run_of(&self, attempt: &AttemptId) -> Result<Option<(RunRef, u32)>, Error> {
         self.ask(|db, _| views::run_of(db, attempt))
+    }
+
+    /// What is decided of schedules, of all DAGs that ever had some, by name.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn plans(&self) -> Result<Vec<PlanRecord>, Error> {
+        self.ask(|db, _| installed::plans(db))
+    }
+
+    /// What is decided of the schedules of one DAG.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn plan(&self, dag: &DagName) -> Result<Option<PlanRecord>, Error> {
+        self.ask(|db, _| installed::plan(db, dag))
+    }
+
+    /// The last good versions of installed DAGs, by name.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn installed(&self) -> Result<Vec<InstalledDag>, Error> {
+        self.ask(|db, _| installed::installed(db))
+    }
+
+    /// The newest time that a success of this user's runs of the DAG counts for: the scheduled time of a run that a
+    /// schedule made, else when it was accepted. Those that a step called do not count, nor those that count for a time
+    /// after `now`: the clock was wrong when they ran.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn last_success(&self, dag: &DagName, owner: u32, now: Time) -> Result<Option<Time>, Error> {
+        self.ask(|db, _| installed::last_success(db, dag, owner, now))
     }
 
     /// Version of the schema.

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, Row};
 
 use crate::model::change::AttemptIdentity;
-use crate::model::{AttemptId, GroupName, RunRef, StopReason, Time};
+use crate::model::{AttemptId, Boot, GroupName, PendingRetry, Retries, RunRef, StopReason, Time};
 
 use super::error::Fault;
 use super::history::{attempt_id, group_name, reference};
@@ -82,6 +82,17 @@ pub struct Recovery {
     pub queued: Vec<QueuedRun>,
     /// Attempts that are intended or live, in the order of their intents.
     pub live: Vec<LiveAttempt>,
+    /// Runs that will be tried again by themselves, whether their last attempt is cleaned up or not.
+    pub retrying: Vec<RunRef>,
+}
+
+/// What is recorded of a run's retries as a whole.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RetryState {
+    /// Those it has had by itself, the coming one included.
+    pub so_far: Retries,
+    /// The coming one; when it is due by the boot clock, and the id of the boot in which that clock counts.
+    pub due: Option<(PendingRetry, Boot, String)>,
 }
 
 /// How much is pending.
@@ -125,10 +136,55 @@ pub(super) const HELD: &str = "SELECT h.pid, h.pidfs_inode, h.start_ticks, h.boo
      WHERE h.ended = ?1
      ORDER BY h.attempt";
 
+pub(super) const RETRYING: &str = "SELECT r.run_id, dag.word AS dag
+     FROM runs r INDEXED BY runs_retrying
+     CROSS JOIN words dag ON dag.id = r.dag
+     WHERE r.retry_at IS NOT NULL
+     ORDER BY r.id";
+
 pub(super) fn recover(db: &Connection, log_dir: &LogDir) -> Result<Recovery, Fault> {
     Ok(Recovery {
         queued: queue(db, None)?,
         live: held(db, false, |row| live(row, log_dir))?,
+        retrying: retrying(db)?,
+    })
+}
+
+fn retrying(db: &Connection) -> Result<Vec<RunRef>, Fault> {
+    let mut statement = db.prepare_cached(RETRYING)?;
+    let mut rows = statement.query([])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let dag: String = row.get("dag")?;
+        all.push(reference(&dag, row.get("run_id")?)?);
+    }
+    Ok(all)
+}
+
+pub(super) fn retry_state(db: &Connection, run: &RunRef) -> Result<RetryState, Fault> {
+    let mut statement = db.prepare_cached(
+        "SELECT retries, retry_at, retry_due FROM runs
+         WHERE dag = (SELECT id FROM words WHERE word = ?1) AND run_id = ?2",
+    )?;
+    let mut rows = statement.query([run.dag.as_str(), run.id.as_str()])?;
+    let Some(row) = rows.next()? else {
+        return Ok(RetryState::default());
+    };
+    let so_far = codes::from_json_option(row.get::<_, Option<String>>("retries")?.as_deref())?;
+    let due = match (
+        row.get::<_, Option<i64>>("retry_at")?,
+        row.get::<_, Option<String>>("retry_due")?,
+    ) {
+        (Some(at), Some(due)) => {
+            let (number, limit, boot, boot_id): super::apply::Due = codes::from_json(&due)?;
+            let at = Time(at);
+            Some((PendingRetry { number, limit, at }, boot, boot_id))
+        }
+        _ => None,
+    };
+    Ok(RetryState {
+        so_far: so_far.unwrap_or_default(),
+        due,
     })
 }
 
@@ -157,6 +213,17 @@ pub(super) fn queue(db: &Connection, group: Option<&GroupName>) -> Result<Vec<Qu
         queue.push(queued(row)?);
     }
     Ok(queue)
+}
+
+pub(super) fn paused(db: &Connection) -> Result<Vec<GroupName>, Fault> {
+    let mut statement =
+        db.prepare_cached("SELECT w.word FROM paused p CROSS JOIN words w ON w.id = p.grp")?;
+    let mut rows = statement.query([])?;
+    let mut queues = Vec::new();
+    while let Some(row) = rows.next()? {
+        queues.push(group_name(row.get(0)?)?);
+    }
+    Ok(queues)
 }
 
 pub(super) fn counts(db: &Connection) -> Result<Counts, Fault> {

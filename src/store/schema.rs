@@ -12,10 +12,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("v1.sql"),
     include_str!("v2.sql"),
     include_str!("v3.sql"),
+    include_str!("v4.sql"),
 ];
 
 /// Tables and indexes that the newest version has.
-pub(super) const OBJECTS: [&str; 15] = [
+pub(super) const OBJECTS: [&str; 29] = [
     "words",
     "dags",
     "runs",
@@ -24,6 +25,12 @@ pub(super) const OBJECTS: [&str; 15] = [
     "runs_by_dag_and_time",
     "runs_open",
     "runs_by_parent",
+    "runs_succeeded",
+    "runs_retrying",
+    "plans",
+    "installed",
+    "paused",
+    "notices",
     "queue",
     "queue_by_group",
     "attempts",
@@ -31,6 +38,14 @@ pub(super) const OBJECTS: [&str; 15] = [
     "attempts_by_run",
     "held",
     "steps",
+    "runs_ended",
+    "runs_by_root",
+    "runs_by_schedule",
+    "runs_by_snapshot",
+    "notices_by_run",
+    "removals",
+    "removals_by_tree",
+    "removals_unfinished",
 ];
 
 /// In the header of every Proctor database (`application_id`): "Proc".

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::model::change::{Caller, NewRun};
 use crate::model::view::{RunView, StepView};
-use crate::model::{AttemptId, Handler, LostCause, Node, RunRef, RunStatus, Time};
+use crate::model::{AttemptId, Handler, LostCause, Node, PendingRetry, Priority, RunRef, RunStatus, Time};
 
 use super::error::Fault;
 use super::history::{attempt_id, group_name, reference};
@@ -33,6 +33,7 @@ pub struct AttemptSummary {
 
 const RUN: &str = "SELECT r.id, r.owner, r.trigger, r.created_at, r.status, r.attempts, r.launched, r.error,
         r.ended_at, r.stop, r.params, r.parent, r.root, r.caller, r.asked, r.depth,
+        r.priority, r.now, r.scheduled_for, r.retry_at, r.retry_due,
         grp.word AS grp, d.steps, d.handlers
  FROM runs r
  CROSS JOIN words grp ON grp.id = r.grp
@@ -78,6 +79,7 @@ pub(super) fn attempt(
         view.error = None;
         view.finished_at = None;
         view.stop = None;
+        view.retry = None;
     }
     view.number = number;
     let found = fill(db, id, number, &mut view, log_dir)?;
@@ -105,6 +107,10 @@ fn base(db: &Connection, run: &RunRef) -> Result<Option<(i64, bool, RunView)>, F
         params: codes::from_json_list(text(row, "params")?.as_deref())?,
         parent: caller(db, row)?,
         finished_at: ended_at.map(Time),
+        priority: priority(row)?,
+        scheduled_for: row.get::<_, Option<i64>>("scheduled_for")?.map(Time),
+        retry: pending_retry(row)?,
+        now: row.get("now")?,
         steps: steps.iter().map(|name| StepView::new(name)).collect(),
         handlers: handlers
             .iter()
@@ -119,6 +125,24 @@ fn base(db: &Connection, run: &RunRef) -> Result<Option<(i64, bool, RunView)>, F
         )
     };
     Ok(Some((row.get("id")?, row.get("launched")?, view)))
+}
+
+/// Its place among those that wait.
+pub(super) fn priority(row: &Row<'_>) -> Result<Priority, Fault> {
+    Priority::new(row.get("priority")?).map_err(|error| Fault::text(error.to_string()))
+}
+
+/// The retry that comes by itself.
+pub(super) fn pending_retry(row: &Row<'_>) -> Result<Option<PendingRetry>, Fault> {
+    let (Some(at), Some(due)) = (row.get::<_, Option<i64>>("retry_at")?, text(row, "retry_due")?) else {
+        return Ok(None);
+    };
+    let (number, limit, ..): apply::Due = codes::from_json(&due)?;
+    Ok(Some(PendingRetry {
+        number,
+        limit,
+        at: Time(at),
+    }))
 }
 
 /// Which step called the run.
@@ -288,6 +312,7 @@ pub(super) fn launch_data(db: &Connection, run: &RunRef) -> Result<Option<NewRun
     let mut statement = db.prepare_cached(
         "SELECT r.capacity, r.owner, r.trigger, r.created_at, r.params, r.params_json,
                 r.parent, r.root, r.caller, r.asked, r.depth, grp.word AS grp,
+                r.priority, r.now, r.dag_limit, r.scheduled_for, r.retry,
                 dir.word AS base_dir, d.hash, d.json, d.steps, d.handlers
          FROM runs r
          CROSS JOIN words grp ON grp.id = r.grp
@@ -307,12 +332,17 @@ pub(super) fn launch_data(db: &Connection, run: &RunRef) -> Result<Option<NewRun
         trigger: codes::to_trigger(row.get("trigger")?)?,
         created_at: Time(row.get("created_at")?),
         dag_hash: row.get("hash")?,
-        dag: row.get("json")?,
+        dag: row.get::<_, String>("json")?.into(),
         steps: codes::from_json(&row.get::<_, String>("steps")?)?,
         handlers: codes::from_json(&row.get::<_, String>("handlers")?)?,
         params: codes::from_json_list(text(row, "params")?.as_deref())?,
         params_json: text(row, "params_json")?.unwrap_or_default(),
         base_dir: row.get("base_dir")?,
         parent: caller(db, row)?,
+        priority: priority(row)?,
+        now: row.get("now")?,
+        dag_limit: row.get("dag_limit")?,
+        scheduled_for: row.get::<_, Option<i64>>("scheduled_for")?.map(Time),
+        retry: codes::from_json_option(text(row, "retry")?.as_deref())?,
     }))
 }

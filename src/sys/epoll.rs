@@ -205,6 +205,58 @@ impl TimerFd {
     }
 }
 
+/// Tells when the wall clock is set (not when it is slewed): readable then.
+#[derive(Debug)]
+pub struct ClockWatch(nix::sys::timerfd::TimerFd);
+
+impl AsFd for ClockWatch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A wall time that does not come: in 2255. The kernel lets nobody set the clock past 2232, and takes times up to 2262
+/// (`KTIME_MAX`).
+const NEVER: std::time::Duration = std::time::Duration::from_secs(9_000_000_000);
+
+impl ClockWatch {
+    /// Watches the clock from now on.
+    ///
+    /// # Errors
+    /// When no descriptor is free.
+    pub fn new() -> io::Result<Self> {
+        let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
+        let timer = nix::sys::timerfd::TimerFd::new(ClockId::CLOCK_REALTIME, flags)?;
+        let watch = Self(timer);
+        watch.arm()?;
+        Ok(watch)
+    }
+
+    /// Arms a timer that is never due, and that the kernel cancels when the clock is set (timerfd_create(2)).
+    fn arm(&self) -> io::Result<()> {
+        let never = TimeSpec::from_duration(NEVER);
+        let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
+        Ok(self.0.set(Expiration::OneShot(never), flags)?)
+    }
+
+    /// Whether the clock was set since the last call.
+    ///
+    /// # Errors
+    /// Not in practice.
+    pub fn take(&self) -> io::Result<bool> {
+        let set = match self.0.wait() {
+            // It is due only if the clock was set far into the future.
+            Ok(()) | Err(Errno::ECANCELED) => true,
+            Err(Errno::EAGAIN) => false,
+            Err(errno) => return Err(errno.into()),
+        };
+        if set {
+            self.arm()?;
+        }
+        Ok(set)
+    }
+}
+
 /// A flag that one thread raises and another waits for.
 #[derive(Debug)]
 pub struct EventFd(nix::sys::eventfd::EventFd);
@@ -252,6 +304,19 @@ impl EventFd {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_nobody_sets_wakes_nobody() {
+        let (epoll, watch) = (Epoll::new().unwrap(), ClockWatch::new().unwrap());
+        epoll.add(&watch, 1, Ready::READ).unwrap();
+        assert_eq!(epoll.wait(Some(0)).unwrap(), []);
+        assert!(!watch.take().unwrap());
+        // Nor does a day that comes, such as one in 2038.
+        let Some(Expiration::OneShot(left)) = watch.0.get().unwrap() else {
+            panic!("it is not armed");
+        };
+        assert!(left.tv_sec() > 150 * 365 * 86_400, "{left:?}");
+    }
 
     #[test]
     fn a_timer_and_a_flag_wake_the_waiter_with_their_tokens() {

@@ -1,7 +1,7 @@
 //! What this kernel offers, found by trying it, for `doctor` and for choosing between ways.
 
 use super::cgroup::CgroupRoot;
-use super::pidfd::PidFd;
+use super::pidfd::{PidFd, is_not_child};
 use super::spawn::Spawn;
 use std::io;
 
@@ -75,11 +75,19 @@ impl Features {
 fn probe_exit_info() -> io::Result<bool> {
     for program in ["/bin/true", "/usr/bin/true", "/run/current-system/sw/bin/true"] {
         if let Ok(child) = Spawn::new(program).spawn() {
-            child.pidfd.wait()?;
-            return Ok(child.pidfd.info()?.exit.is_some());
+            return tells_exit(&child.pidfd);
         }
     }
     Ok(false)
+}
+
+/// Waits for a child's end, and asks its descriptor how that was.
+fn tells_exit(child: &PidFd) -> io::Result<bool> {
+    match child.wait() {
+        // Whoever reaps all children of this process was faster: it has ended all the same.
+        Err(error) if !is_not_child(&error) => Err(error),
+        _ => Ok(child.info()?.exit.is_some()),
+    }
 }
 
 fn probe_cgroup(root: &CgroupRoot, name: &str) -> io::Result<(bool, bool)> {
@@ -114,5 +122,14 @@ mod tests {
         assert!(!found.pidfd_exit_info || found.pidfd_info);
         assert!(!found.pidfd_info || found.pidfs_inode);
         println!("{found:?}");
+    }
+
+    #[test]
+    fn a_probe_finds_the_same_if_somebody_else_reaps_its_child() {
+        let spawn = || Spawn::new("/bin/sh").spawn().unwrap().pidfd;
+        let alone = tells_exit(&spawn()).unwrap();
+        let reaped = spawn();
+        reaped.wait().unwrap();
+        assert_eq!(tells_exit(&reaped).unwrap(), alone);
     }
 }

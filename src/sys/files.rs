@@ -3,7 +3,11 @@
 //! No function here follows a symbolic link in the last part of a name, changes owner or mode by path, or
 //! leaves a descriptor open over exec.
 
+mod errors;
+mod replace;
 mod tree;
+
+pub use tree::Removal;
 
 use nix::dir::Type;
 use nix::fcntl::{AtFlags, OFlag};
@@ -11,11 +15,13 @@ use nix::sys::stat::{FileStat, Mode, SFlag};
 use nix::unistd::{Gid, Uid, UnlinkatFlags};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+pub use errors::{disk_full, is_link};
 
 /// How [`Dir::create_file`] opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,15 +251,6 @@ impl Dir {
         )?)
     }
 
-    /// Removes what has this name, and if it is a directory all in it. Links are removed, not followed, and
-    /// a directory that is a mount point is left and reported.
-    ///
-    /// # Errors
-    /// `EXDEV` at a mount point; `ELOOP` when nested deeper than 128; `NotFound` if there is nothing.
-    pub fn remove_tree(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
-        tree::remove(self, single(name.as_ref())?)
-    }
-
     /// All entries, in the order of the file system.
     ///
     /// # Errors
@@ -303,36 +300,6 @@ impl Dir {
     pub fn sync(&self) -> io::Result<()> {
         Ok(nix::unistd::fsync(&self.0)?)
     }
-
-    /// Replaces the file `name` with `bytes`, durably and all at once: after a crash it has the old content
-    /// or the new. For one writer per file at a time.
-    ///
-    /// # Errors
-    /// The old file stays when this fails before the rename; nothing else is left behind.
-    pub fn replace_file(&self, name: impl AsRef<OsStr>, bytes: &[u8], mode: u32) -> io::Result<()> {
-        let name = single(name.as_ref())?;
-        let mut hidden = OsString::from(format!(".new-{}-", std::process::id()));
-        hidden.push(name);
-        match self.remove_file(&hidden) {
-            // A process with this number may have crashed here before.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = self.create_file(&hidden, 0o600, Create::New)?;
-        let written = fill(file, bytes, mode).and_then(|()| self.publish(&hidden, name));
-        if written.is_err() {
-            // The first error is the one to report.
-            drop(self.remove_file(&hidden));
-        }
-        written?;
-        self.sync()
-    }
-}
-
-fn fill(mut file: File, bytes: &[u8], mode: u32) -> io::Result<()> {
-    file.write_all(bytes)?;
-    fchmod(&file, mode)?;
-    file.sync_all()
 }
 
 fn checked_regular(fd: OwnedFd, name: &OsStr) -> io::Result<File> {
@@ -361,12 +328,6 @@ pub fn fchown(file: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
         Some(Uid::from_raw(uid)),
         Some(Gid::from_raw(gid)),
     )?)
-}
-
-/// Whether an error means that there is no room (disk, quota or inodes).
-#[must_use]
-pub fn disk_full(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
 }
 
 /// Writes all of `bytes` at `offset`.

@@ -22,6 +22,8 @@ pub enum Change {
     Written,
     /// A watched file was written to.
     Modified,
+    /// Owner, permissions or times of a file are others, or of the directory itself.
+    Attributes,
     /// The watched directory itself is gone, and so is the watch.
     WatchGone,
     /// Events were lost: look at everything again. Belongs to no watch.
@@ -63,6 +65,18 @@ impl Inotify {
     /// # Errors
     /// `NotADirectory`; `ENOSPC` at the limit of `fs.inotify.max_user_watches`.
     pub fn add_dir_watch(&self, path: &Path) -> io::Result<Watch> {
+        self.add_dir(path, AddWatchFlags::empty())
+    }
+
+    /// As [`Inotify::add_dir_watch`], and for attributes that change.
+    ///
+    /// # Errors
+    /// As [`Inotify::add_dir_watch`].
+    pub fn add_dir_watch_with_attributes(&self, path: &Path) -> io::Result<Watch> {
+        self.add_dir(path, AddWatchFlags::IN_ATTRIB)
+    }
+
+    fn add_dir(&self, path: &Path, more: AddWatchFlags) -> io::Result<Watch> {
         let flags = AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_MOVED_FROM
@@ -72,7 +86,7 @@ impl Inotify {
             | AddWatchFlags::IN_MOVE_SELF
             | AddWatchFlags::IN_ONLYDIR
             | AddWatchFlags::IN_DONT_FOLLOW;
-        Ok(Watch(self.0.add_watch(path, flags)?))
+        Ok(Watch(self.0.add_watch(path, flags | more)?))
     }
 
     /// Watches an open file for writes, whatever its name is or becomes.
@@ -124,6 +138,8 @@ fn translate(event: nix::sys::inotify::InotifyEvent) -> DirEvent {
         Change::Written
     } else if has(AddWatchFlags::IN_MODIFY) {
         Change::Modified
+    } else if has(AddWatchFlags::IN_ATTRIB) {
+        Change::Attributes
     } else {
         Change::WatchGone
     };

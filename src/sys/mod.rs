@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod creds;
 pub mod epoll;
+pub mod exec;
 pub mod fdpass;
 pub mod features;
 pub mod files;
@@ -24,3 +25,4 @@ pub mod spawn;
 pub mod stdio;
 #[cfg(test)]
 mod testing;
+pub mod timezone;

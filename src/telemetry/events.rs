@@ -9,7 +9,7 @@ use std::path::Path;
 use tracing::Level;
 
 use crate::model::access::Peer;
-use crate::model::{AttemptId, LostCause, RunRef, RunStatus, Trigger};
+use crate::model::{AttemptId, DagName, LostCause, PendingRetry, RunRef, RunStatus, Time, Trigger};
 
 /// A kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,78 @@ events! {
         "run {run} accepted ({trigger})"
     ];
 
+    /// A DAG is installed, or a new version of it is in force.
+    info INFO "c9313e1ca88848d39c07bb0483aad844"
+    dag_installed(dag: &DagName, file: &str, owner: u32, again: bool) [
+        DAG = %dag, FILE = file, OWNER = owner, AGAIN = again,
+        "DAG {dag} is in force as {file} has it now"
+    ];
+
+    /// A DAG is not installed any more; its runs and their history stay.
+    info INFO "1ab6104e15534844a830804001059eb2"
+    dag_uninstalled(dag: &DagName) [
+        DAG = %dag,
+        "DAG {dag} is not installed any more"
+    ];
+
+    /// An installed DAG's file has errors (its last good version stays in force, if there is one) or a name that is taken.
+    error ERROR "50f7d171e2f2443f8bb96772e7d4d03b"
+    dag_rejected(file: &Path, problems: &str, taken: bool, kept: bool) [
+        FILE = %file.display(), KEPT = kept,
+        "{} {}{}: {problems}", file.display(), if taken { "is not in force" } else { "has errors" }, if kept { "; its last good version stays in force" } else { "" }
+    ];
+
+    /// The base configuration of installed DAGs has errors; their last good versions stay in force.
+    error ERROR "3c9a5e70f1d84b26a7e0d25b8f613c94"
+    base_rejected(file: &Path, problems: &str, dags: usize) [
+        FILE = %file.display(), COUNT = dags,
+        "{} has errors, so the last good versions of {dags} DAGs stay in force: {problems}", file.display()
+    ];
+
+    /// The schedules of a DAG are held back, or in force again.
+    info INFO "355da4ae294e43f58116ec344fda8bc9"
+    dag_suspended(dag: &DagName, suspended: bool) [
+        DAG = %dag, SUSPENDED = suspended,
+        "the schedules of DAG {dag} are {}", if suspended { "held back" } else { "in force again" }
+    ];
+
+    /// A scheduled time made a run; late if it had passed while nothing could start.
+    info INFO "052d56f5360242ef9bba26ea913ac581"
+    schedule_started(run: &RunRef, at: Time, caught_up: bool) [
+        DAG = %run.dag, RUN_ID = %run.id, SCHEDULED_FOR = %at.rfc3339(), CAUGHT_UP = caught_up,
+        "run {run} is queued for its scheduled time {}", at.rfc3339()
+    ];
+
+    /// A scheduled time stopped what was live.
+    info INFO "30be5cab5d86477dab4b74d9066960a8"
+    schedule_stopped(dag: &DagName, at: Time, count: usize) [
+        DAG = %dag, SCHEDULED_FOR = %at.rfc3339(), COUNT = count,
+        "the schedule of DAG {dag} stopped {count} {} at its time {}",
+        if count == 1 { "run" } else { "runs" }, at.rfc3339()
+    ];
+
+    /// At a scheduled time nothing was done, as the DAG or its schedule has it.
+    info INFO "0536812be3c345c0ad04ca6d927a0e56"
+    schedule_skipped(dag: &DagName, at: Time, why: &str) [
+        DAG = %dag, SCHEDULED_FOR = %at.rfc3339(), REASON = why,
+        "scheduled time {} of DAG {dag}: {why}", at.rfc3339()
+    ];
+
+    /// What is to be done for a scheduled time could not be stored; it is tried again.
+    error ERROR "c3d6c82463564655ad942f9c04bd9c05"
+    schedule_delayed(dag: &DagName, at: Time, why: &str) [
+        DAG = %dag, SCHEDULED_FOR = %at.rfc3339(), REASON = why,
+        "what is scheduled for {} of DAG {dag} cannot be done yet: {why}", at.rfc3339()
+    ];
+
+    /// The clock was ahead: a schedule does nothing until the clock has come to the times that are decided already.
+    warn WARN "8e2f6c1d94b74a0fb35a70d2c9e81f46"
+    schedule_ahead(dag: &DagName, until: Time) [
+        DAG = %dag, UNTIL = %until.rfc3339(),
+        "the schedules of DAG {dag} do nothing until {}: the clock was ahead, and what is scheduled until then is decided already",
+        until.rfc3339()
+    ];
+
     /// An attempt is live: its shim was let through the gate.
     info INFO "a6e92d78e716050715bcb6f6e03e697d"
     attempt_started(run: &RunRef, attempt: &AttemptId, pid: u32) [
@@ -107,6 +179,13 @@ events! {
     attempt_lost(run: &RunRef, attempt: &AttemptId, cause: &LostCause) [
         DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, CAUSE = %cause,
         "attempt {attempt} of {run} is lost: {cause}"
+    ];
+
+    /// A run that failed or was lost will be tried again by itself.
+    info INFO "5d1b8a0c7e5f4d3a9c26e0f1b74a8d92"
+    retry_pending(run: &RunRef, retry: &PendingRetry) [
+        DAG = %run.dag, RUN_ID = %run.id, AT = %retry.at.rfc3339(),
+        "run {run} is tried again: {retry}, at {at}", at = retry.at.rfc3339()
     ];
 
     /// An attempt could not be started; nothing of it ran.
@@ -151,11 +230,60 @@ events! {
         "proc entry {} made right: {what}", path.display()
     ];
 
+    /// A live attempt has not beaten for longer than proc.stale_after_sec; it is not taken for dead.
+    warn WARN "e0dcbf43536b485e66e4e48746e04c0e"
+    attempt_stalled(run: &RunRef, attempt: &AttemptId, silent_secs: u64) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, SILENT_SECS = silent_secs,
+        "attempt {attempt} of {run} is stalled: its supervisor lives and has not beaten for {silent_secs} s"
+    ];
+
+    /// An attempt that was stalled beats again.
+    info INFO "90b4459e85da373b989d13bc14ffaaed"
+    attempt_recovered(run: &RunRef, attempt: &AttemptId) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt,
+        "attempt {attempt} of {run} beats again"
+    ];
+
+    /// A stalled attempt is stopped, as proc.stop_stalled_after_sec wants.
+    error ERROR "b0aabdd1e4143d51820bc193d62a5c05"
+    stalled_stopped(run: &RunRef, attempt: &AttemptId, silent_secs: u64) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, SILENT_SECS = silent_secs,
+        "attempt {attempt} of {run} is stopped: it has been silent for {silent_secs} s"
+    ];
+
+    /// The supervisor of a stalled attempt that did not hear of its stop is killed; the attempt is lost then.
+    error ERROR "01da70e90cb8feaeb3f80b489e1753d8"
+    stalled_killed(run: &RunRef, attempt: &AttemptId) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt,
+        "attempt {attempt} of {run} does not hear that it is to stop, so its supervisor is killed"
+    ];
+
+    /// A proc entry of another writer, which was stale, was removed.
+    warn WARN "f813c569b00d50a52ca607ad9f5088af"
+    foreign_removed(path: &Path, run: &RunRef, attempt: &AttemptId, reason: &str) [
+        ENTRY = %path.display(), DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt,
+        "proc entry {} of another writer removed: {reason}", path.display()
+    ];
+
+    /// A hook could not be started, failed, or was over its time; it is not tried again.
+    error ERROR "6a06bb6ac34b3ceedfca58aa253185d6"
+    hook_failed(run: &RunRef, event: &str, why: &str) [
+        DAG = %run.dag, RUN_ID = %run.id, HOOK = event,
+        "hooks.{event} for {run} failed: {why}"
+    ];
+
+    /// More notices wait than hooks.queue_max allows, so the oldest of the user who has most was dropped: its hook does not run.
+    error ERROR "3df17ac2ba79f893629b4ebcae87ef0d"
+    notice_dropped(run: &RunRef, event: &str, most: usize) [
+        DAG = %run.dag, RUN_ID = %run.id, HOOK = event,
+        "hooks.{event} for {run} dropped: more than {most} notices wait"
+    ];
+
     /// A caller asked for something it may not do.
     warn WARN "a3eec94cf5569244123c6ccaf8f53dc6"
     request_denied(peer: Peer, exe: &str, verb: &str, target: &str) [
         PEER_PID = peer.pid, PEER_UID = peer.uid, PEER_EXE = exe, VERB = verb, OBJECT = target,
-        "denied {verb} on {target} to uid {} (pid {}, {exe})", peer.uid, peer.pid
+        "denied to uid {} (pid {}, {exe}): {target}", peer.uid, peer.pid
     ];
 
     /// A client broke the protocol, was too slow, or was one too many.

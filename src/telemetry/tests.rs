@@ -16,7 +16,9 @@ use super::escape::{escape, escape_cut};
 use super::queue::Queue;
 use super::{events, filter, journal, render};
 use crate::model::access::Peer;
-use crate::model::{AttemptId, DagName, LostCause, RunId, RunRef, RunStatus, Trigger, limits};
+use crate::model::{
+    AttemptId, DagName, LostCause, PendingRetry, RunId, RunRef, RunStatus, Time, Trigger, limits,
+};
 
 /// A layer that keeps what it sees.
 #[derive(Clone, Default)]
@@ -57,16 +59,39 @@ fn every_event() {
     events::config_reloaded("a", "b");
     events::config_rejected(&"c");
     events::run_accepted(&run, Trigger::Manual);
+    events::dag_installed(&run.dag, "/d/a\nb.yaml", 1000, false);
+    events::dag_uninstalled(&run.dag);
+    events::dag_rejected(Path::new("/d/a\nb.yaml"), "p\nq", false, true);
+    events::base_rejected(Path::new("/d/base\n.yaml"), "p\nq", 2);
+    events::dag_suspended(&run.dag, true);
+    events::schedule_started(&run, Time(0), true);
+    events::schedule_stopped(&run.dag, Time(0), 2);
+    events::schedule_skipped(&run.dag, Time(0), "w");
+    events::schedule_delayed(&run.dag, Time(0), "x\ny");
+    events::schedule_ahead(&run.dag, Time(0));
     events::attempt_started(&run, &attempt, 4);
     events::attempt_adopted(&run, &attempt, 4);
     events::attempt_ended(&run, &attempt, RunStatus::Succeeded);
     events::attempt_lost(&run, &attempt, &LostCause::Reboot);
+    let retry = PendingRetry {
+        number: 1,
+        limit: 3,
+        at: Time(0),
+    };
+    events::retry_pending(&run, &retry);
     events::launch_failed(&run, &attempt, &"d");
     events::step_failed(&run, &attempt, "s\n1", &"e");
     events::step_approved(&run, &attempt, "s\n1", 1000);
     events::step_rejected(&run, &attempt, "s\n1", 1000, "e\nf");
     events::entry_quarantined(Path::new("/p/a\nb"), &"f");
     events::entry_healed(Path::new("/p"), &"g");
+    events::attempt_stalled(&run, &attempt, 91);
+    events::attempt_recovered(&run, &attempt);
+    events::stalled_stopped(&run, &attempt, 700);
+    events::stalled_killed(&run, &attempt);
+    events::foreign_removed(Path::new("/p/a\nb"), &run, &attempt, "stale");
+    events::hook_failed(&run, "failed", "exit code 1; it wrote: no\npaper");
+    events::notice_dropped(&run, "lost", 1000);
     events::request_denied(peer, "/bin/x\u{1b}[2J", "stop", "nightly");
     events::client_dropped(peer, &"i");
     events::store_trouble("commit", &"j");

@@ -53,6 +53,26 @@ pub enum Verb {
     Repair,
     /// Read the configuration again.
     Reload,
+    /// List installed DAGs and what their schedules will do.
+    Dags,
+    /// Install a DAG of one's own.
+    Install,
+    /// Remove an installed DAG.
+    Remove,
+    /// See the text of an installed DAG.
+    Source,
+    /// Hold back the schedules of an installed DAG, or not any more.
+    Enable,
+    /// List queues and what waits in them.
+    Queues,
+    /// Pause a queue, or have it go on.
+    PauseQueue,
+    /// Give a queued run another place.
+    Move,
+    /// Take a run out of the queue.
+    Dequeue,
+    /// Remove old runs.
+    Cleanup,
 }
 
 /// The table's answer.
@@ -67,7 +87,7 @@ pub enum Grant {
 }
 
 /// Number of verbs.
-const VERBS: usize = 16;
+const VERBS: usize = 26;
 
 /// The permit table. One row for each verb; columns: root, admin, owner, other.
 const TABLE: [(Verb, [Grant; 4]); VERBS] = {
@@ -89,6 +109,16 @@ const TABLE: [(Verb, [Grant; 4]); VERBS] = {
         (Verb::Doctor, [Yes, Yes, Yes, No]),
         (Verb::Repair, [Yes, No, Yes, No]),
         (Verb::Reload, [Yes, No, Yes, No]),
+        (Verb::Dags, [Yes, Yes, Yes, OwnOnly]),
+        (Verb::Install, [Yes, Yes, Yes, Yes]),
+        (Verb::Remove, [Yes, Yes, Yes, OwnOnly]),
+        (Verb::Source, [Yes, Yes, Yes, OwnOnly]),
+        (Verb::Enable, [Yes, Yes, Yes, OwnOnly]),
+        (Verb::Queues, [Yes, Yes, Yes, OwnOnly]),
+        (Verb::PauseQueue, [Yes, Yes, Yes, No]),
+        (Verb::Move, [Yes, Yes, Yes, No]),
+        (Verb::Dequeue, [Yes, Yes, Yes, No]),
+        (Verb::Cleanup, [Yes, Yes, Yes, OwnOnly]),
     ]
 };
 
@@ -149,10 +179,21 @@ impl Verb {
             Request::Reload => Self::Reload,
             Request::Approve { .. } => Self::Approve,
             Request::Reject { .. } => Self::Reject,
+            Request::Dags | Request::Next { .. } => Self::Dags,
+            Request::Install(_) => Self::Install,
+            Request::Remove(_) => Self::Remove,
+            Request::Source(_) => Self::Source,
+            Request::Enable { .. } => Self::Enable,
+            Request::Queues | Request::Queue(_) => Self::Queues,
+            Request::PauseQueue { .. } => Self::PauseQueue,
+            Request::Move { .. } => Self::Move,
+            Request::Dequeue(_) => Self::Dequeue,
+            Request::Cleanup { .. } => Self::Cleanup,
         }
     }
 
-    /// Whether the owner that counts is the run's and not the daemon's.
+    /// Whether the owner that counts is the run's and not the daemon's. Not for a move: who goes before others is not for
+    /// those others to say.
     #[must_use]
     pub const fn is_about_a_run(self) -> bool {
         matches!(
@@ -166,6 +207,7 @@ impl Verb {
                 | Self::Rerun
                 | Self::Approve
                 | Self::Reject
+                | Self::Dequeue
         )
     }
 
@@ -189,6 +231,46 @@ impl Verb {
             Self::Doctor => "doctor",
             Self::Repair => "repair",
             Self::Reload => "reload",
+            Self::Dags => "dags",
+            Self::Install => "install",
+            Self::Remove => "remove",
+            Self::Source => "source",
+            Self::Enable => "enable",
+            Self::Queues => "queues",
+            Self::PauseQueue => "pause-queue",
+            Self::Move => "move",
+            Self::Dequeue => "dequeue",
+            Self::Cleanup => "cleanup",
+        }
+    }
+
+    /// What somebody does who asks for it, in words that follow "may not". A run follows where it is about one.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Ping => "ask who is there",
+            Self::Submit => "submit a run",
+            Self::Ps => "list live runs",
+            Self::History => "list runs",
+            Self::Status | Self::Follow | Self::Why | Self::Attempts => "see",
+            Self::Stop => "stop",
+            Self::Retry => "retry",
+            Self::Rerun => "rerun",
+            Self::Approve => "approve a step of",
+            Self::Reject => "reject a step of",
+            Self::Doctor => "check this daemon",
+            Self::Repair => "have this daemon repair anything",
+            Self::Reload => "have this daemon read its configuration again",
+            Self::Dags => "list DAGs",
+            Self::Install => "install a DAG",
+            Self::Remove => "remove a DAG",
+            Self::Source => "see the text of a DAG",
+            Self::Enable => "enable or disable a DAG",
+            Self::Queues => "list queues",
+            Self::PauseQueue => "pause a queue or have it go on",
+            Self::Move => "give queued runs another place",
+            Self::Dequeue => "dequeue",
+            Self::Cleanup => "remove old runs",
         }
     }
 }

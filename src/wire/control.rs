@@ -2,9 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::view::{ChildView, RunSummary, RunView, StepView};
-use crate::model::{AttemptId, DagName, LostCause, Node, RunId, RunRef, RunStatus};
-use crate::model::{SchemaFile, StopReason, Time, Trigger};
+mod update;
+
+pub use update::{ChildUpdate, Update};
+
+use super::manage::{CleanupReport, DagSummary, Install, QueueView, SourceText, Upcoming};
+use crate::model::view::{RunSummary, RunView};
+use crate::model::{AttemptId, DagName, GroupName, LostCause, Priority, RunId, RunRef, RunStatus};
+use crate::model::{SchemaFile, Time, Trigger};
 
 /// Which run a request is about: the one named, or else the newest of the DAG.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +47,12 @@ pub struct Submit {
     pub args: Vec<String>,
     /// What made the run.
     pub trigger: Trigger,
+    /// Queue to wait in instead of the DAG's.
+    pub queue: Option<GroupName>,
+    /// Priority instead of the DAG's.
+    pub priority: Option<Priority>,
+    /// Whether it starts at once, beyond the limits of queue, DAG and daemon.
+    pub now: bool,
 }
 
 /// What history to list.
@@ -117,6 +128,65 @@ pub enum Request {
         /// Why.
         reason: Option<String>,
     },
+    /// The installed DAGs of the caller; all of them for who may see all. Answer: [`Response::Dags`].
+    Dags,
+    /// Install a DAG of the caller's own, or a new version of it. Answer: [`Response::Dag`].
+    Install(Box<Install>),
+    /// Remove an installed DAG; its runs and their history stay. Answer: [`Response::Dag`], as it was.
+    Remove(DagName),
+    /// The text of an installed DAG. Answer: [`Response::Source`].
+    Source(DagName),
+    /// Hold back everything that the schedules of a DAG would do, or not any more. Answer: [`Response::Dag`].
+    Enable {
+        /// Which.
+        dag: DagName,
+        /// Whether its schedules are in force.
+        on: bool,
+    },
+    /// What the schedules will do, the earliest first. Answer: [`Response::Next`].
+    Next {
+        /// Only of this DAG.
+        dag: Option<DagName>,
+        /// At most so many, 1 to 1000.
+        count: u32,
+    },
+    /// The queues that are configured, hold runs or are paused. Answer: [`Response::Queues`].
+    Queues,
+    /// The runs that wait in a queue, in the order in which they would start if they all were of one user and DAG.
+    /// Answer: [`Response::Runs`].
+    Queue(GroupName),
+    /// Start nothing more of a queue, or again. Answer: [`Response::Queues`], with this one.
+    PauseQueue {
+        /// Which.
+        queue: GroupName,
+        /// Whether it is paused.
+        on: bool,
+    },
+    /// Give a queued run another place. Answer: [`Response::Accepted`].
+    Move {
+        /// Which run.
+        run: Selector,
+        /// The queue to put it into.
+        queue: Option<GroupName>,
+        /// Its new priority.
+        priority: Option<Priority>,
+        /// Whether it goes before the others of its priority instead of behind.
+        first: bool,
+    },
+    /// Take a run out of the queue; it ends as aborted. One that is not queued is left alone. Answer:
+    /// [`Response::Accepted`].
+    Dequeue(Selector),
+    /// Remove old runs with their logs. Answer: [`Response::Cleaned`].
+    Cleanup {
+        /// Only of this DAG.
+        dag: Option<DagName>,
+        /// Keep those that ended in the last so many days, instead of what DAG or configuration say.
+        keep_days: Option<u32>,
+        /// Keep the newest so many of each DAG, instead of what DAG or configuration say.
+        keep_runs: Option<u32>,
+        /// Only tell what would be removed.
+        dry_run: bool,
+    },
 }
 
 /// Kind of a refusal; each has an exit status of its own in the client.
@@ -153,38 +223,6 @@ pub struct Problem {
     pub column: Option<u32>,
     /// What would cure it.
     pub hint: Option<String>,
-}
-
-/// A change of a run that is followed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Update {
-    /// The run without its steps.
-    pub summary: RunSummary,
-    /// Who stopped it, if somebody did.
-    pub stop: Option<StopReason>,
-    /// The nodes that changed, without their sub-runs.
-    pub nodes: Vec<(Node, StepView)>,
-    /// What changed of the sub-runs of nodes.
-    pub children: Vec<ChildUpdate>,
-    /// Effective parameters, if they changed.
-    pub params: Option<Vec<(String, String)>>,
-    /// Collected outputs, if it ended.
-    pub outputs: Vec<(String, String)>,
-    /// Why it is lost, if it is.
-    pub lost: Option<LostCause>,
-    /// Names of the steps if the whole run was begun anew (a retry): everything else is then reset.
-    pub log_dir: Option<String>,
-}
-
-/// Changes of the sub-runs of a node. There may be a thousand of them, so only those that changed are told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChildUpdate {
-    /// Which node.
-    pub node: Node,
-    /// How many sub-runs it has now.
-    pub count: u32,
-    /// Position and state of those that changed, by position.
-    pub changed: Vec<(u32, ChildView)>,
 }
 
 /// One attempt of a run.
@@ -241,6 +279,19 @@ pub struct DoctorReport {
     pub features: Vec<(String, String)>,
     /// Counters: live, queued, stalled, lost and the like.
     pub counters: Vec<(String, u64)>,
+    /// What the daemon did by itself, the last of each kind.
+    pub actions: Vec<Action>,
+}
+
+/// Something that the daemon did by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// What kind of thing.
+    pub what: String,
+    /// When.
+    pub at: Time,
+    /// What it was about.
+    pub about: String,
 }
 
 /// The daemon's answer.
@@ -289,112 +340,16 @@ pub enum Response {
         /// Places in the DAG file.
         problems: Vec<Problem>,
     },
-}
-
-impl Update {
-    /// Brings a followed run's view up to date.
-    pub fn apply_to(self, view: &mut RunView) {
-        let summary = self.summary;
-        if let Some(log_dir) = self.log_dir {
-            view.log_dir = log_dir;
-            for step in &mut view.steps {
-                *step = StepView::new(&step.name);
-            }
-            for (_, step) in &mut view.handlers {
-                *step = StepView::new(&step.name);
-            }
-        }
-        for (node, step) in self.nodes {
-            if let Some(old) = view.node_mut(node) {
-                let children = std::mem::take(&mut old.children);
-                *old = StepView { children, ..step };
-            }
-        }
-        for update in self.children {
-            if let Some(step) = view.node_mut(update.node) {
-                update.apply_to(&mut step.children);
-            }
-        }
-        if let Some(params) = self.params {
-            view.params = params;
-        }
-        view.attempt = summary.attempt;
-        view.number = summary.number;
-        view.status = summary.status;
-        view.error = summary.error;
-        view.stalled = summary.stalled;
-        view.started_at = summary.started_at;
-        view.finished_at = summary.finished_at;
-        view.pid = summary.pid;
-        view.stop = self.stop;
-        view.outputs = self.outputs;
-        view.lost = self.lost;
-    }
-}
-
-impl ChildUpdate {
-    /// Brings the list of a node's sub-runs up to date. What would be a gap in it is left out.
-    fn apply_to(self, children: &mut Vec<ChildView>) {
-        let count = usize::try_from(self.count).unwrap_or(usize::MAX);
-        children.truncate(count);
-        for (at, child) in self.changed {
-            let at = usize::try_from(at).unwrap_or(usize::MAX);
-            let next = at == children.len() && at < count;
-            match children.get_mut(at) {
-                Some(old) => *old = child,
-                None if next => children.push(child),
-                None => {}
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn child(id: &str, status: RunStatus) -> ChildView {
-        ChildView {
-            run: RunRef {
-                dag: DagName::new("d").unwrap(),
-                id: RunId::new(id).unwrap(),
-            },
-            params: String::new(),
-            status,
-        }
-    }
-
-    #[test]
-    fn only_the_sub_runs_that_changed_are_told() {
-        let mut list = Vec::new();
-        let mut tell = |count: u32, changed: &[(u32, &str, RunStatus)]| {
-            let changed = changed.iter().map(|(at, id, status)| (*at, child(id, *status)));
-            let update = ChildUpdate {
-                node: Node::Step(0),
-                count,
-                changed: changed.collect(),
-            };
-            update.apply_to(&mut list);
-            list.iter()
-                .map(|child| format!("{} {}", child.run.id, child.status))
-                .collect::<Vec<_>>()
-        };
-        let queued = RunStatus::Queued;
-        assert_eq!(
-            tell(2, &[(0, "a", queued), (1, "b", queued)]),
-            ["a queued", "b queued"]
-        );
-        assert_eq!(tell(2, &[(1, "b", RunStatus::Failed)]), ["a queued", "b failed"]);
-        assert_eq!(
-            tell(1, &[(0, "c", queued)]),
-            ["c queued"],
-            "a further try planned fewer"
-        );
-        assert_eq!(
-            tell(1, &[(1, "x", queued), (7, "y", queued)]),
-            ["c queued"],
-            "no gaps, no excess"
-        );
-        assert!(tell(0, &[]).is_empty());
-    }
+    /// Installed DAGs, by name.
+    Dags(Vec<DagSummary>),
+    /// An installed DAG, and things about it that deserve a look.
+    Dag(Box<DagSummary>, Vec<Problem>),
+    /// The text of an installed DAG.
+    Source(Box<SourceText>),
+    /// What the schedules will do.
+    Next(Vec<Upcoming>),
+    /// Queues, by name.
+    Queues(Vec<QueueView>),
+    /// What was removed, or would be.
+    Cleaned(CleanupReport),
 }

@@ -56,12 +56,16 @@ pub fn defaults(verb: &str) -> Value {
     match verb {
         "submit" => {
             json!({"source": "", "file": "<json>", "stem": "", "base_dir": "/", "args": [], "schemas": [],
-            "trigger": "manual"})
+            "trigger": "manual", "now": false})
         }
         "history" => json!({"statuses": [], "limit": 100, "lost": false}),
         "stop" => json!({"interrupted": false}),
         "doctor" => json!({"repair": false}),
+        "install" => json!({"file": "<json>", "stem": "", "schemas": [], "replace": false, "private": false}),
+        "next" => json!({"count": 10}),
         "approve" => json!({"inputs": []}),
+        "move" => json!({"first": false}),
+        "cleanup" => json!({"dry_run": false}),
         _ => json!({}),
     }
 }
@@ -80,17 +84,17 @@ pub fn parse_request(line: &[u8]) -> Result<Request, JsonError> {
         return Err(JsonError::Shape);
     };
     let variant = pascal(&verb).ok_or_else(|| JsonError::Verb(shorten(&verb)))?;
-    let fields = match body {
-        Value::Null => Map::new(),
-        Value::Object(fields) => fields,
+    let given = match body {
+        Value::Null => Value::Object(Map::new()),
+        // A name alone, for verbs that need no more.
+        Value::Object(_) | Value::String(_) => body,
         _ => {
             return Err(JsonError::Field {
                 verb: shorten(&verb),
-                message: "the value must be an object".to_owned(),
+                message: "the value must be an object, or a name".to_owned(),
             });
         }
     };
-    let given = Value::Object(fields);
     let request = read(&verb, &variant, &given)?;
     if let Some(field) = serde_json::to_value(&request)
         .ok()
@@ -106,7 +110,11 @@ fn read(verb: &str, variant: &str, given: &Value) -> Result<Request, JsonError> 
     if let Ok(request) = serde_json::from_value(Value::String(variant.to_owned())) {
         return Ok(request);
     }
-    let mut full = defaults(verb);
+    let mut full = if given.is_string() {
+        given.clone()
+    } else {
+        defaults(verb)
+    };
     if let (Some(full), Some(given)) = (full.as_object_mut(), given.as_object()) {
         full.extend(given.clone());
     }

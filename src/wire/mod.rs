@@ -11,6 +11,7 @@ pub mod codec;
 pub mod control;
 pub mod hello;
 pub mod json;
+pub mod manage;
 pub mod shim;
 
 pub use codec::{CodecError, FrameBuffer, FrameError};

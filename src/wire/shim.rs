@@ -63,6 +63,9 @@ pub struct ShimSpec {
     pub no_new_privs: bool,
     /// File mode creation mask of the job.
     pub umask: u32,
+    /// The exit codes of failed steps after which the whole run is tried again; empty is any failure, none is never.
+    #[serde(default)]
+    pub retried_on: Option<Vec<i32>>,
 }
 
 /// The user a job runs as, looked up by the daemon before the spawn.
@@ -112,6 +115,8 @@ pub enum ToShim {
     /// The attempt is to stop. It may have been told before, by this daemon or the one before it, and then nothing more
     /// happens.
     EnsureStop(StopReason),
+    /// The run will not be tried again as a whole, whatever the specification says: its failure is for good.
+    NoRetry,
 }
 
 /// A sub-run that a step asks for. Asking again for the same run, after a restart of the daemon or in a further try,
@@ -247,4 +252,18 @@ pub enum StatusResponse {
         /// What is wrong.
         message: String,
     },
+}
+
+/// What a shim that is started as `proctor-shim --hook` reads on descriptor 0, as JSON up to the end: a hook for operators.
+/// It becomes the user and then the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookSpec {
+    /// The user to become; none if it stays who it is.
+    pub user: Option<SpecUser>,
+    /// Absolute path of the program, and its arguments.
+    pub command: Vec<String>,
+    /// Its whole environment.
+    pub env: Vec<(String, String)>,
+    /// Soft limit of open files, if the daemon changed its own.
+    pub open_files: Option<u64>,
 }

@@ -124,6 +124,8 @@ pub(crate) const FEWER_PLEASE: &[(&str, &str, &str)] = &[
     ("libc", "src/daemon/evidence.rs", "SIGKILL"),
     ("libc", "src/daemon/effects.rs", "SIGTERM"),
     ("libc", "src/daemon/tree.rs", "SIGKILL and ESRCH"),
+    ("libc", "src/daemon/hooks/end.rs", "SIGKILL and ESRCH"),
+    ("libc", "src/daemon/stalled.rs", "SIGKILL"),
     ("libc", "src/daemon/why.rs", "SIGKILL"),
     ("libc", "src/proc/dir/walk.rs", "EMFILE, ENFILE, ENOMEM"),
     ("libc", "src/shim/files.rs", "O_NONBLOCK, O_NOCTTY"),

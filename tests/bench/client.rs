@@ -86,6 +86,9 @@ impl Client {
             params: None,
             args: Vec::new(),
             trigger: Trigger::Manual,
+            queue: None,
+            priority: None,
+            now: false,
         };
         match self.call(&Request::Submit(Box::new(submit)))? {
             Response::Accepted { run, .. } => Ok(run),

@@ -31,6 +31,10 @@ pub(crate) struct Params {
     pub(crate) loads: usize,
     /// Sub-runs of one parallel step.
     pub(crate) calls: usize,
+    /// Runs of the queue that is drained.
+    pub(crate) drain: usize,
+    /// Queued runs behind which a submission is timed.
+    pub(crate) backlog: usize,
     /// How long the idle daemon is watched.
     pub(crate) watch: Duration,
     /// When the whole program gives up.
@@ -57,8 +61,10 @@ impl Params {
             steps: size("STEPS", 10_000, 500)?,
             loads: size("LOADS", 10, 2)?,
             calls: size("CALLS", 1000, 20)?,
+            drain: size("DRAIN", 10_000, 50)?,
+            backlog: size("BACKLOG", 100_000, 200)?,
             watch: seconds("WATCH_SEC", 2, 1)?,
-            limit: seconds("LIMIT_SEC", 600, 120)?,
+            limit: seconds("LIMIT_SEC", 900, 120)?,
         })
     }
 }

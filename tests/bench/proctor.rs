@@ -9,6 +9,7 @@ mod client;
 mod floor;
 mod language;
 mod params;
+mod queues;
 mod report;
 mod rest;
 mod runs;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use floor::Floors;
 use language::{Calls, Loading};
 use params::Params;
+use queues::{Backlog, Drain};
 use report::{Figure, Unit};
 use rest::{Adoption, Journal, Memory, Status};
 use runs::{Deaths, Starts, Throughput};
@@ -60,6 +62,8 @@ fn bench(root: PathBuf, params: Params) -> Res<()> {
     runs::warm_up(&world)?;
     say("one-step runs");
     let throughput = Throughput::measure(&world, params)?;
+    say("a queue");
+    let drain = Drain::measure(&world, params)?;
     say("sub-runs");
     let calls = Calls::measure(&world, params)?;
     say("submit -> started");
@@ -79,6 +83,10 @@ fn bench(root: PathBuf, params: Params) -> Res<()> {
     let idle_some = rest::idle_cpu(&world, params)?;
     say("adoption");
     let adoption = Adoption::measure(&mut world, params)?;
+    say("a very long queue");
+    world.raze()?;
+    world.start()?;
+    let backlog = Backlog::measure(&world, params)?;
     drop(world);
 
     figures.push(Figure::new(
@@ -103,6 +111,8 @@ fn bench(root: PathBuf, params: Params) -> Res<()> {
         Unit::Micros,
     ));
     figures.push(throughput.figure(floors, params));
+    figures.push(drain.figure(throughput.per_second(), params));
+    figures.extend(backlog.figures(params));
     figures.push(calls.figure(floors, params));
     figures.extend(loading.figures(params));
     figures.extend(starts.figures(floors));

@@ -113,6 +113,11 @@ impl Rollup {
     }
 }
 
+/// Memory that only this process has.
+pub(crate) fn private_kilobytes(pid: u32) -> Res<f64> {
+    Ok(Rollup::read(pid)?.private)
+}
+
 fn kilobytes(text: &str) -> Option<f64> {
     text.split_ascii_whitespace().next()?.parse().ok()
 }

@@ -72,6 +72,10 @@ impl Throughput {
         Ok(Self(count(params.runs) / seconds))
     }
 
+    pub(crate) const fn per_second(&self) -> f64 {
+        self.0
+    }
+
     pub(crate) fn figure(&self, floors: Floors, params: Params) -> Figure {
         let label = format!(
             "one-step runs, {} over {} connections",

@@ -60,6 +60,8 @@ fn on_a_full_disk_attempts_run_on_and_nothing_new_is_started_until_there_is_spac
     );
     let run = daemon.submit("runs", &text);
     daemon.shim(&run);
+    daemon.ctl(&["queue", "pause", "later"]).expect_code(0);
+    let queued = daemon.submit("queued", "queue: later\nsteps: [{name: a, command: \"true\"}]");
     until("the first step", || {
         (daemon.status(&run)["steps"][0]["status"] == "running").then_some(())
     });
@@ -75,6 +77,10 @@ fn on_a_full_disk_attempts_run_on_and_nothing_new_is_started_until_there_is_spac
         refused.stderr.contains("full") || refused.stderr.contains("space"),
         "{refused:?}"
     );
+    // What cannot be stored has not happened, and is not shown either.
+    daemon.ctl(&["stop", &queued]).expect_code(69);
+    let status = daemon.status(&queued);
+    assert_eq!(status["status"], "queued", "{status:#}");
     // It still answers, and tells what is the matter.
     let report = daemon.ctl(&["--json", "doctor"]).expect_code(1).json();
     assert_eq!(report["ok"], false, "{report:#}");
@@ -82,6 +88,7 @@ fn on_a_full_disk_attempts_run_on_and_nothing_new_is_started_until_there_is_spac
     assert!(status == "running" || status == "succeeded", "{status}");
     std::fs::remove_file(state.join("ballast")).unwrap();
     daemon.wait_success(&run);
+    daemon.ctl(&["stop", &queued]).expect_code(0);
     assert_eq!(read(&daemon.path("out")), "a\nb\n");
     daemon.expect_unharmed();
     daemon.expect_clean();

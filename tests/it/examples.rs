@@ -10,7 +10,7 @@ use crate::page::{Example, of_the_dag_page};
 
 /// Every shipped example: its parameters, how it ends, and what one of its steps is to write; each also as its comment
 /// says it can be run.
-const SHIPPED: [(&str, &[&str], &str, &str); 27] = [
+const SHIPPED: [(&str, &[&str], &str, &str); 31] = [
     ("backup-plan", &["DAY=3"], "succeeded", "changes-3.tar.gz"),
     ("backup-plan", &["DAY=7"], "succeeded", "full.tar.gz"),
     ("backup-plan", &[], "succeeded", ".tar.gz"),
@@ -37,6 +37,13 @@ const SHIPPED: [(&str, &[&str], &str, &str); 27] = [
         "facts are in",
     ),
     ("hello", &[], "succeeded", "is through"),
+    ("hourly-import", &[], "succeeded", "imported 2 orders of 2"),
+    (
+        "hourly-import",
+        &["HOUR=20260105T14"],
+        "succeeded",
+        "imported 2 orders of 20260105T14",
+    ),
     ("log-cleanup", &[], "succeeded", "KiB are left"),
     ("log-cleanup", &["KEEP_KIB=1000"], "succeeded", "KiB are left"),
     ("new-project", &[], "succeeded", "./docs"),
@@ -46,6 +53,8 @@ const SHIPPED: [(&str, &[&str], &str, &str); 27] = [
         "succeeded",
         "./README.md",
     ),
+    ("nightly-backup", &[], "succeeded", "file.txt"),
+    ("office-hours", &[], "succeeded", "nobody came"),
     ("release", &[], "succeeded", "app-0.1.0-riscv64.tar.gz: OK"),
     (
         "release",

@@ -4,6 +4,8 @@
 //! `PROCTOR_IT_SEED=n` replays what is random.
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
 mod approval;
 #[cfg(test)]
 mod calls;
@@ -18,15 +20,27 @@ mod dags;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod downtime;
+#[cfg(test)]
 mod entries;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
+mod held;
+#[cfg(test)]
 mod helper;
+#[cfg(test)]
+mod hooks;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod installed;
+#[cfg(test)]
 mod lost;
+#[cfg(test)]
+mod names;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
@@ -35,9 +49,17 @@ mod page;
 #[cfg(test)]
 mod prop;
 #[cfg(test)]
+mod queues;
+#[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod router;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod stalled;
 #[cfg(test)]
 mod start;
 #[cfg(test)]

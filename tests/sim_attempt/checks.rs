@@ -7,7 +7,7 @@ use proctor::dag::Dag;
 use proctor::dag::types::Action;
 use proctor::engine::attempt::{Effect, Event, NodeKey, Resume, Timer};
 use proctor::model::view::{RunView, StepView};
-use proctor::model::{Boot, Exit, Fact, Node, Record, RunStatus, StepStatus, Time};
+use proctor::model::{Boot, Exit, Fact, Handler, Node, Record, RunStatus, StepStatus, Time};
 
 use crate::history::{History, Line, Plan, view};
 use crate::world::KILL_LATENCY;
@@ -104,7 +104,7 @@ impl Check<'_> {
                 self.ladder = Some(self.ladder.unwrap_or(u64::MAX).min(self.at.0 + due));
             }
             Event::Stop(_) | Event::EnsureStop(_) => self.stopped = true,
-            Event::Initialised(_) => {}
+            Event::Initialised(_) | Event::NoRetry => {}
             Event::TreeEmpty => self.killing = false,
         }
     }
@@ -163,7 +163,7 @@ impl Check<'_> {
         self.ask(key);
         let Node::Step(index) = key.node else {
             assert_eq!(self.active.len(), 1, "a handler begins while others run");
-            if key.node != Node::Handler(proctor::model::Handler::Init) {
+            if key.node != Node::Handler(Handler::Init) {
                 self.handlers_begun = true;
             }
             self.ladder = None;
@@ -235,7 +235,10 @@ impl Check<'_> {
             }
             Fact::StopRequested { .. } => assert!(!stopped, "the first stop is the one"),
             Fact::KillEscalated {} => assert!(stopped),
-            Fact::Ended { status, .. } => self.run_end(*status),
+            Fact::Ended { status, retry, .. } => {
+                self.run_end(*status);
+                self.retry_rule(*status, *retry);
+            }
             Fact::Started { .. }
             | Fact::Params { .. }
             | Fact::PreconditionsUnmet { .. }
@@ -297,6 +300,32 @@ impl Check<'_> {
             let repeats = self.dag.steps[usize::try_from(index).unwrap()].repeat.is_some();
             let well = matches!(status, StepStatus::Succeeded | StepStatus::Waiting);
             assert!(status == StepStatus::Aborted || (well && repeats));
+        }
+    }
+
+    /// A failure has its handler, or a retry of the whole run that the policy wants; never both.
+    fn retry_rule(&self, status: RunStatus, retry: bool) {
+        let failed = |step: &&StepView| step.status == StepStatus::Failed && !step.tolerated;
+        let mut codes = self
+            .view
+            .steps
+            .iter()
+            .filter(failed)
+            .filter_map(|step| step.exit_code);
+        let wanted = self.plan.retried_on.as_ref();
+        let wanted = wanted.is_some_and(|list| list.is_empty() || codes.any(|code| list.contains(&code)));
+        let ran = self.node_ended.contains(&Node::Handler(Handler::Failure));
+        assert!(!retry || (status == RunStatus::Failed && wanted && self.view.stop.is_none()));
+        assert!(!(retry && ran), "the failure handler ran, and a retry follows");
+        let has = self
+            .dag
+            .handlers
+            .iter()
+            .any(|(handler, _)| *handler == Handler::Failure);
+        let plain = status == RunStatus::Failed && self.view.stop.is_none();
+        if plain && self.view.steps.iter().any(|step| failed(&step)) {
+            assert_eq!(retry, wanted, "what the policy says");
+            assert_eq!(ran, has && !wanted, "the failure handler");
         }
     }
 

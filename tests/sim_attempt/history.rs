@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) repeated: Vec<u64>,
     /// Whether old answers and timers come a second time.
     pub(crate) echoes: bool,
+    /// The exit codes after which the whole run is tried again.
+    pub(crate) retried_on: Option<Vec<i32>>,
 }
 
 impl Plan {
@@ -29,6 +31,7 @@ impl Plan {
             stops: Vec::new(),
             repeated: Vec::new(),
             echoes: true,
+            retried_on: None,
         }
     }
 
@@ -56,6 +59,9 @@ impl Plan {
             stops,
             repeated,
             echoes: rng.percent(30),
+            retried_on: rng
+                .pick(&[None, Some(&[][..]), Some(&[1]), Some(&[2, 3])])
+                .map(<[i32]>::to_vec),
         }
     }
 }

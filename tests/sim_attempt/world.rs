@@ -47,7 +47,7 @@ struct World<'a> {
 impl History {
     /// One attempt from its begin to its end.
     pub(crate) fn run(dag: &Dag, resume: Option<&Resume>, fate: &Fate, plan: &Plan, seed: u64) -> Self {
-        let mut engine = Attempt::new(dag, resume);
+        let mut engine = Attempt::new(dag, resume).retried_on(plan.retried_on.clone());
         let mut world = World {
             dag,
             fate,

@@ -1,5 +1,6 @@
 //! What happens in the world by itself: the store's work, the shims' lives, and faults.
 
+use crate::again::leaves_handler_out;
 use crate::world::{Ask, Gate, Task, World, end};
 use proctor::engine::scheduler::Event;
 use proctor::engine::scheduler::api::CommitError;
@@ -14,9 +15,13 @@ enum Action {
     Call,
     Stop,
     Decide,
+    Pause,
+    Move,
+    Dequeue,
     Drain,
     Crash,
     DiskFull,
+    ClockJump,
     Store,
     Answer,
     Tick,
@@ -45,6 +50,9 @@ impl World<'_> {
                 Action::Call,
                 Action::Call,
                 Action::Decide,
+                Action::Pause,
+                Action::Move,
+                Action::Dequeue,
             ];
             let list: &[Action] = match self.rng.below(20) {
                 0 | 1 if !faults.is_empty() => &faults,
@@ -70,10 +78,16 @@ impl World<'_> {
         if self.draining {
             self.crash();
         }
+        self.go_on();
         for _ in 0..5000 {
             let actions = self.progress();
-            if actions.is_empty() {
+            if actions.is_empty() && self.paused.is_empty() {
                 return;
+            }
+            if actions.is_empty() {
+                // The daemon crashed before it heard of it.
+                self.go_on();
+                continue;
             }
             let action = actions[self.rng.below(actions.len())].clone();
             self.act(action);
@@ -116,7 +130,7 @@ impl World<'_> {
     fn faults(&self) -> Vec<Action> {
         let mut list = Vec::new();
         if self.plan == crate::world::Plan::Random {
-            list.extend([Action::DiskFull, Action::Crash]);
+            list.extend([Action::DiskFull, Action::Crash, Action::ClockJump]);
             if !self.draining && self.report.effects > 60 {
                 list.push(Action::Drain);
             }
@@ -153,6 +167,9 @@ impl World<'_> {
                 }
             }
             Action::Decide => self.decide(),
+            Action::Pause => self.pause(),
+            Action::Move => self.move_run(),
+            Action::Dequeue => self.dequeue(),
             Action::Drain => {
                 self.draining = true;
                 self.tell(Event::Drain);
@@ -160,6 +177,10 @@ impl World<'_> {
             Action::Crash if self.crash_budget > 0 => self.crash(),
             Action::Crash => {}
             Action::DiskFull => self.disk_full = !self.disk_full,
+            Action::ClockJump => {
+                let day = 86_400_000_000;
+                self.now.wall.0 += [-day, -1_500_000, 1_500_000, day][self.rng.below(4)];
+            }
             Action::Store => self.store_works(),
             Action::Answer => {
                 if let Some(event) = self.answers.pop_front() {
@@ -215,6 +236,9 @@ impl World<'_> {
         } else {
             self.commit(&batch)
         };
+        if outcome.is_ok() {
+            self.note_cancelled(&batch);
+        }
         self.note(|| format!("   commit {number}: {outcome:?}"));
         self.answers.push_back(match outcome {
             Ok(()) => Event::Committed(number),
@@ -259,7 +283,10 @@ impl World<'_> {
             *starts += 1;
             assert_eq!(*starts, 1, "user code of {id} began twice");
         } else if shim.ended.is_none() {
-            shim.ended = Some(if shim.stop { RunStatus::Aborted } else { status });
+            let status = if shim.stop { RunStatus::Aborted } else { status };
+            shim.retry =
+                status == RunStatus::Failed && leaves_handler_out(shim.retried_on.as_ref(), &mut self.rng);
+            shim.ended = Some(status);
         } else {
             shim.alive = false;
         }
@@ -276,7 +303,7 @@ impl World<'_> {
             Event::Started(id.clone(), at, None)
         } else if let Some(status) = shim.ended.filter(|_| !shim.ended_told) {
             shim.ended_told = true;
-            Event::Ended(id.clone(), end(status, at))
+            Event::Ended(id.clone(), end(status, shim.retry, at))
         } else if !shim.alive && (shim.ready_told || shim.gate == Gate::Shut) {
             shim.orphans = false;
             shim.gone_told = true;

@@ -5,7 +5,6 @@ use proctor::engine::scheduler::Effect;
 use proctor::engine::scheduler::api::Refusal;
 use proctor::model::change::Change;
 use proctor::model::{AttemptId, RunRef, RunStatus};
-use std::collections::BTreeSet;
 
 impl World<'_> {
     /// Performs one effect.
@@ -13,9 +12,10 @@ impl World<'_> {
         match effect {
             Effect::Commit(number, batch) => {
                 self.check_decision(&batch);
+                self.check_time(&batch);
                 self.pending.push_back((number, batch));
             }
-            Effect::Launch(run, attempt, number) => self.launch(run, attempt, number),
+            Effect::Launch(run, attempt, number) => self.launch(&run, attempt, number),
             Effect::OpenGate(attempt) => {
                 let stored = self.store.attempt(&attempt).expect("an open gate, no intent");
                 assert!(
@@ -47,6 +47,8 @@ impl World<'_> {
                 assert_ne!(shim.task, Task::Clean);
                 shim.stop = true;
             }
+            // Without schedules nothing gives way.
+            Effect::NoRetry(attempt) => panic!("{attempt} is told that no retry comes"),
             Effect::Clean(attempt) => self.clean(attempt),
             Effect::Accepted(token) => {
                 let ask = self.asks.remove(&token).expect("answered twice");
@@ -65,7 +67,7 @@ impl World<'_> {
             Effect::Changed(run) => {
                 let row = self.store.rows.get(&run);
                 let row = row.unwrap_or_else(|| panic!("{run} is not stored"));
-                if row.status.is_some() {
+                if row.status.is_some() && row.retry.due.is_none() {
                     self.ending.insert(run);
                 }
             }
@@ -79,6 +81,7 @@ impl World<'_> {
                     );
                 }
             }
+            Effect::Make(_) | Effect::Unmake(_) | Effect::Tick(..) => panic!("nothing is scheduled"),
             Effect::Arm(at) => self.armed = Some(at),
             Effect::Idle => {
                 self.idle = true;
@@ -98,83 +101,60 @@ impl World<'_> {
             )
         };
         assert!(!self.draining || !batch.iter().any(new), "decided while draining");
-        let trouble = self.report.failed_commits + self.report.crashes + self.report.kills;
-        if let (Change::Intend { run, .. }, 0) = (&batch[0], trouble) {
-            let mine = &self.store.rows[run];
-            let decided = |run: &RunRef| {
-                self.pending.iter().any(|(_, batch)| match &batch[0] {
-                    Change::Intend { run: other, .. } | Change::EndQueued { run: other, .. } => other == run,
-                    _ => false,
-                })
-            };
-            for (other, row) in &self.store.rows {
-                let same_queue = row.group == mine.group && row.parent.is_none() && mine.parent.is_none();
-                if same_queue && row.queued.is_some() && !decided(other) {
-                    assert!(row.queued >= mine.queued, "{run} overtook {other}");
-                }
-            }
+        if let Change::Intend { run, .. } = &batch[0] {
+            self.check_order(run);
         }
     }
 
-    fn launch(&mut self, run: RunRef, attempt: AttemptId, number: u32) {
+    fn launch(&mut self, run: &RunRef, attempt: AttemptId, number: u32) {
         assert!(!self.draining, "launched while draining");
         self.report.launches += 1;
-        let row = &self.store.rows[&run];
+        let row = &self.store.rows[run];
         assert_eq!(row.attempts.len(), number as usize, "the intent is not committed");
         let stored = row.attempts.last().unwrap();
         assert_eq!(stored.id, attempt);
         assert!(stored.end.is_none() && row.stop.is_none(), "{row:?}");
-        let group = row.group.clone();
         for (id, other) in &self.shims {
             assert_ne!(*id, attempt, "launched on top of what an earlier try left");
-            assert_ne!(other.run, run, "two attempts of {run}: {id} is not cleaned");
+            assert_ne!(other.run, *run, "two attempts of {run}: {id} is not cleaned");
         }
         self.report.relaunches += u64::from(!self.launched.insert(attempt.clone()));
         let called = row.parent.is_some();
         for (other, child) in &self.store.rows {
             let gone = child.queued.is_none() && child.live().is_none();
             assert!(
-                child.parent.as_ref() != Some(&run) || gone,
+                child.parent.as_ref() != Some(run) || gone,
                 "{run} begins before {other}, which it called, is gone"
             );
         }
-        self.shims
-            .insert(attempt, Shim::new(run, group.clone(), Task::Launch));
+        let retried_on = self.engine.retried_on(run);
+        let mut shim = Shim::new(run.clone(), Task::Launch);
+        shim.retried_on = retried_on;
+        self.shims.insert(attempt, shim);
         if called {
             // It runs within the slot of the one that called it.
             self.report.calls += 1;
             return;
         }
-        // A tree takes one place, as long as anything in it lives.
-        let live = |group: Option<&_>| {
-            let mine = |shim: &&Shim| shim.live() && group.is_none_or(|group| *group == shim.group);
-            let roots = self.shims.values().filter(mine);
-            roots
-                .filter_map(|shim| self.store.line(&shim.run).last().copied())
-                .collect::<BTreeSet<_>>()
-                .len()
-        };
-        let index = self.names.groups.iter().position(|name| *name == group).unwrap();
-        if let Some(capacity) = self.capacity[index].filter(|capacity| *capacity > 0) {
-            assert!(
-                live(Some(&group)) <= capacity as usize,
-                "over the group's capacity"
-            );
+        if self.store.rows[run].now {
+            self.report.at_once += 1;
+            return;
         }
-        if self.config.max_live > 0 {
-            assert!(live(None) <= self.config.max_live as usize, "over the limit");
-        }
+        self.check_limits(run);
     }
 
     fn clean(&mut self, attempt: AttemptId) {
-        let row = self.store.row_of(&attempt).expect("cleaned, but never intended");
+        assert!(
+            self.store.runs.contains_key(&attempt),
+            "cleaned, but never intended"
+        );
         let ended = self
             .store
             .attempt(&attempt)
             .is_some_and(|stored| stored.end.is_some());
         // Recovery may ask for it again after it was done.
         let run = self.store.runs[&attempt].clone();
-        let fresh = Shim::new(run, row.group.clone(), Task::None);
+        let fresh = Shim::new(run, Task::None);
         let shim = self.shims.entry(attempt).or_insert(fresh);
         assert!(!shim.alive && !shim.orphans, "cleaned while it lives");
         assert!(ended || !shim.started, "cleaned before its end is committed");
@@ -198,7 +178,23 @@ impl World<'_> {
                 let over = self.store.rows[run].status.is_some_and(RunStatus::is_terminal);
                 assert!(over, "accepted, and {run} is not over");
             }
-            Ask::Stop(run) => {
+            Ask::Pause(queue, on) => {
+                self.report.pauses += 1;
+                if *on {
+                    self.paused.insert(queue.clone());
+                } else {
+                    self.paused.remove(queue);
+                }
+            }
+            Ask::Move(run) => {
+                self.report.moves += 1;
+                assert!(
+                    self.store.rows[run].queued.is_some(),
+                    "{run} is moved, not queued"
+                );
+            }
+            Ask::Stop(run) | Ask::Dequeue(run) => {
+                self.report.dequeued += u64::from(matches!(ask, Ask::Dequeue(_)));
                 self.report.stops += 1;
                 let row = &self.store.rows[run];
                 let passed = self.shims.values().any(|shim| shim.run == *run && shim.stop);

@@ -2,7 +2,7 @@
 
 use crate::store::Row;
 use crate::world::{Gate, Task, World, end};
-use proctor::engine::scheduler::api::{Evidence, Recovered, StartRecord};
+use proctor::engine::scheduler::api::{Evidence, Origin, Recovered, StartRecord};
 use proctor::engine::scheduler::{Event, Scheduler};
 use proctor::model::change::AttemptIdentity;
 use proctor::model::{LostCause, Time};
@@ -14,6 +14,7 @@ impl World<'_> {
         self.report.crashes += 1;
         let reboot = !self.calm && self.rng.percent(12);
         self.report.reboots += u64::from(reboot);
+        self.boot_id = self.boot_number();
         self.note(|| format!("### crash, reboot {reboot}"));
         let keep = self.rng.below(self.pending.len() + 1);
         for _ in 0..keep {
@@ -48,7 +49,7 @@ impl World<'_> {
             shim.ended_told = false;
             shim.told.clear();
         }
-        self.engine = Scheduler::new(self.config);
+        self.engine = Scheduler::new(self.config.clone()).in_boot(self.boot_id.clone());
         self.recover();
     }
 
@@ -56,10 +57,15 @@ impl World<'_> {
     pub(crate) fn recover(&mut self) {
         let list = self.evidence();
         let mut out = Vec::new();
+        let paused: Vec<_> = self.store.paused.iter().cloned().collect();
+        self.engine
+            .handle(self.now, Event::Paused(paused.clone()), &mut out);
+        self.paused.clone_from(&self.store.paused);
         self.note(|| format!("-> Recover {list:?}"));
         let recorded = list
             .iter()
-            .filter(|item| matches!(item.live, Some((_, _, Evidence::Recorded { .. }))));
+            .filter(|item| matches!(item.live, Some((_, _, Evidence::Recorded { .. }))))
+            .filter(|item| item.retry.due.is_none());
         self.ending.extend(recorded.map(|item| item.run.clone()));
         self.engine
             .handle(self.now, Event::Recover(list.clone()), &mut out);
@@ -67,7 +73,8 @@ impl World<'_> {
         self.engine
             .handle(self.now, Event::Recover(list.clone()), &mut again);
         assert!(again.is_empty(), "recovered twice: {again:?}");
-        let mut twin = Scheduler::new(self.config);
+        let mut twin = Scheduler::new(self.config.clone()).in_boot(self.boot_id.clone());
+        twin.handle(self.now, Event::Paused(paused.clone()), &mut again);
         twin.handle(self.now, Event::Recover(list), &mut again);
         assert_eq!(out, again, "the same evidence, other decisions");
         let crashes = self.report.crashes;
@@ -115,7 +122,7 @@ impl World<'_> {
                         started: shim.started,
                     },
                     (None, Some(shim)) if shim.started => match shim.ended {
-                        Some(status) => Evidence::Ended(end(status, at)),
+                        Some(status) => Evidence::Ended(end(status, shim.retry, at)),
                         None => Evidence::Lost {
                             cause: LostCause::Reboot,
                             at,
@@ -126,17 +133,23 @@ impl World<'_> {
                 let number = u32::try_from(row.attempts.len()).unwrap();
                 (attempt.id.clone(), number, evidence)
             });
-            if live.is_some() || row.queued.is_some() {
+            if live.is_some() || row.queued.is_some() || row.retry.due.is_some() {
                 let item = Recovered {
                     run: run.clone(),
                     group: row.group.clone(),
                     capacity: row.capacity,
+                    owner: row.owner,
+                    priority: row.priority,
+                    now: row.now,
+                    dag_limit: row.dag_limit,
                     attempts: u32::try_from(row.attempts.len()).unwrap(),
                     queued: row.queued.map(|place| (place + (1 << 40)).unsigned_abs()),
                     live,
                     unstored_start: self.unstored_start(row, at),
                     stop: row.stop.clone(),
                     parent: row.parent.clone(),
+                    retry: row.retry.clone(),
+                    origin: Origin::default(),
                 };
                 list.push((row.order, item));
             }

@@ -24,11 +24,21 @@ pub(crate) struct Report {
     pub(crate) calls: u64,
     /// Calls that were refused because the caller was over.
     pub(crate) orphans: u64,
+    /// Retries as a whole that came by themselves.
+    pub(crate) again: u64,
+    pub(crate) cancelled_retries: u64,
+    pub(crate) pauses: u64,
+    pub(crate) moves: u64,
+    pub(crate) dequeued: u64,
+    /// Launches beyond the limits.
+    pub(crate) at_once: u64,
+    /// Waits of runs for the limit of their DAG.
+    pub(crate) waits_for_dag: u64,
     pub(crate) trace_hash: u64,
 }
 
 impl Report {
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 19] {
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 26] {
         [
             ("effects", self.effects),
             ("crashes", self.crashes),
@@ -49,6 +59,13 @@ impl Report {
             ("waits at capacity", self.waits_at_capacity),
             ("calls", self.calls),
             ("refused calls", self.orphans),
+            ("retries that came by themselves", self.again),
+            ("cancelled retries", self.cancelled_retries),
+            ("pauses", self.pauses),
+            ("moves", self.moves),
+            ("runs taken out of the queue", self.dequeued),
+            ("launches beyond the limits", self.at_once),
+            ("waits for the limit of a DAG", self.waits_for_dag),
         ]
     }
 
@@ -72,5 +89,12 @@ impl Report {
         self.waits_at_capacity += other.waits_at_capacity;
         self.calls += other.calls;
         self.orphans += other.orphans;
+        self.again += other.again;
+        self.cancelled_retries += other.cancelled_retries;
+        self.pauses += other.pauses;
+        self.moves += other.moves;
+        self.dequeued += other.dequeued;
+        self.at_once += other.at_once;
+        self.waits_for_dag += other.waits_for_dag;
     }
 }

@@ -1,11 +1,11 @@
 //! What people and calling steps ask of the daemon.
 
 use crate::world::{Ask, World};
-use proctor::engine::scheduler::api::{Decision, RetryFacts};
+use proctor::engine::scheduler::api::{Decision, Origin, RetryFacts};
 use proctor::engine::scheduler::{Event, Token};
 use proctor::model::change::{Caller, Change, NewRun};
 use proctor::model::view::StepView;
-use proctor::model::{AttemptId, GroupName, Node, RunRef, RunStatus, StopReason, Trigger};
+use proctor::model::{AttemptId, GroupName, Node, Priority, RunRef, RunStatus, StopReason, Trigger};
 
 impl World<'_> {
     pub(crate) fn ask(&mut self, ask: Ask) -> Token {
@@ -19,11 +19,19 @@ impl World<'_> {
         let run = self.names.runs[index].clone();
         let group = index % self.names.groups.len();
         let capacity = match self.capacity[group] {
-            Some(capacity) => capacity,
-            None => u32::try_from(self.rng.below(3)).unwrap(),
+            Some(capacity) if !self.config.queues.contains_key(&self.names.groups[group]) => capacity,
+            _ => u32::try_from(self.rng.below(3)).unwrap(),
         };
+        let retry = crate::again::policy(&mut self.rng);
+        let owner = [1000, 1001][self.rng.below(2)];
+        let dag_limit = self.dag_limits.get(&(run.dag.clone(), owner)).copied();
         let new = NewRun {
             capacity,
+            owner,
+            dag_limit: dag_limit.unwrap_or(0),
+            priority: Priority::new([-5, 0, 0, 0, 10][self.rng.below(5)]).unwrap(),
+            now: self.rng.percent(8),
+            retry,
             ..self.new_run(run.clone(), self.names.groups[group].clone())
         };
         let token = self.ask(Ask::Submit(run));
@@ -50,9 +58,15 @@ impl World<'_> {
         let facts = RetryFacts {
             group: row.group.clone(),
             capacity: row.capacity,
+            owner: row.owner,
+            priority: row.priority,
+            now: row.now,
+            dag_limit: row.dag_limit,
             attempts: attempts.saturating_sub(u32::from(stale)),
             status: row.status.unwrap_or(RunStatus::Running),
             caller: None,
+            retry: row.retry.policy.clone(),
+            origin: Origin::default(),
         };
         let token = self.ask(Ask::Retry(run.clone()));
         self.tell(Event::Retry(token, run, facts));
@@ -84,9 +98,15 @@ impl World<'_> {
                 let facts = RetryFacts {
                     group,
                     capacity,
+                    owner: known.owner,
+                    priority: known.priority,
+                    now: false,
+                    dag_limit: 0,
                     attempts: u32::try_from(known.attempts.len()).unwrap(),
                     status,
                     caller: Some((parent, 1)),
+                    retry: None,
+                    origin: Origin::default(),
                 };
                 let token = self.ask(Ask::Retry(run.clone()));
                 self.tell(Event::Retry(token, run, facts));
@@ -119,13 +139,18 @@ impl World<'_> {
             trigger: Trigger::Manual,
             created_at: self.now.wall,
             dag_hash: String::new(),
-            dag: String::new(),
+            dag: String::new().into(),
             steps: Vec::new(),
             handlers: Vec::new(),
             params: Vec::new(),
             params_json: String::new(),
             base_dir: String::new(),
             parent: None,
+            priority: Priority::default(),
+            now: false,
+            dag_limit: 0,
+            scheduled_for: None,
+            retry: None,
         }
     }
 
@@ -149,6 +174,10 @@ impl World<'_> {
         let facts = RetryFacts {
             group: row.group.clone(),
             capacity: row.capacity,
+            owner: row.owner,
+            priority: row.priority,
+            now: row.now,
+            dag_limit: row.dag_limit,
             attempts: number,
             // What the shell read may be out of date.
             status: row
@@ -156,6 +185,8 @@ impl World<'_> {
                 .filter(|_| self.rng.percent(95))
                 .unwrap_or(RunStatus::Waiting),
             caller: None,
+            retry: row.retry.policy.clone(),
+            origin: Origin::default(),
         };
         let decision = if self.rng.percent(70) {
             Decision::Resume(vec![Change::Decide {

@@ -3,8 +3,8 @@
 
 use proctor::engine::scheduler::api::CommitError;
 use proctor::model::change::Change;
-use proctor::model::{AttemptId, GroupName, LostCause, RunRef, RunStatus, StopReason};
-use std::collections::BTreeMap;
+use proctor::model::{AttemptId, GroupName, LostCause, Priority, RunRef, RunStatus, StopReason};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An attempt as it is stored.
 #[derive(Debug, Clone)]
@@ -21,6 +21,10 @@ pub(crate) struct Attempt {
 pub(crate) struct Row {
     pub(crate) group: GroupName,
     pub(crate) capacity: u32,
+    pub(crate) owner: u32,
+    pub(crate) priority: Priority,
+    pub(crate) now: bool,
+    pub(crate) dag_limit: u32,
     /// The run whose step called it.
     pub(crate) parent: Option<RunRef>,
     pub(crate) order: u64,
@@ -32,6 +36,19 @@ pub(crate) struct Row {
     pub(crate) stale: bool,
     /// Somebody decided about a run that waits; so it may be queued again.
     pub(crate) decided: bool,
+    /// Its retries as a whole.
+    pub(crate) retry: crate::again::Stored,
+    /// How often it was tried again by itself.
+    pub(crate) automatic: u64,
+}
+
+/// What an attempt's journal says.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Truth {
+    pub(crate) began: bool,
+    pub(crate) ended: Option<RunStatus>,
+    /// Whether the failure handler was left out.
+    pub(crate) retry: bool,
 }
 
 impl Row {
@@ -61,6 +78,7 @@ impl Row {
 pub(crate) struct Store {
     pub(crate) rows: BTreeMap<RunRef, Row>,
     pub(crate) runs: BTreeMap<AttemptId, RunRef>,
+    pub(crate) paused: BTreeSet<GroupName>,
     next: i64,
     head: i64,
 }
@@ -84,20 +102,20 @@ impl Store {
     pub(crate) fn commit(
         &mut self,
         batch: &[Change],
-        truth: impl Fn(&AttemptId) -> (bool, Option<RunStatus>),
+        truth: impl Fn(&AttemptId) -> Truth,
     ) -> Result<(), CommitError> {
         assert!(!batch.is_empty(), "an empty batch");
-        for change in batch {
+        for (at, change) in batch.iter().enumerate() {
             self.apply(change, &truth)?;
+            if let Change::End { attempt, .. } = change {
+                let row = &self.rows[&self.runs[attempt]];
+                row.check_end(batch, at, row.stop.is_some(), truth(attempt));
+            }
         }
         Ok(())
     }
 
-    fn apply(
-        &mut self,
-        change: &Change,
-        truth: &impl Fn(&AttemptId) -> (bool, Option<RunStatus>),
-    ) -> Result<(), CommitError> {
+    fn apply(&mut self, change: &Change, truth: &impl Fn(&AttemptId) -> Truth) -> Result<(), CommitError> {
         match change {
             Change::Accept(new) => {
                 if self.rows.contains_key(&new.run) {
@@ -107,6 +125,10 @@ impl Store {
                 let row = Row {
                     group: new.group.clone(),
                     capacity: new.capacity,
+                    owner: new.owner,
+                    priority: new.priority,
+                    now: new.now,
+                    dag_limit: new.dag_limit,
                     parent: new.parent.as_ref().map(|caller| caller.run.clone()),
                     order: self.next.unsigned_abs(),
                     queued: Some(self.next),
@@ -115,32 +137,15 @@ impl Store {
                     stop: None,
                     stale: false,
                     decided: false,
+                    retry: crate::again::Stored {
+                        policy: new.retry.clone(),
+                        ..crate::again::Stored::default()
+                    },
+                    automatic: 0,
                 };
                 self.rows.insert(new.run.clone(), row);
             }
-            Change::Requeue { run, caller, .. } => {
-                self.next += 1;
-                for (child, row) in &self.rows {
-                    let mine = row.parent.as_ref() == Some(run);
-                    assert!(
-                        !mine || (row.queued.is_none() && row.live().is_none()),
-                        "{run} is tried again before {child}, which it called, is gone"
-                    );
-                }
-                let row = self.rows.get_mut(run).expect("requeued before it was accepted");
-                if row.status.is_none() {
-                    return Err(CommitError::Exists);
-                }
-                let decided = std::mem::take(&mut row.decided);
-                assert!(
-                    decided || caller.is_some() || row.status != Some(RunStatus::Waiting),
-                    "requeued, but nobody decided"
-                );
-                assert!(row.live().is_none(), "requeued while an attempt is not clean");
-                row.status = None;
-                row.stop = None;
-                row.queued = Some(self.next);
-            }
+            Change::Requeue { run, caller, .. } => self.requeue(run, caller.is_some(), change)?,
             Change::Decide { run, attempt, .. } => {
                 let row = self.rows.get_mut(run).expect("decided before it was accepted");
                 let newest = row.attempts.last().is_some_and(|newest| newest.id == *attempt);
@@ -172,6 +177,24 @@ impl Store {
                 });
                 self.runs.insert(attempt.clone(), run.clone());
             }
+            Change::RetryLater { run, .. } | Change::CancelRetry { run, .. } => {
+                self.rows.get_mut(run).expect("of a run that is not").turn(change);
+            }
+            Change::Watermark { .. }
+            | Change::Suspend { .. }
+            | Change::Install(_)
+            | Change::Uninstall { .. }
+            | Change::Notify(_)
+            | Change::Notified { .. }
+            | Change::Retire { .. }
+            | Change::Removed { .. } => panic!("nobody asked for it: {change:?}"),
+            Change::PauseQueue { queue, on: true } => {
+                self.paused.insert(queue.clone());
+            }
+            Change::PauseQueue { queue, on: false } => {
+                self.paused.remove(queue);
+            }
+            Change::Move { .. } => self.place(change),
             Change::Stop { run, reason, .. } => {
                 let row = self.rows.get_mut(run).expect("stopped before it was accepted");
                 if row.status == Some(RunStatus::Waiting) {
@@ -196,14 +219,69 @@ impl Store {
         Ok(())
     }
 
-    fn apply_attempt(&mut self, id: &AttemptId, change: &Change, truth: (bool, Option<RunStatus>)) {
+    fn requeue(&mut self, run: &RunRef, called: bool, change: &Change) -> Result<(), CommitError> {
+        self.next += 1;
+        for (child, row) in &self.rows {
+            let mine = row.parent.as_ref() == Some(run);
+            assert!(
+                !mine || (row.queued.is_none() && row.live().is_none()),
+                "{run} is tried again before {child}, which it called, is gone"
+            );
+        }
+        let row = self.rows.get_mut(run).expect("requeued before it was accepted");
+        if row.status.is_none() {
+            return Err(CommitError::Exists);
+        }
+        let decided = std::mem::take(&mut row.decided);
+        assert!(
+            decided || called || row.status != Some(RunStatus::Waiting),
+            "requeued, but nobody decided"
+        );
+        assert!(row.live().is_none(), "requeued while an attempt is not clean");
+        row.turn(change);
+        row.status = None;
+        row.stop = None;
+        row.queued = Some(self.next);
+        Ok(())
+    }
+
+    fn place(&mut self, change: &Change) {
+        let Change::Move {
+            run,
+            queue,
+            priority,
+            first,
+        } = change
+        else {
+            return;
+        };
+        let row = self.rows.get_mut(run).expect("moved before it was accepted");
+        assert!(
+            row.queued.is_some() && row.stop.is_none(),
+            "{run} is moved and not queued: {row:?}"
+        );
+        if let Some((group, capacity)) = queue {
+            row.group = group.clone();
+            row.capacity = *capacity;
+        }
+        row.priority = priority.unwrap_or(row.priority);
+        if *first {
+            self.head -= 1;
+            row.queued = Some(self.head);
+        } else if queue.is_some() {
+            self.next += 1;
+            row.queued = Some(self.next);
+        }
+    }
+
+    fn apply_attempt(&mut self, id: &AttemptId, change: &Change, truth: Truth) {
         let run = self.runs.get(id).expect("of an attempt that was not intended");
         let row = self.rows.get_mut(run).unwrap();
         let stopped = row.stop.is_some();
         let attempt = row.attempts.last_mut().expect("a taken back attempt");
         assert_eq!(attempt.id, *id, "of an attempt that is over: {change:?}");
         assert!(!attempt.clean, "after it was cleaned: {change:?}");
-        let (began, journal) = truth;
+        let (began, journal) = (truth.began, truth.ended);
         match change {
             Change::Clean { .. } => {
                 assert!(attempt.end.is_some(), "cleaned before its end");

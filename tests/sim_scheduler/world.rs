@@ -3,11 +3,11 @@
 
 use crate::report::Report;
 use crate::rng::Rng;
-use crate::store::Store;
+use crate::store::{Store, Truth};
 use proctor::engine::scheduler::api::{AttemptEnd, CommitError};
 use proctor::engine::scheduler::{Config, Effect, Event, Scheduler, Token};
 use proctor::model::change::Change;
-use proctor::model::{AttemptId, Boot, GroupName, Now, RunRef, RunStatus, Time};
+use proctor::model::{AttemptId, Boot, DagName, GroupName, Now, RunRef, RunStatus, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -26,7 +26,13 @@ impl Names {
             id: format!("run{n}").parse().unwrap(),
         };
         Self {
-            runs: (0..7).map(run).collect(),
+            // Two DAGs share the two queues.
+            runs: (0..8)
+                .map(|n| RunRef {
+                    dag: ["dag", "other"][(n / 4) as usize].parse().unwrap(),
+                    ..run(n)
+                })
+                .collect(),
             called: (20..26).map(run).collect(),
             groups: ["alpha", "beta"].map(|name| name.parse().unwrap()).to_vec(),
         }
@@ -71,13 +77,16 @@ pub(crate) enum Task {
 #[derive(Debug, Clone)]
 pub(crate) struct Shim {
     pub(crate) run: RunRef,
-    pub(crate) group: GroupName,
     pub(crate) alive: bool,
     /// Whether processes of its tree outlive the shim.
     pub(crate) orphans: bool,
     pub(crate) gate: Gate,
     pub(crate) started: bool,
     pub(crate) ended: Option<RunStatus>,
+    /// Exit codes after which the whole run is tried again.
+    pub(crate) retried_on: Option<Vec<i32>>,
+    /// Whether its final record says that the failure handler was left out for that.
+    pub(crate) retry: bool,
     pub(crate) stop: bool,
     pub(crate) stalled: bool,
     pub(crate) task: Task,
@@ -91,15 +100,16 @@ pub(crate) struct Shim {
 }
 
 impl Shim {
-    pub(crate) fn new(run: RunRef, group: GroupName, task: Task) -> Self {
+    pub(crate) const fn new(run: RunRef, task: Task) -> Self {
         Self {
             run,
-            group,
             alive: false,
             orphans: false,
             gate: Gate::Shut,
             started: false,
             ended: None,
+            retried_on: None,
+            retry: false,
             stop: false,
             stalled: false,
             task,
@@ -124,6 +134,10 @@ pub(crate) enum Ask {
     Submit(RunRef),
     Retry(RunRef),
     Stop(RunRef),
+    /// A queue is paused, or goes on.
+    Pause(GroupName, bool),
+    Move(RunRef),
+    Dequeue(RunRef),
     /// A step of a run that waits is approved or rejected.
     Decide(RunRef),
     /// A run that waits is stopped.
@@ -141,6 +155,8 @@ pub(crate) struct World<'a> {
     pub(crate) config: Config,
     /// Capacity of each group; `None` if it changes with every submission.
     pub(crate) capacity: Vec<Option<u32>>,
+    /// Most live runs of each user's DAG.
+    pub(crate) dag_limits: BTreeMap<(DagName, u32), u32>,
     pub(crate) store: Store,
     pub(crate) pending: VecDeque<(u64, Vec<Change>)>,
     pub(crate) answers: VecDeque<Event>,
@@ -152,10 +168,13 @@ pub(crate) struct World<'a> {
     /// Runs whose submission was accepted; never forgotten.
     pub(crate) admitted: BTreeSet<RunRef>,
     pub(crate) asks: BTreeMap<Token, Ask>,
+    /// Queues of which the engine said that they are paused, or that were when it started.
+    pub(crate) paused: BTreeSet<GroupName>,
     pub(crate) last_token: u64,
     /// Runs that have ended, and that are to be told to be over as soon as what they called is gone.
     pub(crate) ending: BTreeSet<RunRef>,
     pub(crate) armed: Option<Boot>,
+    pub(crate) boot_id: String,
     pub(crate) draining: bool,
     pub(crate) idle: bool,
     pub(crate) crash_budget: u32,
@@ -167,11 +186,24 @@ pub(crate) struct World<'a> {
 impl<'a> World<'a> {
     pub(crate) fn new(names: &'a Names, seed: u64, plan: Plan, trace: Trace) -> Self {
         let mut rng = Rng::new(seed);
-        let config = Config {
+        let mut config = Config {
             max_live: [0, 0, 1, 2, 3][rng.below(5)],
+            queues: BTreeMap::new(),
+            unbounded: None,
         };
-        let capacity = (0..names.groups.len())
+        let capacity: Vec<Option<u32>> = (0..names.groups.len())
             .map(|_| Some(u32::try_from(rng.below(4)).unwrap()).filter(|_| rng.percent(85)))
+            .collect();
+        // Some are configured: then it does not count what submissions say.
+        let configured = names.groups.iter().zip(&capacity);
+        config.queues = configured
+            .filter_map(|(name, capacity)| Some((name.clone(), (*capacity)?)))
+            .filter(|_| rng.percent(40))
+            .collect();
+        let dag_limits = ["dag", "other"]
+            .into_iter()
+            .flat_map(|dag| [1000, 1001].map(|owner| (dag.parse().unwrap(), owner)))
+            .map(|job| (job, [0, 0, 1, 2][rng.below(4)]))
             .collect();
         let crash_budget = match plan {
             Plan::Random => u32::try_from(rng.below(5)).unwrap(),
@@ -186,9 +218,10 @@ impl<'a> World<'a> {
                 wall: Time::from_secs(1_000_000),
                 boot: Boot(1),
             },
-            engine: Scheduler::new(config),
+            engine: Scheduler::new(config.clone()).in_boot(String::from("boot 0")),
             config,
             capacity,
+            dag_limits,
             store: Store::default(),
             pending: VecDeque::new(),
             answers: VecDeque::new(),
@@ -198,9 +231,11 @@ impl<'a> World<'a> {
             launched: BTreeSet::new(),
             admitted: BTreeSet::new(),
             asks: BTreeMap::new(),
+            paused: BTreeSet::new(),
             last_token: 0,
             ending: BTreeSet::new(),
             armed: None,
+            boot_id: String::from("boot 0"),
             draining: false,
             idle: false,
             crash_budget,
@@ -229,6 +264,9 @@ impl<'a> World<'a> {
         let mut out = Vec::new();
         self.engine.handle(self.now, event, &mut out);
         let counts = self.engine.counts();
+        if counts.queued > 0 {
+            self.count_waits();
+        }
         self.report.waits_at_capacity += u64::from(counts.queued > 0 && counts.live > 0);
         self.perform_all(out);
     }
@@ -261,9 +299,11 @@ impl<'a> World<'a> {
     pub(crate) fn commit(&mut self, batch: &[Change]) -> Result<(), CommitError> {
         let shims = &self.shims;
         self.store.commit(batch, |id| {
-            shims
-                .get(id)
-                .map_or((false, None), |shim| (shim.started, shim.ended))
+            shims.get(id).map_or(Truth::default(), |shim| Truth {
+                began: shim.started,
+                ended: shim.ended,
+                retry: shim.retry,
+            })
         })
     }
 
@@ -276,6 +316,7 @@ impl<'a> World<'a> {
         for (run, row) in &self.store.rows {
             assert!(row.status.is_some(), "{run} never ended: {row:?}");
             assert!(row.queued.is_none() && row.live().is_none(), "{run}: {row:?}");
+            assert!(row.retry.due.is_none(), "{run} was never tried again: {row:?}");
             for attempt in &row.attempts {
                 assert!(attempt.end.is_some(), "{run}: {row:?}");
                 assert_eq!(
@@ -300,19 +341,21 @@ impl<'a> World<'a> {
             .flat_map(|row| &row.attempts)
             .filter(|attempt| matches!(attempt.end, Some((_, Some(_)))))
             .count() as u64;
+        self.report.again = self.store.rows.values().map(|row| row.automatic).sum();
         self.report.trace_hash = self.hash.finish();
         self.report
     }
 }
 
 /// A final record.
-pub(crate) fn end(status: RunStatus, at: Time) -> AttemptEnd {
+pub(crate) fn end(status: RunStatus, retry: bool, at: Time) -> AttemptEnd {
     AttemptEnd {
         status,
         error: None,
         outputs: Vec::new(),
         timed_out: false,
         kill_escalated: false,
+        retry,
         at,
     }
 }

@@ -18,6 +18,20 @@ fn the_defaults_are_wise_and_unwise_settings_are_named() {
     };
     assert_eq!(warned("proc.stale_after_sec = 14"), ["proc.stale_after_sec"]);
     assert_eq!(
+        warned("proc.stop_stalled_after_sec = 89"),
+        ["proc.stop_stalled_after_sec"]
+    );
+    assert_eq!(warned("proc.stop_stalled_after_sec = 90"), [""; 0]);
+    assert_eq!(warned("hooks.lost.user = 'x'"), ["hooks.lost.command"]);
+    for program in ["/nonexistent/notify", "/etc/passwd", "/etc/passwd/x"] {
+        let text = format!("hooks.failed.command = ['{program}']");
+        assert_eq!(warned(&text), ["hooks.failed.command"], "{program}");
+    }
+    assert_eq!(warned("hooks.failed.command = ['/bin/sh']"), [""; 0]);
+    let user = |name: &str| format!("hooks.failed = {{command = ['/bin/sh'], user = '{name}'}}");
+    assert_eq!(warned(&user("no-such-user-here")), ["hooks.failed.user"]);
+    assert_eq!(warned(&user("root")), [""; 0]);
+    assert_eq!(
         warned("proc.heartbeat_interval_sec = 0.5"),
         ["proc.heartbeat_interval_sec"]
     );
@@ -64,6 +78,7 @@ fn a_reload_applies_what_it_can_and_keeps_the_rest() {
         "cgroup.parent",
         "control.socket_mode",
         "log.target",
+        "paths.base",
         "paths.dags",
         "paths.runtime",
         "paths.state",

@@ -9,8 +9,9 @@ use crate::ctl::family::Family;
 use crate::model::change::Caller;
 use crate::model::limits::CALL_DEPTH_MAX;
 use crate::model::view::{ChildView, Decision, RunSummary, RunView, StepView};
-use crate::model::{RunRef, Time};
+use crate::model::{PendingRetry, RunRef, Time};
 use crate::wire::control::{AttemptSummary, DoctorReport, Problem, Why};
+use crate::wire::manage::{CleanupReport, QueueView};
 
 fn at(time: Option<Time>) -> Value {
     time.map_or(Value::Null, |time| Value::String(time.rfc3339()))
@@ -53,12 +54,16 @@ fn result_at(view: &RunView, family: &Family, depth: u32) -> Value {
         "lost": view.lost.as_ref().map(ToString::to_string),
         "stopped": view.stop.as_ref().map(ToString::to_string),
         "timed_out": view.timed_out,
+        "retry": view.retry.as_ref().map(|retry| pending_retry(retry, view.held)),
         "stalled": view.stalled,
         "queue": view.group,
+        "priority": view.priority,
+        "now": view.now,
         "owner": view.owner,
         "trigger": view.trigger,
         "parent": view.parent.as_ref().map(caller),
         "pid": view.pid,
+        "scheduled_for": at(view.scheduled_for),
         "created_at": view.created_at.rfc3339(),
         "started_at": at(view.started_at),
         "finished_at": at(view.finished_at),
@@ -67,6 +72,16 @@ fn result_at(view: &RunView, family: &Family, depth: u32) -> Value {
         "outputs": object(&view.outputs),
         "steps": view.steps.iter().map(step_object).collect::<Vec<_>>(),
         "handlers": handlers,
+    })
+}
+
+/// A retry that comes by itself. Without a limit that is `null`. One that is held waits for its DAG to be enabled.
+fn pending_retry(retry: &PendingRetry, held: bool) -> Value {
+    json!({
+        "number": retry.number,
+        "limit": Some(retry.limit).filter(|limit| *limit < u32::MAX),
+        "at": retry.at.rfc3339(),
+        "held": held,
     })
 }
 
@@ -146,11 +161,15 @@ pub(crate) fn summary(run: &RunSummary) -> Value {
         "status": run.status,
         "error": run.error,
         "stalled": run.stalled,
+        "retry": run.retry.as_ref().map(|retry| pending_retry(retry, run.held)),
         "queue": run.group,
+        "priority": run.priority,
+        "now": run.now,
         "owner": run.owner,
         "trigger": run.trigger,
         "parent": run.parent.as_ref().map(ToString::to_string),
         "pid": run.pid,
+        "scheduled_for": at(run.scheduled_for),
         "created_at": run.created_at.rfc3339(),
         "started_at": at(run.started_at),
         "finished_at": at(run.finished_at),
@@ -162,6 +181,26 @@ pub(crate) fn summary(run: &RunSummary) -> Value {
 /// A list of runs.
 pub(crate) fn runs(runs: &[RunSummary]) -> Value {
     json!({ "runs": runs.iter().map(summary).collect::<Vec<_>>() })
+}
+
+/// Queues.
+pub(crate) fn queues(queues: &[QueueView]) -> Value {
+    let one = |queue: &QueueView| {
+        let oldest = queue
+            .oldest
+            .as_ref()
+            .map(|(run, at)| json!({ "dag": run.dag, "run_id": run.id, "created_at": at.rfc3339() }));
+        json!({
+            "queue": queue.queue,
+            "capacity": queue.capacity,
+            "live": queue.live,
+            "queued": queue.queued,
+            "paused": queue.paused,
+            "oldest": oldest,
+            "owner": queue.owner,
+        })
+    };
+    json!({ "queues": queues.iter().map(one).collect::<Vec<_>>() })
 }
 
 /// The attempts of a run.
@@ -206,11 +245,34 @@ pub(crate) fn doctor(report: &DoctorReport) -> Value {
         .iter()
         .map(|(k, v)| (k.clone(), json!(v)))
         .collect();
+    let actions: Vec<Value> = report
+        .actions
+        .iter()
+        .map(|action| json!({ "what": action.what, "at": action.at.rfc3339(), "about": action.about }))
+        .collect();
     json!({
         "ok": report.findings.iter().all(|f| f.ok || f.repaired),
         "findings": findings,
         "features": object(&report.features),
         "counters": counters,
+        "actions": actions,
+    })
+}
+
+/// What a clean-up removed, or would remove.
+pub(crate) fn cleanup(report: &CleanupReport) -> Value {
+    let first: Vec<Value> = report
+        .first
+        .iter()
+        .map(|run| json!({ "dag": run.dag, "run_id": run.id }))
+        .collect();
+    json!({
+        "dry_run": report.dry_run,
+        "runs": report.runs,
+        "sub_runs": report.sub_runs,
+        "bytes": report.bytes,
+        "first": first,
+        "failures": report.failures,
     })
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod escape;
 pub(crate) mod graph;
+pub(crate) mod installed;
 pub(crate) mod json;
 pub(crate) mod plan;
 pub(crate) mod progress;
@@ -15,7 +16,7 @@ pub(crate) mod words;
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::model::{RunStatus, StepStatus, Time};
+use crate::model::{PendingRetry, RunStatus, StepStatus, Time};
 use crate::wire::control::Problem;
 use escape::escape;
 
@@ -130,6 +131,17 @@ pub(crate) fn duration(from: Time, to: Time) -> String {
         60..3_600 => format!("{}m{:02}s", secs / 60, secs % 60),
         3_600..86_400 => format!("{}h{:02}m", secs / 3_600, secs % 3_600 / 60),
         _ => format!("{}d{:02}h", secs / 86_400, secs % 86_400 / 3_600),
+    }
+}
+
+/// The retry of a run that comes by itself: `retry 2 of 5 in 4m10s`. One that is `held` waits for its DAG.
+pub(crate) fn pending(retry: &PendingRetry, held: bool, now: Time) -> String {
+    if held {
+        format!("{retry} when the DAG is enabled")
+    } else if retry.at > now {
+        format!("{retry} in {}", duration(now, retry.at))
+    } else {
+        format!("{retry} is due")
     }
 }
 

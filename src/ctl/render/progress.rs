@@ -117,8 +117,13 @@ impl Changes {
         if self.run.is_some_and(|(number, ..)| number != view.number) {
             self.nodes.clear();
         }
+        // A queued run that is taken out of its queue has its next number and is still told as queued.
+        let same = |known: (u32, RunStatus, bool)| {
+            known == run || (run.1 == RunStatus::Queued && (known.1, known.2) == (run.1, run.2))
+        };
+        let anew = !self.run.is_some_and(same);
         // A run that ended is told after its steps.
-        if self.run != Some(run) && !ended {
+        if anew && !ended {
             self.tell_run(view, now, &mut out);
         }
         for (node, step) in view.nodes() {
@@ -152,7 +157,7 @@ impl Changes {
                 out.push('\n');
             }
         }
-        if self.run != Some(run) && ended {
+        if anew && ended {
             self.tell_run(view, now, &mut out);
         }
         self.run = Some(run);

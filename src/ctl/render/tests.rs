@@ -220,6 +220,28 @@ fn every_word_of_a_status_is_that_of_the_interface() {
 }
 
 #[test]
+fn a_run_that_waits_again_is_told_once_as_queued() {
+    let mut progress = Progress::new(false, false);
+    let mut view = a_view();
+    view.status = RunStatus::Queued;
+    view.started_at = None;
+    let mut tell = |view: &RunView| {
+        progress
+            .update(view, NOW, None)
+            .text
+            .matches("queue hello")
+            .count()
+    };
+    assert_eq!(tell(&view), 1);
+    view.number = 2;
+    assert_eq!(tell(&view), 0, "it is being launched");
+    view.status = RunStatus::Running;
+    assert_eq!(tell(&view), 0);
+    view.status = RunStatus::Queued;
+    assert_eq!(tell(&view), 1, "for a further attempt");
+}
+
+#[test]
 fn progress_without_a_terminal_tells_changes_only() {
     let mut progress = Progress::new(false, false);
     let mut view = a_view();

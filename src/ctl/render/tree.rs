@@ -3,7 +3,7 @@
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 
-use super::{Line, elapsed, run_style, step_style, time};
+use super::{Line, elapsed, pending, run_style, step_style, time};
 use crate::model::change::Caller;
 use crate::model::view::{ChildView, RunView, StepView};
 use crate::model::{Node, RunStatus, StepStatus, Time};
@@ -27,6 +27,12 @@ pub(crate) fn headline(view: &RunView, now: Time) -> Line {
     line.text(run_style(view.status), view.status.as_str());
     if view.stalled {
         line.plain(" (stalled: its supervisor lives but does not move)");
+    }
+    if let Some(retry) = &view.retry {
+        line.plain("; ").plain(&pending(retry, view.held, now));
+        if !view.held {
+            line.plain(&format!(" (at {} UTC)", time(retry.at)));
+        }
     }
     let took = elapsed(view.started_at, view.finished_at, now);
     if !took.is_empty() {

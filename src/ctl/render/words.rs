@@ -1,9 +1,10 @@
 //! What a DAG asks for, in words: conditions, retries, repeats, limits. For people who read a plan or a drawing.
 
+use crate::dag::types::OverlapPolicy;
 use crate::dag::types::{
     Approval, Call, Condition, ContinueOn, Item, Items, Number, RepeatMode, RepeatPolicy, RetryPolicy, Shell,
 };
-use crate::dag::types::{DagRetry, OverlapPolicy};
+use crate::model::{RetryPolicy as WholeRetry, RetryRule};
 
 /// A number with the word for what is counted, in the plural unless it is one.
 pub(crate) fn count(number: usize, word: &str) -> String {
@@ -157,22 +158,43 @@ pub(crate) fn continue_on(policy: &ContinueOn) -> Option<String> {
 }
 
 /// Retries of a run as a whole.
-pub(crate) fn dag_retry(policy: &DagRetry) -> String {
-    let max = f64::from(u32::try_from(policy.max_interval_sec).unwrap_or(u32::MAX));
+pub(crate) fn whole_retry(policy: &WholeRetry) -> Vec<String> {
+    let failure = if policy.exit_codes.is_empty() {
+        "a failure".to_owned()
+    } else {
+        format!("a failure with {}", codes(&policy.exit_codes))
+    };
+    let loss = "a loss";
+    match (&policy.failed, &policy.lost) {
+        (Some(common), Some(_)) if policy.shared => vec![whole_rule(common, &format!("{failure} or {loss}"))],
+        (failed, lost) => [(failed, failure.as_str()), (lost, loss)]
+            .into_iter()
+            .filter_map(|(rule, after)| Some(whole_rule(rule.as_ref()?, after)))
+            .collect(),
+    }
+}
+
+fn whole_rule(rule: &RetryRule, after: &str) -> String {
+    let max = f64::from(u32::try_from(rule.max_interval_sec).unwrap_or(u32::MAX));
+    let often = match rule.limit {
+        u32::MAX => "again and again".to_owned(),
+        1 => "once".to_owned(),
+        limit => format!("up to {limit} times"),
+    };
     format!(
-        "the whole run up to {} times after a failure, {} s later{}",
-        policy.limit,
-        policy.interval_sec,
-        growth(policy.backoff, max)
+        "the whole run {often} after {after}, {} s later{}",
+        rule.interval_sec,
+        growth(rule.backoff, max)
     )
 }
 
-/// What becomes of a missed start while the DAG is busy.
+/// What becomes of a start while the DAG is busy.
 pub(crate) const fn overlap(policy: OverlapPolicy) -> &'static str {
     match policy {
-        OverlapPolicy::Skip => "skip",
-        OverlapPolicy::All => "all",
-        OverlapPolicy::Latest => "latest",
+        OverlapPolicy::Skip => "a start is dropped",
+        OverlapPolicy::All => "every start waits",
+        OverlapPolicy::Latest => "the latest start waits",
+        OverlapPolicy::CancelOther => "what waits is ended, what is live is stopped, and the new run starts",
     }
 }
 

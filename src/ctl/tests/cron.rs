@@ -28,9 +28,14 @@ fn programs_get_the_times_with_their_offset() {
     ]);
     assert_eq!(answer.exit, Exit::Ok);
     let times = ["2026-03-07T02:30:00-05:00", "2026-03-09T02:30:00-04:00"];
+    let fire = |at: &str, local: &str| json!({ "at": at, "local": local, "dst": null, "wanted": null });
+    let mut moved = fire("2026-03-08T03:00:00-04:00", "2026-03-08T03:00:00");
+    moved["dst"] = json!("moved");
+    moved["wanted"] = json!("2026-03-08T02:30:00");
+    let fires = [fire("2026-03-07T02:30:00-05:00", "2026-03-07T02:30:00"), moved];
     assert_eq!(
         answer.json(),
-        json!({ "valid": true, "next": times, "zone": "America/New_York" })
+        json!({ "valid": true, "next": times, "zone": "America/New_York", "schedule": true, "fires": fires })
     );
     let from = "2026-03-06T12:00:00Z";
     let one = cron(&["--json", "--tz", "UTC", "--from", from, "0 9 * * *"]);
@@ -40,6 +45,38 @@ fn programs_get_the_times_with_their_offset() {
     assert_eq!(named.json()["zone"], "Asia/Tokyo");
     let never = cron(&["--json", "--tz", "UTC", "--count", "1000", "0 0 30 2 *"]);
     assert_eq!((never.exit, &never.json()["next"]), (Exit::Ok, &json!([])));
+}
+
+#[test]
+fn programs_learn_what_only_a_schedule_takes() {
+    let from = [
+        "--json",
+        "--tz",
+        "Europe/Berlin",
+        "--from",
+        "2026-10-25T01:59:50+02:00",
+    ];
+    for (expression, first) in [
+        ("@daily", "2026-10-26T00:00:00+01:00"),
+        ("*/20 * * * * *", "2026-10-25T02:00:00+02:00"),
+    ] {
+        let answer = cron(&[&from[..], &[expression]].concat());
+        assert_eq!(answer.exit, Exit::Negative, "it is no five fields");
+        let told = answer.json();
+        assert_eq!((&told["valid"], &told["schedule"]), (&json!(false), &json!(true)));
+        assert_eq!(told["next"], json!([]));
+        assert_eq!(told["fires"][0]["at"], first);
+        assert!(told["errors"][0]["message"].is_string(), "{told}");
+        let people = cron(&["--tz", "UTC", expression]);
+        assert_eq!(people.exit, Exit::Ok, "{}", people.stderr);
+    }
+    let first = cron(&[&from[..], &["30 2 * * *"]].concat()).json();
+    assert_eq!(first["fires"][0]["dst"], "first");
+    let neither = cron(&["--json", "@never"]).json();
+    assert_eq!(
+        (&neither["valid"], &neither["schedule"]),
+        (&json!(false), &json!(false))
+    );
 }
 
 #[test]
@@ -57,7 +94,7 @@ fn without_from_it_is_after_now() {
 }
 
 #[test]
-fn people_get_a_table_that_marks_changes_of_the_offset() {
+fn people_get_a_table_that_marks_the_days_when_the_clock_changes() {
     let from = "2026-03-28T01:00:00+01:00";
     let zone = ["--tz", "Europe/Berlin", "--from", from];
     let answer = cron(&[&zone[..], &["--count", "4", "30 2 * * *"]].concat());
@@ -67,9 +104,25 @@ fn people_get_a_table_that_marks_changes_of_the_offset() {
         "`30 2 * * *` in Europe/Berlin\n\
          DAY  LOCAL TIME        OFFSET  AWAY         NOTE\n\
          Sat  2026-03-28 02:30  +01:00  in 1 h 30 m\n\
-         Mon  2026-03-30 02:30  +02:00  in 2 d       DST\n\
-         Tue  2026-03-31 02:30  +02:00  in 3 d\n\
-         Wed  2026-04-01 02:30  +02:00  in 4 d\n"
+         Sun  2026-03-29 03:00  +02:00  in 1 d 1 h   DST: in place of 2026-03-29 02:30\n\
+         Mon  2026-03-30 02:30  +02:00  in 2 d\n\
+         Tue  2026-03-31 02:30  +02:00  in 3 d\n"
+    );
+    let autumn = [
+        "--tz",
+        "Europe/Berlin",
+        "--from",
+        "2026-10-25T00:00:00Z",
+        "--count",
+        "2",
+    ];
+    let answer = cron(&[&autumn[..], &["15 30 2 * * *"]].concat());
+    assert_eq!(
+        answer.stdout,
+        "`15 30 2 * * *` in Europe/Berlin\n\
+         DAY  LOCAL TIME           OFFSET  AWAY          NOTE\n\
+         Sun  2026-10-25 02:30:15  +02:00  in 30 m 15 s  DST: shown twice, counts once\n\
+         Mon  2026-10-26 02:30:15  +01:00  in 1 d 1 h    DST\n"
     );
     // The first one is compared with the start.
     let first = cron(&[

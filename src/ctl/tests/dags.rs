@@ -155,6 +155,56 @@ fn graph_draws_a_file_or_an_installed_dag() {
 }
 
 #[test]
+fn graph_draws_what_the_daemon_knows_also_a_users_own() {
+    let server = Server::start(|request| {
+        let Request::Source(dag) = request else {
+            panic!("{request:?}")
+        };
+        vec![if dag.as_str() == "own" {
+            Response::Source(Box::new(crate::wire::manage::SourceText {
+                dag,
+                file: "/var/lib/proctor/dags/u/own.yaml".to_owned(),
+                text: "name: other\nsteps: [{name: a, command: x}]\n".to_owned(),
+                hash: String::new(),
+                own: true,
+                in_force: false,
+            }))
+        } else {
+            Response::Error {
+                kind: ErrorKind::NotFound,
+                message: "no DAG is installed".to_owned(),
+                hint: None,
+                problems: Vec::new(),
+            }
+        }]
+    });
+    let drawn = call(server.root(), &["graph", "own"]);
+    assert_eq!(
+        drawn.stdout, "own  1 step in 1 layer\n1 ● a  $ x\n",
+        "{}",
+        drawn.stderr
+    );
+    assert!(
+        drawn.stderr.contains("own.yaml is not in force"),
+        "{}",
+        drawn.stderr
+    );
+    let none = call(server.root(), &["graph", "none"]);
+    assert_eq!(none.exit, Exit::Negative);
+    assert!(none.stderr.contains("no DAG is installed"), "{}", none.stderr);
+    let dags = server.root().join("etc/proctor/dags");
+    std::fs::create_dir_all(&dags).unwrap();
+    write(&dags, "late.yaml", "steps: [{name: a, command: x}]\n");
+    let late = call(server.root(), &["graph", "late"]);
+    assert_eq!(
+        late.exit,
+        Exit::Ok,
+        "the daemon has not seen it yet: {}",
+        late.stderr
+    );
+}
+
+#[test]
 fn a_file_with_errors_is_neither_drawn_nor_planned() {
     let dir = tempfile::tempdir().unwrap();
     let bad = write(dir.path(), "bad.yaml", "steps: [5]\n");

@@ -1,6 +1,6 @@
-//! `cron`: check a cron expression and tell when it is due, here and without a daemon.
+//! `cron`: check an expression for `schedule` and tell when it is due, here and without a daemon.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ctl::Call;
 use crate::ctl::exit::Exit;
@@ -11,11 +11,11 @@ use crate::ctl::render::escape::escape;
 use crate::ctl::render::table::{Table, column};
 use crate::ctl::render::{changed_style, json as as_json};
 use crate::ctl::zone::{self, ZoneEnv};
-use crate::dag::cron::{Activation, Cron, CronError, Zone};
+use crate::dag::cron::{Activation, Cron, CronError, Dst, Fire, Schedule, Zone};
 use crate::dag::{Diagnostic, render};
 use crate::model::Time;
 
-/// Most activations of one call.
+/// Most times of one call.
 const COUNT_MAX: i64 = 1_000;
 /// How many are told if nobody says: the next one to programs, a few to people.
 const COUNT_JSON: usize = 1;
@@ -26,7 +26,8 @@ const COUNT_PEOPLE: usize = 5;
 pub(in crate::ctl) struct Args {
     /// The expression, in quotes: minute, hour, day of month, month, day of week
     ///
-    /// `TZ=ZONE` or `CRON_TZ=ZONE` may stand before the five fields. proctor-dag(5) has all about them.
+    /// Or six fields, the seconds first, or a word such as `@daily`; before them `TZ=ZONE` or `CRON_TZ=ZONE`, if wanted.
+    /// proctor-dag(5) has all about them.
     #[arg(value_name = "EXPR")]
     expression: String,
 
@@ -36,43 +37,38 @@ pub(in crate::ctl) struct Args {
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
 
-    /// Activations after this time, in RFC 3339: 2026-11-23T08:30:00Z; without it, after now
+    /// Times after this one, in RFC 3339: 2026-11-23T08:30:00Z; without it, after now
     #[arg(long, value_name = "TIME", value_parser = moment)]
     from: Option<Time>,
 
-    /// How many activations, 1 to 1000; without it 5, and 1 with --json
+    /// How many times, 1 to 1000; without it 5, and 1 with --json
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=COUNT_MAX))]
     count: Option<u16>,
 }
 
 pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure> {
     let given = args.tz.as_deref().map(zone::given).transpose()?;
-    let cron = match Cron::parse(&args.expression) {
-        Ok(cron) => cron,
+    let schedule = match Schedule::parse(&args.expression) {
+        Ok(schedule) => schedule,
         Err(errors) => {
             refuse(errors, &args.expression, call);
             return Ok(Exit::Negative);
         }
     };
-    let zone = match cron.zone().or(given) {
+    let zone = match schedule.zone().or(given) {
         Some(zone) => zone,
         None => ZoneEnv::of_process().zone()?,
     };
     let from = args.from.unwrap_or_else(now);
     let usual = if call.out.json { COUNT_JSON } else { COUNT_PEOPLE };
-    let next: Vec<Activation> = cron
-        .after(from, zone)
-        .take(args.count.map_or(usual, usize::from))
-        .collect();
+    let count = args.count.map_or(usual, usize::from);
+    let fires: Vec<Fire> = schedule.after(from, zone).take(count).collect();
     if call.out.json {
-        let times: Vec<String> = next.iter().map(Activation::rfc3339).collect();
-        call.out
-            .object(&json!({ "valid": true, "next": times, "zone": zone.name() }));
-        return Ok(Exit::Ok);
+        return Ok(tell_programs(&args.expression, &fires, (from, zone, count), call));
     }
     let what = format!("`{}` in {zone}", args.expression.trim());
-    if next.is_empty() {
-        let why = if cron.never_matches() {
+    if fires.is_empty() {
+        let why = if schedule.never_comes() {
             "never comes: none of its months has such a day"
         } else {
             "does not come again"
@@ -81,20 +77,65 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         return Ok(Exit::Ok);
     }
     call.out.line(&escape(&what));
-    let lines = table(&next, from, zone).lines(call.out.width());
+    let lines = table(&fires, from, zone).lines(call.out.width());
     call.out.lines(lines);
     Ok(Exit::Ok)
 }
 
+/// Programs are told both: what the expression means as five fields alone, activation by activation, and when a DAG
+/// with this schedule starts.
+fn tell_programs(
+    expression: &str,
+    fires: &[Fire],
+    (from, zone, count): (Time, Zone, usize),
+    call: &mut Call,
+) -> Exit {
+    let fires: Vec<Value> = fires.iter().map(fire).collect();
+    let (exit, mut answer) = match Cron::parse(expression) {
+        Ok(cron) => {
+            let next: Vec<String> = cron
+                .after(from, zone)
+                .take(count)
+                .map(|activation| Activation::rfc3339(&activation))
+                .collect();
+            (Exit::Ok, json!({ "valid": true, "next": next }))
+        }
+        Err(errors) => {
+            let answer = json!({ "valid": false, "errors": told(errors), "next": [] });
+            (Exit::Negative, answer)
+        }
+    };
+    if let Some(answer) = answer.as_object_mut() {
+        answer.insert("schedule".to_owned(), true.into());
+        answer.insert("fires".to_owned(), fires.into());
+        answer.insert("zone".to_owned(), zone.name().into());
+    }
+    call.out.object(&answer);
+    exit
+}
+
+fn fire(fire: &Fire) -> Value {
+    let wanted = match fire.dst {
+        Dst::Moved { wanted } => Some(wanted.iso()),
+        Dst::Usual | Dst::First => None,
+    };
+    json!({ "at": fire.rfc3339(), "local": fire.local.iso(), "dst": fire.dst.word(), "wanted": wanted })
+}
+
+fn told(errors: Vec<CronError>) -> Value {
+    let errors: Vec<Diagnostic> = errors.into_iter().map(Diagnostic::from).collect();
+    json!(as_json::problems(&problems(&errors)))
+}
+
 /// Tells what is wrong: to programs as `validate` does, to people with a mark below the place.
 fn refuse(errors: Vec<CronError>, expression: &str, call: &mut Call) {
-    let mut errors: Vec<Diagnostic> = errors.into_iter().map(Diagnostic::from).collect();
     if call.out.json {
-        let errors = as_json::problems(&problems(&errors));
-        call.out.object(&json!({ "valid": false, "errors": errors }));
+        call.out
+            .object(&json!({ "valid": false, "schedule": false, "errors": told(errors) }));
         return;
     }
     let name = "expression";
+    let mut errors: Vec<Diagnostic> = errors.into_iter().map(Diagnostic::from).collect();
     for error in &mut errors {
         error.file = Some(name.to_owned());
         error.line = Some(1);
@@ -104,7 +145,7 @@ fn refuse(errors: Vec<CronError>, expression: &str, call: &mut Call) {
     call.out.note("the expression is not valid");
 }
 
-fn table(next: &[Activation], from: Time, zone: Zone) -> Table {
+fn table(fires: &[Fire], from: Time, zone: Zone) -> Table {
     let columns = [
         column("DAY", 0),
         column("LOCAL TIME", 0),
@@ -114,21 +155,31 @@ fn table(next: &[Activation], from: Time, zone: Zone) -> Table {
     ];
     let mut table = Table::new(&columns, "NOTE");
     let mut offset = zone.offset_sec(from);
-    for activation in next {
-        let changed = offset != activation.offset_sec;
-        offset = activation.offset_sec;
+    for fire in fires {
+        let changed = offset != fire.offset_sec;
+        offset = fire.offset_sec;
         table.row(
             changed_style(),
             [
-                activation.local.weekday(),
-                activation.local.to_string(),
-                activation.offset(),
-                away(from, activation.at),
-                if changed { "DST" } else { "" }.to_owned(),
+                fire.local.weekday(),
+                fire.local.to_string(),
+                fire.offset(),
+                away(from, fire.at),
+                note(fire.dst, changed),
             ],
         );
     }
     table
+}
+
+/// What a change of the clock has to do with it.
+fn note(dst: Dst, changed: bool) -> String {
+    match dst {
+        Dst::Moved { wanted } => format!("DST: in place of {wanted}"),
+        Dst::First => "DST: shown twice, counts once".to_owned(),
+        Dst::Usual if changed => "DST".to_owned(),
+        Dst::Usual => String::new(),
+    }
 }
 
 /// How long it is until then, in the two largest units.

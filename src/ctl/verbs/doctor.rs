@@ -69,6 +69,19 @@ fn report_lines(report: &DoctorReport) -> Vec<String> {
                 .map(|(name, count)| (name.clone(), count.to_string()))
                 .collect(),
         ),
+        (
+            "Last actions",
+            report
+                .actions
+                .iter()
+                .map(|action| {
+                    (
+                        action.what.clone(),
+                        format!("{}, {}", action.at.rfc3339(), action.about),
+                    )
+                })
+                .collect(),
+        ),
     ] {
         if !pairs.is_empty() {
             lines.push(String::new());

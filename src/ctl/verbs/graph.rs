@@ -3,16 +3,20 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::ask_once;
 use super::run::{Named, named};
 use crate::config::Config;
 use crate::ctl::Call;
 use crate::ctl::exit::Exit;
 use crate::ctl::failure::Failure;
-use crate::ctl::local::{FileArgs, LoadArgs, Wanted};
+use crate::ctl::local::{FileArgs, LoadArgs, Texts, Wanted};
 use crate::ctl::place::Place;
 use crate::ctl::render::graph::text::{Look, lines};
 use crate::ctl::render::graph::{Chart, dot, json, mermaid};
+use crate::ctl::session::Session;
 use crate::model::DagName;
+use crate::wire::control::{Request, Response};
+use crate::wire::manage::SourceText;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,15 +58,33 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
             "--json, --dot and --mermaid are three answers; choose one",
         ));
     }
-    let file = match named(&args.dag)? {
-        Named::File(file) => file.to_owned(),
-        Named::Installed(name) => installed(name, &call.place)?,
-    };
-    let file = FileArgs {
+    let of_file = |file: PathBuf, name: Option<&DagName>| FileArgs {
         file,
-        with: LoadArgs::base(args.base_config.clone()),
+        with: LoadArgs::base(args.base_config.clone(), name.map(ToString::to_string)),
     };
-    let texts = file.read(false)?;
+    let (file, texts) = match named(&args.dag)? {
+        Named::File(file) => {
+            let file = of_file(file.to_owned(), None);
+            let texts = file.read(false)?;
+            (file, texts)
+        }
+        Named::Installed(name) => {
+            let name = DagName::new(name)?;
+            let known = source(&name, call);
+            if let Ok(Some(source)) = known {
+                // A file that `install` has named says nothing about it.
+                let file = of_file(PathBuf::from(&source.file), Some(&name));
+                let texts = Texts::given(source.file, source.text);
+                (file, texts.over(args.base_config.as_deref())?)
+            } else {
+                // What the daemon says of a DAG that is in neither place is more than what the directory does.
+                let file = installed(&name, &call.place).map_err(|failure| known.err().unwrap_or(failure))?;
+                let file = of_file(file, None);
+                let texts = file.read(false)?;
+                (file, texts)
+            }
+        }
+    };
     let wanted = Wanted {
         resolve: false,
         evaluate: false,
@@ -85,9 +107,27 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     Ok(Exit::Ok)
 }
 
+/// The text of an installed DAG, as the daemon knows it: also of one of the user's own. None if no daemon can be asked.
+fn source(name: &DagName, call: &mut Call) -> Result<Option<SourceText>, Failure> {
+    let Ok(Some(session)) = Session::open_to_ask(&call.place) else {
+        return Ok(None);
+    };
+    match ask_once(session, &Request::Source(name.clone()), call)? {
+        Response::Source(source) => {
+            if !source.in_force {
+                let file = &source.file;
+                call.out.note(&format!(
+                    "warning: {file} is not in force, another DAG has its name"
+                ));
+            }
+            Ok(Some(*source))
+        }
+        _ => Err(Failure::unexpected()),
+    }
+}
+
 /// The file of an installed DAG, in the directory that the daemon's configuration names.
-fn installed(name: &str, place: &Place) -> Result<PathBuf, Failure> {
-    let name = DagName::new(name)?;
+fn installed(name: &DagName, place: &Place) -> Result<PathBuf, Failure> {
     let root = place.root.clone().unwrap_or_else(|| PathBuf::from("/"));
     let config = Config::load(None, &root).map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
     let dir = config.paths.dags;

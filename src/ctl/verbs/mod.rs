@@ -1,13 +1,21 @@
 //! The verbs of `proctorctl`, one file each: its arguments, what it asks the daemon, what it answers.
 
+pub(super) mod cleanup;
 pub(super) mod cron;
 pub(super) mod decide;
+pub(super) mod dequeue;
 pub(super) mod doctor;
 pub(super) mod dry_run;
+pub(super) mod edit;
+pub(super) mod enable;
+pub(super) mod enqueue;
 pub(super) mod graph;
 pub(super) mod history;
+pub(super) mod install;
+pub(super) mod installed;
 pub(super) mod logs;
 pub(super) mod ps;
+pub(super) mod queue;
 pub(super) mod reload;
 pub(super) mod restart;
 pub(super) mod retry;
@@ -22,11 +30,11 @@ pub(super) mod why;
 
 use super::Call;
 use super::failure::Failure;
-use super::render::table::{Table, column};
-use super::render::{elapsed, run_style, time};
+use super::render::table::{Column, Table, column};
+use super::render::{elapsed, pending, run_style, time};
 use super::session::Session;
-use crate::model::Time;
 use crate::model::view::RunSummary;
+use crate::model::{Priority, RunStatus, Time};
 use crate::wire::control::{Request, Response, Selector};
 
 /// The session of a verb that asks about one run. In a root that was never used there is no such run.
@@ -50,6 +58,16 @@ fn ask_once(mut session: Session, request: &Request, call: &mut Call) -> Result<
     answer
 }
 
+/// What went wrong, and whether it is tried again.
+fn remark(run: &RunSummary, now: Time) -> String {
+    let retry = run.retry.as_ref().map(|retry| pending(retry, run.held, now));
+    // One that has started is live like any other.
+    let now = run.now && run.status == RunStatus::Queued;
+    let now = now.then(|| "starts at once (--now)".to_owned());
+    let parts = retry.into_iter().chain(now).chain(run.error.clone());
+    parts.collect::<Vec<_>>().join("; ")
+}
+
 /// A table of runs.
 fn run_table(runs: &[RunSummary], now: Time, width: Option<u16>) -> Vec<String> {
     let columns = [
@@ -60,11 +78,18 @@ fn run_table(runs: &[RunSummary], now: Time, width: Option<u16>) -> Vec<String> 
         column("ELAPSED", 1),
         column("STEPS", 3),
         column("QUEUE", 5),
+        column("PRIORITY", 5),
         column("OWNER", 6),
         column("PID", 7),
         column("CALLED BY", 8),
         column("ERROR", 4),
     ];
+    // What is 0 everywhere is not worth a column.
+    let prioritized = runs.iter().any(|run| run.priority != Priority::default());
+    let columns: Vec<Column> = columns
+        .into_iter()
+        .filter(|column| prioritized || column.title != "PRIORITY")
+        .collect();
     let mut table = Table::new(&columns, "STATUS");
     for run in runs {
         let (done, steps) = run.progress;
@@ -83,11 +108,15 @@ fn run_table(runs: &[RunSummary], now: Time, width: Option<u16>) -> Vec<String> 
                 elapsed(run.started_at, run.finished_at, now),
                 format!("{done}/{steps}"),
                 run.group.to_string(),
+            ]
+            .into_iter()
+            .chain(prioritized.then(|| run.priority.to_string()))
+            .chain([
                 run.owner.to_string(),
                 run.pid.map(|pid| pid.to_string()).unwrap_or_default(),
                 run.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
-                run.error.clone().unwrap_or_default(),
-            ],
+                remark(run, now),
+            ]),
         );
     }
     table.lines(width)

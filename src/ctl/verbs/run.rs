@@ -13,8 +13,8 @@ use crate::ctl::follow;
 use crate::ctl::schemas::{self, Referring};
 use crate::ctl::session::Session;
 use crate::ctl::signals::Signals;
-use crate::model::Trigger;
 use crate::model::limits::DAG_SOURCE_MAX;
+use crate::model::{GroupName, Priority, Trigger};
 use crate::wire::control::{Request, Response, Submit};
 
 const EXAMPLES: &str = "\
@@ -31,6 +31,21 @@ On a terminal, Ctrl-C asks whether to stop the run or to detach from it. Elsewhe
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", crate::ctl::exit::HELP))]
 pub(in crate::ctl) struct Args {
+    #[command(flatten)]
+    wanted: Wanted,
+
+    /// Print the run's id and do not follow
+    #[arg(long)]
+    detach: bool,
+
+    /// Start at once, beyond the limits of queue, DAG and daemon
+    #[arg(long)]
+    now: bool,
+}
+
+/// What run is wanted: arguments of `run` and `enqueue`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Wanted {
     /// A DAG file (a path with a `/` or ending in .yaml or .yml), or the name of an installed DAG
     #[arg(value_name = "FILE|NAME")]
     dag: OsString,
@@ -55,9 +70,13 @@ pub(in crate::ctl) struct Args {
     #[arg(long, value_name = "DIR")]
     default_working_dir: Option<String>,
 
-    /// Print the run's id and do not follow
-    #[arg(long)]
-    detach: bool,
+    /// Queue to wait in instead of the DAG's
+    #[arg(long, value_name = "NAME")]
+    queue: Option<GroupName>,
+
+    /// Which of the runs that wait goes first: -100 to 100, or low, normal or high
+    #[arg(long, value_name = "N", value_parser = priority, allow_negative_numbers = true)]
+    priority: Option<Priority>,
 
     /// Parameters, each a value or NAME=VALUE
     #[arg(last = true, value_name = "PARAM")]
@@ -65,7 +84,8 @@ pub(in crate::ctl) struct Args {
 }
 
 pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure> {
-    let submit = submission(args)?;
+    let mut submit = submission(&args.wanted)?;
+    submit.now = args.now;
     let signals = Signals::catch().map_err(|error| Failure::system("cannot catch signals", &error))?;
     let mut session = Session::open(&call.place)?;
     match session.call(&Request::Submit(Box::new(submit))) {
@@ -105,7 +125,14 @@ pub(super) fn named(dag: &OsStr) -> Result<Named<'_>, Failure> {
     })
 }
 
-fn submission(args: &Args) -> Result<Submit, Failure> {
+/// A priority as people write it.
+pub(super) fn priority(text: &str) -> Result<Priority, String> {
+    Priority::from_text(text)
+        .ok_or_else(|| String::from("a priority is a whole number from -100 to 100, or low, normal or high"))
+}
+
+/// The request for the run that is wanted.
+pub(super) fn submission(args: &Wanted) -> Result<Submit, Failure> {
     let base = args.base_config.as_deref().map(read_text).transpose()?;
     let mut submit = Submit {
         source: String::new(),
@@ -120,6 +147,9 @@ fn submission(args: &Args) -> Result<Submit, Failure> {
         params: args.params.clone(),
         args: args.args.clone(),
         trigger: Trigger::Manual,
+        queue: args.queue.clone(),
+        priority: args.priority,
+        now: false,
     };
     let path = match named(&args.dag)? {
         Named::File(path) => path,

@@ -17,7 +17,12 @@ pub(in crate::ctl) struct Args {
 
 pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure> {
     let selector = args.target.selector()?;
-    let session = ask_about(call, &selector)?;
+    let mut session = ask_about(call, &selector)?;
+    // Nothing runs of what waits for its retry. If that begins right now it is stopped, whatever is said.
+    let pending = match session.call(&Request::Status(selector.clone())) {
+        Ok(Response::Run(view)) => view.retry.is_some() && view.status.is_terminal(),
+        _ => false,
+    };
     let request = Request::Stop {
         run: selector,
         interrupted: false,
@@ -27,6 +32,9 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     };
     if call.out.json {
         call.out.object(&json::accepted(&run, &warnings));
+    } else if pending {
+        call.out
+            .line(&format!("the retry of {run} is cancelled; it stays as it ended"));
     } else {
         call.out.line(&format!("{run} is being stopped"));
     }

@@ -5,9 +5,9 @@ use super::{Cron, LocalTime, Moments, Zone};
 use crate::model::Time;
 
 /// 2 January of the year 0, so that no local time has a year that RFC 3339 cannot write.
-const EARLIEST: Time = Time::from_secs(-62_167_132_800);
+pub(super) const EARLIEST: Time = Time::from_secs(-62_167_132_800);
 /// 2 January of the year 10000, when the last year is over in every zone.
-const LATEST: Time = Time::from_secs(253_402_387_200);
+pub(super) const LATEST: Time = Time::from_secs(253_402_387_200);
 
 /// An instant at which the expression is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,17 @@ impl Set {
         self.0.checked_shr(number).is_some_and(|rest| rest & 1 == 1)
     }
 
+    /// Only this number.
+    pub(super) const fn only(number: u32) -> Self {
+        Self(1 << number)
+    }
+
+    /// Whether it has all numbers below this one.
+    pub(super) const fn is_all_below(self, number: u32) -> bool {
+        let all = (1 << number) - 1;
+        self.0 & all == all
+    }
+
     /// The least number in it that is not less than this one.
     pub(super) fn first_from(self, number: u32) -> Option<u32> {
         let rest = self.0.checked_shr(number)?;
@@ -56,6 +67,9 @@ const fn field(
         allowed,
     }
 }
+
+/// The field that may stand before the five.
+pub(super) const SECOND: Field = field("second", (0, 59), &[], "a second is 0 to 59");
 
 /// The five fields in their order.
 pub(super) const FIELDS: [Field; 5] = [

@@ -1,21 +1,24 @@
-//! Cron expressions: which local times they mean, and when those come in a time zone.
+//! Cron expressions and schedules: which local times they mean, and when those come in a time zone.
 //!
 //! An expression has five fields (minute, hour, day of month, month, day of week), each a list of values, ranges and
 //! steps, behind an optional `TZ=ZONE` or `CRON_TZ=ZONE`. The parts, from the bottom up: `field` reads a field into a
 //! set of numbers, [`Cron`] says which [`LocalTime`]s match, [`Zone`] says when a local time comes, and `activations`
 //! puts both together into the instants at which the clock of the zone shows a matching time.
 //!
-//! On the days when a zone changes its offset these instants are not what everybody wants: a local time that the
-//! clock leaps over has none, one that the clock shows twice has two (W26). That is how the seed behaves, and what
-//! [`Cron::after`] lists. Who wants another rule builds it upon [`Cron::next_local`] and [`Zone::moments`], which
-//! tell the leap and the repetition apart.
+//! On the days when a zone changes its offset these instants are not what people want: a local time that the clock
+//! leaps over has none, one that the clock shows twice has two (W26). That is how the seed behaves, and what
+//! [`Cron::after`] lists. The scheduler goes by [`Schedule`], which has a better rule for these days, and knows
+//! seconds, words such as `@daily`, and single times besides: [`Schedule::next`] says when it [`Fire`]s.
 //!
 //! Pure: no clock, no files, no environment. The rules of the zones are compiled in ([`ZONE_RULES`]).
 
 mod activations;
 mod error;
 mod field;
+mod fires;
 mod local;
+mod once;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod zone;
@@ -25,7 +28,9 @@ use chrono::{Datelike, NaiveDate, Timelike};
 pub use activations::Activation;
 pub use error::CronError;
 pub(in crate::dag) use error::shown;
+pub use fires::{Dst, Fire};
 pub use local::LocalTime;
+pub use schedule::Schedule;
 pub use zone::{Moments, ZONE_RULES, Zone, ZoneError};
 
 use field::{FIELDS, Field, Set};
@@ -58,24 +63,21 @@ impl Cron {
     /// All that is wrong with it, at least one, from left to right; of a field the first thing.
     pub fn parse(text: &str) -> Result<Self, Vec<CronError>> {
         let words = words(text);
-        let (zone, fields) = match words.split_first() {
-            Some(((column, word), rest)) => match zone_prefix(word) {
-                Some((key, name)) => {
-                    let at = column.saturating_add(u32::try_from(key.len()).unwrap_or(0));
-                    (Some(Zone::named(name).map_err(|error| error.at(at))), rest)
-                }
-                None => (None, words.as_slice()),
-            },
-            None => (None, words.as_slice()),
-        };
-        let (zone, mut errors) = match zone.transpose() {
-            Ok(zone) => (zone, Vec::new()),
-            Err(error) => (None, vec![error]),
-        };
-        let &[minutes, hours, days, months, weekdays] = fields else {
+        let (zone, fields, mut errors) = zone_before(&words);
+        if let &[minutes, hours, days, months, weekdays] = fields {
+            Self::of_fields(zone, [minutes, hours, days, months, weekdays], errors)
+        } else {
             errors.push(error::not_five(fields, text));
-            return Err(errors);
-        };
+            Err(errors)
+        }
+    }
+
+    /// Reads the five fields; `errors` are those of what stands before them.
+    fn of_fields(
+        zone: Option<Zone>,
+        [minutes, hours, days, months, weekdays]: [(u32, &str); 5],
+        mut errors: Vec<CronError>,
+    ) -> Result<Self, Vec<CronError>> {
         let mut read = |field: &Field, (column, word): (u32, &str)| {
             field
                 .read(word, column)
@@ -194,6 +196,21 @@ fn words(text: &str) -> Vec<(u32, &str)> {
         column = column.saturating_add(u32::try_from(piece.chars().count()).unwrap_or(u32::MAX));
     }
     found
+}
+
+/// The zone that the first word names if it is `TZ=ZONE`, the words after it, and what is wrong with the zone.
+fn zone_before<'w, 't>(words: &'w [(u32, &'t str)]) -> (Option<Zone>, &'w [(u32, &'t str)], Vec<CronError>) {
+    let Some(((column, word), rest)) = words.split_first() else {
+        return (None, words, Vec::new());
+    };
+    let Some((key, name)) = zone_prefix(word) else {
+        return (None, words, Vec::new());
+    };
+    let at = column.saturating_add(u32::try_from(key.len()).unwrap_or(0));
+    match Zone::named(name) {
+        Ok(zone) => (Some(zone), rest, Vec::new()),
+        Err(error) => (None, rest, vec![error.at(at)]),
+    }
 }
 
 /// What stands before the name of a zone, and the name, if the word is that.

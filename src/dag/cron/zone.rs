@@ -77,7 +77,7 @@ impl Zone {
         self.0.offset_from_utc_datetime(&utc).fix().local_minus_utc()
     }
 
-    /// What its clocks show at an instant, rounded down to the minute.
+    /// What its clocks show at an instant, rounded down to the second.
     #[must_use]
     pub fn local(self, at: Time) -> LocalTime {
         LocalTime::from_secs(at.secs().saturating_add(self.offset_sec(at).into()))

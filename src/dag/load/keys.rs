@@ -92,7 +92,9 @@ pub(super) const TOP: Keys<'_> = Keys {
         "max_clean_up_time_sec",
         "max_output_size",
         "hist_retention_days",
+        "hist_retention_runs",
         "queue",
+        "priority",
         "preconditions",
         "handler_on",
         "steps",
@@ -101,6 +103,7 @@ pub(super) const TOP: Keys<'_> = Keys {
         "catchup_window",
         "overlap_policy",
         "skip_if_successful",
+        "delivery",
         "retry_policy",
         "run_config",
         "worker_selector",
@@ -257,9 +260,29 @@ pub(super) const REPEAT: Keys<'_> = Keys::plain(
     ],
 );
 
+/// Keys of `schedule`.
+pub(super) const SCHEDULE: Keys<'_> =
+    Keys::plain("schedule", &["start", "stop", "restart", "at", "jitter_sec"]);
+
 /// Keys of a DAG's `retry_policy`.
-pub(super) const DAG_RETRY: Keys<'_> = Keys::plain(
-    "retry_policy",
+pub(super) const DAG_RETRY: Keys<'_> = Keys {
+    what: "retry_policy",
+    known: &[
+        "limit",
+        "interval_sec",
+        "backoff",
+        "max_interval_sec",
+        "exit_codes",
+        "on",
+        "lost",
+    ],
+    refused: &[],
+    renamed: &[("exit_code", "exit_codes")],
+};
+
+/// Keys of `lost` in it.
+pub(super) const LOST_RETRY: Keys<'_> = Keys::plain(
+    "retry_policy.lost",
     &["limit", "interval_sec", "backoff", "max_interval_sec"],
 );
 

@@ -15,6 +15,7 @@ mod merge;
 mod names;
 mod param_defs;
 mod policies;
+mod retries;
 mod routers;
 mod scheduling;
 mod schema;

@@ -1,24 +1,27 @@
-//! What the scheduler acts on: schedules, catch-up, DAG-level retries. Read, checked and kept; a warning says that
-//! nothing acts on it yet.
+//! What the scheduler acts on: schedules, overlap, catch-up, delivery, priority, how many runs are kept.
 
-use super::fields::{boolean, get, map, natural, text, wrong};
-use super::keys;
-use super::policies::backoff;
-use crate::dag::cron::{Cron, shown};
+use super::fields::{boolean, get, map, natural32, scalar, text, wrong};
+use super::{keys, retries};
+use crate::dag::cron::{CronError, Schedule, Zone, shown};
 use crate::dag::diag::{Pos, Report};
-use crate::dag::types::{DagRetry, OverlapPolicy, Schedules, Scheduling};
+use crate::dag::scheduling::JITTER_MAX;
+use crate::dag::types::{OverlapPolicy, Schedules, Scheduling};
 use crate::dag::yaml::{Entry, Node, Value};
+use crate::model::Priority;
 
 /// Keys that are kept without effect.
-const WITHOUT_EFFECT: [&str; 7] = [
+const WITHOUT_EFFECT: [&str; 2] = ["run_config", "log_dir"];
+
+/// Keys that say what the schedules of an installed DAG do.
+const PLAN: [&str; 4] = [
     "schedule",
-    "catchup_window",
     "overlap_policy",
+    "catchup_window",
     "skip_if_successful",
-    "retry_policy",
-    "run_config",
-    "log_dir",
 ];
+
+/// Most entries of `schedule` together.
+const SCHEDULES_MAX: usize = 1_000;
 
 /// Reads the scheduler's keys.
 pub(super) fn scheduling(report: &mut Report, entries: &[Entry]) -> (Schedules, Scheduling) {
@@ -30,24 +33,37 @@ pub(super) fn scheduling(report: &mut Report, entries: &[Entry]) -> (Schedules, 
             );
         }
     }
-    let schedules = get(entries, "schedule")
-        .map(|entry| schedules(report, &entry.value))
+    let value = |key| get(entries, key).map(|entry| &entry.value);
+    let schedules = value("schedule")
+        .map(|node| schedules(report, node))
         .unwrap_or_default();
-    let mut kept = Scheduling::default();
-    if let Some(entry) = get(entries, "catchup_window") {
-        kept.catchup_window_sec = catchup_window(report, &entry.value).unwrap_or(0);
-    }
-    if let Some(entry) = get(entries, "overlap_policy") {
-        kept.overlap_policy = overlap_policy(report, &entry.value).unwrap_or_default();
-    }
-    if let Some(entry) = get(entries, "skip_if_successful") {
-        kept.skip_if_successful = boolean(report, "skip_if_successful", &entry.value).unwrap_or(false);
-    }
-    if let Some(entry) = get(entries, "retry_policy") {
-        kept.retry = dag_retry(report, &entry.value);
-    }
-    if let Some(entry) = get(entries, "run_config") {
-        let entries = map(report, &entry.value, &keys::RUN_CONFIG).unwrap_or_default();
+    let at_least_once = value("delivery")
+        .and_then(|node| delivery(report, node))
+        .unwrap_or(false);
+    let kept = Scheduling {
+        skip_if_successful: value("skip_if_successful")
+            .and_then(|node| boolean(report, "skip_if_successful", node))
+            .unwrap_or(false),
+        catchup_window_sec: value("catchup_window")
+            .and_then(|node| catchup_window(report, node))
+            .unwrap_or(0),
+        overlap_policy: value("overlap_policy")
+            .and_then(|node| overlap_policy(report, node))
+            .unwrap_or_default(),
+        at_least_once,
+        retry: match value("retry_policy") {
+            Some(node) => retries::retry_policy(report, node, at_least_once),
+            None => retries::of_delivery(at_least_once),
+        },
+        priority: value("priority")
+            .and_then(|node| priority(report, node))
+            .unwrap_or_default(),
+        // A written 0 is no limit, whatever the daemon is configured to keep.
+        hist_retention_runs: value("hist_retention_runs")
+            .and_then(|node| natural32(report, "hist_retention_runs", node)),
+    };
+    if let Some(node) = value("run_config") {
+        let entries = map(report, node, &keys::RUN_CONFIG).unwrap_or_default();
         for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
             boolean(report, &format!("run_config.{}", entry.key), &entry.value);
         }
@@ -55,33 +71,62 @@ pub(super) fn scheduling(report: &mut Report, entries: &[Entry]) -> (Schedules, 
     (schedules, kept)
 }
 
+/// Warns of keys about schedules in a further document, which is only ever called. Those of the base configuration, which
+/// is another file, are there for the first one.
+pub(super) fn warn_without_plan(report: &mut Report, entries: &[Entry], file: u8) {
+    let planned = |entry: &&Entry| PLAN.contains(&entry.key.as_str()) && !entry.value.is_null();
+    for entry in entries
+        .iter()
+        .filter(planned)
+        .filter(|entry| entry.key_at.file == file)
+    {
+        let message = format!(
+            "`{}` has no effect here: schedules count only in the first document of a file",
+            entry.key
+        );
+        report.warn(entry.key_at, message);
+    }
+}
+
 fn schedules(report: &mut Report, node: &Node) -> Schedules {
     let mut found = Schedules::default();
     match &node.value {
         Value::Map(entries) => {
-            for entry in entries {
-                let list = match entry.key.as_str() {
-                    "start" => &mut found.start,
-                    "stop" => &mut found.stop,
-                    "restart" => &mut found.restart,
-                    key => {
-                        let message = format!("unknown key `{key}` in `schedule`");
-                        report.error_hint(entry.key_at, message, "it can have `start`, `stop` and `restart`");
+            keys::check(report, entries, &keys::SCHEDULE);
+            for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
+                let what = format!("schedule.{}", entry.key);
+                let (list, check): (_, Check) = match entry.key.as_str() {
+                    "start" => (&mut found.start, check_expression),
+                    "stop" => (&mut found.stop, check_expression),
+                    "restart" => (&mut found.restart, check_expression),
+                    "at" => (&mut found.at, check_time),
+                    "jitter_sec" => {
+                        found.jitter_sec = jitter(report, &what, &entry.value).unwrap_or(0);
                         continue;
                     }
+                    _ => continue,
                 };
-                *list = expressions(report, &format!("schedule.{}", entry.key), &entry.value);
+                *list = written(report, &what, &entry.value, check);
             }
         }
         Value::Scalar(_) if node.as_str().is_none() => {
             wrong(report, "schedule", "a text, a list or a map", node);
         }
-        _ => found.start = expressions(report, "schedule", node),
+        _ => found.start = written(report, "schedule", node, check_expression),
+    }
+    let count = found.start.len() + found.stop.len() + found.restart.len() + found.at.len();
+    if count > SCHEDULES_MAX {
+        let message = format!("`schedule` has {count} entries; at most {SCHEDULES_MAX} are possible");
+        report.error_hint(node.at, message, "put them together with lists, ranges and steps");
     }
     found
 }
 
-fn expressions(report: &mut Report, what: &str, node: &Node) -> Vec<String> {
+/// Checks an entry of `schedule` and reports what is wrong with it.
+type Check = fn(&mut Report, &str, Pos);
+
+/// The entries of a list, or one alone.
+fn written(report: &mut Report, what: &str, node: &Node, check: Check) -> Vec<String> {
     let items = match &node.value {
         Value::List(items) => items.as_slice(),
         _ => std::slice::from_ref(node),
@@ -94,29 +139,68 @@ fn expressions(report: &mut Report, what: &str, node: &Node) -> Vec<String> {
         else {
             continue;
         };
-        check_expression(report, written, item.at);
+        check(report, written, item.at);
         found.push(written.to_owned());
     }
     found
 }
 
 fn check_expression(report: &mut Report, written: &str, at: Pos) {
-    let expression = shown(written);
-    match Cron::parse(written) {
-        Ok(cron) if cron.never_matches() => {
-            report.warn(
-                at,
-                format!("the schedule {expression} never comes: none of its months has such a day"),
-            );
+    match Schedule::parse(written) {
+        Ok(schedule) if schedule.never_comes() => {
+            let expression = shown(written);
+            let message = format!("the schedule {expression} never comes: none of its months has such a day");
+            report.warn(at, message);
         }
         Ok(_) => {}
         Err(errors) => {
             for error in errors {
-                let message = format!("invalid schedule {expression}: {}", error.message);
-                report.error_hint(at, message, error.hint);
+                invalid(report, written, at, error);
             }
         }
     }
+}
+
+/// Which zone it is meant in does not matter for whether it is a time.
+fn check_time(report: &mut Report, written: &str, at: Pos) {
+    if let Err(error) = Schedule::at(written, Zone::UTC) {
+        invalid(report, written, at, error);
+    }
+}
+
+fn invalid(report: &mut Report, written: &str, at: Pos, error: CronError) {
+    let message = format!("invalid schedule {}: {}", shown(written), error.message);
+    report.error_hint(at, message, error.hint);
+}
+
+fn jitter(report: &mut Report, what: &str, node: &Node) -> Option<u32> {
+    let jitter = natural32(report, what, node)?;
+    if jitter > JITTER_MAX {
+        let message = format!("`{what}` is {jitter}; at most {JITTER_MAX} seconds are possible");
+        report.error(node.at, message);
+        return None;
+    }
+    Some(jitter)
+}
+
+fn delivery(report: &mut Report, node: &Node) -> Option<bool> {
+    match text(report, "delivery", node)?.trim() {
+        "at_most_once" => Some(false),
+        "at_least_once" => Some(true),
+        _ => {
+            wrong(report, "delivery", "`at_most_once` or `at_least_once`", node);
+            None
+        }
+    }
+}
+
+fn priority(report: &mut Report, node: &Node) -> Option<Priority> {
+    let priority = Priority::from_text(scalar(report, "priority", node)?.trim());
+    if priority.is_none() {
+        let wanted = "`low`, `normal`, `high` or a whole number from -100 to 100";
+        wrong(report, "priority", wanted, node);
+    }
+    priority
 }
 
 fn overlap_policy(report: &mut Report, node: &Node) -> Option<OverlapPolicy> {
@@ -124,8 +208,10 @@ fn overlap_policy(report: &mut Report, node: &Node) -> Option<OverlapPolicy> {
         "skip" => Some(OverlapPolicy::Skip),
         "all" => Some(OverlapPolicy::All),
         "latest" => Some(OverlapPolicy::Latest),
+        "cancel_other" => Some(OverlapPolicy::CancelOther),
         _ => {
-            wrong(report, "overlap_policy", "`skip`, `all` or `latest`", node);
+            let wanted = "`skip`, `all`, `latest` or `cancel_other`";
+            wrong(report, "overlap_policy", wanted, node);
             None
         }
     }
@@ -161,42 +247,4 @@ fn duration(text: &str) -> Option<u64> {
         rest = unit.get(1..)?;
     }
     (!text.is_empty()).then_some(total)
-}
-
-fn dag_retry(report: &mut Report, node: &Node) -> Option<DagRetry> {
-    let entries = map(report, node, &keys::DAG_RETRY)?;
-    let mut whole = |key: &str, default: u64| match get(entries, key) {
-        Some(entry) => whole(report, &format!("retry_policy.{key}"), &entry.value),
-        None => Some(default),
-    };
-    let limit = whole("limit", 0);
-    let interval_sec = whole("interval_sec", 60);
-    let max_interval_sec = whole("max_interval_sec", 3_600);
-    if limit == Some(0) {
-        report.error(node.at, "`retry_policy.limit` is needed and must be at least 1");
-    }
-    let backoff = match get(entries, "backoff") {
-        Some(entry) => backoff(report, "retry_policy.backoff", &entry.value),
-        None => Some(0.0),
-    };
-    Some(DagRetry {
-        limit: limit?,
-        interval_sec: interval_sec?,
-        backoff: backoff?,
-        max_interval_sec: max_interval_sec?,
-    })
-}
-
-/// A whole number from 0, also if written as a text.
-fn whole(report: &mut Report, what: &str, node: &Node) -> Option<u64> {
-    match node.as_str() {
-        Some(text) => {
-            let value = text.trim().parse().ok();
-            if value.is_none() {
-                wrong(report, what, "a whole number from 0", node);
-            }
-            value
-        }
-        None => natural(report, what, node),
-    }
 }

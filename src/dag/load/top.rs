@@ -4,7 +4,7 @@ use super::basics::{dotenv, env, log_output, shell, tags};
 use super::conditions::conditions;
 use super::fields::{get, integer, natural, natural32, text, wrong};
 use super::handlers::handlers;
-use super::scheduling::scheduling;
+use super::scheduling::{scheduling, warn_without_plan};
 use super::secrets::secrets;
 use super::steps::{Context, defaults, steps};
 use super::{LoadOptions, keys, names, param_defs};
@@ -64,6 +64,9 @@ pub(super) fn dag(document: &Node, naming: &Naming<'_>, report: &mut Report) -> 
         .iter()
         .filter(|entry| entry.key_at.file == document.at.file);
     keys::check(report, own, &keys::TOP);
+    if matches!(naming, Naming::Local { .. }) {
+        warn_without_plan(report, entries, document.at.file);
+    }
 
     let value = |key| get(entries, key).map(|entry| &entry.value);
     let name = name(report, entries, naming, document.at);

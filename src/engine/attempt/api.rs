@@ -34,6 +34,8 @@ pub enum Event {
     /// The run is to stop: somebody asked for it who may have been told to this attempt before. Nothing happens if a stop is
     /// known, so that a daemon that comes back does not cut the grace period short.
     EnsureStop(StopReason),
+    /// The run will not be tried again as a whole.
+    NoRetry,
     /// The answer to [`Effect::KillTree`]: no process of a step is left.
     TreeEmpty,
 }

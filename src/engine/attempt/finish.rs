@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::dag::eval::camel_case;
-use crate::model::{Fact, Handler, RunStatus, StepStatus};
+use crate::model::{Fact, Handler, RetryPolicy, RunStatus, StepStatus};
 
 use super::node::{clip, join};
 use super::status::handlers_after;
@@ -11,6 +11,14 @@ use super::steps::seconds;
 use super::{Attempt, Cx, Effect, Node, Phase, Timer};
 
 impl Attempt {
+    /// The same attempt of a run that is tried again as a whole if it fails and a failed step ended with one of these exit
+    /// codes; an empty list is any failure. With none it is not, as without this call.
+    #[must_use]
+    pub fn retried_on(mut self, codes: Option<Vec<i32>>) -> Self {
+        self.retried_on = codes;
+        self
+    }
+
     pub(super) fn begin(&mut self, cx: &mut Cx) {
         let Phase::New(early) = &mut self.phase else {
             return;
@@ -77,13 +85,33 @@ impl Attempt {
         }
     }
 
-    /// No further step starts: the status is known, and its handlers follow.
+    /// No further step starts: the status is known, and its handlers follow. That of a failure waits for the last retry of
+    /// the whole run.
     pub(super) fn enter_handlers(&mut self, cx: &mut Cx) {
         if std::mem::take(&mut self.delaying) {
             cx.push(Effect::Disarm(Timer::StartDelay));
         }
         self.phase = Phase::Handlers(&[]);
-        self.phase = Phase::Handlers(handlers_after(self.status()));
+        let status = self.status();
+        self.again = status == RunStatus::Failed && self.stop.is_none() && self.is_retried();
+        self.phase = Phase::Handlers(if self.again {
+            &[Handler::Exit]
+        } else {
+            handlers_after(status)
+        });
+    }
+
+    /// Whether the whole run is tried again after the failures there are.
+    fn is_retried(&self) -> bool {
+        let failed = self.nodes.iter().take(self.plan.steps);
+        let failed = failed.filter(|node| node.ended == Some(StepStatus::Failed) && !node.tolerated);
+        self.retried_on.as_ref().is_some_and(|codes| {
+            let policy = RetryPolicy {
+                exit_codes: codes.clone(),
+                ..RetryPolicy::default()
+            };
+            policy.wants(failed.filter_map(|node| node.code))
+        })
     }
 
     pub(super) fn next_handler(&mut self, rest: &'static [Handler], cx: &mut Cx) {
@@ -111,8 +139,16 @@ impl Attempt {
             status,
             error: self.final_error(status),
             outputs: self.outputs(),
+            // Who stops a handler does not want the run to be tried again.
+            retry: self.again && status == RunStatus::Failed && self.stop.is_none(),
         });
         cx.push(Effect::Leave);
+    }
+
+    /// Makes the run a failure, whatever its steps say. The first error stays.
+    pub(super) fn fail(&mut self, error: String) {
+        self.broken = true;
+        self.last_error.get_or_insert(error);
     }
 
     /// The last error; before it, what aborted the run.

@@ -114,6 +114,10 @@ pub struct Attempt {
     cancelled: bool,
     /// Whether a person rejected a step of the attempt before: no step starts, the run ends for that.
     rejected: bool,
+    /// The exit codes of failed steps after which the whole run is tried again; none if it never is.
+    retried_on: Option<Vec<i32>>,
+    /// Whether the whole run is tried again after this attempt.
+    again: bool,
     timed_out: bool,
     broken: bool,
     unmet: Option<String>,
@@ -179,6 +183,8 @@ impl Attempt {
             killing: false,
             cancelled: false,
             rejected,
+            retried_on: None,
+            again: false,
             timed_out: false,
             broken: false,
             unmet: None,
@@ -217,11 +223,9 @@ impl Attempt {
             }
             Event::Timer(timer) => self.timer(timer, &mut cx),
             Event::Stop(reason) => self.stop(reason, &mut cx),
-            Event::EnsureStop(reason) => {
-                if self.stop.is_none() {
-                    self.stop(reason, &mut cx);
-                }
-            }
+            Event::EnsureStop(reason) if self.stop.is_none() => self.stop(reason, &mut cx),
+            Event::EnsureStop(_) => {}
+            Event::NoRetry => self.fail_for_good(),
             Event::TreeEmpty => self.killing = false,
         }
         self.look_at_dependants(&mut cx);
@@ -354,12 +358,6 @@ impl Attempt {
         self.active > 0 || handler.is_some_and(|node| node.stage.is_active())
     }
 
-    /// Makes the run a failure, whatever its steps say. The first error stays.
-    fn fail(&mut self, error: String) {
-        self.broken = true;
-        self.last_error.get_or_insert(error);
-    }
-
     /// Ends a node for good.
     fn finish(&mut self, slot: usize, outcome: Outcome, cx: &mut Cx) {
         let outcome = self.gate(slot, outcome);
@@ -376,6 +374,7 @@ impl Attempt {
         }
         node.stage = Stage::Done;
         node.ended = Some(outcome.status);
+        node.code = outcome.exit_code;
         node.tolerated = outcome.tolerated;
         let counts = match outcome.status {
             // A run that waits does so whether its wait handler succeeds or not.

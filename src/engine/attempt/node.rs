@@ -73,6 +73,8 @@ impl Outcome {
 pub(super) struct NodeState {
     /// Its status once it is `Done`, and what a kept step has from the start.
     pub(super) ended: Option<StepStatus>,
+    /// The exit code it ended with.
+    pub(super) code: Option<i32>,
     pub(super) tolerated: bool,
     pub(super) stage: Stage,
     /// Serial number of the last question.

@@ -1,6 +1,6 @@
 //! The stop ladder and the time limit of the run (seed-spec 7.11, W7, W8, W29).
 
-use crate::model::{Fact, RunStatus, StopReason};
+use crate::model::{Fact, Handler, RunStatus, StopReason};
 
 use super::node::{Cut, Stage};
 use super::policy::SIGTERM;
@@ -30,7 +30,7 @@ impl Attempt {
             }
             Phase::Finishing | Phase::Ended => return,
             Phase::Initialising(_) | Phase::InitHandler | Phase::Steps => self.cancelled = true,
-            Phase::Handlers(_) => {}
+            Phase::Handlers(_) => self.fail_for_good(),
         }
         if self.stopping {
             return self.escalate(cx);
@@ -54,6 +54,20 @@ impl Attempt {
         if self.is_busy() {
             let grace = seconds(self.plan.clean_up_sec);
             cx.push(Effect::Arm(Timer::Grace, cx.now.boot.after_secs(grace)));
+        }
+    }
+
+    /// No retry of the whole run follows. If its failure handler was left out for one, it comes now.
+    pub(super) fn fail_for_good(&mut self) {
+        self.retried_on = None;
+        if let Phase::Handlers(rest) = &mut self.phase
+            && std::mem::take(&mut self.again)
+        {
+            *rest = if rest.is_empty() {
+                &[Handler::Failure]
+            } else {
+                handlers_after(RunStatus::Failed)
+            };
         }
     }
 

@@ -1,7 +1,7 @@
 //! Admission: how a run comes into the queue, by a submission or by a retry, and how it leaves it unstarted.
 
 use super::Scheduler;
-use super::api::{CommitError, Decision, Effect, Refusal, RetryFacts, Token};
+use super::api::{CommitError, Decision, Effect, Origin, Refusal, RetryFacts, Token};
 use super::run::{Key, Phase, Run};
 use super::save::{accept, refusal};
 use crate::model::change::{Change, NewRun};
@@ -27,16 +27,27 @@ impl Scheduler {
             out.push(Effect::Refused(token, Refusal::CallerGone));
             return;
         }
+        let key = self.admit(Some(token), &new);
+        self.join_family(key);
+        self.save(key, vec![Change::Accept(new)], false, out);
+    }
+
+    /// Takes a run into memory whose acceptance is about to be committed. Without a token a schedule made it.
+    pub(super) fn admit(&mut self, token: Option<Token>, new: &NewRun) -> Key {
         let phase = Phase::Admitting {
             token,
             rivals: Vec::new(),
             capacity: new.capacity,
         };
         let mut run = Run::new(new.run.clone(), new.group.clone(), 0, phase);
-        run.parent = caller.cloned();
-        let key = self.insert(run);
-        self.join_family(key);
-        self.save(key, vec![Change::Accept(new)], false, out);
+        run.parent = new.parent.as_ref().map(|caller| caller.run.clone());
+        run.owner = new.owner;
+        run.priority = new.priority;
+        run.now = new.now;
+        run.dag_limit = new.dag_limit;
+        run.again.policy.clone_from(&new.retry);
+        run.origin = Origin::of(new);
+        self.insert(run)
     }
 
     /// A new attempt of an ended run. While the attempt before is being cleaned up the request waits: nothing of
@@ -53,13 +64,8 @@ impl Scheduler {
             out.push(Effect::Refused(token, Refusal::Draining));
             return;
         }
-        if let Some(run) = self.names.get(name).and_then(|key| self.runs.get_mut(key)) {
-            if run.end_saved && run.retry.is_none() {
-                run.retry = Some((token, facts));
-            } else {
-                out.push(Effect::Refused(token, Refusal::WrongState(run.status())));
-            }
-            return;
+        if let Some(key) = self.names.get(name).copied() {
+            return self.retry_known(now, key, token, facts, out);
         }
         // What waits goes on by a decision, or because the run that called it asks for it again after one.
         let asked_again = facts.caller.is_some() && facts.status == RunStatus::Waiting;
@@ -67,23 +73,24 @@ impl Scheduler {
             out.push(Effect::Refused(token, Refusal::WrongState(facts.status)));
             return;
         }
-        let (caller, asked) = facts.caller.unzip();
+        let (caller, asked) = facts.caller.clone().unzip();
         if !self.may_call(caller.as_ref()) {
             out.push(Effect::Refused(token, Refusal::CallerGone));
             return;
         }
         let phase = Phase::Admitting {
-            token,
+            token: Some(token),
             rivals: Vec::new(),
             capacity: facts.capacity,
         };
-        let mut run = Run::new(name.clone(), facts.group, facts.attempts, phase);
+        let mut run = again(name, facts, phase);
         run.parent = caller;
         let key = self.insert(run);
         self.join_family(key);
         let requeue = Change::Requeue {
             run: name.clone(),
             caller: asked,
+            automatic: false,
             at: now.wall,
         };
         self.save(key, vec![requeue], false, out);
@@ -115,17 +122,22 @@ impl Scheduler {
         match decision {
             Decision::Resume(mut changes) => {
                 let phase = Phase::Admitting {
-                    token,
+                    token: Some(token),
                     rivals: Vec::new(),
                     capacity: facts.capacity,
                 };
-                let key = self.insert(Run::new(name.clone(), facts.group, facts.attempts, phase));
+                let key = self.insert(again(name, facts, phase));
                 let caller = None;
-                changes.push(Change::Requeue { run, caller, at });
+                changes.push(Change::Requeue {
+                    run,
+                    caller,
+                    automatic: false,
+                    at,
+                });
                 self.save(key, changes, false, out);
             }
             Decision::Stop(reason) => {
-                let mut ending = Run::new(name.clone(), facts.group, facts.attempts, Phase::Dropping);
+                let mut ending = again(name, facts, Phase::Dropping);
                 ending.waits = true;
                 ending.stop = Some(reason.clone());
                 ending.stop_tokens.push(token);
@@ -155,15 +167,16 @@ impl Scheduler {
         else {
             return;
         };
-        out.push(Effect::Accepted(*token));
+        out.extend(token.map(Effect::Accepted));
         out.extend(
             rivals
                 .iter()
                 .map(|rival| Effect::Refused(*rival, Refusal::Exists)),
         );
         out.push(Effect::Changed(run.name.clone()));
+        let capacity = *capacity;
         if !run.is_guest() {
-            self.groups.join(&run.group, *capacity, requeued);
+            self.groups.join(run, capacity, requeued);
             run.member = true;
         }
         run.seq = self.groups.back();
@@ -182,14 +195,13 @@ impl Scheduler {
         requeue: bool,
         out: &mut Vec<Effect>,
     ) {
-        let Some(run) = self.runs.remove(&key) else {
+        let Some(run) = self.remove(key) else {
             return;
         };
-        self.names.remove(&run.name);
         self.leave_family(key, &run, out);
         let why = refusal(error, requeue);
         if let Phase::Admitting { token, rivals, .. } = run.phase {
-            for token in std::iter::once(token).chain(rivals) {
+            for token in token.into_iter().chain(rivals) {
                 out.push(Effect::Refused(token, why.clone()));
             }
         }
@@ -203,23 +215,29 @@ impl Scheduler {
         if let Some(run) = self.runs.get_mut(&key) {
             run.phase = Phase::Queued;
             self.resting += 1;
-            if run.is_guest() {
-                self.groups.push_guest(run.seq, key);
-            } else {
-                self.groups.push(&run.group, run.seq, key);
-            }
+            self.groups.push(run, key);
+        }
+    }
+
+    /// Puts a run that left the queue for a moment back there, to be passed over as long as before.
+    pub(super) fn put_back(&mut self, key: Key) {
+        match self.runs.get_mut(&key).and_then(|run| run.delayed.take()) {
+            Some(at) => self.delay_until(key, at),
+            None => self.enqueue(key),
         }
     }
 
     /// Takes a resting run out of the queue.
     pub(super) fn dequeue(&mut self, key: Key) {
+        if let Some(run) = self.runs.get_mut(&key) {
+            run.delayed = run.timer.filter(|_| matches!(run.phase, Phase::Delayed));
+        }
         self.clear_timer(key);
         if let Some(run) = self.runs.get(&key).filter(|run| run.rests()) {
             self.resting = self.resting.saturating_sub(1);
-            if run.is_guest() {
-                self.groups.remove_guest(run.seq);
-            } else {
-                self.groups.remove(&run.group, run.seq);
+            // A delayed one is not in it.
+            if matches!(run.phase, Phase::Queued) {
+                self.groups.remove(run);
             }
         }
     }
@@ -248,4 +266,16 @@ impl Scheduler {
         }
         self.forget(now, key, out);
     }
+}
+
+/// A run that the store holds already.
+fn again(name: &RunRef, facts: RetryFacts, phase: Phase) -> Run {
+    let mut run = Run::new(name.clone(), facts.group, facts.attempts, phase);
+    run.owner = facts.owner;
+    run.priority = facts.priority;
+    run.now = facts.now;
+    run.dag_limit = facts.dag_limit;
+    run.again.policy = facts.retry;
+    run.origin = facts.origin;
+    run
 }

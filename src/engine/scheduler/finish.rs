@@ -5,7 +5,7 @@ use super::api::{AttemptEnd, Effect, Refusal};
 use super::run::{Key, Phase, Run};
 use super::save::accept;
 use crate::model::change::Change;
-use crate::model::{AttemptId, LostCause, Now, RunStatus, Time};
+use crate::model::{AttemptId, LostCause, Now, RunStatus, StopReason, Time};
 
 impl Scheduler {
     /// The journal holds the final record. It is the truth in whatever phase it comes; one that comes before the
@@ -19,12 +19,19 @@ impl Scheduler {
             Phase::Opening | Phase::Running | Phase::Closing => {}
             _ => return,
         }
-        self.record_end(key, end, false, out);
+        self.record_end(now, key, end, false, out);
         self.end_family(now, key, out);
     }
 
     /// Commits the end. `gone` says whether nothing of the attempt lives any more.
-    pub(super) fn record_end(&mut self, key: Key, end: AttemptEnd, gone: bool, out: &mut Vec<Effect>) {
+    pub(super) fn record_end(
+        &mut self,
+        now: Now,
+        key: Key,
+        end: AttemptEnd,
+        gone: bool,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(run) = self.runs.get_mut(&key) else {
             return;
         };
@@ -43,6 +50,21 @@ impl Scheduler {
         };
         run.phase = Phase::Ending { gone };
         run.outcome = Some(status);
+        // Without the supervisor's word the failure handler has run, and a retry would be one too many.
+        let (again, at) = (end.retry && status == RunStatus::Failed, end.at);
+        let stop = run.stop.clone();
+        let way = self.gives_way(key).then_some(StopReason::Superseded);
+        let retry = if again {
+            self.retry_later(now, key, false, at)
+        } else {
+            None
+        };
+        // A stop or a newer run has overtaken the record. Nobody runs the handler any more, so that is said.
+        let error = if again && retry.is_none() {
+            Some(no_retry(error, stop.or(way).as_ref()))
+        } else {
+            error
+        };
         let end = Change::End {
             attempt,
             status,
@@ -51,13 +73,20 @@ impl Scheduler {
             outputs: end.outputs,
             timed_out: end.timed_out,
             kill_escalated: end.kill_escalated,
-            at: end.at,
+            at,
         };
-        self.save(key, vec![end], false, out);
+        self.save(key, std::iter::once(end).chain(retry).collect(), false, out);
     }
 
     /// Commits that the attempt died without a final record (P6).
-    pub(super) fn record_loss(&mut self, key: Key, cause: LostCause, at: Time, out: &mut Vec<Effect>) {
+    pub(super) fn record_loss(
+        &mut self,
+        now: Now,
+        key: Key,
+        cause: LostCause,
+        at: Time,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(run) = self.runs.get_mut(&key) else {
             return;
         };
@@ -66,17 +95,26 @@ impl Scheduler {
         };
         run.phase = Phase::Ending { gone: true };
         run.outcome = Some(RunStatus::Failed);
+        let policy = run.again.policy.as_ref().filter(|_| run.stop.is_none());
+        let tried = policy.is_some_and(|policy| policy.next(run.again.so_far, true).is_some());
+        let error = if tried && self.gives_way(key) {
+            let way = StopReason::Superseded;
+            format!("lost: {cause}; no retry follows ({way})")
+        } else {
+            format!("lost: {cause}")
+        };
         let end = Change::End {
             attempt,
             status: RunStatus::Failed,
-            error: Some(format!("lost: {cause}")),
+            error: Some(error),
             lost: Some(cause),
             outputs: Vec::new(),
             timed_out: false,
             kill_escalated: false,
             at,
         };
-        self.save(key, vec![end], false, out);
+        let retry = self.retry_later(now, key, true, at);
+        self.save(key, std::iter::once(end).chain(retry).collect(), false, out);
     }
 
     /// Nothing of the attempt lives any more, and its journal is read to the end.
@@ -104,7 +142,7 @@ impl Scheduler {
     }
 
     fn lost(&mut self, now: Now, key: Key, cause: LostCause, out: &mut Vec<Effect>) {
-        self.record_loss(key, cause, now.wall, out);
+        self.record_loss(now, key, cause, now.wall, out);
         self.vacate(key);
         self.end_family(now, key, out);
     }
@@ -120,19 +158,30 @@ impl Scheduler {
     }
 
     /// The store has the end.
-    pub(super) fn end_saved(&mut self, key: Key, out: &mut Vec<Effect>) {
+    pub(super) fn end_saved(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
+        let mut late = Vec::new();
         if let Some(run) = self.runs.get_mut(&key) {
             run.end_saved = true;
+            late = std::mem::take(&mut run.late_stops);
             out.push(Effect::Changed(run.name.clone()));
+            if run.outcome == Some(RunStatus::Succeeded) && !run.is_guest() {
+                self.plans
+                    .succeeded(&run.name.dag, run.owner, run.origin.counts_for(), now.wall);
+            }
+        }
+        for (token, reason) in late {
+            self.stop_rest(key, Some(token), &reason, out);
         }
         self.over(key, out);
         self.clean(key, out);
     }
 
-    /// Tells that the run is over, once the store has the end and the runs that it called are gone.
+    /// Tells that the run is over, once the store has the end and the runs that it called are gone; not if it is tried
+    /// again by itself.
     pub(super) fn over(&mut self, key: Key, out: &mut Vec<Effect>) {
         if let Some(run) = self.runs.get_mut(&key)
             && run.end_saved
+            && run.again.due.is_none()
             && run.children.is_empty()
             && !std::mem::replace(&mut run.over, true)
         {
@@ -175,19 +224,22 @@ impl Scheduler {
         }
     }
 
-    /// Drops an ended run from memory: history belongs to the store. A retry that waited for this moment goes on.
+    /// Drops an ended run from memory, unless it is tried again by itself: history belongs to the store. A retry that
+    /// waited for this moment goes on.
     pub(super) fn forget(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
         self.release(key);
-        let Some(mut run) = self.runs.remove(&key) else {
+        if self.runs.get(&key).is_some_and(|run| run.again.due.is_some()) {
+            return self.pause_run(now, key, out);
+        }
+        let Some(mut run) = self.remove(key) else {
             return;
         };
-        self.names.remove(&run.name);
         self.leave_family(key, &run, out);
         if let Some(attempt) = &run.attempt {
             self.attempts.remove(attempt);
         }
         if run.member {
-            self.groups.leave(&run.group);
+            self.groups.leave(&run);
         }
         accept(&mut run.stop_tokens, out);
         match (run.retry.take(), run.outcome) {
@@ -200,4 +252,11 @@ impl Scheduler {
             (None, _) => {}
         }
     }
+}
+
+/// The error of an attempt whose supervisor has left the failure handler out for a retry that does not follow.
+fn no_retry(error: Option<String>, stop: Option<&StopReason>) -> String {
+    let error = error.map(|error| format!("{error}; ")).unwrap_or_default();
+    let why = stop.map(|stop| format!(" ({stop})")).unwrap_or_default();
+    format!("{error}no retry follows{why}, and the failure handler was left out for one")
 }

@@ -7,7 +7,7 @@ use super::run::{Key, Phase};
 use super::save::unlaunch;
 use super::timers::backoff;
 use crate::model::change::{AttemptIdentity, Change};
-use crate::model::{AttemptId, LostCause, Now, RunStatus, Time};
+use crate::model::{AttemptId, Boot, LostCause, Now, RunStatus, StopReason, Time};
 
 /// How often in a row a shim may die between the open gate and its first record before the run fails. A death
 /// there costs nothing and the attempt is started again; one that always dies must not be tried for ever (W13).
@@ -17,14 +17,16 @@ impl Scheduler {
     /// Decides for launches as long as there are free slots and waiting runs.
     pub(super) fn launch_next(&mut self, now: Now, out: &mut Vec<Effect>) {
         while !self.draining && !self.held {
-            let Some(key) = self.groups.take(self.config.max_live) else {
+            let Some(key) = self.groups.take(self.max_live) else {
                 return;
             };
             let Some(run) = self.runs.get_mut(&key) else {
                 continue;
             };
             self.resting = self.resting.saturating_sub(1);
+            self.waiting.take(run);
             run.slot = true;
+            self.groups.occupy(run);
             run.phase = Phase::Intending;
             run.attempts = run.attempts.saturating_add(1);
             let attempt = AttemptId::derive(&run.name, run.attempts);
@@ -126,6 +128,8 @@ impl Scheduler {
             out.push(Effect::OpenGate(attempt.clone()));
             run.phase = Phase::Opening;
             self.hold_failures = 0;
+            // Its specification was made before a newer run came, perhaps.
+            self.tell_no_retry(key, out);
         }
     }
 
@@ -264,6 +268,7 @@ impl Scheduler {
         };
         run.phase = Phase::Forgetting;
         run.outcome = Some(status);
+        let is_lost = lost.is_some();
         let end = Change::End {
             attempt: attempt.clone(),
             status,
@@ -274,39 +279,53 @@ impl Scheduler {
             kill_escalated: false,
             at: now.wall,
         };
-        self.save(key, vec![end, Change::Clean { attempt }], false, out);
+        let retry = if is_lost {
+            self.retry_later(now, key, true, now.wall)
+        } else {
+            None
+        };
+        let clean = Change::Clean { attempt };
+        let batch = std::iter::once(end).chain(retry).chain([clean]);
+        self.save(key, batch.collect(), false, out);
     }
 
     fn delay(&mut self, now: Now, key: Key) {
-        let Some(run) = self.runs.get_mut(&key) else {
+        let Some(run) = self.runs.get(&key) else {
             return;
         };
-        run.phase = Phase::Delayed;
-        self.resting += 1;
         let at = backoff(now.boot, run.setbacks);
-        self.set_timer(key, at);
+        self.delay_until(key, at);
+    }
+
+    /// The run rests in the queue and is passed over until then.
+    pub(super) fn delay_until(&mut self, key: Key, at: Boot) {
+        if let Some(run) = self.runs.get_mut(&key) {
+            run.phase = Phase::Delayed;
+            self.resting += 1;
+            self.set_timer(key, at);
+        }
     }
 
     /// Gives the run's slot back; does nothing if it has none.
     pub(super) fn release(&mut self, key: Key) {
         if let Some(run) = self.runs.get_mut(&key).filter(|run| run.slot) {
             run.slot = false;
-            if run.is_guest() {
-                self.groups.vacate_guest();
-            } else {
-                self.groups.vacate(&run.group);
+            self.waiting.add(run);
+            if std::mem::take(&mut run.blocks) {
+                self.groups.unblock(&run.name.dag, run.owner);
             }
+            self.groups.vacate(run);
         }
     }
 
     /// Counts a live attempt that was found by recovery.
     pub(super) fn occupy(&mut self, key: Key) {
         if let Some(run) = self.runs.get_mut(&key) {
+            self.waiting.take(run);
             run.slot = true;
-            if run.is_guest() {
-                self.groups.occupy_guest();
-            } else {
-                self.groups.occupy(&run.group);
+            self.groups.occupy(run);
+            if !run.is_guest() && run.stop == Some(StopReason::Superseded) {
+                self.block(key);
             }
         }
     }

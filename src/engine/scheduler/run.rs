@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::api::{RetryFacts, Token};
+use super::again::Again;
+use super::api::{Origin, Place, RetryFacts, Token};
 use crate::model::change::Change;
-use crate::model::{AttemptId, Boot, GroupName, LostCause, RunRef, RunStatus, StopReason};
+use crate::model::{AttemptId, Boot, GroupName, LostCause, Priority, RunRef, RunStatus, StopReason};
 
 /// The engine's own number of a run in memory; never used again.
 pub(super) type Key = u64;
@@ -15,12 +16,19 @@ pub(super) type Key = u64;
 pub(super) enum Phase {
     /// Its `Accept` or `Requeue` is being committed; it exists only if that succeeds.
     Admitting {
-        /// Who asked.
-        token: Token,
+        /// Who asked; nobody if a schedule made it.
+        token: Option<Token>,
         /// Others who submitted the same run meanwhile.
         rivals: Vec<Token>,
         /// What the request says of the group's capacity.
         capacity: u32,
+    },
+    /// Its `Move` is being committed; it is out of the queue meanwhile.
+    Moving {
+        /// Who asked.
+        token: Token,
+        /// Where it goes.
+        place: Place,
     },
     /// Waits in its group's queue.
     Queued,
@@ -56,6 +64,13 @@ pub(super) enum Phase {
     Cleaning,
     /// Nothing of it is left; the batch that says so is being committed.
     Forgetting,
+    /// Nothing of its attempt is left, and it waits for its retry as a whole.
+    Pausing,
+    /// Its `Requeue` is being committed: its retry is due, or a person wants it.
+    Returning {
+        /// Who asked, if somebody did.
+        token: Option<Token>,
+    },
 }
 
 /// A run in memory.
@@ -63,6 +78,13 @@ pub(super) enum Phase {
 pub(super) struct Run {
     pub(super) name: RunRef,
     pub(super) group: GroupName,
+    /// User id it belongs to: users of a queue take turns.
+    pub(super) owner: u32,
+    pub(super) priority: Priority,
+    /// Whether it starts at once, beyond the limits of queue, DAG and daemon.
+    pub(super) now: bool,
+    /// Most live runs of its DAG, as it says; 0 is no limit.
+    pub(super) dag_limit: u32,
     /// The run that called it. Such a run is a guest: it runs within the slot of the root of its tree, and takes none
     /// of any group (W36).
     pub(super) parent: Option<RunRef>,
@@ -70,6 +92,8 @@ pub(super) struct Run {
     pub(super) children: BTreeSet<Key>,
     /// Place in the queue; kept while it is out of it, so that a run that is taken back finds its place again.
     pub(super) seq: i64,
+    /// Until when it is passed over, if it was when it left the queue for a moment.
+    pub(super) delayed: Option<Boot>,
     /// Number of the newest attempt that is not taken back.
     pub(super) attempts: u32,
     /// The attempt that is not cleaned.
@@ -79,18 +103,24 @@ pub(super) struct Run {
     pub(super) member: bool,
     /// Whether it counts as live in its group.
     pub(super) slot: bool,
+    /// Whether it is in the way of what waits of its DAG, until its slot is free: it was superseded.
+    pub(super) blocks: bool,
+    /// Where it comes from.
+    pub(super) origin: Origin,
     /// Whether it waits for a person, in the store, and is here only to be stopped.
     pub(super) waits: bool,
     /// Whether its shim outlived an earlier daemon.
     pub(super) adopted: bool,
     /// A stop that was asked for; the first one counts.
     pub(super) stop: Option<StopReason>,
-    /// Whether the run that called it wants it stopped, or is over: such a stop is never withdrawn.
+    /// Whether the run that called it wants it stopped, or is over, or a schedule does: such a stop is never withdrawn.
     pub(super) bound: bool,
     /// Whether the store holds that stop.
     pub(super) stop_saved: bool,
     /// Who waits for the answer to a stop.
     pub(super) stop_tokens: Vec<Token>,
+    /// Who stopped it when its attempt had ended already and the store did not have that yet.
+    pub(super) late_stops: Vec<(Token, StopReason)>,
     /// How the attempt ended, once it is known.
     pub(super) outcome: Option<RunStatus>,
     /// Whether the store holds the end.
@@ -99,6 +129,8 @@ pub(super) struct Run {
     pub(super) over: bool,
     /// A retry that waits until nothing is left of the attempt before (W5).
     pub(super) retry: Option<(Token, RetryFacts)>,
+    /// Its retries as a whole.
+    pub(super) again: Again,
     /// The batch in flight. There is at most one, so batches of a run cannot overtake each other.
     pub(super) batch: Option<(u64, Vec<Change>)>,
     /// What is to be committed after it, in order.
@@ -118,6 +150,10 @@ impl Run {
         Self {
             name,
             group,
+            owner: 0,
+            priority: Priority::default(),
+            now: false,
+            dag_limit: 0,
             parent: None,
             children: BTreeSet::new(),
             seq: 0,
@@ -125,17 +161,22 @@ impl Run {
             attempt: None,
             phase,
             member: false,
+            delayed: None,
             slot: false,
+            blocks: false,
+            origin: Origin::default(),
             waits: false,
             adopted: false,
             stop: None,
             bound: false,
             stop_saved: false,
             stop_tokens: Vec::new(),
+            late_stops: Vec::new(),
             outcome: None,
             end_saved: false,
             over: false,
             retry: None,
+            again: Again::default(),
             batch: None,
             unsaved: Vec::new(),
             timer: None,
@@ -155,11 +196,35 @@ impl Run {
         matches!(self.phase, Phase::Opening | Phase::Running)
     }
 
+    /// Whether its attempt has ended, and its processes or the runs that it called may live yet.
+    pub(super) const fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Ending { .. })
+    }
+
+    /// Whether it is queued or live, or on its way there, if only for a retry that comes by itself. What has ended, or
+    /// is being ended in the queue, is not.
+    pub(super) const fn occupies(&self) -> bool {
+        if self.again.due.is_some() {
+            return true;
+        }
+        match self.phase {
+            Phase::Dropping | Phase::Cleaning | Phase::Forgetting => false,
+            // Runs that it called may live.
+            Phase::Ending { .. } => self.slot,
+            _ => true,
+        }
+    }
+
     /// The status that those are told who ask for something that does not fit it.
     pub(super) const fn status(&self) -> RunStatus {
         match self.phase {
+            Phase::Pausing => RunStatus::Failed,
             _ if self.end_saved => RunStatus::Queued,
-            Phase::Admitting { .. } | Phase::Queued | Phase::Delayed | Phase::Dropping => RunStatus::Queued,
+            Phase::Admitting { .. }
+            | Phase::Queued
+            | Phase::Delayed
+            | Phase::Moving { .. }
+            | Phase::Dropping => RunStatus::Queued,
             _ => RunStatus::Running,
         }
     }
@@ -167,5 +232,10 @@ impl Run {
     /// Whether it rests in the queue: nothing of it is live or being written.
     pub(super) const fn rests(&self) -> bool {
         matches!(self.phase, Phase::Queued | Phase::Delayed)
+    }
+
+    /// Whether it is out of the queue only to get another place in it.
+    pub(super) const fn is_being_moved(&self) -> bool {
+        matches!(self.phase, Phase::Moving { .. })
     }
 }

@@ -6,7 +6,18 @@ use super::run::{Key, Phase};
 use super::timers::{Timer, backoff};
 use super::{Scheduler, Token};
 use crate::model::change::Change;
-use crate::model::{Now, RunStatus};
+use crate::model::{DagName, GroupName, Now, RunStatus};
+
+/// Whose batch it is. Each owner has at most one in flight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A run's.
+    Run(Key),
+    /// The plan's of a DAG.
+    Dag(DagName),
+    /// A queue's.
+    Queue(GroupName),
+}
 
 impl Scheduler {
     /// Commits a change after those of the run that are under way. If the last batch failed it waits for the
@@ -32,13 +43,19 @@ impl Scheduler {
         self.last_commit += 1;
         let batch = std::mem::take(&mut run.unsaved);
         run.batch = Some((self.last_commit, batch.clone()));
-        self.commits.insert(self.last_commit, key);
+        self.commits.insert(self.last_commit, Owner::Run(key));
         out.push(Effect::Commit(self.last_commit, batch));
     }
 
     /// A batch is in the store.
     pub(super) fn committed(&mut self, now: Now, number: u64, out: &mut Vec<Effect>) {
-        let Some((key, batch)) = self.answered(number) else {
+        let key = match self.commits.remove(&number) {
+            Some(Owner::Run(key)) => key,
+            Some(Owner::Dag(dag)) => return self.plan_committed(now, &dag, out),
+            Some(Owner::Queue(queue)) => return self.queue_committed(number, &queue, out),
+            None => return,
+        };
+        let Some(batch) = self.answered(key) else {
             return;
         };
         if let Some(run) = self.runs.get_mut(&key) {
@@ -47,6 +64,7 @@ impl Scheduler {
         for change in batch {
             match change {
                 Change::Accept(_) => self.admitted(now, key, false, out),
+                Change::Requeue { .. } if self.is_returning(key) => self.returned(now, key, out),
                 Change::Requeue { .. } => self.admitted(now, key, true, out),
                 Change::Intend { .. } => self.intended(now, key, out),
                 Change::Identify { .. } => self.identified(key, out),
@@ -57,10 +75,24 @@ impl Scheduler {
                         accept(&mut run.stop_tokens, out);
                     }
                 }
-                Change::End { .. } => self.end_saved(key, out),
+                Change::End { .. } => self.end_saved(now, key, out),
                 Change::EndQueued { .. } => self.dropped(now, key, out),
                 Change::Clean { .. } => self.forget(now, key, out),
-                Change::Start { .. } | Change::Step { .. } | Change::Decide { .. } => {}
+                Change::Move { .. } => self.moved(now, key, out),
+                Change::CancelRetry { .. } => self.retry_cancelled(now, key, out),
+                Change::RetryLater { .. }
+                | Change::Watermark { .. }
+                | Change::Suspend { .. }
+                | Change::Install(_)
+                | Change::Uninstall { .. }
+                | Change::PauseQueue { .. }
+                | Change::Start { .. }
+                | Change::Notify(_)
+                | Change::Notified { .. }
+                | Change::Step { .. }
+                | Change::Decide { .. }
+                | Change::Retire { .. }
+                | Change::Removed { .. } => {}
             }
         }
         self.flush(key, out);
@@ -68,11 +100,20 @@ impl Scheduler {
 
     /// A batch is not in the store, and nothing of it is.
     pub(super) fn commit_failed(&mut self, now: Now, number: u64, error: CommitError, out: &mut Vec<Effect>) {
-        let Some((key, batch)) = self.answered(number) else {
+        let key = match self.commits.remove(&number) {
+            Some(Owner::Run(key)) => key,
+            Some(Owner::Dag(dag)) => return self.plan_not_committed(now, &dag, error, out),
+            Some(Owner::Queue(queue)) => return self.queue_not_committed(number, &queue, error, out),
+            None => return,
+        };
+        let Some(batch) = self.answered(key) else {
             return;
         };
         let guest = self.runs.get(&key).is_some_and(super::run::Run::is_guest);
         match batch.first() {
+            Some(Change::Requeue { .. }) if self.is_returning(key) => {
+                self.not_returned(now, key, error, out);
+            }
             // A running step waits for it, and nobody is there to ask again: it waits for room (P21).
             Some(Change::Accept(_) | Change::Requeue { .. })
                 if guest && matches!(error, CommitError::DiskFull(_)) =>
@@ -83,15 +124,27 @@ impl Scheduler {
             Some(Change::Requeue { .. } | Change::Decide { .. }) => self.not_admitted(key, error, true, out),
             Some(Change::Intend { .. }) => self.not_intended(now, key, &error, out),
             Some(Change::Identify { .. }) => self.not_identified(now, key, &error, out),
+            Some(Change::Move { .. }) => self.not_moved(now, key, error, out),
             _ => self.keep(now, key, batch, error, out),
         }
         self.flush(key, out);
     }
 
-    fn answered(&mut self, number: u64) -> Option<(Key, Vec<Change>)> {
-        let key = self.commits.remove(&number)?;
+    fn is_returning(&self, key: Key) -> bool {
+        let run = self.runs.get(&key);
+        run.is_some_and(|run| matches!(run.phase, Phase::Returning { .. }))
+    }
+
+    fn answered(&mut self, key: Key) -> Option<Vec<Change>> {
         let (_, batch) = self.runs.get_mut(&key)?.batch.take()?;
-        Some((key, batch))
+        Some(batch)
+    }
+
+    /// A number for a batch of this owner.
+    pub(super) fn batch_of(&mut self, owner: Owner) -> u64 {
+        self.last_commit += 1;
+        self.commits.insert(self.last_commit, owner);
+        self.last_commit
     }
 
     /// Keeps what is true and tries again later. A stop that cannot be recorded is refused and withdrawn, unless
@@ -103,6 +156,12 @@ impl Scheduler {
         };
         let later = std::mem::replace(&mut run.unsaved, batch);
         run.unsaved.extend(later);
+        if self.withdraw_cancel(now, key, &error, out) {
+            return self.save_later(now, key);
+        }
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
         let stop_lost = run.stop.is_some() && !run.bound && !run.stop_saved && !run.stop_tokens.is_empty();
         match run.phase {
             Phase::Opening | Phase::Running | Phase::Ending { .. } | Phase::Cleaning => {
@@ -119,9 +178,7 @@ impl Scheduler {
                 match run.phase {
                     Phase::Dropping if run.waits => {
                         // It waits on, in the store.
-                        let name = run.name.clone();
-                        self.runs.remove(&key);
-                        self.names.remove(&name);
+                        self.remove(key);
                         return;
                     }
                     Phase::Dropping => {
@@ -139,10 +196,17 @@ impl Scheduler {
             }
             _ => {}
         }
-        run.failures += 1;
-        if !run.unsaved.is_empty() {
-            let at = backoff(now.boot, run.failures);
-            self.set_timer(key, at);
+        self.save_later(now, key);
+    }
+
+    /// Has what is unsaved sent again after a pause.
+    fn save_later(&mut self, now: Now, key: Key) {
+        if let Some(run) = self.runs.get_mut(&key) {
+            run.failures += 1;
+            if !run.unsaved.is_empty() {
+                let at = backoff(now.boot, run.failures);
+                self.set_timer(key, at);
+            }
         }
     }
 
@@ -152,16 +216,23 @@ impl Scheduler {
         while let Some(timer) = self.timers.due(now.boot) {
             match timer {
                 Timer::Launches => self.held = false,
+                Timer::Plans => {
+                    self.plans.fired();
+                    self.plans_due(now, out);
+                }
+                Timer::Dag(dag) => self.plan_again(now, &dag, out),
                 Timer::Run(key) => {
                     let Some(run) = self.runs.get_mut(&key) else {
                         continue;
                     };
                     run.timer = None;
-                    if matches!(run.phase, Phase::Delayed) {
-                        self.resting = self.resting.saturating_sub(1);
-                        self.enqueue(key);
-                    } else {
-                        self.flush(key, out);
+                    match run.phase {
+                        Phase::Delayed => {
+                            self.resting = self.resting.saturating_sub(1);
+                            self.enqueue(key);
+                        }
+                        Phase::Pausing => self.retry_due(now, key, out),
+                        _ => self.flush(key, out),
                     }
                 }
             }

@@ -51,6 +51,25 @@ impl Scheduler {
         lives
     }
 
+    /// Stops what is left of a run that has ended. What it has called was told to stop when it ended, so a person's stop is
+    /// a further one.
+    pub(super) fn stop_rest(
+        &mut self,
+        key: Key,
+        token: Option<Token>,
+        reason: &StopReason,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(token) = token else { return };
+        if self.kill_family(key, reason, out) {
+            out.push(Effect::Accepted(token));
+        } else {
+            let outcome = self.runs.get(&key).and_then(|run| run.outcome);
+            let refusal = Refusal::WrongState(outcome.unwrap_or(RunStatus::Failed));
+            out.push(Effect::Refused(token, refusal));
+        }
+    }
+
     /// Stops a run. Without a token nobody waits for an answer: the run that called it wants that, or is over.
     pub(super) fn stop_run(
         &mut self,
@@ -64,18 +83,31 @@ impl Scheduler {
             return;
         };
         run.bound |= reason == StopReason::Caller;
+        // A shutdown stops what is live; a retry that comes is up to the next daemon.
+        if reason != StopReason::Shutdown && self.awaits_retry(key) {
+            if token.is_some() {
+                self.kill_family(key, &reason, out);
+            }
+            return self.cancel_retry(now, key, token, reason, out);
+        }
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
         let too_late = |outcome: Option<RunStatus>| {
             let status = outcome.unwrap_or(RunStatus::Failed);
             token.map(|token| Effect::Refused(token, Refusal::WrongState(status)))
         };
         match run.phase {
+            Phase::Pausing => {
+                out.extend(too_late(run.outcome));
+                return;
+            }
             Phase::Ending { .. } | Phase::Cleaning => {
-                let (outcome, stored) = (run.outcome, run.end_saved);
-                // What a dead run has called was told to stop when it died, so a person's stop is a further one. Before
-                // the end is stored a crash would forget it.
-                match token.filter(|_| stored) {
-                    Some(token) if self.kill_family(key, &reason, out) => out.push(Effect::Accepted(token)),
-                    _ => out.extend(too_late(outcome)),
+                // What it has called may live. Before the end is stored a crash would forget that this is a further stop.
+                if run.end_saved || run.children.is_empty() {
+                    self.stop_rest(key, token, &reason, out);
+                } else {
+                    run.late_stops.extend(token.map(|token| (token, reason)));
                 }
                 return;
             }
@@ -90,7 +122,11 @@ impl Scheduler {
             }
             Phase::Opening | Phase::Running => {
                 let pass = match reason {
-                    StopReason::Caller | StopReason::Shutdown => Effect::EnsureStop,
+                    StopReason::Caller
+                    | StopReason::Shutdown
+                    | StopReason::Schedule
+                    | StopReason::Superseded
+                    | StopReason::Stalled => Effect::EnsureStop,
                     StopReason::User { .. } | StopReason::Client { .. } | StopReason::Signal(_) => {
                         Effect::SendStop
                     }
@@ -111,8 +147,8 @@ impl Scheduler {
         }
         run.stop = Some(reason.clone());
         match run.phase {
-            // The one is ended as soon as it exists, the other is being ended.
-            Phase::Admitting { .. } | Phase::Dropping => {}
+            // The one is ended as soon as it exists, the next as soon as it has its place; the last is being ended.
+            Phase::Admitting { .. } | Phase::Returning { .. } | Phase::Moving { .. } | Phase::Dropping => {}
             Phase::Queued | Phase::Delayed => {
                 self.dequeue(key);
                 self.drop_queued(now, key, out);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::run::Key;
-use crate::model::Boot;
+use crate::model::{Boot, DagName};
 
 /// First pause after a failure, in seconds; each further one in a row doubles it.
 pub(super) const BACKOFF_FIRST_SECS: f64 = 0.5;
@@ -17,12 +17,16 @@ pub(super) fn backoff(now: Boot, failures: u32) -> Boot {
 }
 
 /// Whose deadline it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// Launches are held up until then.
     Launches,
     /// The run's batch is sent again, or it is queued again.
     Run(Key),
+    /// A plan is due.
+    Plans,
+    /// A batch of the DAG's plan is tried again.
+    Dag(DagName),
 }
 
 /// Every deadline, earliest first.
@@ -68,7 +72,7 @@ impl Timers {
     pub(super) fn runs(&self) -> usize {
         self.set
             .iter()
-            .filter(|(_, timer)| *timer != Timer::Launches)
+            .filter(|(_, timer)| matches!(timer, Timer::Run(_)))
             .count()
     }
 }

@@ -142,6 +142,7 @@ fn long_texts_are_cut_between_characters() {
                 status: RunStatus::Succeeded,
                 error: None,
                 outputs,
+                retry: false,
             },
         )
         .unwrap();
@@ -165,6 +166,7 @@ fn very_many_outputs_do_not_keep_the_end_out() {
             status: RunStatus::Succeeded,
             error: None,
             outputs: outputs(count, &text),
+            retry: false,
         };
         let record = writer.append(Time(1), fact).unwrap();
         assert!(matches!(&record.fact, Fact::Ended { outputs, .. } if outputs.len() == kept));

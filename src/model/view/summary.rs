@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::RunView;
-use crate::model::{AttemptId, GroupName, RunRef, RunStatus, Time, Trigger};
+use crate::model::{AttemptId, GroupName, PendingRetry, Priority, RunRef, RunStatus, Time, Trigger};
 
 /// A run in a list: no steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,16 @@ pub struct RunSummary {
     pub pid: Option<u32>,
     /// Steps that are done, and steps in all.
     pub progress: (u32, u32),
+    /// Which of the runs that wait in its queue goes first.
+    pub priority: Priority,
+    /// The time of its schedule that it is for.
+    pub scheduled_for: Option<Time>,
+    /// The retry that will come by itself.
+    pub retry: Option<PendingRetry>,
+    /// Whether that retry waits until the DAG is enabled, or its user is back.
+    pub held: bool,
+    /// Whether it starts at once, before all others and beyond the limits.
+    pub now: bool,
 }
 
 impl RunView {
@@ -62,6 +72,11 @@ impl RunView {
             finished_at: self.finished_at,
             pid: self.pid,
             progress: (count(done), count(self.steps.len())),
+            priority: self.priority,
+            scheduled_for: self.scheduled_for,
+            retry: self.retry,
+            held: self.held,
+            now: self.now,
         }
     }
 }

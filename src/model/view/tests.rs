@@ -21,6 +21,7 @@ fn nothing_follows_the_end() {
         status,
         error: None,
         outputs: Vec::new(),
+        retry: false,
     };
     let mut view = view();
     let apply = |view: &mut RunView, fact: Fact| {

@@ -180,3 +180,37 @@ fn ten_thousand_entries_are_read() {
         1000
     );
 }
+
+#[test]
+fn an_entry_is_read_by_its_path_and_tells_its_age() {
+    let mut world = World::new();
+    let (entry, _handle) = world.live("q", a1(), 100);
+    let read = |path: &Path| world.dir.read_path(path, at(200)).unwrap();
+    let found = read(&entry.path).unwrap();
+    assert_eq!((&found.path, &found.meta), (&entry.path, &entry.meta));
+    // Nothing else is an entry's path.
+    for path in [
+        "q",
+        "q/d",
+        "../x/y",
+        "q/d/e/f",
+        "no/d/proc_20260101_000001Z_7231_61.proc",
+    ] {
+        assert_eq!(read(&world.path().join(path)), None, "{path}");
+    }
+    assert_eq!(read(Path::new("/etc/passwd")), None);
+    // The later one of the beat and of the file's last change counts, and the future is no age.
+    let aged = |beat: i64, mtime| Entry {
+        heartbeat: at(beat).secs().unsigned_abs(),
+        mtime: at(mtime),
+        ..entry.clone()
+    };
+    assert_eq!(aged(90, 80).age(at(100)), 10_000_000);
+    assert_eq!(aged(80, 95).age(at(100)), 5_000_000);
+    assert_eq!(aged(80, 120).age(at(100)), 0);
+    let odd = Entry {
+        heartbeat: u64::MAX,
+        ..aged(0, 80)
+    };
+    assert_eq!(odd.age(at(100)), 0);
+}

@@ -8,6 +8,33 @@ fn vanished(path: &Path) -> ProcEvent {
     }
 }
 
+fn appeared(path: &Path) -> ProcEvent {
+    ProcEvent::EntryAppeared {
+        path: path.to_owned(),
+    }
+}
+
+#[test]
+fn entries_that_appear_are_told_wherever_their_directories_came_from() {
+    let world = World::new();
+    let (mut watch, _) = ProcWatch::new(world.path()).unwrap();
+    // Another writer makes everything at once, before its directories are watched.
+    let dir = world.path().join("q/d");
+    std::fs::create_dir_all(&dir).unwrap();
+    let first = dir.join("proc_20260101_000001Z_7231_61.proc");
+    std::fs::write(&first, "x").unwrap();
+    assert_eq!(watch.read_events().unwrap(), [appeared(&first)]);
+    // Then it publishes as writers do, by a rename.
+    let second = dir.join("proc_20260101_000002Z_7232_61.proc");
+    let temp = dir.join("proc_20260101_000002Z_7232_61.proc.5.tmp");
+    std::fs::write(&temp, "x").unwrap();
+    std::fs::rename(&temp, &second).unwrap();
+    std::fs::write(dir.join(".hidden.proc"), "x").unwrap();
+    assert_eq!(watch.read_events().unwrap(), [appeared(&second)]);
+    std::fs::remove_file(&first).unwrap();
+    assert_eq!(watch.read_events().unwrap(), [vanished(&first)]);
+}
+
 #[test]
 fn deletions_are_told_wherever_the_directories_came_from() {
     let mut world = World::new();
@@ -17,8 +44,8 @@ fn deletions_are_told_wherever_the_directories_came_from() {
     assert_eq!(watch.read_events().unwrap(), []);
     let (new, _new_handle) = world.live("q2", meta("d", "r2", "a"), 0);
     assert_eq!(watch.watch_dag(&new.group, &new.meta.run.dag), []);
-    // Reads what made the new group known; publishing is no deletion.
-    assert_eq!(watch.read_events().unwrap(), []);
+    // Reads what made the new group known. What lies there already is told, and publishing is no deletion.
+    assert_eq!(watch.read_events().unwrap(), [appeared(&new.path)]);
 
     std::fs::remove_file(&old.path).unwrap();
     std::fs::rename(&new.path, world.path().join("away")).unwrap();

@@ -74,6 +74,7 @@ impl Supervisor {
             match message {
                 ToShim::Stop(reason) => self.events.push_back(Event::Stop(reason)),
                 ToShim::EnsureStop(reason) => self.events.push_back(Event::EnsureStop(reason)),
+                ToShim::NoRetry => self.events.push_back(Event::NoRetry),
                 ToShim::ReplaceEntry => self.replace_entry(),
                 // Both come once, during boot.
                 ToShim::Spec(_) | ToShim::Go => {}

@@ -2,7 +2,11 @@
 //! back. A terminal status never changes.
 
 mod attempt;
+mod installed;
+mod notices;
+mod retire;
 mod rows;
+mod scheduling;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -15,6 +19,7 @@ use attempt::{decide, end, end_waiting, identify, start, step};
 use rows::{AttemptRow, RunRow};
 
 pub(super) use attempt::{attempt_flags, step_flags};
+pub(super) use scheduling::Due;
 
 /// Where the queue's positions begin: there is room on both sides, since a run may come back to the head.
 pub(super) const FIRST_POSITION: i64 = 1 << 40;
@@ -25,7 +30,12 @@ const QUEUED: i64 = codes::run_status(RunStatus::Queued);
 pub(super) fn apply(db: &Connection, change: &Change, log_dir: &LogDir) -> Result<(), Fault> {
     match change {
         Change::Accept(new) => accept(db, new),
-        Change::Requeue { run, caller, at: _ } => requeue(db, run, *caller),
+        Change::Requeue {
+            run,
+            caller,
+            automatic,
+            at: _,
+        } => requeue(db, run, *caller, *automatic),
         Change::Decide {
             run,
             attempt,
@@ -54,6 +64,22 @@ pub(super) fn apply(db: &Connection, change: &Change, log_dir: &LogDir) -> Resul
             let sql = "UPDATE runs SET stop = ?2, stopped_at = ?3 WHERE id = ?1";
             run(db, sql, params![row.id, codes::json(reason)?, at.0])
         }
+        Change::RetryLater { .. } | Change::CancelRetry { .. } => scheduling::retry(db, change),
+        Change::Watermark { dag, at } => scheduling::watermark(db, dag, *at),
+        Change::Suspend { dag, on } => scheduling::suspend(db, dag, *on),
+        Change::Install(version) => installed::install(db, version),
+        Change::Uninstall { dag, forget } => installed::uninstall(db, dag, *forget),
+        Change::PauseQueue { queue, on } => scheduling::pause(db, queue, *on),
+        Change::Move {
+            run,
+            queue,
+            priority,
+            first,
+        } => scheduling::place(db, run, queue.as_ref(), *priority, *first),
+        Change::Notify(notice) => notices::notify(db, notice),
+        Change::Notified { id } => run(db, "DELETE FROM notices WHERE id = ?1", [id]),
+        Change::Retire { roots } => retire::retire(db, roots),
+        Change::Removed { directories } => retire::removed(db, directories),
         Change::End { .. } => end(db, change),
         Change::EndQueued {
             run,
@@ -100,7 +126,7 @@ fn snapshot(db: &Connection, new: &NewRun) -> Result<i64, Fault> {
     let handlers = codes::json(&new.handlers)?;
     Ok(db
         .prepare_cached("INSERT INTO dags (hash, count, steps, handlers, json) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .insert(params![new.dag_hash, count, steps, handlers, new.dag])?)
+        .insert(params![new.dag_hash, count, steps, handlers, &*new.dag])?)
 }
 
 fn enqueue(db: &Connection, run_row: i64, group: i64) -> Result<(), Fault> {
@@ -122,7 +148,7 @@ fn enqueue_at_head(db: &Connection, run_row: i64) -> Result<(), Fault> {
 }
 
 fn accept(db: &Connection, new: &NewRun) -> Result<(), Fault> {
-    if RunRow::find(db, &new.run)?.is_some() {
+    if RunRow::find(db, &new.run)?.is_some() || retire::is_going(db, &new.run)? {
         return Err(Fault::Exists);
     }
     let dag = word(db, new.run.dag.as_str())?;
@@ -141,8 +167,10 @@ fn accept(db: &Connection, new: &NewRun) -> Result<(), Fault> {
     let id = db
         .prepare_cached(
             "INSERT INTO runs (dag, run_id, snapshot, grp, base_dir, capacity, owner, trigger, created_at,
-                               status, attempts, launched, params, params_json, parent, root, caller, depth, asked)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                               status, attempts, launched, params, params_json, parent, root, caller, depth, asked,
+                               priority, now, dag_limit, scheduled_for, retry)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+                     ?18, ?19, ?20, ?21, ?22)",
         )?
         .insert(params![
             dag,
@@ -162,12 +190,20 @@ fn accept(db: &Connection, new: &NewRun) -> Result<(), Fault> {
             caller.map(|caller| &caller.step),
             caller.map_or(0, |caller| caller.depth),
             caller.map(|caller| caller.attempt),
+            new.priority.number(),
+            new.now,
+            new.dag_limit,
+            new.scheduled_for.map(|at| at.0),
+            codes::json_option(new.retry.as_ref())?,
         ])?;
     enqueue(db, id, group)
 }
 
-fn requeue(db: &Connection, which: &RunRef, caller: Option<u32>) -> Result<(), Fault> {
+fn requeue(db: &Connection, which: &RunRef, caller: Option<u32>, automatic: bool) -> Result<(), Fault> {
     let row = RunRow::get(db, which)?;
+    if retire::is_going(db, which)? {
+        return Err(Fault::Exists);
+    }
     if !row.status.ends_attempt() {
         return Err(Fault::text(format!(
             "run {which} is {}: only a run that has ended or waits can be put into the queue again",
@@ -177,9 +213,10 @@ fn requeue(db: &Connection, which: &RunRef, caller: Option<u32>) -> Result<(), F
     run(
         db,
         "UPDATE runs SET status = ?2, launched = 0, error = NULL, ended_at = NULL, stop = NULL, stopped_at = NULL,
-                         asked = COALESCE(?3, asked)
+                         asked = COALESCE(?3, asked), retry_at = NULL, retry_due = NULL,
+                         retries = CASE WHEN ?4 THEN retries END
          WHERE id = ?1",
-        params![row.id, QUEUED, caller],
+        params![row.id, QUEUED, caller, automatic],
     )?;
     enqueue(db, row.id, row.group)
 }

@@ -114,6 +114,7 @@ fn a_further_attempt_of_the_caller_is_recorded_with_the_one_it_asks_for() {
     let again = Change::Requeue {
         run: two.clone(),
         caller: Some(2),
+        automatic: false,
         at: Time(9),
     };
     bench.ok(vec![again]);

@@ -243,6 +243,7 @@ fn what_contradicts_the_store_is_refused() {
     let requeue = Change::Requeue {
         run: run.clone(),
         caller: None,
+        automatic: false,
         at: Time(2),
     };
     assert!(bench.refused(requeue.clone()).contains("is queued"));

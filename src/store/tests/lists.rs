@@ -137,6 +137,7 @@ fn lost_runs_are_found_alone_or_beside_others() {
     let again = Change::Requeue {
         run: run.clone(),
         caller: None,
+        automatic: false,
         at: Time(70),
     };
     bench.ok(vec![again]);
@@ -186,7 +187,7 @@ fn what_is_pending_is_counted() {
             not_cleaned: 1
         }
     );
-    assert_eq!(bench.reader().schema_version().unwrap(), 3);
+    assert_eq!(bench.reader().schema_version().unwrap(), 4);
     let other = GroupName::new("other").unwrap();
     assert!(bench.reader().queue(Some(&other)).unwrap().is_empty());
     assert_eq!(bench.reader().run_view(&run_ref("etl", "zz")).unwrap(), None);

@@ -1,11 +1,16 @@
 //! Tests of the store, and what they share.
 
+mod again;
 mod calls;
 mod changes;
+mod installed;
 mod lists;
+mod notices;
 mod opening;
+mod retire;
 mod retries;
 mod scale;
+mod scheduling;
 mod waiting;
 mod writing;
 
@@ -119,13 +124,18 @@ pub(super) fn new_run(dag: &str, id: &str, at: i64) -> NewRun {
         trigger: Trigger::Manual,
         created_at: Time(at),
         dag_hash: format!("{dag:0>64}"),
-        dag: format!("{{\"name\":\"{dag}\"}}"),
+        dag: format!("{{\"name\":\"{dag}\"}}").into(),
         steps: vec!["build".to_owned(), "test".to_owned()],
         handlers: vec![(Handler::Exit, "onExit".to_owned())],
         params: vec![("1".to_owned(), "fast".to_owned())],
         params_json: "{\"1\":\"fast\"}".to_owned(),
         base_dir: "/home/ann/jobs".to_owned(),
         parent: None,
+        priority: crate::model::Priority::default(),
+        now: false,
+        dag_limit: 0,
+        scheduled_for: None,
+        retry: None,
     }
 }
 

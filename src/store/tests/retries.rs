@@ -31,6 +31,7 @@ fn a_retry_keeps_the_history_of_earlier_attempts() {
     bench.ok(vec![Change::Requeue {
         run: run.clone(),
         caller: None,
+        automatic: false,
         at: Time(10),
     }]);
     let view = bench.reader().run_view(&run).unwrap().unwrap();
@@ -69,6 +70,7 @@ fn a_retry_keeps_the_history_of_earlier_attempts() {
     bench.ok(vec![Change::Requeue {
         run: run.clone(),
         caller: None,
+        automatic: false,
         at: Time(12),
     }]);
     bench.ok(vec![

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 
-use super::super::{Filter, history, recovery};
+use super::super::{Filter, Limits, Series, SeriesPlace, history, recovery, retire};
 use super::*;
 
 const SEED_RUNS: i64 = 2000;
@@ -30,7 +30,8 @@ fn large() -> (Bench, u64) {
              SELECT i FROM n;
          INSERT INTO runs SELECT r.id + n.i * {SEED_RUNS}, dag, n.i || '-' || run_id, snapshot, grp, base_dir, capacity,
              owner, trigger, created_at + n.i * {SEED_RUNS} * 1000000, status, attempts, launched, error, ended_at, stop,
-             stopped_at, params, params_json, parent, root, caller, asked, depth FROM runs r, n;
+             stopped_at, params, params_json, parent, root, caller, asked, depth, priority, now, dag_limit, scheduled_for,
+             retry, retries, retry_at, retry_due FROM runs r, n;
          INSERT INTO attempts SELECT a.id + n.i * {SEED_RUNS}, run + n.i * {SEED_RUNS}, number, n.i || '-' || attempt, status,
              intended_at, started_at, ended_at, done, flags, error, lost, stop, params, outputs FROM attempts a, n;
          INSERT INTO steps SELECT attempt + n.i * {SEED_RUNS}, node, status, flags, retries, executions, started_at,
@@ -95,6 +96,7 @@ fn nothing_scans_a_history_of_100_000_runs() {
     let db = Connection::open(bench.path()).unwrap();
     pending_is_found_at_once(&db);
     pages_are_found_at_once(&bench, &db);
+    old_runs_are_found_at_once(&db);
     let recovery = bench.reader().recover().unwrap();
     assert_eq!((recovery.queued.len(), recovery.live.len()), (1, 1));
     assert_eq!(bench.reader().not_cleaned().unwrap().len(), 1);
@@ -117,6 +119,45 @@ fn pending_is_found_at_once(db: &Connection) {
     let (plan, steps) = cost(db, recovery::GROUP_QUEUE, &["main".to_owned().into()]);
     has_no_sort_and_scans_only(&plan, &[]);
     assert!(steps < 200, "{steps} steps: {plan:#?}");
+}
+
+fn old_runs_are_found_at_once(db: &Connection) {
+    let series = Series {
+        dag: DagName::new("etl").unwrap(),
+        owner: 1000,
+    };
+    let nothing = Limits {
+        ended_before: Some(Time(1_764_000_000_000_000)),
+        keep: Some(100),
+        ..Limits::default()
+    };
+    let dag = rusqlite::types::Value::from("etl".to_owned());
+    let (plan, steps) = cost(db, retire::BOUNDARY, &[dag, 1000.into(), 99.into()]);
+    has_no_sort_and_scans_only(&plan, &[]);
+    assert!(steps < 1_000, "{steps} steps: {plan:#?}");
+    // More than a hundred are kept and the rest is old: the first page of it costs what a page costs.
+    for (limits, most) in [
+        (nothing, 20_000),
+        (
+            Limits {
+                keep: None,
+                ..nothing
+            },
+            200,
+        ),
+    ] {
+        let values = retire::bounds(db, &series, &limits, None, 100).unwrap().unwrap();
+        let (plan, steps) = cost(db, &retire::old_query(), &values);
+        has_no_sort_and_scans_only(&plan, &[]);
+        assert!(steps < most, "{steps} steps: {plan:#?}");
+    }
+    let start = [0.into(), 0.into()];
+    let (plan, steps) = cost(db, &retire::series_query(false), &start);
+    has_no_sort_and_scans_only(&plan, &["(subquery"]);
+    assert!(steps < 200, "{steps} steps: {plan:#?}");
+    let place = SeriesPlace::default();
+    let (_, place) = retire::next_series(db, place, None).unwrap().unwrap();
+    assert_eq!(retire::next_series(db, place, None).unwrap(), None);
 }
 
 fn pages_are_found_at_once(bench: &Bench, db: &Connection) {
@@ -207,4 +248,52 @@ fn pages_are_found_at_once(bench: &Bench, db: &Connection) {
         has_no_sort_and_scans_only(&plan, &["r USING INDEX"]);
         assert!(steps < 2000, "{steps} steps for {filter:?}: {plan:#?}");
     }
+}
+
+/// What refers to a run is found by an index, also by SQLite itself when it checks the references.
+#[test]
+fn removing_runs_does_not_grow_with_history() {
+    let (mut bench, _) = large();
+    let db = Connection::open(bench.path()).unwrap();
+    db.pragma_update(None, "foreign_keys", true).unwrap();
+    db.execute_batch("BEGIN").unwrap();
+    let mut statement = db.prepare("DELETE FROM steps WHERE attempt = 5").unwrap();
+    statement.execute([]).unwrap();
+    drop(statement);
+    for (sql, most) in [
+        ("DELETE FROM attempts WHERE run = 5", 200),
+        ("DELETE FROM runs WHERE id = 5", 200),
+        (
+            "DELETE FROM dags WHERE id = 1 AND NOT EXISTS (SELECT 1 FROM runs WHERE snapshot = 1)",
+            100,
+        ),
+    ] {
+        let mut statement = db.prepare(sql).unwrap();
+        statement.execute([]).unwrap();
+        let steps = statement.get_status(StatementStatus::VmStep);
+        assert!(steps < most, "{steps} steps: {sql}");
+    }
+    db.execute_batch("ROLLBACK").unwrap();
+    drop(db);
+    let series = Series {
+        dag: DagName::new("etl").unwrap(),
+        owner: 1000,
+    };
+    let limits = Limits {
+        keep: Some(90_000),
+        ..Limits::default()
+    };
+    let mut removed = 0;
+    loop {
+        let old = bench.reader().old_runs(&series, &limits, None, 100).unwrap();
+        if old.is_empty() {
+            break;
+        }
+        removed += old.len();
+        let roots = old.into_iter().map(|old| old.run).collect();
+        bench.ok(vec![Change::Retire { roots }]);
+    }
+    // One that is not cleaned up yet is among the oldest.
+    assert_eq!(removed, 10_000);
+    assert!(bench.reader().integrity_check().unwrap().is_empty());
 }

@@ -38,6 +38,7 @@ fn requeue(run: &RunRef) -> Change {
     Change::Requeue {
         run: run.clone(),
         caller: None,
+        automatic: false,
         at: Time(9),
     }
 }

@@ -125,7 +125,7 @@ fn a_full_database_is_told_and_what_is_answered_is_what_is_stored() {
         if n % 2 == 1 {
             // Too big a snapshot for what is left.
             run.dag_hash = format!("{n}");
-            run.dag = "x".repeat(100_000);
+            run.dag = "x".repeat(100_000).into();
         }
         writer.submit(n, vec![Change::Accept(Box::new(run))]).unwrap();
     }

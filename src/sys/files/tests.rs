@@ -100,15 +100,199 @@ fn reading_is_bounded_and_writing_in_place() {
     assert!(!disk_full(&io::Error::from_raw_os_error(libc::EIO)));
 }
 
-#[test]
-fn a_tree_nested_too_deep_is_refused_without_overflow() {
-    let (_temp, dir) = scratch();
-    let mut level = dir.ensure_dir("d", 0o700).unwrap();
-    for _ in 0..140 {
+/// A chain of directories by descriptor, since its path is longer than a path may be.
+fn chain(top: &Dir, name: &str, levels: usize) -> Dir {
+    let mut level = top.ensure_dir(name, 0o700).unwrap();
+    for _ in 1..levels {
         level = level.ensure_dir("d", 0o700).unwrap();
     }
-    assert_eq!(
-        dir.remove_tree("d").unwrap_err().raw_os_error(),
-        Some(libc::ELOOP)
+    level
+}
+
+fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn a_tree_of_any_depth_goes_with_few_descriptors() {
+    let (temp, dir) = scratch();
+    for name in ["one", "two"] {
+        let bottom = chain(&dir.ensure_dir("deep", 0o700).unwrap(), name, 5_000);
+        bottom.create_file("file", 0o600, Create::New).unwrap();
+    }
+    // Names that are needed on the way are taken.
+    std::fs::write(temp.path().join("deep/.lifted-1"), "x").unwrap();
+    std::fs::create_dir_all(temp.path().join("deep/.lifted-2/full")).unwrap();
+    let (mut most, before) = (0, open_descriptors());
+    let removal = dir.remove_tree_while("deep", &mut || {
+        most = most.max(open_descriptors());
+        true
+    });
+    assert!(removal.failure.is_none(), "{removal:?}");
+    assert_eq!(removal.entries, 1 + 2 * 5_001 + 3);
+    // Other tests have descriptors of their own at the same time.
+    assert!(most < before + 1_000, "{most} descriptors, {before} before");
+    assert_eq!(dir.list().unwrap(), []);
+}
+
+#[test]
+fn a_tree_that_its_owner_closed_goes_all_the_same() {
+    let (temp, dir) = scratch();
+    let tree = temp.path().join("tree");
+    for below in ["closed/inner/deep", "no-write/inner", "no-search/inner"] {
+        std::fs::create_dir_all(tree.join(below)).unwrap();
+        std::fs::write(tree.join(below).join("file"), "x").unwrap();
+    }
+    for (below, mode) in [
+        ("closed/inner", 0),
+        ("closed", 0),
+        ("no-write", 0o500),
+        ("no-search", 0o600),
+    ] {
+        std::fs::set_permissions(tree.join(below), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    std::fs::set_permissions(&tree, std::fs::Permissions::from_mode(0o000)).unwrap();
+    dir.remove_tree("tree").unwrap();
+    assert_eq!(dir.list().unwrap(), []);
+}
+
+#[test]
+fn names_may_have_any_bytes_and_directories_many_entries() {
+    let (temp, dir) = scratch();
+    let tree = temp.path().join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    for byte in (1..=255u8).filter(|byte| *byte != b'/') {
+        let name = OsString::from_vec(vec![b'n', byte, b'f']);
+        std::fs::write(tree.join(&name), "x").unwrap();
+        std::fs::create_dir_all(tree.join(OsString::from_vec(vec![byte, b'd'])).join(&name)).unwrap();
+    }
+    for number in 0..3_000 {
+        std::fs::write(tree.join(number.to_string()), "").unwrap();
+    }
+    let (measured, whole) = dir.measure_tree("tree", &mut || true).unwrap();
+    let removal = dir.remove_tree_while("tree", &mut || true);
+    assert!(removal.failure.is_none(), "{removal:?}");
+    assert_eq!(removal.entries, 1 + 254 * 3 + 3_000);
+    assert!(
+        whole && measured >= removal.bytes && removal.bytes >= 254 * 512,
+        "{measured}, {removal:?}"
     );
+    assert_eq!(dir.list().unwrap(), []);
+}
+
+#[test]
+fn removing_a_tree_can_be_interrupted_and_taken_up_again() {
+    let (temp, dir) = scratch();
+    let tree = temp.path().join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    for number in 0..20 {
+        std::fs::write(tree.join(number.to_string()), "x").unwrap();
+    }
+    let mut left = 10;
+    let removal = dir.remove_tree_while("tree", &mut || {
+        left -= 1;
+        left > 0
+    });
+    assert_eq!(removal.failure.unwrap().kind(), io::ErrorKind::Interrupted);
+    assert!((1..10).contains(&removal.entries), "{}", removal.entries);
+    assert_eq!(
+        std::fs::read_dir(&tree).unwrap().count() as u64,
+        20 - removal.entries
+    );
+    dir.remove_tree("tree").unwrap();
+}
+
+#[test]
+fn a_mount_is_not_entered_and_the_rest_goes() {
+    let (temp, dir) = scratch();
+    let mounted = temp.path().join("tree/mounted");
+    std::fs::create_dir_all(&mounted).unwrap();
+    std::fs::create_dir_all(temp.path().join("tree/other/deep")).unwrap();
+    let flags = nix::mount::MsFlags::empty();
+    let made = nix::mount::mount(
+        Some("files-test"),
+        &mounted,
+        Some("tmpfs"),
+        flags,
+        Some("size=64k"),
+    );
+    if let Err(errno) = made {
+        eprintln!("skipped: no file system can be mounted here: {errno}");
+        return;
+    }
+    std::fs::write(mounted.join("precious"), "x").unwrap();
+    let (_, whole) = dir.measure_tree("tree", &mut || true).unwrap();
+    let removal = dir.remove_tree_while("tree", &mut || true);
+    let kept = mounted.join("precious").exists();
+    nix::mount::umount2(&mounted, nix::mount::MntFlags::MNT_DETACH).unwrap();
+    assert!(kept && !whole);
+    assert_eq!(removal.failure.unwrap().raw_os_error(), Some(libc::EXDEV));
+    assert!(!temp.path().join("tree/other").exists());
+    dir.remove_tree("tree").unwrap();
+}
+
+/// Somebody swaps directories for links to the outside, and back, as fast as they can be walked (T1).
+#[test]
+fn nothing_outside_goes_while_names_are_swapped() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let (outside, _) = scratch();
+    let precious = outside.path().join("precious");
+    std::fs::write(&precious, "x").unwrap();
+    let (temp, dir) = scratch();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (tree, spare) = (temp.path().join("tree"), temp.path().join("spare"));
+            drop(symlink(outside.path(), &spare));
+            while !done.load(Ordering::Relaxed) {
+                drop(std::fs::create_dir_all(tree.join("a/b")));
+                drop(std::fs::write(tree.join("a/b/file"), ""));
+                for swapped in ["a/b", "a"] {
+                    let away = temp.path().join("away");
+                    drop(std::fs::rename(tree.join(swapped), &away));
+                    drop(symlink(outside.path(), tree.join(swapped)));
+                    drop(std::fs::remove_file(tree.join(swapped)));
+                    drop(std::fs::rename(&away, tree.join(swapped)));
+                }
+            }
+        });
+        for _ in 0..3_000 {
+            // What comes of it depends on who is faster.
+            drop(dir.remove_tree("tree"));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(precious.exists());
+}
+
+#[test]
+fn what_was_not_finished_is_swept_away() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(temp.path()).unwrap();
+    std::fs::write(temp.path().join(".new-1-2"), "half").unwrap();
+    std::fs::write(temp.path().join(".other"), "whole").unwrap();
+    dir.replace_file("a", b"text", 0o600).unwrap();
+    dir.sweep_unfinished().unwrap();
+    let mut names: Vec<OsString> = dir.list().unwrap().into_iter().map(|entry| entry.name).collect();
+    names.sort();
+    assert_eq!(names, [".other", "a"]);
+}
+
+#[test]
+fn writers_of_one_file_do_not_disturb_each_other() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = Dir::open(temp.path()).unwrap();
+    std::thread::scope(|scope| {
+        for text in [[b'a'; 4096], [b'b'; 4096], [b'c'; 4096], [b'd'; 4096]] {
+            let dir = &dir;
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    dir.replace_file("state", &text, 0o600).unwrap();
+                }
+            });
+        }
+    });
+    let text = std::fs::read(temp.path().join("state")).unwrap();
+    assert!(text.len() == 4096 && text.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(dir.list().unwrap().len(), 1);
 }

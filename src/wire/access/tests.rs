@@ -1,18 +1,21 @@
 //! Tests of the permit table, every role and verb.
 
 use super::*;
-use crate::model::DagName;
-use crate::model::Trigger;
+use crate::model::{DagName, GroupName, Trigger};
 use crate::wire::control::{HistoryFilter, Selector, Submit};
+use crate::wire::manage::Install;
 
 /// The rules in words of DESIGN §8, written the other way round: for each role what it may do.
 #[test]
 fn every_cell_of_the_table() {
-    let everybody = ["ping", "submit"];
-    let lists = ["ps", "history"];
+    let everybody = ["ping", "submit", "install"];
+    let lists = [
+        "ps", "history", "dags", "remove", "source", "enable", "queues", "cleanup",
+    ];
     let reading = ["status", "follow", "why", "attempts"];
-    let changing = ["stop", "retry", "rerun", "approve", "reject"];
-    let checking = ["doctor"];
+    let changing = ["stop", "retry", "rerun", "approve", "reject", "dequeue"];
+    // Who goes before others is not for those others to say: the owner is the daemon's own user.
+    let checking = ["doctor", "pause-queue", "move"];
     let operating = ["repair", "reload"];
     let mut cells = 0;
     for verb in Verb::all() {
@@ -62,6 +65,27 @@ fn roles_follow_from_user_ids() {
     assert_eq!(role(1000, false, 0), Role::Other);
 }
 
+fn dag() -> DagName {
+    DagName::new("x").unwrap()
+}
+
+fn queue() -> GroupName {
+    GroupName::new("q").unwrap()
+}
+
+fn install() -> Install {
+    Install {
+        source: String::new(),
+        file: String::new(),
+        stem: String::new(),
+        name: None,
+        schemas: Vec::new(),
+        replace: false,
+        private: false,
+        replaces: None,
+    }
+}
+
 #[test]
 fn every_request_has_its_verb() {
     let selector = || Selector {
@@ -81,6 +105,9 @@ fn every_request_has_its_verb() {
         params: None,
         args: Vec::new(),
         trigger: Trigger::Manual,
+        queue: None,
+        priority: None,
+        now: false,
     };
     let requests = [
         Request::Ping,
@@ -110,7 +137,33 @@ fn every_request_has_its_verb() {
         Request::Doctor { repair: false },
         Request::Doctor { repair: true },
         Request::Reload,
+        Request::Dags,
+        Request::Install(Box::new(install())),
+        Request::Remove(dag()),
+        Request::Source(dag()),
+        Request::Enable { dag: dag(), on: true },
+        Request::Queues,
+        Request::PauseQueue {
+            queue: queue(),
+            on: true,
+        },
+        Request::Move {
+            run: selector(),
+            queue: None,
+            priority: None,
+            first: true,
+        },
+        Request::Dequeue(selector()),
+        Request::Cleanup {
+            dag: None,
+            keep_days: None,
+            keep_runs: None,
+            dry_run: true,
+        },
     ];
     let verbs: Vec<Verb> = requests.iter().map(Verb::of).collect();
     assert_eq!(verbs, Verb::all());
+    let next = Request::Next { dag: None, count: 1 };
+    assert_eq!(Verb::of(&next), Verb::Dags);
+    assert_eq!(Verb::of(&Request::Queue(queue())), Verb::Queues);
 }

@@ -124,6 +124,7 @@ fn a_long_list_of_integers_is_within_the_limit() {
         findings: Vec::new(),
         features: Vec::new(),
         counters: findings,
+        actions: Vec::new(),
     });
     let frame = encode(&report, FRAME_MAX).unwrap();
     assert_eq!(decode::<Response>(&frame[HEADER..]), Ok(report));

@@ -52,6 +52,29 @@ fn requests_with_fields_and_their_defaults() {
             ..HistoryFilter::default()
         })
     );
+    let backup = || DagName::new("backup").unwrap();
+    assert_eq!(parse(r#"{"remove":"backup"}"#), Request::Remove(backup()));
+    assert_eq!(parse(r#"{"next":{}}"#), Request::Next { dag: None, count: 10 });
+    let enable = Request::Enable {
+        dag: backup(),
+        on: false,
+    };
+    assert_eq!(parse(r#"{"enable":{"dag":"backup","on":false}}"#), enable);
+    assert!(matches!(
+        parse(r#"{"install":{"source":"steps: []","stem":"x"}}"#),
+        Request::Install(_)
+    ));
+    let cleanup = |dag, dry_run| Request::Cleanup {
+        dag,
+        keep_days: None,
+        keep_runs: None,
+        dry_run,
+    };
+    assert_eq!(parse(r#"{"cleanup":{}}"#), cleanup(None, false));
+    assert_eq!(
+        parse(r#"{"cleanup":{"dag":"backup","dry_run":true}}"#),
+        cleanup(Some(backup()), true)
+    );
     assert_eq!(parse(r#"{"doctor":{}}"#), Request::Doctor { repair: false });
     assert_eq!(
         parse(r#"{"approve":{"run":{"dag":"x"}}}"#),
@@ -98,6 +121,8 @@ fn wrong_lines_are_told_apart() {
     assert_eq!(error(r#"{"Ping":{}}"#), JsonError::Verb("Ping".to_owned()));
     assert!(matches!(error(r#"{"status":{}}"#), JsonError::Field { .. }));
     assert!(matches!(error(r#"{"status":[]}"#), JsonError::Field { .. }));
+    assert!(matches!(error(r#"{"status":"x"}"#), JsonError::Field { .. }));
+    assert!(matches!(error(r#"{"remove":"../etc"}"#), JsonError::Field { .. }));
     assert!(matches!(
         error(r#"{"status":{"dag":"../etc"}}"#),
         JsonError::Field { .. }

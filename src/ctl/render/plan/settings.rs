@@ -30,7 +30,22 @@ fn schedule(dag: &Dag) -> Vec<String> {
     lists
         .into_iter()
         .flat_map(|(word, list)| list.iter().map(move |cron| format!("{word} at {cron}")))
+        .chain(dag.schedule.at.iter().map(|time| format!("start once at {time}")))
         .collect()
+}
+
+fn queue(dag: &Dag) -> String {
+    let queue = dag
+        .queue
+        .as_ref()
+        .map_or_else(|| "its own".to_owned(), ToString::to_string);
+    match dag.max_active_runs {
+        None => queue,
+        Some(0) if dag.queue.is_some() => queue,
+        Some(0) => format!("{queue}, without a limit"),
+        Some(limit) if dag.queue.is_some() => format!("{queue}, at most {limit} of this DAG live at a time"),
+        Some(limit) => format!("{queue}, at most {limit} live at a time"),
+    }
 }
 
 /// The entries of the DAG. What has its default, and is of no interest then, is left out.
@@ -44,14 +59,11 @@ pub(super) fn entries(dag: &Dag, base_dir: &str) -> Entries {
         DagKind::Graph => "graph: only `depends` counts",
     };
     entries.one("order", order.to_owned());
+    entries.one("queue", queue(dag));
+    let priority = dag.scheduling.priority;
     entries.one(
-        "queue",
-        match (&dag.queue, dag.max_active_runs) {
-            (Some(queue), _) => queue.to_string(),
-            (None, None) => "its own".to_owned(),
-            (None, Some(0)) => "its own, without a limit".to_owned(),
-            (None, Some(limit)) => format!("its own, at most {limit} live at a time"),
-        },
+        "priority",
+        Some(priority.to_string()).filter(|_| priority.number() != 0),
     );
     let schedule = schedule(dag);
     if !schedule.is_empty() {
@@ -63,19 +75,20 @@ pub(super) fn entries(dag: &Dag, base_dir: &str) -> Entries {
                 "if the last run since the start before succeeded".to_owned(),
             );
         }
+        let jitter = positive(dag.schedule.jitter_sec.into());
+        entries.one(
+            "put off",
+            jitter.map(|jitter| format!("by up to {}", words::seconds(jitter))),
+        );
         let window = positive(scheduling.catchup_window_sec);
         entries.one(
             "made up",
-            window.map(|window| {
-                format!(
-                    "starts missed in the last {}; while it is busy: {}",
-                    words::seconds(window),
-                    words::overlap(scheduling.overlap_policy)
-                )
-            }),
+            window.map(|window| format!("starts missed in the last {}", words::seconds(window))),
         );
+        entries.one("while busy", words::overlap(scheduling.overlap_policy).to_owned());
     }
-    entries.one("retry", dag.scheduling.retry.as_ref().map(words::dag_retry));
+    let retries = dag.scheduling.retry.as_ref().map(words::whole_retry);
+    entries.many("retry", retries.unwrap_or_default());
     entries.many(
         "conditions",
         dag.preconditions.iter().map(words::condition).collect(),

@@ -176,20 +176,38 @@ fn calls_routers_and_approvals() {
 #[test]
 fn what_the_scheduler_acts_on() {
     let dag = loaded(
-        "schedule: {start: ['0 2 * * *'], stop: '0 6 * * *'}\ncatchup_window: 6h\noverlap_policy: latest\n\
-         skip_if_successful: true\nretry_policy: {limit: 2, interval_sec: 60}\nmax_active_runs: 1\n\
-         steps: [a]\n",
+        "schedule: {start: ['0 2 * * *'], stop: '0 6 * * *', at: 2026-11-23 08:30, jitter_sec: 90}\n\
+         catchup_window: 6h\noverlap_policy: latest\nskip_if_successful: true\npriority: high\n\
+         retry_policy: {limit: 2, interval_sec: 60}\nmax_active_runs: 1\nsteps: [a]\n",
     );
     let told = lines(&plan(&dag, &[]));
     assert_eq!(
-        told[2..8],
+        told[2..12],
         [
             "  queue         its own, at most 1 live at a time",
+            "  priority      10",
             "  schedule      start at 0 2 * * *",
             "                stop at 0 6 * * *",
+            "                start once at 2026-11-23 08:30",
             "  left out      if the last run since the start before succeeded",
-            "  made up       starts missed in the last 6 h; while it is busy: latest",
-            "  retry         the whole run up to 2 times after a failure, 60 s later",
+            "  put off       by up to 1 min 30 s",
+            "  made up       starts missed in the last 6 h",
+            "  while busy    the latest start waits",
+            "  retry         the whole run up to 2 times after a failure or a loss, 60 s later",
+        ]
+    );
+    let dag = loaded(
+        "delivery: at_least_once\nqueue: q\nmax_active_runs: 2\nsteps: [a]\n\
+         retry_policy: {limit: 1, exit_codes: [75]}\n",
+    );
+    let told = lines(&plan(&dag, &[]));
+    assert_eq!(
+        told[2..5],
+        [
+            "  queue         q, at most 2 of this DAG live at a time",
+            "  retry         the whole run once after a failure with exit status 75, 60 s later",
+            "                the whole run again and again after a loss, 1 s later, each pause 2 times the one before \
+             up to 300 s",
         ]
     );
 }

@@ -32,7 +32,7 @@ fn a_file_may_have_a_name_that_is_not_utf_8() {
     let path = dir.path().join(OsStr::from_bytes(b"caf\xe9.yaml"));
     std::fs::write(&path, "steps: []").unwrap();
     let line = Line::try_parse_from([OsStr::new("run"), path.as_os_str()]).unwrap();
-    let submit = submission(&line.args).unwrap();
+    let submit = submission(&line.args.wanted).unwrap();
     assert_eq!(
         (submit.source.as_str(), submit.stem.as_str()),
         ("steps: []", "caf\u{fffd}")
@@ -42,7 +42,7 @@ fn a_file_may_have_a_name_that_is_not_utf_8() {
 
 #[test]
 fn an_installed_dag_travels_as_its_name() {
-    let submit = submission(&parse(&["backup", "--params", ""])).unwrap();
+    let submit = submission(&parse(&["backup", "--params", ""]).wanted).unwrap();
     assert_eq!(
         (submit.source.as_str(), submit.name.as_deref()),
         ("", Some("backup"))
@@ -52,7 +52,7 @@ fn an_installed_dag_travels_as_its_name() {
         Some(""),
         "an empty text is not the same as none"
     );
-    assert!(submission(&parse(&["backup", "--name", "x"])).is_err());
+    assert!(submission(&parse(&["backup", "--name", "x"]).wanted).is_err());
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_file_travels_as_its_text() {
     std::fs::write(path("d.v2.yaml"), "steps: []").unwrap();
     std::fs::write(path("base"), "env: []").unwrap();
     let args = parse(&[&path("d.v2.yaml"), "--name", "n", "--base-config", &path("base")]);
-    let submit = submission(&args).unwrap();
+    let submit = submission(&args.wanted).unwrap();
     assert_eq!(
         (submit.source.as_str(), submit.stem.as_str()),
         ("steps: []", "d.v2")

@@ -1,17 +1,25 @@
-//! Tests of expressions, zones and activations.
+//! Tests of expressions, zones, activations and schedules.
 
 mod activations;
 mod calendar;
+mod fires;
 mod oracle;
 mod parsing;
+mod schedules;
+mod year;
 mod zones;
 
-use super::{Cron, LocalTime, Zone};
+use super::{Cron, LocalTime, Schedule, Zone};
 use crate::model::Time;
 
 /// A valid expression.
 fn cron(text: &str) -> Cron {
     Cron::parse(text).unwrap_or_else(|errors| panic!("{text}: {errors:?}"))
+}
+
+/// A valid schedule.
+fn schedule(text: &str) -> Schedule {
+    Schedule::parse(text).unwrap_or_else(|errors| panic!("{text}: {errors:?}"))
 }
 
 fn zone(name: &str) -> Zone {

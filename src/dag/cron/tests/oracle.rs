@@ -4,13 +4,13 @@ use chrono::{DateTime, Datelike, TimeZone, Timelike};
 use chrono_tz::Tz;
 use proptest::prelude::*;
 
-use super::{cron, zone};
+use super::{Cron, Schedule, Zone, cron, zone};
 use crate::model::Time;
 
 /// A field as text, its numbers, and whether it means all.
-type Numbers = (String, Vec<u32>, bool);
+pub(super) type Numbers = (String, Vec<u32>, bool);
 
-fn field(least: u32, most: u32) -> impl Strategy<Value = Numbers> {
+pub(super) fn field(least: u32, most: u32) -> impl Strategy<Value = Numbers> {
     let all = Just(("*".to_owned(), (least..=most).collect(), true));
     let step = (2..=most / 2).prop_map(move |step| {
         let numbers = (least..=most).filter(|n| (n - least).is_multiple_of(step));
@@ -67,7 +67,7 @@ const CHANGES: [(Tz, &[&str]); 11] = [
     ),
 ];
 
-fn place() -> impl Strategy<Value = (Tz, i64)> {
+pub(super) fn place() -> impl Strategy<Value = (Tz, i64)> {
     let spread = -60 * 3_600..60 * 3_600_i64;
     (0..CHANGES.len(), any::<prop::sample::Index>(), spread).prop_map(|(zone, which, away)| {
         let (zone, changes) = CHANGES[zone];
@@ -118,7 +118,12 @@ proptest! {
 proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text in "\\PC{0,40}|[-0-9*/?, a-zLW#@=]{0,30}") {
-        if let Err(errors) = crate::dag::cron::Cron::parse(&text) {
+        let refused = [
+            Cron::parse(&text).err(),
+            Schedule::parse(&text).err(),
+            Schedule::at(&text, Zone::UTC).err().map(|error| vec![error]),
+        ];
+        for errors in refused.into_iter().flatten() {
             let length = u32::try_from(text.chars().count()).unwrap();
             prop_assert!(!errors.is_empty());
             for error in errors {

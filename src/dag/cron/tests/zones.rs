@@ -89,18 +89,30 @@ fn the_clock_of_a_zone() {
     let berlin = zone("Europe/Berlin");
     assert_eq!(
         berlin.local(at("2026-07-01T10:00:59.999Z")),
-        local("2026-07-01 12:00")
+        local("2026-07-01 12:00").with_second(59).unwrap()
     );
     assert_eq!(berlin.offset_sec(at("2026-07-01T10:00:00Z")), 7_200);
     assert_eq!(berlin.local(at("2026-07-01T10:00:00Z")).weekday(), "Wed");
     assert_eq!(local("2026-07-01 09:05").to_string(), "2026-07-01 09:05");
-    // Until 1972 with seconds, rounded down.
+    // Until 1972 with seconds.
     assert_eq!(
         zone("Africa/Monrovia").offset_sec(at("1971-01-01T00:00:00Z")),
         -2_670
     );
     assert_eq!(
         zone("Africa/Monrovia").local(at("1971-01-01T00:00:00Z")),
-        local("1970-12-31 23:15")
+        local("1970-12-31 23:15").with_second(30).unwrap()
     );
+}
+
+#[test]
+fn seconds_are_shown_if_there_are_any() {
+    let time = local("2026-07-01 09:05");
+    assert_eq!(time.iso(), "2026-07-01T09:05:00");
+    let later = time.with_second(7).unwrap();
+    assert_eq!(
+        (later.to_string(), later.iso()),
+        ("2026-07-01 09:05:07".to_owned(), "2026-07-01T09:05:07".to_owned())
+    );
+    assert_eq!(time.with_second(60), None);
 }

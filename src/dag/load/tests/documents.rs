@@ -127,6 +127,34 @@ fn further_documents_are_local_dags() {
 }
 
 #[test]
+fn schedules_of_a_further_document_have_no_effect_and_that_is_said() {
+    let text = "schedule: 0 1 * * *\nsteps: [x]\n---\nname: sub\nschedule: 0 2 * * *\ncatchup_window: 1h\nsteps: [y]\n";
+    let loaded = try_load(text).expect("valid");
+    let found: Vec<_> = loaded
+        .warnings
+        .iter()
+        .map(|warning| {
+            (
+                warning.line,
+                warning.message.split(' ').next().unwrap_or_default(),
+            )
+        })
+        .collect();
+    assert_eq!(found, [(Some(5), "`schedule`"), (Some(6), "`catchup_window`")]);
+    assert!(
+        loaded.warnings[0]
+            .message
+            .contains("only in the first document of a file")
+    );
+    // What the base configuration says is not written there.
+    let loaded = with_base(
+        "overlap_policy: all\n",
+        "steps: [x]\n---\nname: sub\nsteps: [y]\n",
+    );
+    assert_eq!(loaded.expect("valid").warnings, []);
+}
+
+#[test]
 fn the_base_fills_in_and_the_dag_wins() {
     let base = "name: base\ntimeout_sec: 5\nlog_output: merged\nmax_clean_up_time_sec: 9\ntype: graph\nshell: zsh\n\
                 env: {A: 1}\ndotenv: x\nhandler_on: {exit: b, init: b}\ndefaults: {timeout_sec: 3, signal_on_stop: HUP}\n";

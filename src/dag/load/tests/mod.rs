@@ -6,6 +6,7 @@ mod hostile;
 mod params;
 mod policies;
 mod routers;
+mod scheduling;
 mod schema;
 mod schemas;
 mod secrets;

@@ -33,14 +33,16 @@ fn the_schema_has_the_keys_of_the_loader_and_no_other() {
         let properties = object["properties"].as_object().unwrap();
         words(properties.keys().map(String::as_str))
     };
-    let tables: [(&str, &Keys<'static>); 13] = [
+    let tables: [(&str, &Keys<'static>); 15] = [
         ("", &keys::TOP),
         ("/$defs/step/anyOf/1", &keys::STEP),
         ("/properties/defaults", &keys::DEFAULTS),
         ("/$defs/continue_on/anyOf/1", &keys::CONTINUE_ON),
         ("/$defs/retry_policy", &keys::RETRY),
         ("/$defs/repeat_policy", &keys::REPEAT),
+        ("/properties/schedule/anyOf/1", &keys::SCHEDULE),
         ("/properties/retry_policy", &keys::DAG_RETRY),
+        ("/properties/retry_policy/properties/lost", &keys::LOST_RETRY),
         ("/properties/run_config", &keys::RUN_CONFIG),
         ("/$defs/output/anyOf/1", &keys::OUTPUT),
         ("/$defs/param", &param_defs::RICH),

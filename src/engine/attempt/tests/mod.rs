@@ -1,5 +1,6 @@
 //! Tests of the engine: a bench that performs effects by a script, and tables for each rule.
 
+mod again;
 mod approval;
 mod calls;
 mod ends;
@@ -255,6 +256,7 @@ impl Bench {
                 status,
                 error,
                 outputs,
+                ..
             }) => (*status, error.as_deref(), outputs),
             other => panic!("the last record is {other:?}"),
         }

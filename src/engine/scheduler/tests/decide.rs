@@ -1,6 +1,6 @@
 //! Runs that wait for a person, and what a decision does.
 
-use super::super::api::{Evidence, Recovered};
+use super::super::api::{Evidence, Origin, Recovered, Retrying};
 use super::{Bed, Event, attempt, bed_at, end, group, run};
 use crate::model::{RunStatus, StopReason};
 
@@ -92,11 +92,17 @@ fn a_stop_that_the_attempt_did_not_hear_before_it_waited_aborts_the_run() {
         run: run("a"),
         group,
         capacity,
+        owner: 1000,
+        priority: crate::model::Priority::default(),
+        now: false,
+        dag_limit: 0,
         attempts: 1,
         queued: None,
         live: Some((attempt("a1"), 1, Evidence::Ended(end(RunStatus::Waiting)))),
         unstored_start: None,
         parent: None,
+        retry: Retrying::default(),
+        origin: Origin::default(),
         stop: Some(StopReason::User { uid: 7 }),
     };
     assert_eq!(bed.give(Event::Recover(vec![recovered])), "commit 1 end-aborted");

@@ -36,7 +36,10 @@ fn bring_up(bed: &mut Bed, name: &str, batch: u64) {
 #[test]
 fn a_sub_run_waits_for_no_slot_and_takes_none() {
     let mut bed = bed_at(5);
-    bed.engine.configure(Config { max_live: 1 });
+    bed.engine.configure(Config {
+        max_live: 1,
+        ..Config::default()
+    });
     bed.play(&[("call x of a", "commit 5 accept")]);
     bring_up(&mut bed, "x", 5);
     assert_eq!(bed.engine.counts().live, 2);
@@ -307,4 +310,19 @@ fn a_sub_run_waits_for_room_on_the_disk() {
         ("ok 8", "changed, over, over, clean"),
     ]);
     bed_at(5).play(&[("call x of a", "commit 5 accept"), ("io 5", "no 2 broken")]);
+}
+
+#[test]
+fn a_stop_that_comes_before_the_loss_is_stored_is_a_further_one_when_it_is() {
+    let mut bed = bed_at(5);
+    bed.play(&[("call x of a", "commit 5 accept")]);
+    bring_up(&mut bed, "x", 5);
+    bed.play(&[
+        ("gone a1", "commit 9 end-failed-lost, ensure-stop, commit 10 stop"),
+        ("stop a", ""),
+        ("ok 10", ""),
+        ("ok 9", "changed, send-stop, yes 3"),
+        ("ended x1", "commit 11 end-succeeded"),
+        ("stop a", "no 4 failed"),
+    ]);
 }

@@ -4,18 +4,22 @@
 //! rest name an attempt: `ready a1` is the first attempt of run `a`. Runs named with a capital belong to the
 //! group of that name and a capacity of 2; the others to `g`, with a capacity of 1.
 
+mod again;
 mod decide;
 mod family;
+mod lanes;
+mod plan;
 mod queue;
+mod queues;
 mod recover;
 mod start;
 mod stop;
 
-use super::api::{AttemptEnd, CommitError, Decision, Event, RetryFacts};
+use super::api::{AttemptEnd, CommitError, Decision, Event, Origin, RetryFacts};
 use super::{Config, Effect, Refusal, Scheduler, Token};
 use crate::model::change::{AttemptIdentity, Caller, Change, NewRun};
 use crate::model::{
-    AttemptId, Boot, GroupName, LostCause, Now, RunRef, RunStatus, StopReason, Time, Trigger,
+    AttemptId, Boot, GroupName, LostCause, Now, Priority, RunRef, RunStatus, StopReason, Time, Trigger,
 };
 
 fn run(name: &str) -> RunRef {
@@ -47,13 +51,18 @@ fn new_run(name: &str, capacity: u32) -> Box<NewRun> {
         trigger: Trigger::Manual,
         created_at: Time::default(),
         dag_hash: String::new(),
-        dag: String::new(),
+        dag: String::new().into(),
         steps: Vec::new(),
         handlers: Vec::new(),
         params: Vec::new(),
         params_json: String::new(),
         base_dir: String::new(),
         parent: None,
+        priority: Priority::default(),
+        now: false,
+        dag_limit: 0,
+        scheduled_for: None,
+        retry: None,
     })
 }
 
@@ -64,20 +73,31 @@ fn end(status: RunStatus) -> AttemptEnd {
         outputs: Vec::new(),
         timed_out: false,
         kill_escalated: false,
+        retry: false,
         at: Time::default(),
     }
 }
 
-fn decide(token: Token, name: &str, status: RunStatus, decision: Decision) -> Event {
+/// What the store has of a run after its first attempt.
+fn facts(name: &str, status: RunStatus) -> RetryFacts {
     let (group, capacity) = group(name);
-    let facts = RetryFacts {
+    RetryFacts {
         group,
         capacity,
+        owner: 1000,
+        priority: Priority::default(),
+        now: false,
+        dag_limit: 0,
         attempts: 1,
         status,
         caller: None,
-    };
-    Event::Decide(token, run(name), facts, decision)
+        retry: None,
+        origin: Origin::default(),
+    }
+}
+
+fn decide(token: Token, name: &str, status: RunStatus, decision: Decision) -> Event {
+    Event::Decide(token, run(name), facts(name, status), decision)
 }
 
 fn decided(name: &str) -> Change {
@@ -126,6 +146,16 @@ impl Bed {
             "started" => Event::Started(attempt(rest), Time::default(), None),
             "ended" => Event::Ended(attempt(rest), end(RunStatus::Succeeded)),
             "waits" => Event::Ended(attempt(rest), end(RunStatus::Waiting)),
+            // The supervisor leaves the failure handler out, or it has run.
+            "fails" => Event::Ended(
+                attempt(rest),
+                AttemptEnd {
+                    retry: true,
+                    at: self.now.wall,
+                    ..end(RunStatus::Failed)
+                },
+            ),
+            "fails-last" => Event::Ended(attempt(rest), end(RunStatus::Failed)),
             "odd-end" => Event::Ended(attempt(rest), end(RunStatus::Running)),
             "gone" => Event::Gone(attempt(rest), LostCause::SupervisorSignal(9)),
             "damaged" => Event::Gone(attempt(rest), LostCause::JournalDamaged("torn".into())),
@@ -160,26 +190,14 @@ impl Bed {
                     "call-again" => {
                         let (name, parent) = rest.split_once(" of ").unwrap();
                         let facts = RetryFacts {
-                            group: group(name).0,
                             capacity: 1,
-                            attempts: 1,
-                            status: RunStatus::Failed,
                             caller: Some((run(parent), 1)),
+                            ..facts(name, RunStatus::Failed)
                         };
                         Event::Retry(token, run(name), facts)
                     }
                     "stop" => Event::Stop(token, run(rest), StopReason::User { uid: 7 }),
-                    "retry" => {
-                        let (group, capacity) = group(rest);
-                        let facts = RetryFacts {
-                            group,
-                            capacity,
-                            attempts: 1,
-                            status: RunStatus::Failed,
-                            caller: None,
-                        };
-                        Event::Retry(token, run(rest), facts)
-                    }
+                    "retry" => Event::Retry(token, run(rest), facts(rest, RunStatus::Failed)),
                     "decide" => decide(
                         token,
                         rest,
@@ -222,6 +240,7 @@ impl Bed {
             Effect::Adopt(run, ..) => format!("adopt {}", run.id),
             Effect::SendStop(..) => "send-stop".into(),
             Effect::EnsureStop(..) => "ensure-stop".into(),
+            Effect::NoRetry(_) => "no-retry".into(),
             Effect::Clean(_) => "clean".into(),
             Effect::Accepted(token) => format!("yes {}", token.0),
             Effect::Refused(token, refusal) => {
@@ -231,6 +250,7 @@ impl Bed {
                     Refusal::WrongState(status) => status.to_string(),
                     Refusal::CallerGone => "caller-gone".into(),
                     Refusal::Draining => "draining".into(),
+                    Refusal::Changing => "changing".into(),
                     Refusal::Store(why) => why.clone(),
                 };
                 format!("no {} {why}", token.0)
@@ -238,6 +258,9 @@ impl Bed {
             Effect::Changed(_) => "changed".into(),
             Effect::Over(_) => "over".into(),
             Effect::Arm(at) => format!("arm +{}", at.micros_since(self.now.boot) / 1000),
+            Effect::Make(new) => format!("make {}", new.run.id),
+            Effect::Unmake(run) => format!("unmake {}", run.id),
+            Effect::Tick(_, at, _, outcome) => format!("{} {}", plan::clock(*at), plan::outcome(outcome)),
             Effect::Idle => "idle".into(),
         }
     }
@@ -258,7 +281,21 @@ fn change(change: &Change) -> String {
         }
         Change::EndQueued { status, .. } => format!("end-queued-{status}"),
         Change::Clean { .. } => "clean".into(),
-        Change::Step { .. } => panic!("not the engine's: {change:?}"),
+        Change::RetryLater { retry, .. } => format!("retry-later {}", retry.number),
+        Change::CancelRetry { .. } => "cancel-retry".into(),
+        Change::Watermark { at, .. } => format!("mark {}", plan::clock(*at)),
+        Change::Suspend { on, .. } => if *on { "suspend" } else { "enable" }.into(),
+        Change::Install(version) => format!("install {}", version.dag),
+        Change::Uninstall { dag, .. } => format!("uninstall {dag}"),
+        Change::PauseQueue { queue, on } => format!("pause {queue} {on}"),
+        Change::Move { .. } => "move".into(),
+        Change::Notify(_)
+        | Change::Notified { .. }
+        | Change::Retire { .. }
+        | Change::Removed { .. }
+        | Change::Step { .. } => {
+            panic!("not the engine's: {change:?}")
+        }
     }
 }
 

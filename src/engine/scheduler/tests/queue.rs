@@ -3,6 +3,13 @@
 use super::super::{Config, Scheduler};
 use super::{Bed, Event, Token, bed_at, new_run};
 
+fn limit(max_live: u32) -> Config {
+    Config {
+        max_live,
+        ..Config::default()
+    }
+}
+
 #[test]
 fn a_run_exists_once() {
     let mut bed = Bed::new();
@@ -84,9 +91,9 @@ fn groups_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn the_limit_over_all_groups_lets_the_oldest_go_first() {
+fn the_limit_over_all_groups_lets_them_take_turns() {
     let mut bed = Bed::new();
-    bed.engine = Scheduler::new(Config { max_live: 1 });
+    bed.engine = Scheduler::new(limit(1));
     for part in &super::LIFE[..5] {
         bed.play(part);
     }
@@ -99,18 +106,18 @@ fn the_limit_over_all_groups_lets_the_oldest_go_first() {
         ("ok 7", "yes 4, changed"),
         ("gone a1", "commit 8 end-failed-lost, commit 9 intend X1"),
         ("ok 9", "changed, launch X1"),
-        ("unmade X1", "commit 10 end-failed+clean, commit 11 intend b1"),
+        ("unmade X1", "commit 10 end-failed+clean, commit 11 intend Y1"),
     ]);
 }
 
 #[test]
 fn a_limit_that_is_raised_lets_the_next_one_go() {
     let mut bed = Bed::new();
-    bed.engine = Scheduler::new(Config { max_live: 1 });
+    bed.engine = Scheduler::new(limit(1));
     for part in &super::LIFE[..5] {
         bed.play(part);
     }
     bed.play(&[("submit X", "commit 5 accept"), ("ok 5", "yes 2, changed")]);
-    bed.engine.configure(Config { max_live: 2 });
+    bed.engine.configure(limit(2));
     bed.play(&[("tick 0", "commit 6 intend X1")]);
 }

@@ -1,10 +1,10 @@
 //! Recovery: what each evidence leads to.
 
-use super::super::api::{Evidence, Recovered, StartRecord};
+use super::super::api::{Evidence, Origin, Recovered, Retrying, StartRecord};
 use super::{Bed, attempt, end, group, run};
 use crate::engine::scheduler::Event;
 use crate::model::change::AttemptIdentity;
-use crate::model::{LostCause, RunStatus, StopReason, Time};
+use crate::model::{LostCause, Priority, RunStatus, StopReason, Time};
 
 pub(super) fn queued(name: &str, position: u64) -> Recovered {
     let (group, capacity) = group(name);
@@ -12,12 +12,18 @@ pub(super) fn queued(name: &str, position: u64) -> Recovered {
         run: run(name),
         group,
         capacity,
+        owner: 1000,
+        priority: Priority::default(),
+        now: false,
+        dag_limit: 0,
         attempts: 0,
         queued: Some(position),
         live: None,
         unstored_start: None,
         stop: None,
         parent: None,
+        retry: Retrying::default(),
+        origin: Origin::default(),
     }
 }
 

@@ -3,11 +3,13 @@
 use super::*;
 use crate::model::view::{ChildView, RunView, StepView};
 use crate::model::{AttemptId, DagName, Exit, GroupName, Handler, LostCause, RunId, RunRef, RunStatus};
-use crate::model::{Node, SchemaFile, SchemaRef, StepStatus, StopReason, Time, Trigger};
+use crate::model::{Node, Priority, SchemaFile, SchemaRef, StepStatus, StopReason, Time, Trigger};
 use crate::wire::control::{
-    AttemptSummary, ChildUpdate, DoctorReport, ErrorKind, Finding, HistoryFilter, Problem, Selector, Submit,
-    Update, Why,
+    Action, AttemptSummary, ChildUpdate, DoctorReport, ErrorKind, Finding, HistoryFilter, Problem, Selector,
+    Submit, Update, Why,
 };
+
+mod manage;
 
 fn run_ref() -> RunRef {
     RunRef {
@@ -61,6 +63,11 @@ fn a_view() -> RunView {
         log_dir: "/l".to_owned(),
         steps: vec![step],
         handlers: vec![(Handler::Exit, StepView::new("x"))],
+        priority: Priority::default(),
+        scheduled_for: None,
+        retry: None,
+        held: false,
+        now: false,
     }
 }
 
@@ -109,6 +116,9 @@ fn requests() {
         params: None,
         args: vec!["a".to_owned()],
         trigger: Trigger::Manual,
+        queue: None,
+        priority: None,
+        now: false,
     };
     let filter = HistoryFilter {
         dag: None,
@@ -136,7 +146,7 @@ fn requests() {
         (Request::Ping, "00"),
         (
             Request::Submit(Box::new(submit)),
-            "01017300016601740101620101700001027b7d00012f000101720001016100",
+            "01017300016601740101620101700001027b7d00012f000101720001016100000000",
         ),
         (Request::Follow(selector()), "020164010172"),
         (Request::Status(selector()), "030164010172"),
@@ -207,6 +217,11 @@ fn responses() {
         }],
         features: vec![("f".to_owned(), "g".to_owned())],
         counters: vec![("n".to_owned(), 5)],
+        actions: vec![Action {
+            what: "w".to_owned(),
+            at: Time(1),
+            about: "a".to_owned(),
+        }],
     };
     let pong = Response::Pong {
         version: "1".to_owned(),
@@ -228,20 +243,23 @@ fn responses() {
         (accepted, "010164017201016d000101010200"),
         (
             Response::Runs(vec![a_view().summary()]),
-            "0201016401720101610102010165000167fbe8030000010001fb5802000101",
+            "0201016401720101610102010165000167fbe8030000010001fb58020001010000000000",
         ),
         (
             a_run(),
-            "030164017201016101020101650100120100fbe8030001000101310170000167fbe8030000010001fb580200022f6c0101730201016501010101120002030001022f6f0001015601310001020000000000010401780000000000000000000000000000000000",
+            "030164017201016101020101650100120100fbe8030001000101310170000167fbe8030000010001fb580200022f6c0101730201016501010101120002030001022f6f00010156013100010200000000000104017800000000000000000000000000000000000000000000",
         ),
         (
             Response::Update(Box::new(update)),
-            "04016401720101610102010165000167fbe8030000010001fb580200010101031e02000101730000000000000000000000000000000000010001690000000000000000000000000000000000010001030102016401720170020001016b0176010400",
+            "04016401720101610102010165000167fbe8030000010001fb5802000101000000000001031e02000101730000000000000000000000000000000000010001690000000000000000000000000000000000010001030102016401720170020001016b0176010400",
         ),
         (Response::Done, "05"),
         (Response::Attempts(vec![attempt]), "06010101610400000000"),
         (Response::Why(why), "0701640172050161010165"),
-        (Response::Doctor(report), "0801016301016400010166016701016e05"),
+        (
+            Response::Doctor(report),
+            "0801016301016400010166016701016e05010177020161",
+        ),
         (Response::Reloaded(vec!["r".to_owned()]), "09010172"),
         (error, "0a07016d01016801016d000101010200"),
     ];
@@ -257,6 +275,7 @@ fn shim_messages() {
     assert_eq!(hex(&ToShim::Stop(StopReason::Client { uid: 0 })), "020100");
     assert_eq!(hex(&ToShim::ReplaceEntry), "03");
     assert_eq!(hex(&ToShim::EnsureStop(StopReason::Client { uid: 0 })), "060100");
+    assert_eq!(hex(&ToShim::NoRetry), "07");
     assert_eq!(hex(&FromShim::KillCall(5)), "0805");
     assert_eq!(hex(&FromShim::Ready), "00");
     assert_eq!(hex(&FromShim::Failed("f".to_owned())), "010166");

@@ -1,0 +1,79 @@
+//! An attempt in the daemon's memory.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::outbox::Outbox;
+use crate::engine::scheduler::stalled::Stage;
+use crate::journal::Reader as JournalReader;
+use crate::model::{RunRef, Time};
+use crate::proc::{Entry, Prepared};
+use crate::sys::cgroup::Cgroup;
+use crate::sys::pidfd::{PidFd, WaitStatus};
+
+/// An attempt from its intent to its clean-up.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) run: RunRef,
+    pub(super) number: u32,
+    pub(super) intended_at: Time,
+    /// The entry before its publication.
+    pub(super) prepared: Option<Prepared>,
+    /// The entry once it is published.
+    pub(super) entry: Option<Entry>,
+    pub(super) pid: u32,
+    pub(super) pidfd: Option<PidFd>,
+    pub(super) channel: Option<Arc<OwnedFd>>,
+    /// What its channel has not taken yet.
+    pub(super) outbox: Outbox,
+    pub(super) journal: Option<JournalReader>,
+    pub(super) cgroup: Option<Cgroup>,
+    /// The shim is dead; how, if it is known.
+    pub(super) exit: Option<Option<WaitStatus>>,
+    /// Why the journal cannot be read on.
+    pub(super) damaged: Option<String>,
+    /// Why the shim says that it cannot run.
+    pub(super) refusal: Option<String>,
+    /// The end of its tree is being awaited.
+    pub(super) ending: bool,
+    /// Its shim was told to stop.
+    pub(super) stop_sent: bool,
+    /// Its shim is being connected to; then it is told of a stop.
+    pub(super) reaching: bool,
+    /// Its caller wants it killed, which its shim is to be told then.
+    pub(super) kill_owed: bool,
+    /// Its journal is read on as soon as others have had their turn.
+    pub(super) reads_on: bool,
+    /// It never started, and of what was made for it only its directory is left.
+    pub(super) swept: bool,
+    /// What is known of its silence.
+    pub(super) stage: Stage,
+}
+
+impl Attempt {
+    pub(super) fn new(run: RunRef, number: u32, intended_at: Time) -> Self {
+        Self {
+            run,
+            number,
+            intended_at,
+            prepared: None,
+            entry: None,
+            pid: 0,
+            pidfd: None,
+            channel: None,
+            outbox: Outbox::default(),
+            journal: None,
+            cgroup: None,
+            exit: None,
+            damaged: None,
+            refusal: None,
+            ending: false,
+            stop_sent: false,
+            reaching: false,
+            kill_owed: false,
+            reads_on: false,
+            swept: false,
+            stage: Stage::default(),
+        }
+    }
+}
