@@ -268,7 +268,7 @@ mod tests {
     use crate::dag::cron::{Schedule, Zone};
     use crate::dag::types::OverlapPolicy;
     use crate::engine::scheduler::{Config, Event, Installed};
-    use crate::model::{Boot, Now, Priority, Trigger};
+    use crate::model::{Boot, Now};
 
     #[test]
     fn offsets_are_written_as_rfc_3339_has_them() {
@@ -329,25 +329,8 @@ mod tests {
             id: crate::model::RunId::new("r").unwrap(),
         };
         let template = NewRun {
-            group: (&dag).into(),
-            run,
             capacity: 1,
-            owner: 0,
-            trigger: Trigger::Scheduler,
-            created_at: Time(0),
-            dag_hash: String::new(),
-            dag: "".into(),
-            steps: Vec::new(),
-            handlers: Vec::new(),
-            params: Vec::new(),
-            params_json: String::new(),
-            base_dir: String::new(),
-            parent: None,
-            priority: Priority::default(),
-            now: false,
-            dag_limit: 0,
-            scheduled_for: None,
-            retry: None,
+            ..NewRun::bare(run, (&dag).into())
         };
         Installed {
             dag,

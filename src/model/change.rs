@@ -54,6 +54,35 @@ pub struct NewRun {
     pub retry: Option<RetryPolicy>,
 }
 
+impl NewRun {
+    /// A run of the superuser without steps and without limits, as accepted by hand at the epoch: for whoever sets what is
+    /// different.
+    #[must_use]
+    pub fn bare(run: RunRef, group: GroupName) -> Self {
+        Self {
+            run,
+            group,
+            capacity: 0,
+            owner: 0,
+            trigger: Trigger::Manual,
+            created_at: Time::default(),
+            dag_hash: String::new(),
+            dag: "".into(),
+            steps: Vec::new(),
+            handlers: Vec::new(),
+            params: Vec::new(),
+            params_json: String::new(),
+            base_dir: String::new(),
+            parent: None,
+            priority: Priority::default(),
+            now: false,
+            dag_limit: 0,
+            scheduled_for: None,
+            retry: None,
+        }
+    }
+}
+
 /// The step that called a run, and the root of the tree of calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {

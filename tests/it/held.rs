@@ -6,6 +6,7 @@ use crate::schedules::put;
 use crate::users::{as_user, open_house, two_users};
 use crate::verbs::why;
 use proctor::model::StopReason;
+use proctor::sys::creds::User;
 
 /// Fails each time, and is tried again after so many seconds.
 fn failing(daemon: &Daemon, seconds: u32) -> String {
@@ -102,19 +103,25 @@ fn a_dag_that_only_people_can_start_is_held_back_too() {
     daemon.expect_clean();
 }
 
+/// A run of a user's DAG `again` that has failed, and waits for its retry since the DAG is disabled.
+fn held_run_of(guest: &User, daemon: &Daemon, file: &str) -> String {
+    as_user(guest, daemon, &["install", file]).expect_code(0);
+    as_user(guest, daemon, &["disable", "again"]).expect_code(0);
+    let run = as_user(guest, daemon, &["--json", "run", "--detach", "again"])
+        .expect_code(0)
+        .json();
+    let run = format!("again:{}", text_of(&run["run_id"]));
+    assert!(held(daemon, &run));
+    run
+}
+
 #[test]
 fn when_somebody_else_gets_the_name_nothing_says_any_more_that_the_dag_is_disabled() {
     let Some((_, guest)) = two_users() else { return };
     let (daemon, _) = open_house();
     let text = "retry_policy: {limit: 1, interval_sec: 3000}\nsteps: [{name: a, command: exit 1}]\n";
     let file = daemon.dag("again", text);
-    as_user(&guest, &daemon, &["install", &file]).expect_code(0);
-    as_user(&guest, &daemon, &["disable", "again"]).expect_code(0);
-    let run = as_user(&guest, &daemon, &["--json", "run", "--detach", "again"])
-        .expect_code(0)
-        .json();
-    let run = format!("again:{}", text_of(&run["run_id"]));
-    assert!(held(&daemon, &run));
+    let run = held_run_of(&guest, &daemon, &file);
     put(
         &daemon,
         "again.yaml",
@@ -222,13 +229,7 @@ fn the_retry_of_a_user_who_is_gone_waits_for_the_user() {
     std::fs::set_permissions(&tried, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
     let text = format!("working_dir: /\n{}", failing(&daemon, 1));
     let file = daemon.dag("again", &text);
-    as_user(&guest, &daemon, &["install", &file]).expect_code(0);
-    as_user(&guest, &daemon, &["disable", "again"]).expect_code(0);
-    let run = as_user(&guest, &daemon, &["--json", "run", "--detach", "again"])
-        .expect_code(0)
-        .json();
-    let run = format!("again:{}", text_of(&run["run_id"]));
-    assert!(held(&daemon, &run));
+    let run = held_run_of(&guest, &daemon, &file);
     // As if the user had had another name, which nobody has any more.
     daemon.kill9();
     let dags = daemon.path("var/lib/proctor/dags");

@@ -6,7 +6,7 @@ use proctor::dag::cron::{Schedule, Zone};
 use proctor::dag::types::OverlapPolicy;
 use proctor::engine::scheduler::{Installed, TickKind};
 use proctor::model::change::NewRun;
-use proctor::model::{DagName, GroupName, Priority, RetryPolicy, RetryRule, RunRef, Time, Trigger};
+use proctor::model::{DagName, GroupName, Priority, RetryPolicy, RetryRule, RunRef, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -232,29 +232,18 @@ impl Dag {
     }
 
     pub(crate) fn new_run(&self, id: &str, owner: u32, at: Time) -> NewRun {
+        let run = RunRef {
+            dag: self.name.clone(),
+            id: id.parse().unwrap(),
+        };
         NewRun {
-            run: RunRef {
-                dag: self.name.clone(),
-                id: id.parse().unwrap(),
-            },
-            group: self.group(owner),
             capacity: self.capacity,
             owner,
-            trigger: Trigger::Manual,
             created_at: at,
-            dag_hash: String::new(),
-            dag: "".into(),
-            steps: Vec::new(),
-            handlers: Vec::new(),
-            params: Vec::new(),
-            params_json: String::new(),
-            base_dir: String::new(),
-            parent: None,
             priority: self.priority,
-            now: false,
             dag_limit: self.dag_limit,
-            scheduled_for: None,
             retry: self.retry.clone(),
+            ..NewRun::bare(run, self.group(owner))
         }
     }
 

@@ -132,25 +132,9 @@ impl World<'_> {
 
     fn new_run(&self, run: RunRef, group: GroupName) -> NewRun {
         NewRun {
-            run,
-            group,
-            capacity: 0,
             owner: 1000,
-            trigger: Trigger::Manual,
             created_at: self.now.wall,
-            dag_hash: String::new(),
-            dag: String::new().into(),
-            steps: Vec::new(),
-            handlers: Vec::new(),
-            params: Vec::new(),
-            params_json: String::new(),
-            base_dir: String::new(),
-            parent: None,
-            priority: Priority::default(),
-            now: false,
-            dag_limit: 0,
-            scheduled_for: None,
-            retry: None,
+            ..NewRun::bare(run, group)
         }
     }
 

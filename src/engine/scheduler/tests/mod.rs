@@ -19,7 +19,7 @@ use super::api::{AttemptEnd, CommitError, Decision, Event, Origin, RetryFacts};
 use super::{Config, Effect, Refusal, Scheduler, Token};
 use crate::model::change::{AttemptIdentity, Caller, Change, NewRun};
 use crate::model::{
-    AttemptId, Boot, GroupName, LostCause, Now, Priority, RunRef, RunStatus, StopReason, Time, Trigger,
+    AttemptId, Boot, GroupName, LostCause, Now, Priority, RunRef, RunStatus, StopReason, Time,
 };
 
 fn run(name: &str) -> RunRef {
@@ -44,25 +44,9 @@ fn attempt(text: &str) -> AttemptId {
 
 fn new_run(name: &str, capacity: u32) -> Box<NewRun> {
     Box::new(NewRun {
-        run: run(name),
-        group: group(name).0,
         capacity,
         owner: 1000,
-        trigger: Trigger::Manual,
-        created_at: Time::default(),
-        dag_hash: String::new(),
-        dag: String::new().into(),
-        steps: Vec::new(),
-        handlers: Vec::new(),
-        params: Vec::new(),
-        params_json: String::new(),
-        base_dir: String::new(),
-        parent: None,
-        priority: Priority::default(),
-        now: false,
-        dag_limit: 0,
-        scheduled_for: None,
-        retry: None,
+        ..NewRun::bare(run(name), group(name).0)
     })
 }
 
