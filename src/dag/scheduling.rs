@@ -55,7 +55,7 @@ impl Schedules {
     /// The first one whose times depend on the zone of schedules that name none.
     #[must_use]
     pub fn without_zone(&self) -> Option<&str> {
-        let expressions = self.start.iter().chain(&self.stop).chain(&self.restart);
+        let mut expressions = self.start.iter().chain(&self.stop).chain(&self.restart);
         let expression =
             |text: &&String| Schedule::parse(text).is_ok_and(|schedule| schedule.zone().is_none());
         // Nowhere do clocks show the same time as there and in UTC.
@@ -65,8 +65,8 @@ impl Schedules {
             Some(schedule.next(Time(i64::MIN), zone)?.at)
         };
         let single = |text: &&String| instant(text, Zone::UTC) != instant(text, elsewhere);
-        let expression = expressions.clone().find(expression);
-        expression
+        expressions
+            .find(expression)
             .or_else(|| self.at.iter().find(single))
             .map(String::as_str)
     }
@@ -131,6 +131,12 @@ pub enum OverlapPolicy {
 }
 
 impl OverlapPolicy {
+    /// Whether of several scheduled runs only the newest counts.
+    #[must_use]
+    pub const fn only_newest(self) -> bool {
+        matches!(self, Self::Latest | Self::CancelOther)
+    }
+
     /// As DAG files write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

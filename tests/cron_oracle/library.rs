@@ -189,7 +189,6 @@ fn a_year_of_random_expressions_is_what_the_library_says() {
         ("their fires", sum.same_rule_fires, 10_000),
         ("expressions asked time by time", sum.by_time, 1_000),
         ("their fires", sum.by_time_fires, 2_000),
-        ("answers left out", sum.left_out, 50),
         ("moved fires", sum.moved, 50),
         ("first fires", sum.first, 50),
     ] {

@@ -70,11 +70,16 @@ fn theirs(calendar: &str, tz: Tz, count: usize) -> Result<Vec<i64>, String> {
         // With the zone behind the expression it starts a process for each answer.
         .arg(calendar)
         .envs([("LC_ALL", "C"), ("TZ", tz.name())])
-        .output()
-        .map_err(|error| error.to_string())?;
-    if !out.status.success() {
-        return Err(String::from_utf8_lossy(&out.stderr).trim().to_owned());
-    }
+        .output();
+    let out = match out {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(error.to_string()),
+        out => out.unwrap(),
+    };
+    assert!(
+        out.status.success(),
+        "{calendar}: {}",
+        String::from_utf8_lossy(&out.stderr).trim()
+    );
     // `Next elapse: Thu 2026-01-01 01:30:00 CET`, or `Iter. #2: ` and the like, and then `(in UTC): ` with the same, unless
     // it was UTC. The lines `From now: ` do not end in the name of a zone.
     let time = |line: &str| {

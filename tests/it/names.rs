@@ -33,7 +33,7 @@ fn wait_taken(daemon: &Daemon) {
 
 /// An edit that adds a comment.
 fn edits(daemon: &Daemon, mut command: std::process::Command) -> Out {
-    let editor = daemon.path("src/who.yaml").with_file_name("editor");
+    let editor = daemon.path("src/editor");
     std::fs::write(&editor, "#!/bin/sh\necho '# edited' >>\"$1\"\n").unwrap();
     let home = tempfile::tempdir().unwrap();
     use std::os::unix::fs::PermissionsExt;

@@ -160,6 +160,9 @@ impl World {
         let ahead = self.rng.percent(50);
         self.report.forward += u64::from(ahead);
         self.report.back += u64::from(!ahead);
+        if !ahead {
+            self.anew.extend(self.delayed.iter().cloned());
+        }
         let step = if ahead { secs } else { -secs };
         self.now.wall = Time(self.now.wall.0 + step * 1_000_000);
         self.note(|| format!("### the clock is set by {step} s"));

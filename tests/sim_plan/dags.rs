@@ -221,13 +221,11 @@ impl Dag {
         })
     }
 
-    pub(crate) fn group(&self, owner: u32) -> GroupName {
+    pub(crate) fn group(&self) -> GroupName {
         if self.shares {
             SHARED.parse().unwrap()
-        } else if owner == OWNER {
-            (&self.name).into()
         } else {
-            format!("{}-{owner}", self.name).parse().unwrap()
+            (&self.name).into()
         }
     }
 
@@ -243,7 +241,7 @@ impl Dag {
             priority: self.priority,
             dag_limit: self.dag_limit,
             retry: self.retry.clone(),
-            ..NewRun::bare(run, self.group(owner))
+            ..NewRun::bare(run, self.group())
         }
     }
 

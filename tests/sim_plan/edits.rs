@@ -181,7 +181,7 @@ impl World {
     /// Somebody pauses a queue, or has it go on.
     pub(crate) fn pause(&mut self) {
         let dag = &self.dags[self.rng.below(self.dags.len())];
-        let queue = dag.group(dag.owner);
+        let queue = dag.group();
         let on = self.rng.percent(40);
         self.report.pauses += u64::from(on);
         self.pause_queue(queue, on);

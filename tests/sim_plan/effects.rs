@@ -271,8 +271,9 @@ impl World {
             TickOutcome::Delayed(_) => {
                 report.delayed += 1;
                 // With the clock put back it comes again, and a DAG that was removed and comes back is a new one.
-                let news = self.delayed.insert((dag.clone(), at));
-                let news = news || report.back > 0 || self.removed.contains(dag);
+                let tick = (dag.clone(), at);
+                let news = self.delayed.insert(tick.clone());
+                let news = news || self.anew.contains(&tick) || self.removed.contains(dag);
                 assert!(news, "told twice that it is delayed");
                 return;
             }

@@ -24,7 +24,7 @@ impl World {
         };
         assert!(dag.may(at, kind), "{}: nothing starts then", new.run);
         assert_eq!(new.run.id, RunId::scheduled(&dag.name, dag.owner, at, restart));
-        assert_eq!((new.owner, &new.group), (dag.owner, &dag.group(dag.owner)));
+        assert_eq!((new.owner, &new.group), (dag.owner, &dag.group()));
         assert!(at <= self.now.wall, "{} starts before its time", new.run);
         if !restart && dag.skip_if_successful && self.answers.is_empty() {
             assert!(
@@ -170,7 +170,8 @@ impl World {
             }
             let delayed = self.delayed.contains(&(dag.name.clone(), time));
             // What was tried in time is never late. What comes anew is not what was tried.
-            let anew = self.report.back > 0 || self.removed.contains(&dag.name);
+            let tick = (dag.name.clone(), time);
+            let anew = self.anew.contains(&tick) || self.removed.contains(&dag.name);
             let acts = live || (delayed && !anew);
             if acts && kind == TickKind::Stop {
                 self.check_stop(dag, pending);

@@ -29,9 +29,11 @@ impl World {
         let within = |most: u32, others: usize| most == 0 || others < usize::try_from(most).unwrap();
         let all = self.living().count();
         assert!(within(self.config.max_live, all), "{run}: the daemon is full");
+        // In the queue of a DAG's own name each user has the whole room.
+        let shared = row.group.as_str() == SHARED;
         let in_queue = self
             .living()
-            .filter(|(_, other)| other.group == row.group)
+            .filter(|(_, other)| other.group == row.group && (shared || other.owner == row.owner))
             .count();
         let room = self.room(&row.group, row);
         assert!(within(room, in_queue), "{run}: its queue is full");

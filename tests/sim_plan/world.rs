@@ -133,6 +133,8 @@ pub(crate) struct World {
     pub(crate) shims: BTreeMap<AttemptId, Shim>,
     pub(crate) asks: BTreeMap<Token, Ask>,
     pub(crate) last_token: u64,
+    /// Those of the ticks that were told to be delayed which may come once more, as new ones: the clock was put back.
+    pub(crate) anew: BTreeSet<(DagName, Time)>,
     /// DAGs that a person wants held back, and nobody has let go again.
     pub(crate) held: BTreeSet<DagName>,
     /// Ticks that were told to be delayed by this daemon: they are never late.
@@ -190,6 +192,7 @@ impl World {
             shims: BTreeMap::new(),
             asks: BTreeMap::new(),
             last_token: 0,
+            anew: BTreeSet::new(),
             held: BTreeSet::new(),
             delayed: BTreeSet::new(),
             removed: BTreeSet::new(),

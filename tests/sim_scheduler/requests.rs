@@ -5,7 +5,7 @@ use proctor::engine::scheduler::api::{Decision, Origin, RetryFacts};
 use proctor::engine::scheduler::{Event, Token};
 use proctor::model::change::{Caller, Change, NewRun};
 use proctor::model::view::StepView;
-use proctor::model::{AttemptId, GroupName, Node, Priority, RunRef, RunStatus, StopReason, Trigger};
+use proctor::model::{AttemptId, GroupName, Node, Priority, RunRef, RunStatus, StopReason};
 
 impl World<'_> {
     pub(crate) fn ask(&mut self, ask: Ask) -> Token {

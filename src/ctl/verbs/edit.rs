@@ -137,8 +137,8 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     let draft = Draft::new(&source.dag, &source.text)?;
     loop {
         if let Err(failure) = edit(&editor, &draft.file) {
-            let unchanged = read_text(&draft.file).is_ok_and(|text| text == source.text);
-            if unchanged {
+            let same = read_text(&draft.file).is_ok_and(|text| text == source.text);
+            if same {
                 draft.remove();
                 return Err(failure);
             }

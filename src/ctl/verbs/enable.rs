@@ -20,8 +20,8 @@ pub(in crate::ctl) fn run(args: &Args, on: bool, call: &mut Call) -> Result<Exit
     let done = if on {
         "is enabled"
     } else {
-        "is disabled: nothing of its schedules happens, and no run of its owner is tried again by itself, until it is enabled; \
-         what runs goes on"
+        "is disabled: nothing of its schedules happens, and none of its owner's runs of it is tried again by itself, until it \
+         is enabled; what runs goes on"
     };
     change(&Request::Enable { dag, on }, done, call)
 }

@@ -18,10 +18,11 @@ pub(in crate::ctl) struct Args {
 pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure> {
     let selector = args.target.selector()?;
     let mut session = ask_about(call, &selector)?;
-    // Nothing runs of what waits for its retry. If that begins right now it is stopped, whatever is said.
+    // Nothing runs of what waits for its retry. If that begins right now it is stopped, whatever is said; and the newest run
+    // may be another one by then.
     let pending = match session.call(&Request::Status(selector.clone())) {
-        Ok(Response::Run(view)) => view.retry.is_some() && view.status.is_terminal(),
-        _ => false,
+        Ok(Response::Run(view)) if view.retry.is_some() && view.status.is_terminal() => Some(view.run),
+        _ => None,
     };
     let request = Request::Stop {
         run: selector,
@@ -32,7 +33,7 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     };
     if call.out.json {
         call.out.object(&json::accepted(&run, &warnings));
-    } else if pending {
+    } else if pending.as_ref() == Some(&run) {
         call.out
             .line(&format!("the retry of {run} is cancelled; it stays as it ended"));
     } else {

@@ -71,15 +71,11 @@ pub(super) fn scheduling(report: &mut Report, entries: &[Entry]) -> (Schedules, 
     (schedules, kept)
 }
 
-/// Warns of keys about schedules in a further document, which is only ever called. Those of the base configuration, which
-/// is another file, are there for the first one.
-pub(super) fn warn_without_plan(report: &mut Report, entries: &[Entry], file: u8) {
+/// Warns of keys about schedules in a further document, which is only ever called. Those of the base configuration,
+/// which are not its own, are there for the first one.
+pub(super) fn warn_without_plan<'e>(report: &mut Report, own: impl Iterator<Item = &'e Entry>) {
     let planned = |entry: &&Entry| PLAN.contains(&entry.key.as_str()) && !entry.value.is_null();
-    for entry in entries
-        .iter()
-        .filter(planned)
-        .filter(|entry| entry.key_at.file == file)
-    {
+    for entry in own.filter(planned) {
         let message = format!(
             "`{}` has no effect here: schedules count only in the first document of a file",
             entry.key

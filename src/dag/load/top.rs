@@ -63,9 +63,9 @@ pub(super) fn dag(document: &Node, naming: &Naming<'_>, report: &mut Report) -> 
     let own = entries
         .iter()
         .filter(|entry| entry.key_at.file == document.at.file);
-    keys::check(report, own, &keys::TOP);
+    keys::check(report, own.clone(), &keys::TOP);
     if matches!(naming, Naming::Local { .. }) {
-        warn_without_plan(report, entries, document.at.file);
+        warn_without_plan(report, own);
     }
 
     let value = |key| get(entries, key).map(|entry| &entry.value);

@@ -219,7 +219,7 @@ impl Scheduler {
     }
 
     /// Puts a run into the queue again that was out of it for a moment, unless it was stopped meanwhile.
-    fn queue_again(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
+    pub(super) fn queue_again(&mut self, now: Now, key: Key, out: &mut Vec<Effect>) {
         if self.runs.get(&key).is_some_and(|run| run.stop.is_some()) {
             self.drop_queued(now, key, out);
         } else {

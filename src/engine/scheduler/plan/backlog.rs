@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use super::ticks::{self, BACKLOG_MAX, Tick};
-use crate::dag::types::OverlapPolicy;
 use crate::engine::scheduler::api::{Installed, TickKind, Token};
 use crate::model::{Boot, Time};
 
@@ -59,11 +58,6 @@ pub(super) enum Class {
     Over,
     /// A newer one takes its place.
     Replaced,
-}
-
-/// The last moment before a tick is scheduled.
-pub(super) fn before(tick: Tick) -> Time {
-    Time(tick.at.0.saturating_sub(1))
 }
 
 impl Plan {
@@ -153,10 +147,7 @@ impl Plan {
         let newest = [TickKind::Start, TickKind::Stop, TickKind::Restart].map(newest);
         let window = installed.catchup_sec.saturating_mul(1_000_000);
         let window = i64::try_from(window).unwrap_or(i64::MAX);
-        let only_newest = matches!(
-            installed.overlap,
-            OverlapPolicy::Latest | OverlapPolicy::CancelOther
-        );
+        let only_newest = installed.overlap.only_newest();
         let stop = newest[1];
         let class_of = move |place: usize, tick: &Tick| {
             let late = now.0.saturating_sub(tick.due.0);

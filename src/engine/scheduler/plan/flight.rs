@@ -102,11 +102,11 @@ impl Scheduler {
                     // Without schedules it is not for that that nothing happened.
                     out.extend(told.into_iter().filter(|_| !idle));
                 }
-                match plan.owner {
-                    Some(owner) if on => self.hold_retries(dag, owner, true, now, out),
-                    None if on => {}
+                if let Some(owner) = plan.owner.filter(|_| on) {
+                    self.hold_retries(dag, owner, true, now, out);
+                } else {
                     // Whose it was when it was held back, or is now: nothing is held back any more.
-                    _ => self.let_retries_go(dag, None, now, out),
+                    self.let_retries_go(dag, None, now, out);
                 }
             }
             Flight::Ticks(decided) => {

@@ -22,7 +22,7 @@ use super::api::{Effect, Installed};
 use super::timers::{Timer, backoff};
 use crate::dag::types::OverlapPolicy;
 use crate::model::{Boot, DagName, Now, Time};
-use backlog::{Plan, before};
+use backlog::Plan;
 use flight::Flight;
 use ticks::Tick;
 pub use upcoming::Upcoming;
@@ -126,7 +126,9 @@ impl Scheduler {
             if same {
                 // Only the jitter of the next one can be another.
                 let installed = plan.installed.as_ref();
-                plan.next = plan.next.and_then(|tick| ticks::next(installed?, before(tick)));
+                plan.next = plan
+                    .next
+                    .and_then(|tick| ticks::next(installed?, ticks::just_before(tick.at)));
                 if let Some(tick) = plan.next.as_mut().filter(|_| waits) {
                     // With less jitter it was to come before now. Nobody was late with it.
                     tick.due = tick.due.max(now.wall);
@@ -290,13 +292,13 @@ impl Plan {
     fn begin(&mut self, now: Time, put_off: Option<Tick>) {
         let mut decided = self.decided_up_to().max(now);
         let again = |tick: Tick| {
-            let same = ticks::next(self.installed.as_ref()?, before(tick))?;
+            let same = ticks::next(self.installed.as_ref()?, ticks::just_before(tick.at))?;
             Some(same).filter(|same| same.at == tick.at && same.kind == tick.kind)
         };
         match put_off.and_then(again) {
             // It is not put off any more, and not late by that.
             Some(tick) if tick.due <= now => self.backlog.push_back(Tick { due: now, ..tick }),
-            Some(tick) => decided = before(tick),
+            Some(tick) => decided = ticks::just_before(tick.at),
             None => {}
         }
         self.mark = Some(decided);

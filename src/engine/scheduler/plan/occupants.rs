@@ -105,10 +105,8 @@ impl Scheduler {
             return false;
         };
         let (dag, owner) = (&run.name.dag, run.owner);
-        let only_newest = matches!(
-            self.plans.overlap(dag, owner),
-            Some(OverlapPolicy::Latest | OverlapPolicy::CancelOther)
-        );
+        let overlap = self.plans.overlap(dag, owner);
+        let only_newest = overlap.is_some_and(OverlapPolicy::only_newest);
         let at = run.origin.scheduled_for;
         // One that may not be stored after all is nothing to give way to yet.
         let stored = |run: &Run| !matches!(run.phase, Phase::Admitting { .. });
@@ -246,12 +244,7 @@ impl Scheduler {
     /// It is not in the store, and nothing of it is done.
     pub(super) fn call_off(&mut self, now: Now, others: Others, error: &CommitError, out: &mut Vec<Effect>) {
         for key in others.ended {
-            match self.runs.get(&key) {
-                // Somebody else wants it stopped.
-                Some(run) if run.stop.is_some() => self.drop_queued(now, key, out),
-                Some(_) => self.put_back(key),
-                None => {}
-            }
+            self.queue_again(now, key, out);
         }
         for key in others.given_up {
             self.retry_kept(now, key, error, out);

@@ -1,11 +1,12 @@
 //! Suspension: a person holds back all that a DAG's schedules do, or has them go on.
 //!
-//! It counts at once, before it is stored; that it is over counts only when it is stored. While it lasts nothing is
-//! decided and the watermark stays. Who held back a DAG did not want it to run, so what passed meanwhile is left out when
+//! For scheduled times it counts at once, before it is stored, for retries when it is stored; that it is over counts only
+//! when it is stored. While it lasts nothing is decided and the watermark stays. Who held back a DAG did not want it to run, so what passed meanwhile is left out when
 //! it goes on, whatever its catch-up window is: missed starts are made up for from that moment on.
 
-use super::backlog::{Plan, before};
+use super::backlog::Plan;
 use super::flight::Flight;
+use super::ticks::just_before;
 use super::watermark;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::scheduler::api::{Effect, Refusal, TickOutcome, Token};
@@ -107,7 +108,9 @@ impl Plan {
             return now;
         }
         let put_off = self.put_off(now, self.watermark);
-        put_off.map_or(now, before).max(self.watermark)
+        put_off
+            .map_or(now, |tick| just_before(tick.at))
+            .max(self.watermark)
     }
 
     /// What passed up to this time is left out. Returns what is told of that.

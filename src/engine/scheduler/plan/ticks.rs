@@ -92,7 +92,12 @@ pub(super) fn last(plan: &Installed, now: Time) -> Option<Tick> {
     let all = plan.starts.iter().chain(&plan.stops).chain(&plan.restarts);
     let fires = all.filter_map(|schedule| schedule.previous(later, plan.zone));
     let at = fires.map(|fire| fire.at).filter(|at| *at <= now).max()?;
-    next(plan, Time(at.0.saturating_sub(1)))
+    next(plan, just_before(at))
+}
+
+/// The last moment before a time.
+pub(super) const fn just_before(at: Time) -> Time {
+    Time(at.0.saturating_sub(1))
 }
 
 /// The scheduled start before a time, by whatever expression.
