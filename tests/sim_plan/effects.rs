@@ -275,6 +275,10 @@ impl World {
                 let news = self.delayed.insert(tick.clone());
                 let news = news || self.anew.contains(&tick) || self.removed.contains(dag);
                 assert!(news, "told twice that it is delayed");
+                // The clock was put back while it was on its way to the store.
+                if self.dag(dag).due(at) > self.now.wall {
+                    self.anew.insert(tick);
+                }
                 return;
             }
         }
