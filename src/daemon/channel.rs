@@ -16,8 +16,7 @@ use crate::sys::pidfd::PidFd;
 use crate::sys::{fdpass, reactor, socket};
 use crate::wire::codec::{self, FrameBuffer};
 use crate::wire::hello::{self, Hello, STATUS_MAGIC};
-use crate::wire::shim::ToShim;
-use crate::wire::shim::{FromShim, StatusRequest, StatusResponse};
+use crate::wire::shim::{FromShim, StatusRequest, StatusResponse, ToShim};
 
 /// How long another parent may take to reap a shim before its death is told without a status.
 const STRANGER_REAPED: Duration = Duration::from_millis(200);

@@ -31,8 +31,7 @@ use crate::sys::clock;
 use crate::sys::epoll::TimerFd;
 use crate::sys::pidfd::WaitStatus;
 use crate::wire::control::{Request, Response};
-use crate::wire::shim::FromShim;
-use crate::wire::shim::ToShim;
+use crate::wire::shim::{FromShim, ToShim};
 
 /// First number of the batches that are the dispatcher's own; the engine counts from 1.
 const OWN_BATCHES: u64 = 1 << 62;

@@ -33,7 +33,7 @@ pub(super) const CGROUP_PREFIX: &str = "hook-";
 #[derive(Debug, Default)]
 pub(super) struct Hooks {
     last_id: i64,
-    /// Notices on their way to the store, by batch. A batch is a run's, and has one at most.
+    /// Notices on their way to the store, by batch.
     storing: BTreeMap<u64, Vec<Notice>>,
     /// Stored ones that wait.
     waiting: Waiting,

@@ -1,10 +1,12 @@
 //! Installed DAGs that somebody starts by name: the one that has the name, else the user's own. They are read as their files
-//! are at that moment; from one that has errors, the version in force is started, as its schedule does. A run of one of these belongs to the one who asks, so its file must be one that they could read.
+//! are at that moment; from one that has errors, the version in force is started, as its schedule does. A run of one of these belongs to the one who
+//! asks, so its file must be one that they could read.
 
 use super::control::refusal;
 use super::registry::{Catalog, Context, FileId, Place, make, of_file};
-use super::registry::{NO_DIR, READS_MAX, is_same_dag, open_dir, read_base, read_dag, read_schema};
-use crate::dag::{BaseConfig, Source, schema_files};
+use super::registry::{
+    NO_DIR, READS_MAX, is_same_dag, open_dir, read_base, read_dag, read_schema, schemas_of,
+};
 use crate::model::change::InstalledDag;
 use crate::model::{DagName, SchemaFile, Time};
 use crate::sys::creds;
@@ -100,16 +102,7 @@ fn read(
         base,
         schemas: Vec::new(),
     };
-    let source = Source {
-        text: record.source.as_bytes(),
-        file: &path,
-        stem: id.stem(),
-    };
-    let with = record.base.as_ref().map(|text| BaseConfig {
-        text: text.as_bytes(),
-        file: "base configuration",
-    });
-    let schemas = schema_files(&source, with.as_ref(), |wanted| {
+    let schemas = schemas_of(&record, &path, id.stem(), |wanted| {
         read_schema(&dir, id, &text.refs, wanted).map(|text| text.text)
     });
     let lacks = schemas.iter().any(|schema| schema.text.is_none());

@@ -131,11 +131,10 @@ impl Dispatcher {
         self.elsewhere(
             move || decisions::read(&reader, &run),
             move |dispatcher, read| {
-                let new = match read {
+                let mut new = match read {
                     Ok((_, new)) => new,
                     Err(refused) => return dispatcher.refuse(&asker.answers, refused),
                 };
-                let mut new = new;
                 if !asker.goes_first() {
                     new.priority = new.priority.min(crate::model::Priority::default());
                 }

@@ -2,6 +2,7 @@
 
 use super::admission::new_id;
 use super::control::refusal;
+use super::registry::of_file;
 use crate::dag::Dag;
 use crate::model::{Priority, RunId};
 use crate::sys::creds;
@@ -41,14 +42,9 @@ pub(super) fn lower(dag: &mut Dag, file: &str) -> Option<Problem> {
         return None;
     }
     dag.scheduling.priority = Priority::default();
-    Some(Problem {
-        message: "a priority above 0 is for root, the admin group and the daemon's own user; it counts as 0"
-            .to_owned(),
-        file: Some(file.to_owned()),
-        line: None,
-        column: None,
-        hint: Some("ask an administrator to move the run, if it is urgent".to_owned()),
-    })
+    let message = "a priority above 0 is for root, the admin group and the daemon's own user; it counts as 0";
+    let hint = "ask an administrator to move the run, if it is urgent";
+    Some(of_file(message.to_owned(), Some(hint.to_owned()), file))
 }
 
 /// The id that somebody wants for a run, or a new one.

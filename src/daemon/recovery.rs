@@ -1,7 +1,7 @@
 //! Recovery: what the store holds as intended or live is compared with the kernel's objects, and the engine is
 //! told what is true (DESIGN §4 and §5). It may be cut short anywhere and done again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::attempt::Attempt;
@@ -76,7 +76,8 @@ impl Dispatcher {
         self.tell(Event::Suspended(suspended.collect()));
         // Only of those that may be tried again: a directory service may be slow.
         let mut dags = installed;
-        dags.retain(|version| self.runs.keys().any(|run| run.dag == version.dag));
+        let known: HashSet<&DagName> = self.runs.keys().map(|run| &run.dag).collect();
+        dags.retain(|version| known.contains(&version.dag));
         let config = Arc::clone(&self.config);
         let ownerless = tokio::task::spawn_blocking(move || ownerless(&config, &dags));
         let ownerless = ownerless.await.map_err(|error| text(&error))?;

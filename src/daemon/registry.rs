@@ -39,6 +39,7 @@ use crate::wire::control::{Problem, Response};
 pub(super) use files::{NO_DIR, open_dir, read_base};
 pub(super) use names::{FileState, InForce};
 pub(super) use place::{FileId, Place, ownerless};
+pub(super) use scan::schemas_of;
 use scan::{Look, Scope};
 pub(super) use schemas::{READS_MAX, is_same_dag, read_dag, read_schema};
 pub(super) use version::{Context, make, of_file};
@@ -222,7 +223,7 @@ impl Dispatcher {
             .await
             .map_err(|error| text(&error))?;
         self.seen(seen);
-        self.note_holds();
+        self.note_holds(|_| true);
         self.watch_directories();
         self.watch_clock();
         Ok(())

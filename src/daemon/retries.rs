@@ -61,9 +61,14 @@ impl Dispatcher {
 
     /// The retries of a DAG's runs are held back, or go on: their views say so, and who follows them is told.
     pub(super) fn note_hold(&mut self, dag: &DagName) {
-        let held = |live: &LiveRun| self.engine.holds_retries(dag, live.new.owner);
+        self.note_holds(|other| other == dag);
+    }
+
+    /// The same for several DAGs.
+    pub(super) fn note_holds(&mut self, which: impl Fn(&DagName) -> bool) {
+        let held = |live: &LiveRun| self.engine.holds_retries(&live.view.run.dag, live.new.owner);
         let concerns = |live: &&LiveRun| {
-            live.view.run.dag == *dag && live.view.retry.is_some() && live.view.held != held(live)
+            live.view.retry.is_some() && which(&live.view.run.dag) && live.view.held != held(live)
         };
         let runs: Vec<(RunRef, bool)> = self
             .runs

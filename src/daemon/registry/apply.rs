@@ -277,7 +277,7 @@ impl Dispatcher {
 
     /// What cannot be looked at may be there in a while: a directory service comes up, a file system is mounted. No
     /// event tells of that.
-    fn look_again_later(&mut self) {
+    pub(super) fn look_again_later(&mut self) {
         match self.registry.pause(self.alarms.is_set(&Alarm::Registry)) {
             Pause::Over => self.alarms.cancel(&Alarm::Registry),
             Pause::Set => {}

@@ -1,6 +1,6 @@
 //! What is wrong with files of DAGs, for those who ask and for the log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::super::dispatcher::Dispatcher;
@@ -98,13 +98,9 @@ impl Dispatcher {
         let in_force = self.registry.in_force.values();
         let in_force: BTreeSet<FileId> = in_force.map(|force| force.file.clone()).collect();
         let files = &mut self.registry.files;
-        let first: BTreeMap<FileId, Option<FileId>> = files
-            .iter()
-            .map(|(id, state)| (id.clone(), state.clash.clone()))
-            .collect();
         for (id, state) in files {
             let mut problems = state.problems.clone();
-            if let Some(Some(first)) = first.get(id) {
+            if let Some(first) = &state.clash {
                 let path = first.path(config).display().to_string();
                 problems.push(taken(id, state, &path, &Cure::Own));
             }

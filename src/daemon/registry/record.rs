@@ -136,16 +136,6 @@ impl Dispatcher {
         self.note_hold(dag);
     }
 
-    /// Views of runs that wait for a retry say whether their DAG is held back, whatever of it is installed.
-    pub(super) fn note_holds(&mut self) {
-        let plans = self.registry.plans.values().filter(|plan| plan.suspended);
-        let mut held: Vec<DagName> = plans.map(|plan| plan.dag.clone()).collect();
-        held.extend(self.registry.ownerless.iter().map(|(dag, _)| dag.clone()));
-        for dag in held {
-            self.note_hold(&dag);
-        }
-    }
-
     /// Gives the store the version of a DAG that is in force, if it has another one.
     pub(super) fn store_version(&mut self, dag: &DagName) -> bool {
         let Some(force) = self.registry.in_force.get(dag) else {

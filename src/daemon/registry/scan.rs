@@ -353,7 +353,7 @@ impl Stamps {
 }
 
 /// The schemas that the texts of a record refer to.
-fn schemas_of(
+pub(in crate::daemon) fn schemas_of(
     record: &InstalledDag,
     path: &str,
     stem: &str,

@@ -164,12 +164,24 @@ pub(in crate::daemon) fn is_same_dag(dir: &Dir, id: &FileId, stamp: Stamp) -> bo
     matches!(read(dir, &id.name, 0, Some(stamp)), Ok(Some(Err(_))))
 }
 
+/// The reference as the DAG's own text has it: its working directory may be that of the base configuration, which is not
+/// known to who sends a DAG and may change.
+pub(super) fn named_by_dag(wanted: &SchemaRef) -> SchemaRef {
+    SchemaRef {
+        working_dir: None,
+        ..wanted.clone()
+    }
+}
+
 /// Name of the file that a reference to a schema leads to. Error messages quote a schema, so none may lead elsewhere.
 pub(super) fn place_of(id: &FileId, refs: &Refs, wanted: &SchemaRef) -> Result<String, String> {
     match id.place {
         // It came with the DAG, from whatever path the user has it at.
         Place::User(_) => {
-            let hash = refs.0.get(&key_of(wanted));
+            let hash = refs
+                .0
+                .get(&key_of(wanted))
+                .or_else(|| refs.0.get(&key_of(&named_by_dag(wanted))));
             let found = hash.map(|hash| name_of(id.stem(), hash));
             found.ok_or_else(|| "it did not come with the DAG; install the DAG again".to_owned())
         }

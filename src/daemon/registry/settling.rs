@@ -160,6 +160,9 @@ impl Dispatcher {
                     "installed DAGs could not be looked at: this is a defect; what is in force stays so"
                 );
                 self.registry.anew = true;
+                // Whoever removed a DAG on purpose does not hear of it any more: it counts as moved away.
+                self.registry.removed.clear();
+                self.look_again_later();
             }
         }
         self.look_next();

@@ -155,13 +155,7 @@ fn plan(
     dag: Dag,
     scheduled: bool,
 ) -> Result<Option<Plan>, Vec<Problem>> {
-    let own = |message: String, hint: Option<String>| Problem {
-        message,
-        file: Some(path.to_owned()),
-        line: None,
-        column: None,
-        hint,
-    };
+    let own = |message, hint| of_file(message, hint, path);
     let zone = match &context.zone {
         Ok(zone) => *zone,
         Err(why) => match dag.schedule.without_zone() {

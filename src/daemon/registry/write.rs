@@ -9,10 +9,10 @@ use super::scan::own_name;
 use super::schemas::{self, Refs};
 use super::version::{self, hash_of, of_file};
 use crate::config::Config;
-use crate::dag::Source;
+use crate::dag::{BaseConfig, Source};
 use crate::model::change::InstalledDag;
 use crate::model::limits::{SCHEMA_MAX, SCHEMAS_MAX};
-use crate::model::{DagName, SchemaFile};
+use crate::model::{DagName, SchemaFile, SchemaRef};
 use crate::sys::files::Dir;
 use crate::wire::control::{ErrorKind, Problem, Response};
 use crate::wire::manage::Install;
@@ -83,8 +83,11 @@ pub(super) fn write(
         return Err(refused(ErrorKind::Exists, text, Some("--replace replaces it")));
     }
     let refs = old.map(|old| old.refs).unwrap_or_default();
-    let found = loaded_with(&dir, &id, &refs, install);
-    within_limits(&dir, &id, install, &found)?;
+    let base = read_base(config).map_err(|error| refused(ErrorKind::Unavailable, error, None))?;
+    // Without the base configuration, which may change: so the file refers to its schemas.
+    let own = loaded_with(&dir, &id, &refs, install, None);
+    within_limits(&dir, &id, install, &own)?;
+    let schemas = loaded_with(&dir, &id, &refs, install, base.as_ref());
     let record = InstalledDag {
         dag: dag.clone(),
         file: id.stored(),
@@ -92,8 +95,8 @@ pub(super) fn write(
         mode,
         at: now().wall,
         source: install.source.clone(),
-        base: read_base(config).map_err(|error| refused(ErrorKind::Unavailable, error, None))?,
-        schemas: found,
+        base,
+        schemas,
     };
     let stem = id.stem().to_owned();
     let version = version::make(&known.context, &owner, &install.file, &stem, record).map_err(wrong)?;
@@ -105,7 +108,7 @@ pub(super) fn write(
             &install.file,
         )]));
     }
-    let written = put_schemas(&dir, &id, install, &version.record.schemas).and_then(|refs| {
+    let written = put_schemas(&dir, &id, install, &own).and_then(|refs| {
         // This puts all of it in force.
         let text = schemas::join(&install.source, &refs);
         dir.replace_file(&id.name, text.as_bytes(), mode)
@@ -195,16 +198,27 @@ fn room(count: usize, bytes: u64) -> Result<(), Box<Response>> {
     ))
 }
 
-/// The schemas that the DAG is loaded with: what came with it, else what lies beside it; of a user's DAG `refs` says what
-/// that is.
-fn loaded_with(dir: &Dir, id: &FileId, refs: &Refs, install: &Install) -> Vec<SchemaFile> {
+/// The schemas that the DAG is loaded with, and with a base configuration if it has one: what came with it, else what lies
+/// beside it; of a user's DAG `refs` says what that is.
+fn loaded_with(
+    dir: &Dir,
+    id: &FileId,
+    refs: &Refs,
+    install: &Install,
+    base: Option<&String>,
+) -> Vec<SchemaFile> {
     let source = Source {
         text: install.source.as_bytes(),
         file: &install.file,
         stem: &install.stem,
     };
-    crate::dag::schema_files(&source, None, |wanted| {
-        let came = install.schemas.iter().find(|schema| schema.wanted == *wanted);
+    let base = base.map(|text| BaseConfig {
+        text: text.as_bytes(),
+        file: "base configuration",
+    });
+    let sent = |wanted: &SchemaRef| install.schemas.iter().find(|schema| schema.wanted == *wanted);
+    crate::dag::schema_files(&source, base.as_ref(), |wanted| {
+        let came = sent(wanted).or_else(|| sent(&schemas::named_by_dag(wanted)));
         match came.filter(|_| id.place != Place::System) {
             Some(schema) => {
                 let absent = || {
@@ -277,7 +291,7 @@ mod tests {
     }
 
     fn install(source: &str, schema: Option<&str>) -> Install {
-        let wanted = crate::model::SchemaRef {
+        let wanted = SchemaRef {
             path: "s.json".to_owned(),
             working_dir: None,
         };
@@ -320,7 +334,7 @@ mod tests {
         let source = "params: {schema: s.json}\nsteps: [{name: a, command: x}]\n";
         let in_force = || {
             let text = schemas::read_dag(&dir, &file(), None).unwrap().unwrap().unwrap();
-            let schema = loaded_with(&dir, &file(), &text.refs, &install(&text.text, None));
+            let schema = loaded_with(&dir, &file(), &text.refs, &install(&text.text, None), None);
             assert_eq!(text.text, source);
             schema[0].text.clone()
         };

@@ -215,3 +215,26 @@ fn a_dag_that_is_disabled_stays_so_over_a_restart_and_an_edit() {
     daemon.ctl(&["disable", "nothing"]).expect_code(1);
     daemon.expect_clean();
 }
+
+#[test]
+fn a_base_configuration_with_a_working_directory_parts_no_dag_from_its_schema() {
+    let daemon = Daemon::start("");
+    let schema = r#"{"properties": {"count": {"type": "integer", "default": 3}}}"#;
+    std::fs::write(daemon.path("src/s.json"), schema).unwrap();
+    let text = format!("params: {{schema: s.json}}\n{}", yearly(1));
+    let file = daemon.dag("ruled", &text);
+    daemon.json(&["install", &file]);
+    std::fs::write(daemon.path("etc/proctor/base.yaml"), "working_dir: /\n").unwrap();
+    daemon.json(&["reload"]);
+    until("the base configuration holds", || {
+        (daemon.log().matches("DAG ruled is in force").count() >= 2).then_some(())
+    });
+    assert_eq!(shown(&daemon), ["ruled 1 3 1 1 *"]);
+    let file = daemon.dag("ruled", &format!("params: {{schema: s.json}}\n{}", yearly(2)));
+    daemon.json(&["install", "--replace", &file]);
+    assert_eq!(shown(&daemon), ["ruled 2 3 1 1 *"]);
+    std::fs::remove_file(daemon.path("src/s.json")).unwrap();
+    let result = daemon.json(&["run", "ruled"]);
+    assert_eq!(result["params"], serde_json::json!(["count=3"]), "{result:#}");
+    daemon.expect_clean();
+}
