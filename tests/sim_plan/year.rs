@@ -1,6 +1,6 @@
-//! A year of many DAGs, minute by minute, against an oracle by brute force: it asks of every minute of the year whether an
-//! expression means it, with a calendar of its own. The zones have no summer time: that is what the tests of the calendar
-//! are for.
+//! A year of many DAGs, minute by minute, against an oracle by brute force: it asks of every day of the year, and of every
+//! minute of a day, whether an expression means it, with a calendar of its own. The zones have no summer
+//! time: that is what the tests of the calendar are for.
 
 use proctor::dag::cron::{Schedule, Zone};
 use proctor::dag::types::OverlapPolicy;
@@ -8,7 +8,7 @@ use proctor::engine::scheduler::api::AttemptEnd;
 use proctor::engine::scheduler::{Config, Effect, Event, Installed, Scheduler};
 use proctor::model::change::AttemptIdentity;
 use proctor::model::{Boot, DagName, LostCause, Now, RunStatus, Time};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::dags::Dag;
@@ -52,16 +52,19 @@ fn date(days: i64) -> (i64, i64) {
     (if month < 10 { month + 3 } else { month - 9 }, day)
 }
 
-/// Whether an expression without lists of both days and weekdays means a minute of local time.
-fn matches(fields: &[&str], local_minute: i64) -> bool {
-    let days = local_minute.div_euclid(1440);
-    let minute = local_minute.rem_euclid(1440);
-    let (month, day) = date(days);
-    means(fields[0], minute % 60, 0)
-        && means(fields[1], minute / 60, 0)
-        && (fields[2] == "*" || means(fields[2], day, 1))
+/// Whether an expression without lists of both days and weekdays means a day of local time.
+fn means_day(fields: &[&str], day_number: i64) -> bool {
+    let (month, day) = date(day_number);
+    (fields[2] == "*" || means(fields[2], day, 1))
         && (fields[3] == "*" || means(fields[3], month, 1))
-        && means(fields[4], (days + 4).rem_euclid(7), 0)
+        && means(fields[4], (day_number + 4).rem_euclid(7), 0)
+}
+
+/// The minutes of a day of which an expression means hour and minute.
+fn minutes_of_a_day(fields: &[&str]) -> Vec<i64> {
+    (0..1440)
+        .filter(|minute| means(fields[0], minute % 60, 0) && means(fields[1], minute / 60, 0))
+        .collect()
 }
 
 fn expression(rng: &mut Rng) -> String {
@@ -81,12 +84,19 @@ fn expression(rng: &mut Rng) -> String {
 }
 
 fn oracle(expressions: &[String], ahead: i64, minutes: i64) -> Vec<i64> {
-    let fields: Vec<Vec<&str>> = expressions.iter().map(|text| text.split(' ').collect()).collect();
-    let first = FROM / 60;
-    (first + 1..=first + minutes)
-        .filter(|minute| fields.iter().any(|fields| matches(fields, minute + ahead / 60)))
-        .map(|minute| minute * 60)
-        .collect()
+    let (first, ahead) = (FROM / 60, ahead / 60);
+    let (after, to) = (first + ahead, first + ahead + minutes);
+    let mut found = BTreeSet::new();
+    for text in expressions {
+        let fields: Vec<&str> = text.split(' ').collect();
+        let of_day = minutes_of_a_day(&fields);
+        let days = after.div_euclid(1440)..=to.div_euclid(1440);
+        for day in days.filter(|day| means_day(&fields, *day)) {
+            let local = of_day.iter().map(|minute| day * 1440 + minute);
+            found.extend(local.filter(|local| *local > after && *local <= to));
+        }
+    }
+    found.into_iter().map(|local| (local - ahead) * 60).collect()
 }
 
 /// Performs everything at once, and every run succeeds. Returns the time to wait for, and notes what is made.
