@@ -1,6 +1,6 @@
 //! What is due and not decided yet, and what is to become of each of it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::ticks::{self, BACKLOG_MAX, Tick};
 use crate::engine::scheduler::api::{Installed, TickKind, Token};
@@ -105,14 +105,25 @@ impl Plan {
 
     /// The clock was put back: what is not due any more comes again, and so does what was too old to be looked at before.
     pub(super) fn put_back(&mut self, now: Time) {
-        if self.backlog.back().is_none_or(|tick| tick.due <= now) {
+        let (Some(installed), Some(first), Some(last)) =
+            (&self.installed, self.backlog.front(), self.backlog.back())
+        else {
+            return;
+        };
+        if last.due <= now {
             return;
         }
-        self.backlog.retain(|tick| tick.due <= now);
+        let span = last.at.0.saturating_sub(first.at.0);
+        // What was decided or never scheduled before an edit does not come by that.
         let decided = self.mark.map_or(self.watermark, |mark| mark.max(self.watermark));
-        // What was decided or never scheduled before an edit does not come by that, either.
-        let after = self.backlog.back().map_or(decided, |tick| tick.at.max(decided));
-        self.next = self.installed.as_ref().and_then(|plan| ticks::next(plan, after));
+        let (due, next) = ticks::newest(installed, decided, now, span);
+        // What is known of those that are still due stays known.
+        let due = due.into_iter().map(|tick| (tick.at, tick));
+        let mut all: BTreeMap<Time, Tick> = due.collect();
+        let still = self.backlog.iter().filter(|tick| tick.due <= now);
+        all.extend(still.map(|tick| (tick.at, *tick)));
+        self.backlog = all.into_values().collect();
+        self.next = next;
     }
 
     /// Notes a success that counts for a time, and which of those that are known count now. One that counts for a time to

@@ -206,6 +206,25 @@ fn what_a_wrong_clock_made_too_old_to_be_looked_at_comes_again() {
 }
 
 #[test]
+fn what_a_wrong_clock_made_too_old_comes_again_before_what_it_did_not() {
+    let plan = Installed {
+        starts: vec![cron("* * * * *")],
+        overlap: OverlapPolicy::All,
+        catchup_sec: 96 * 3600,
+        ..hourly()
+    };
+    let mut desk = Desk::quiet("0730", plan);
+    desk.play(&[
+        // The newest thousand are looked at.
+        ("set 08.0000", "make s07.0721, commit 1 accept+mark 07.0721"),
+        ("set 07.0730", ""),
+        ("io 1", "07.0721 delayed (broken), unmake s07.0721, idle"),
+        // Now others are those, and 07:21 is the tenth before the last.
+        ("at 07.073001", "make s06.1451, commit 2 accept+mark 06.1451"),
+    ]);
+}
+
+#[test]
 fn nothing_of_a_plan_is_left_when_it_is_gone() {
     let mut desk = Desk::quiet("0730", hourly());
     desk.play(&[
