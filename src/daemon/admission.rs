@@ -356,14 +356,15 @@ pub(super) fn new_id() -> String {
 }
 
 /// A new run from an earlier one's snapshot and parameters. Somebody asks for it, so it is nobody's sub-run: it waits for
-/// a slot of its group like any other, and no run of a tree answers for it.
-pub(super) fn again(mut new: NewRun, at: Time) -> Result<Box<NewRun>, Box<Response>> {
+/// a slot of its DAG's queue like any other, and no run of a tree answers for it.
+pub(super) fn again(config: &Config, mut new: NewRun, at: Time) -> Result<Box<NewRun>, Box<Response>> {
     new.run.id = RunId::new(new_id()).map_err(|error| invalid(&error.to_string()))?;
     new.created_at = at;
     new.trigger = Trigger::Manual;
     if new.parent.take().is_some() {
         let dag: Dag = serde_json::from_str(&new.dag).map_err(|error| invalid(&error.to_string()))?;
         new.retry = retry_policy(&dag, true);
+        (new.group, new.capacity) = group_of(config, &dag, None);
     }
     new.now = false;
     new.scheduled_for = None;

@@ -138,7 +138,7 @@ impl Dispatcher {
                 if !asker.goes_first() {
                     new.priority = new.priority.min(crate::model::Priority::default());
                 }
-                match again(new, now().wall) {
+                match again(&dispatcher.config, new, now().wall) {
                     Ok(new) => dispatcher.submit_run(new, Vec::new(), asker.answers),
                     Err(refused) => dispatcher.answer(&asker.answers, *refused),
                 }

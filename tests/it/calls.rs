@@ -304,19 +304,29 @@ fn a_sub_run_that_is_run_again_belongs_to_nobody_and_waits_for_a_slot_of_its_own
     let child = wait_children(&daemon, &run, "running", 1).remove(0);
     // The client refuses this, but others speak with the daemon, too.
     let (dag, id) = child.split_once(':').unwrap();
-    let answer = daemon
-        .control()
-        .ask(&serde_json::json!({"rerun": {"dag": dag, "run": id}}));
-    let again = format!("child:{}", answer["accepted"]["run"]["id"].as_str().unwrap());
-    let view = daemon.status(&again);
+    let rerun = || {
+        let answer = daemon
+            .control()
+            .ask(&serde_json::json!({"rerun": {"dag": dag, "run": id}}));
+        format!("child:{}", answer["accepted"]["run"]["id"].as_str().unwrap())
+    };
+    // It is a guest in its root's queue no more: it and the next one share the one slot of their DAG's own.
+    let again = rerun();
+    until("the new run starts", || {
+        (daemon.status(&again)["status"] == "running").then_some(())
+    });
+    let next = rerun();
+    let view = daemon.status(&next);
     assert_eq!(view["parent"], Value::Null, "{view:#}");
-    assert_eq!(
-        view["status"], "queued",
-        "its group has one slot, and the caller holds it: {view:#}"
-    );
+    assert_eq!(view["queue"], "child", "{view:#}");
+    // Whatever started meanwhile would have started before this one.
+    daemon.wait_success(&daemon.submit("other", "steps:\n  - command: \"true\"\n"));
+    assert_eq!(daemon.status(&next)["status"], "queued", "{}", daemon.log());
     std::fs::write(daemon.path("go"), "").unwrap();
+    for run in [&again, &next] {
+        daemon.wait_success(run);
+    }
     daemon.wait_end(&run);
-    daemon.wait_success(&again);
     daemon.expect_clean();
 }
 

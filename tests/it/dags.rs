@@ -174,9 +174,10 @@ fn a_json_schema_travels_with_its_dag_and_rules_at_the_daemon() {
     std::fs::write(installed.join("s.json"), schema).unwrap();
     let result = daemon.json(&["run", "kept"]);
     assert_eq!(result["params"], serde_json::json!(["count=3"]), "{result:#}");
+    // By a name of its own: of one that was in force already, its last good version would be started.
     let outside = text.replace("s.json", "../dags/s.json");
-    std::fs::write(installed.join("kept.yaml"), outside).unwrap();
-    let out = daemon.ctl(&["run", "kept"]).expect_code(2);
+    std::fs::write(installed.join("outside.yaml"), outside).unwrap();
+    let out = daemon.ctl(&["run", "outside"]).expect_code(2);
     assert!(out.stderr.contains("named without a directory"), "{out:?}");
     let history = daemon.json(&["history"]);
     assert_eq!(history["runs"].as_array().unwrap().len(), 2, "{history:#}");
