@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::left::{cgroup_of, processes_below, remove_cgroup};
+use super::program::waits_for;
 use super::program::{Out, Running, program};
 use super::{Control, DEADLINE, Status, files_below, pause, signal, until};
 
@@ -313,6 +314,11 @@ impl Drop for Daemon {
         let failing = std::thread::panicking();
         if failing {
             eprintln!("the daemon's log:\n{}", self.log());
+            let embedded = std::fs::read_to_string(self.path("proctord.log")).unwrap_or_default();
+            eprintln!("that of the last embedded one:\n{embedded}");
+            for (pid, _) in processes_below(self.root()) {
+                eprintln!("{}", waits_for(pid));
+            }
         } else {
             self.stop();
         }

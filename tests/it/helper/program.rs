@@ -86,11 +86,13 @@ impl Running {
     /// Waits for the end. A program that does not end in time is killed, and the test fails.
     pub(crate) fn finish(mut self) -> Out {
         let (over, is_over) = mpsc::channel::<()>();
-        let process = proctor::sys::pidfd::PidFd::open(self.child.id());
+        let pid = self.child.id();
+        let process = proctor::sys::pidfd::PidFd::open(pid);
         let watchdog = std::thread::spawn(move || {
             let late = is_over.recv_timeout(DEADLINE + Duration::from_secs(30))
                 == Err(mpsc::RecvTimeoutError::Timeout);
             if late && let Ok(process) = process {
+                eprintln!("too late: {}", waits_for(pid));
                 drop(process.send_signal(libc::SIGKILL));
             }
             late
@@ -110,6 +112,18 @@ impl Running {
         assert!(!late, "it does not end: {out:?}");
         out
     }
+}
+
+/// What a process does, or waits for in the kernel, as far as that can be seen.
+pub(crate) fn waits_for(pid: u32) -> String {
+    let file = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let command = file("cmdline").replace('\0', " ");
+    let (at, call) = (file("wchan"), file("syscall"));
+    format!(
+        "{pid} {command}: {at}, system call {}\n{}",
+        call.trim(),
+        file("stack")
+    )
 }
 
 fn read_all(mut stream: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
