@@ -21,14 +21,15 @@ use super::control;
 use super::detach::{Caller, Side, detach};
 use super::dispatcher::{Counters, Dispatcher, Msg};
 use super::follow::Followers;
-use super::host::{control_listener, find_cgroups, find_shim, make_directories, raise_open_files, start_log};
+use super::host::{
+    FoundCgroups, control_listener, find_cgroups, find_shim, make_directories, raise_open_files, start_log,
+};
 use super::launch::{Launcher, Workshop};
 use super::tree;
 use crate::config::Config;
 use crate::engine::scheduler::Scheduler;
 use crate::proc::{ProcDir, ProcWatch};
 use crate::store::{Options, Store};
-use crate::sys::cgroup::CgroupRoot;
 use crate::sys::epoll::TimerFd;
 use crate::sys::lock::DaemonLock;
 use crate::sys::{creds, identity, reactor, reap, socket};
@@ -134,7 +135,7 @@ async fn serve(
     let mut signals = signal_hook_tokio::Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP])
         .map_err(because("the signal handlers"))?;
     let cgroups = find_cgroups(&config)?;
-    let cgroup_path = cgroups.as_ref().map(|cgroups| cgroups.path().to_owned());
+    let cgroup_path = cgroups.root.as_ref().map(|cgroups| cgroups.path().to_owned());
     let mut dispatcher = match build(config, embedded, cgroups, to_self.clone(), telemetry) {
         Ok(dispatcher) => dispatcher,
         Err(failure) => {
@@ -252,7 +253,7 @@ fn watched(dispatcher: &Dispatcher) -> Result<Option<AsyncFd<OwnedFd>>, Failure>
 fn build(
     config: Config,
     embedded: bool,
-    cgroups: Option<CgroupRoot>,
+    cgroups: FoundCgroups,
     to_self: mpsc::UnboundedSender<Msg>,
     telemetry: Telemetry,
 ) -> Result<Dispatcher, Failure> {
@@ -268,7 +269,8 @@ fn build(
         open_files: raise_open_files(),
         shim,
         shim_path,
-        cgroups,
+        cgroups: cgroups.root,
+        controllers: cgroups.controllers,
         daemon_id: tree::daemon_id(&paths.state).map_err(because("the state directory"))?,
         environment,
     });

@@ -274,27 +274,7 @@ pub fn set_nice(value: i32) -> io::Result<()> {
 }
 
 /// A resource limit (`getrlimit(2)`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    /// Address space, bytes.
-    AddressSpace,
-    /// Core dump size, bytes.
-    Core,
-    /// CPU time, seconds.
-    Cpu,
-    /// Data segment, bytes.
-    Data,
-    /// File size, bytes.
-    FileSize,
-    /// Locked memory, bytes.
-    LockedMemory,
-    /// Descriptor numbers.
-    OpenFiles,
-    /// Processes and threads of the user.
-    Processes,
-    /// Stack, bytes.
-    Stack,
-}
+pub use crate::model::Rlimit as Limit;
 
 /// A value that stands for no limit.
 pub const UNLIMITED: u64 = libc::RLIM_INFINITY;
@@ -306,11 +286,19 @@ fn resource(limit: Limit) -> Resource {
         Limit::Cpu => Resource::RLIMIT_CPU,
         Limit::Data => Resource::RLIMIT_DATA,
         Limit::FileSize => Resource::RLIMIT_FSIZE,
+        Limit::Locks => Resource::RLIMIT_LOCKS,
         Limit::LockedMemory => Resource::RLIMIT_MEMLOCK,
+        Limit::MessageQueues => Resource::RLIMIT_MSGQUEUE,
         Limit::OpenFiles => Resource::RLIMIT_NOFILE,
         Limit::Processes => Resource::RLIMIT_NPROC,
+        Limit::PendingSignals => Resource::RLIMIT_SIGPENDING,
         Limit::Stack => Resource::RLIMIT_STACK,
     }
+}
+
+/// The number by which system calls know a limit.
+pub(super) fn number_of(limit: Limit) -> i32 {
+    resource(limit) as i32
 }
 
 /// Sets a limit of this process and what it starts.

@@ -38,6 +38,8 @@ mod hostile;
 #[cfg(test)]
 mod installed;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod lost;
 #[cfg(test)]
 mod names;
