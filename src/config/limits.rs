@@ -76,9 +76,6 @@ pub(super) fn entries(limits: &Resources, put: &mut impl FnMut(&str, String)) {
     };
     put("pids_max", pids);
     put("nice", nice.unwrap_or(0).to_string());
-    if rlimits.is_empty() {
-        put("rlimits", String::from("{}"));
-    }
     for (limit, pair) in rlimits {
         put(&format!("rlimits.{}", limit.as_str()), pair_text(*pair));
     }

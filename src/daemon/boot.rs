@@ -32,7 +32,7 @@ use crate::proc::{ProcDir, ProcWatch};
 use crate::store::{Options, Store};
 use crate::sys::epoll::TimerFd;
 use crate::sys::lock::DaemonLock;
-use crate::sys::{creds, identity, reactor, reap, socket};
+use crate::sys::{creds, identity, inherited, reactor, reap, socket};
 use crate::telemetry::{Telemetry, events, notify};
 
 /// Most threads that read the store, load DAGs and clean up at a time.
@@ -108,6 +108,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn start(config: Config, embedded: bool, caller: &mut Option<Caller>) -> Result<(), Failure> {
     creds::set_umask(0o022);
     let telemetry = start_log(&config)?;
+    if creds::effective_uid() == 0
+        && let Err(error) = inherited::close_session_keyring()
+    {
+        tracing::warn!(%error, "the daemon keeps the session keyring that it was started with");
+    }
     make_directories(&config.paths)?;
     let lock =
         DaemonLock::acquire(&config.paths.lock_file()).map_err(|error| Failure::Other(error.to_string()))?;

@@ -7,6 +7,7 @@ use std::io;
 
 use crate::model::Rlimit;
 use crate::sys::creds::{self, Limit};
+use crate::sys::inherited;
 use crate::wire::shim::{ShimSpec, SpecLimits, SpecUser};
 
 fn because(what: impl fmt::Display) -> impl FnOnce(io::Error) -> String {
@@ -36,6 +37,9 @@ pub(super) fn leave_privileges(
         let (_, hard) = creds::get_rlimit(limit).map_err(because("reading the limit of open files"))?;
         creds::set_rlimit(limit, soft.min(hard), hard).map_err(because("the limit of open files"))?;
     }
+    if let Some(user) = user {
+        inherited::reset(user.uid).map_err(|(what, error)| format!("{what}: {error}"))?;
+    }
     for (limit, soft, hard) in &limits.rlimits {
         make_room(*limit, *soft, *hard)?;
     }
@@ -53,6 +57,7 @@ pub(super) fn leave_privileges(
             shell: user.shell.clone().into(),
         };
         creds::apply(&user).map_err(|error| format!("becoming {}: {error}", user.name))?;
+        inherited::take_session_keyring().map_err(because("a session keyring"))?;
     }
     Ok(())
 }

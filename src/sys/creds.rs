@@ -227,6 +227,11 @@ pub fn apply(user: &User) -> Result<(), CredsError> {
     if normal(now.iter().map(|gid| gid.as_raw())) != normal(user.groups.iter().copied()) {
         return wrong("supplementary groups");
     }
+    if user.uid != 0 {
+        // What programs would inherit outlives the change of user.
+        super::raw::process::drop_capabilities()
+            .map_err(|source| lookup("own capabilities".to_owned(), source))?;
+    }
     if user.uid != 0
         && !without_capabilities().map_err(|source| lookup("own capabilities".to_owned(), source))?
     {
@@ -243,10 +248,10 @@ fn ids_are(user: &User) -> Result<bool, CredsError> {
     Ok(uids == [user.uid; 3] && gids == [user.gid; 3])
 }
 
-/// Whether the permitted, effective and ambient sets of the calling thread are empty.
+/// Whether the capability sets of the calling thread are empty, but for the bounding one.
 fn without_capabilities() -> io::Result<bool> {
     let text = std::fs::read_to_string("/proc/thread-self/status")?;
-    Ok(["CapPrm:", "CapEff:", "CapAmb:"].iter().all(|key| {
+    Ok(["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"].iter().all(|key| {
         let value = text.lines().find_map(|line| line.strip_prefix(key));
         value.is_some_and(|value| value.trim().bytes().all(|digit| digit == b'0'))
     }))

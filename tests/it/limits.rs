@@ -1,6 +1,7 @@
 //! What attempts may use: each limit as the job's processes and the kernel have it.
 
 mod cgroups;
+mod inherited;
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -57,6 +57,8 @@ mod retention;
 #[cfg(test)]
 mod router;
 #[cfg(test)]
+mod run_as;
+#[cfg(test)]
 mod schedules;
 #[cfg(test)]
 mod secrets;
