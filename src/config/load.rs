@@ -10,8 +10,8 @@ use super::error::ConfigError;
 use super::reader::{Reader, shown};
 use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue};
 use super::types::{Retention, Schedule, Shutdown};
-use super::{Hooks, Paths, value};
-use crate::model::GroupName;
+use super::{Hooks, Paths, limits, value};
+use crate::model::{GroupName, Resources};
 use crate::sys::{creds, files};
 
 /// Largest configuration file, in bytes.
@@ -46,6 +46,7 @@ impl Config {
                 environment: std::collections::BTreeMap::new(),
                 umask: 0o022,
                 no_new_privs: !private,
+                limits: Resources::default(),
             },
             control: Control {
                 max_clients: 256,
@@ -60,6 +61,7 @@ impl Config {
             cgroup: Cgroup {
                 enabled: true,
                 parent: None,
+                require_limits: true,
             },
             shutdown: Shutdown {
                 attempts: OnShutdown::Keep,
@@ -229,6 +231,8 @@ fn fill<'t>(config: &mut Config, reader: &mut Reader<'_>, root: &'t DeTable<'t>)
         &mut config.cgroup.parent,
         value::path_or_empty,
     );
+    let require = &mut config.cgroup.require_limits;
+    reader.set(&section, "require_limits", require, value::truth);
 
     let section = reader.section(root, "shutdown");
     let words = &[("keep", OnShutdown::Keep), ("stop", OnShutdown::Stop)];
@@ -342,6 +346,7 @@ fn job<'t>(job: &mut Job, reader: &mut Reader<'_>, root: &'t DeTable<'t>) {
     reader.set(&section, "inherit_environment", inherit, value::truth_or_auto);
     reader.set(&section, "umask", &mut job.umask, value::mode);
     reader.set(&section, "no_new_privs", &mut job.no_new_privs, value::truth);
+    limits::fill(&mut job.limits, reader, &section);
     for (name, span, found) in reader.free(&section, "environment") {
         let path = format!("job.environment.{}", shown(name));
         if !value::is_environment_name(name) {

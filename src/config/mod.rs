@@ -10,6 +10,7 @@ mod check;
 mod error;
 pub mod hooks;
 pub mod keys;
+mod limits;
 mod load;
 pub mod paths;
 mod reader;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::keys::{Effect, effect_of};
+use super::limits;
 use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue};
 use super::types::{Retention, Schedule, Shutdown};
 
@@ -49,7 +50,12 @@ impl Config {
                     client_timeout_sec,
                 },
             access: Access { admin_group },
-            cgroup: Cgroup { enabled, parent },
+            cgroup:
+                Cgroup {
+                    enabled,
+                    parent,
+                    require_limits,
+                },
             shutdown: Shutdown { attempts },
             hooks,
             retention:
@@ -85,6 +91,7 @@ impl Config {
         put("access.admin_group", quoted(admin_group));
         put("cgroup.enabled", enabled.to_string());
         put("cgroup.parent", path(parent.as_deref().unwrap_or(Path::new(""))));
+        put("cgroup.require_limits", require_limits.to_string());
         let word = match attempts {
             OnShutdown::Keep => "keep",
             OnShutdown::Stop => "stop",
@@ -125,7 +132,11 @@ impl Config {
             .partition(|key| effect_of(key) == Effect::Reload);
         let mut config = new.clone();
         config.paths = self.paths.clone();
-        config.cgroup = self.cgroup.clone();
+        let require_limits = new.cgroup.require_limits;
+        config.cgroup = Cgroup {
+            require_limits,
+            ..self.cgroup.clone()
+        };
         config.log.target = self.log.target;
         config.control.socket_mode = self.control.socket_mode;
         Reload {
@@ -144,6 +155,7 @@ fn job_entries(job: &Job, put: &mut impl FnMut(&str, String)) {
         environment,
         umask,
         no_new_privs,
+        limits,
     } = job;
     put("job.default_shell", quoted(default_shell));
     put("job.path", quoted(path));
@@ -154,6 +166,7 @@ fn job_entries(job: &Job, put: &mut impl FnMut(&str, String)) {
     }
     put("job.umask", mode(*umask));
     put("job.no_new_privs", no_new_privs.to_string());
+    limits::entries(limits, put);
 }
 
 fn quoted(text: &str) -> String {

@@ -2,6 +2,7 @@
 
 mod effects;
 mod hooks;
+mod limits;
 
 use std::path::{Path, PathBuf};
 
@@ -57,6 +58,16 @@ inherit_environment = true
 environment = { LANG = "C.UTF-8", EMPTY = "" }
 umask = "077"
 no_new_privs = false
+[job.limits]
+memory_max = "512M"
+memory_high = 268435456
+swap_max = 0
+cpu_weight = 50
+cpu_max = "150%"
+io_weight = 10
+pids_max = 64
+nice = 5
+rlimits = { nofile = 1024, core = "unlimited", stack = { soft = "8M", hard = "64M" }, cpu = { hard = 60 } }
 [control]
 max_clients = 9
 max_status_clients = 3
@@ -67,6 +78,7 @@ admin_group = "wheel"
 [cgroup]
 enabled = false
 parent = "/sys/fs/cgroup/x"
+require_limits = false
 [shutdown]
 attempts = "stop"
 [hooks]
@@ -133,6 +145,7 @@ fn the_table_of_keys_has_every_entry() {
             path == *entry
                 || (entry.starts_with("queues.") && path == "queues.NAME.max_active_runs")
                 || (entry.starts_with("job.environment.") && path == "job.environment")
+                || (entry.starts_with("job.limits.rlimits.") && path == "job.limits.rlimits")
         });
         assert!(known, "{entry}");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Hooks, Paths};
-use crate::model::GroupName;
+use crate::model::{GroupName, Resources};
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,6 +81,8 @@ pub struct Job {
     pub umask: u32,
     /// Whether jobs can never gain privileges (set-user-ID programs such as sudo then fail).
     pub no_new_privs: bool,
+    /// What attempts may use whose DAG says nothing, and the most that those of users may ask for.
+    pub limits: Resources,
 }
 
 /// `[control]`: clients and protocols.
@@ -110,6 +112,8 @@ pub struct Cgroup {
     pub enabled: bool,
     /// Directory of a cgroup2 mount; none is the daemon's own cgroup.
     pub parent: Option<PathBuf>,
+    /// Whether an attempt does not start if a limit of its cgroup cannot be enforced.
+    pub require_limits: bool,
 }
 
 /// `[shutdown]`: what a shutdown does.

@@ -1,4 +1,4 @@
-//! From a request to a run: the DAG is loaded and checked, parameters are resolved, group and capacity found.
+//! From a DAG to a run: parameters are resolved, group and capacity found, and there is room for it.
 //!
 //! What is refused here leaves no trace; what is accepted is in the store before the client hears of it.
 
@@ -8,61 +8,24 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::Sender;
 
 use super::control::refusal;
-use super::dispatcher::{Asked, Asking, Dispatcher, now};
-use super::installed;
+use super::dispatcher::{Asked, Asking, Dispatcher};
 use super::live::LiveRun;
-use super::privileges::{goes_before, lower, run_id};
-use super::queues::not_configured;
-use super::registry::{Catalog, Context};
-use super::requests::Asker;
 use crate::config::Config;
 use crate::dag::params::resolve;
-use crate::dag::{BaseConfig, Dag, Diagnostic, LoadOptions, ParamInput, Source, load};
+use crate::dag::{Dag, Diagnostic, ParamInput};
 use crate::engine::scheduler::Event;
-use crate::model::access::Peer;
 use crate::model::change::{Caller, NewRun};
 use crate::model::hash::hex;
-use crate::model::{DagName, GroupName, Priority, RetryPolicy, RunId, RunRef, Time, Trigger};
+use crate::model::{GroupName, Priority, RetryPolicy, RunId, RunRef, Time, Trigger};
 use crate::sys::creds::{self, User};
-use crate::wire::control::{ErrorKind, Problem, Response, Submit};
+use crate::wire::control::{ErrorKind, Problem, Response};
 
 /// Most runs of one user that are queued or live. All of them are in the daemon's memory.
 const OWN_RUNS_MAX: usize = 10_000;
 /// Most bytes that the DAGs of these runs may have together.
 const OWN_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// A run that may be submitted, with what deserves a look.
-type Admitted = (Box<NewRun>, Vec<Problem>);
-
 impl Dispatcher {
-    /// Somebody wants a run.
-    pub(super) fn submit_request(&mut self, asker: &Asker, mut submit: Submit) {
-        let goes_first = asker.goes_first();
-        let Asker { peer, answers, .. } = asker.clone();
-        if !goes_first && let Some(what) = goes_before(&submit) {
-            return self.deny(asker, &format!(" {what}"));
-        }
-        let config = Arc::clone(&self.config);
-        let (context, catalog) = (self.context(), Arc::clone(&self.registry.catalog));
-        let at = now().wall;
-        self.elsewhere(
-            move || {
-                let mut warnings = Vec::new();
-                if submit.source.is_empty() {
-                    warnings = take_installed(&context, &catalog, peer, &mut submit)?;
-                }
-                known_user(peer.uid)?;
-                let (new, more) = admit(&config, peer, goes_first, &submit, at)?;
-                warnings.extend(more);
-                Ok((new, warnings))
-            },
-            move |dispatcher, admitted: Result<Admitted, Box<Response>>| match admitted {
-                Ok((new, warnings)) => dispatcher.submit_run(new, warnings, answers),
-                Err(refused) => dispatcher.answer(&answers, *refused),
-            },
-        );
-    }
-
     /// Takes a run into memory and asks the engine for it.
     pub(super) fn submit_run(
         &mut self,
@@ -117,7 +80,7 @@ pub(super) fn exists(run: &RunRef) -> Response {
     )
 }
 
-fn invalid(message: &str) -> Box<Response> {
+pub(super) fn invalid(message: &str) -> Box<Response> {
     Box::new(refusal(ErrorKind::Invalid, message))
 }
 
@@ -156,7 +119,7 @@ fn within_quota(runs: usize, bytes: usize) -> Result<(), String> {
 }
 
 /// The user a run belongs to: the one who asks, if the daemon can become that user; else the daemon's own.
-fn owner_of(peer_uid: u32) -> u32 {
+pub(super) fn owner_of(peer_uid: u32) -> u32 {
     match creds::effective_uid() {
         0 => peer_uid,
         own => own,
@@ -171,90 +134,6 @@ pub(super) fn known_user(uid: u32) -> Result<(), Box<Response>> {
     User::by_uid(uid)
         .map(drop)
         .map_err(|error| invalid(&error.to_string()))
-}
-
-/// Takes the installed DAG that is named, with the JSON schemas it refers to. Gives what deserves a look about its file.
-fn take_installed(
-    context: &Context,
-    catalog: &Catalog,
-    peer: Peer,
-    submit: &mut Submit,
-) -> Result<Vec<Problem>, Box<Response>> {
-    let name = submit.name.take().unwrap_or_default();
-    let name = DagName::new(name).map_err(|error| invalid(&error.to_string()))?;
-    let found = installed::find(context, catalog, peer.uid, &name, submit.base.take())?;
-    submit.source = found.source;
-    submit.name = found.name;
-    submit.file = found.file;
-    submit.stem = found.stem;
-    submit.base = found.base;
-    submit.base_dir = found.base_dir;
-    submit.schemas = found.schemas;
-    Ok(found.warnings)
-}
-
-fn source_of(submit: &Submit) -> Source<'_> {
-    Source {
-        text: submit.source.as_bytes(),
-        file: &submit.file,
-        stem: &submit.stem,
-    }
-}
-
-fn base_of(submit: &Submit) -> Option<BaseConfig<'_>> {
-    submit.base.as_ref().map(|text| BaseConfig {
-        text: text.as_bytes(),
-        file: "base configuration",
-    })
-}
-
-/// Loads the DAG and makes a run of it.
-fn admit(
-    config: &Config,
-    peer: Peer,
-    goes_first: bool,
-    submit: &Submit,
-    at: Time,
-) -> Result<Admitted, Box<Response>> {
-    if !submit.base_dir.starts_with('/') {
-        return Err(invalid("the directory of the DAG file must be an absolute path"));
-    }
-    let options = LoadOptions {
-        name: submit.name.as_deref(),
-        base: base_of(submit),
-        default_working_dir: submit.default_working_dir.as_deref(),
-        sub_dag: false,
-        schemas: &submit.schemas,
-        skip_schemas: false,
-    };
-    let mut loaded = load(&source_of(submit), &options)
-        .map_err(|errors| problems("the DAG has errors; nothing was started", errors))?;
-    let mut warnings: Vec<Problem> = loaded.warnings.into_iter().map(problem).collect();
-    if !goes_first {
-        warnings.extend(lower(&mut loaded.dag, &submit.file));
-    }
-    let queue = submit.queue.as_ref().or(loaded.dag.queue.as_ref());
-    warnings.extend(queue.and_then(|queue| not_configured(config, queue)));
-    let dag = Snapshot::of(loaded.dag)?;
-    let input = ParamInput {
-        text: submit.params.clone(),
-        args: submit.args.clone(),
-        pairs: Vec::new(),
-    };
-    let id = run_id(submit.run_id.as_ref())?;
-    let about = About {
-        id,
-        group: group_of(config, &dag.dag, submit.queue.as_ref()),
-        owner: owner_of(peer.uid),
-        trigger: submit.trigger,
-        at,
-        base_dir: submit.base_dir.clone(),
-        parent: None,
-        priority: submit.priority.unwrap_or(dag.dag.scheduling.priority),
-        now: submit.now,
-    };
-    let new = new_run(&dag, &input, about)?;
-    Ok((new, warnings))
 }
 
 /// The group of a run that somebody asks for, and its capacity as far as nobody has configured it: the queue that is

@@ -21,17 +21,18 @@ use super::control;
 use super::detach::{Caller, Side, detach};
 use super::dispatcher::{Counters, Dispatcher, Msg};
 use super::follow::Followers;
-use super::host::{control_listener, find_cgroups, find_shim, make_directories, raise_open_files, start_log};
+use super::host::{
+    FoundCgroups, control_listener, find_cgroups, find_shim, make_directories, raise_open_files, start_log,
+};
 use super::launch::{Launcher, Workshop};
 use super::tree;
 use crate::config::Config;
 use crate::engine::scheduler::Scheduler;
 use crate::proc::{ProcDir, ProcWatch};
 use crate::store::{Options, Store};
-use crate::sys::cgroup::CgroupRoot;
 use crate::sys::epoll::TimerFd;
 use crate::sys::lock::DaemonLock;
-use crate::sys::{creds, identity, reactor, reap, socket};
+use crate::sys::{creds, identity, inherited, reactor, reap, socket};
 use crate::telemetry::{Telemetry, events, notify};
 
 /// Most threads that read the store, load DAGs and clean up at a time.
@@ -107,6 +108,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn start(config: Config, embedded: bool, caller: &mut Option<Caller>) -> Result<(), Failure> {
     creds::set_umask(0o022);
     let telemetry = start_log(&config)?;
+    if creds::effective_uid() == 0
+        && let Err(error) = inherited::close_session_keyring()
+    {
+        tracing::warn!(%error, "the daemon keeps the session keyring that it was started with");
+    }
     make_directories(&config.paths)?;
     let lock =
         DaemonLock::acquire(&config.paths.lock_file()).map_err(|error| Failure::Other(error.to_string()))?;
@@ -134,7 +140,7 @@ async fn serve(
     let mut signals = signal_hook_tokio::Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP])
         .map_err(because("the signal handlers"))?;
     let cgroups = find_cgroups(&config)?;
-    let cgroup_path = cgroups.as_ref().map(|cgroups| cgroups.path().to_owned());
+    let cgroup_path = cgroups.root.as_ref().map(|cgroups| cgroups.path().to_owned());
     let mut dispatcher = match build(config, embedded, cgroups, to_self.clone(), telemetry) {
         Ok(dispatcher) => dispatcher,
         Err(failure) => {
@@ -252,7 +258,7 @@ fn watched(dispatcher: &Dispatcher) -> Result<Option<AsyncFd<OwnedFd>>, Failure>
 fn build(
     config: Config,
     embedded: bool,
-    cgroups: Option<CgroupRoot>,
+    cgroups: FoundCgroups,
     to_self: mpsc::UnboundedSender<Msg>,
     telemetry: Telemetry,
 ) -> Result<Dispatcher, Failure> {
@@ -268,7 +274,8 @@ fn build(
         open_files: raise_open_files(),
         shim,
         shim_path,
-        cgroups,
+        cgroups: cgroups.root,
+        controllers: cgroups.controllers,
         daemon_id: tree::daemon_id(&paths.state).map_err(because("the state directory"))?,
         environment,
     });

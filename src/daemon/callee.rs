@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::admission::{About, Snapshot};
-use super::installed;
+use super::installed::{self, Starter};
 use super::registry::{Catalog, Context};
+use super::run_as;
 use crate::dag::{BaseConfig, Dag, LoadOptions, ParamInput, Source, load};
 use crate::model::change::{Caller, NewRun};
 use crate::model::hash::Hasher;
@@ -37,6 +38,7 @@ impl Callees {
         // An installed DAG is read each time: its file may have changed.
         let found;
         let mut base_dir = None;
+        let (mut system, mut readable) = (false, true);
         let (key, source) = match target {
             CallTarget::Local(name) => (format!("{}:{name}", parent.dag_hash), None),
             CallTarget::File { base_dir, .. } if !base_dir.starts_with('/') => {
@@ -58,8 +60,14 @@ impl Callees {
             CallTarget::Installed(name) => {
                 // The caller's base configuration holds for what it calls; without one, the daemon's does.
                 let base = base_of_caller(parent)?;
-                found = installed::find(context, catalog, parent.owner, name, base)
+                let starter = Starter {
+                    uid: parent.owner,
+                    admin: false,
+                };
+                found = installed::find(context, catalog, starter, name, base)
                     .map_err(|refused| words(*refused))?;
+                system = found.system;
+                readable = found.readable;
                 base_dir = Some(found.base_dir.clone());
                 let source = source_of(&found.source, &found.file, &found.stem);
                 let holding = Holding {
@@ -71,15 +79,26 @@ impl Callees {
             }
         };
         if let Some(kept) = self.kept().get(&key) {
+            fitting(&kept.dag, parent.owner, readable)?;
             return Ok((Arc::clone(kept), base_dir));
         }
         let caller: Dag =
             serde_json::from_str(&parent.dag).map_err(|error| format!("the calling DAG: {error}"))?;
-        let dag = match (target, source) {
+        // What the caller passes on may be a user's: the base configuration, or its own documents.
+        let of_system = match target {
+            CallTarget::Local(_) => caller.execution.of_system,
+            CallTarget::File { .. } => false,
+            CallTarget::Installed(_) => {
+                system && (caller.base_config.is_none() || caller.execution.of_system)
+            }
+        };
+        let mut dag = match (target, source) {
             (CallTarget::Local(name), _) => local(caller, name)?,
             (_, Some((source, holding, schemas))) => external(&caller, &source, &holding, schemas)?,
             (_, None) => return Err(String::from("there is nothing to call")),
         };
+        dag.execution.of_system = of_system;
+        fitting(&dag, parent.owner, readable)?;
         let snapshot = Arc::new(Snapshot::of(dag).map_err(|refused| words(*refused))?);
         let mut kept = self.kept();
         if kept.len() >= KEPT_MAX {
@@ -144,6 +163,19 @@ fn key(caller: &str, source: &Source<'_>, base: Option<&str>, schemas: &[SchemaF
         }
     }
     hash.finish(32)
+}
+
+/// Refuses a DAG that is somebody else's: what is called runs as the run that calls it.
+fn fitting(dag: &Dag, owner: u32, readable: bool) -> Result<(), String> {
+    match (run_as::owner(&dag.execution, owner, true), &dag.execution.run_as) {
+        (Err(unfit), _) => Err(unfit.message),
+        (Ok(_), None) if !readable => Err(format!("no DAG {} is installed", dag.name)),
+        (Ok(other), Some(name)) if other != owner => Err(format!(
+            "DAG {} says `run_as: {name}`, but what is called runs as the run that calls it, as user id {owner}",
+            dag.name
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A further document of the calling DAG's file. It can call the others, too.

@@ -7,6 +7,7 @@ use super::dispatcher::{Dispatcher, now};
 use super::requests::Asker;
 use crate::model::{AttemptId, Time};
 use crate::proc::LockState;
+use crate::sys::cgroup::Controller;
 use crate::sys::features::Features;
 use crate::wire::control::{Action, DoctorReport, Finding, Response};
 
@@ -224,6 +225,7 @@ impl Dispatcher {
             (String::from("kernel"), features.kernel_release.clone()),
             (String::from("tracking of processes"), tracking),
             (String::from("cgroup"), features.cgroup.clone()),
+            (String::from("limits of attempts"), self.controllers()),
             (
                 String::from("cgroup.kill"),
                 yes(
@@ -257,6 +259,31 @@ impl Dispatcher {
                 yes(features.ofd_locks, "required"),
             ),
         ]
+    }
+
+    /// What cgroups can limit, and why not the rest.
+    fn controllers(&self) -> String {
+        let controllers = &self.workshop.controllers;
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for controller in Controller::ALL {
+            let Some(why) = controllers.lacks(controller) else {
+                continue;
+            };
+            match reasons.iter_mut().find(|(known, _)| *known == why) {
+                Some((_, of)) => of.push(controller.as_str()),
+                None => reasons.push((why, vec![controller.as_str()])),
+            }
+        }
+        let on: Vec<&str> = controllers.on().map(Controller::as_str).collect();
+        let on = if on.is_empty() {
+            String::from("none of their cgroups")
+        } else {
+            on.join(", ")
+        };
+        let lacks = reasons
+            .into_iter()
+            .map(|(why, of)| format!("; no {}: {why}", of.join(", ")));
+        std::iter::once(on).chain(lacks).collect()
     }
 
     /// Notes for [`DoctorReport::actions`] that something was done.

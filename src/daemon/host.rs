@@ -8,7 +8,7 @@ use super::boot::{Failure, because};
 use crate::config::types::LogTarget;
 use crate::config::{Config, Paths};
 use crate::model::hash::hex;
-use crate::sys::cgroup::CgroupRoot;
+use crate::sys::cgroup::{CgroupRoot, Controllers};
 use crate::sys::files::Dir;
 use crate::sys::{creds, socket};
 use crate::telemetry::{self, Target, Telemetry, events};
@@ -62,20 +62,32 @@ pub(super) fn find_shim() -> Result<(std::fs::File, std::path::PathBuf), Failure
     Err(Failure::Other(text))
 }
 
-/// Where attempts get their cgroups. Private daemons that share a parent cgroup do not share theirs.
-pub(super) fn find_cgroups(config: &Config) -> Result<Option<CgroupRoot>, Failure> {
+/// Where attempts get their cgroups, and what those can limit.
+#[derive(Debug)]
+pub(super) struct FoundCgroups {
+    pub(super) root: Option<CgroupRoot>,
+    pub(super) controllers: Controllers,
+}
+
+/// Finds where attempts get their cgroups, and turns on what controllers there are. Private daemons that share a parent
+/// cgroup do not share theirs.
+pub(super) fn find_cgroups(config: &Config) -> Result<FoundCgroups, Failure> {
     use sha2::{Digest, Sha256};
+    let none = |why: &str| FoundCgroups {
+        root: None,
+        controllers: Controllers::none(why),
+    };
     if !config.cgroup.enabled {
-        return Ok(None);
+        return Ok(none("attempts have no cgroups: cgroup.enabled is false"));
     }
-    let root = match CgroupRoot::detect(config.cgroup.parent.as_deref()) {
+    let above = match CgroupRoot::detect(config.cgroup.parent.as_deref()) {
         Ok(root) => root,
         Err(unavailable) if config.cgroup.parent.is_some() => {
             return Err(Failure::Other(format!("cgroup.parent: {}", unavailable.reason)));
         }
         Err(unavailable) => {
             events::cgroup_unavailable(&unavailable.reason);
-            return Ok(None);
+            return Ok(none(&format!("attempts have no cgroups: {}", unavailable.reason)));
         }
     };
     let name = if config.paths.private {
@@ -84,9 +96,14 @@ pub(super) fn find_cgroups(config: &Config) -> Result<Option<CgroupRoot>, Failur
     } else {
         String::from("attempts")
     };
-    root.subtree(&name)
-        .map(Some)
-        .map_err(because(format!("the cgroup {name}")))
+    let root = above
+        .subtree(&name)
+        .map_err(because(format!("the cgroup {name}")))?;
+    let controllers = root.enable(Some(&above.enable(None)));
+    Ok(FoundCgroups {
+        root: Some(root),
+        controllers,
+    })
 }
 
 /// The control socket: given by systemd, or made here; with the device and inode of one that is made here, which

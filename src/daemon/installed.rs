@@ -28,11 +28,30 @@ pub(super) struct Found {
     pub(super) schemas: Vec<SchemaFile>,
     /// That this is not what the file says now, and why.
     pub(super) warnings: Vec<Problem>,
+    /// Whether it is a DAG of the system.
+    pub(super) system: bool,
+    /// Whether everybody may read the file, or the one who asks may: else only its `run_as` lets them start it.
+    pub(super) readable: bool,
 }
 
-/// Whether a user may have what is in a file of the system of this mode.
-fn may_read(uid: u32, mode: u32) -> bool {
-    mode & 0o004 != 0 || uid == 0 || uid == creds::effective_uid()
+/// Who wants a DAG.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Starter {
+    pub(super) uid: u32,
+    /// Whether they are an administrator.
+    pub(super) admin: bool,
+}
+
+impl Starter {
+    /// Whether they may have what is in a file of the system of this mode.
+    fn may_read(self, mode: u32) -> bool {
+        mode & 0o004 != 0 || self.uid == 0 || self.uid == creds::effective_uid()
+    }
+
+    /// Whether they may start runs of this user that a DAG of the system names.
+    pub(super) fn may_start(self, owner: u32) -> bool {
+        self.admin || [0, creds::effective_uid(), owner].contains(&self.uid)
+    }
 }
 
 fn refused(kind: wire::ErrorKind, text: &str) -> Box<Response> {
@@ -59,7 +78,7 @@ fn candidates(catalog: &Catalog, uid: u32, name: &DagName) -> Vec<FileId> {
 /// if it is gone, or not for this user's eyes.
 fn read(
     context: &Context,
-    uid: u32,
+    may_have: &dyn Fn(u32) -> bool,
     id: &FileId,
     name: &DagName,
     base: Option<&String>,
@@ -81,7 +100,7 @@ fn read(
     let Some(Ok(text)) = read_dag(&dir, id, None).map_err(unusable)? else {
         return Ok(None);
     };
-    if id.place == Place::System && !may_read(uid, text.mode) {
+    if id.place == Place::System && !may_have(text.mode) {
         return Ok(None);
     }
     let owner = id
@@ -108,7 +127,15 @@ fn read(
     let lacks = schemas.iter().any(|schema| schema.text.is_none());
     if lacks && reads > 1 && !is_same_dag(&dir, id, text.stamp) {
         // Another version has taken its place, and the schemas of this one are gone.
-        return read(context, uid, id, name, record.base.as_ref(), in_force, reads - 1);
+        return read(
+            context,
+            may_have,
+            id,
+            name,
+            record.base.as_ref(),
+            in_force,
+            reads - 1,
+        );
     }
     record.schemas = schemas;
     Ok(Some(record))
@@ -165,18 +192,29 @@ fn choose(
 pub(super) fn find(
     context: &Context,
     catalog: &Catalog,
-    uid: u32,
+    starter: Starter,
     name: &DagName,
     base: Option<String>,
 ) -> Result<Found, Box<Response>> {
-    let config = &context.config;
+    let (config, uid) = (&context.config, starter.uid);
     let invalid = |text: String| refused(wire::ErrorKind::Invalid, &text);
     for id in candidates(catalog, uid, name) {
         let system = id.place == Place::System;
         let force = catalog.get(name).filter(|force| force.file == id);
+        // Whoever it names may start it, too, whatever its mode is.
+        let named = force.is_some_and(|force| force.version.run_as && starter.may_start(force.version.owner));
+        let may_have = |mode| named || starter.may_read(mode);
         let good = force.map(|force| &*force.version.record);
-        let good = good.filter(|good| !system || may_read(uid, good.mode));
-        let now = read(context, uid, &id, name, base.as_ref(), good.is_some(), READS_MAX);
+        let good = good.filter(|good| !system || may_have(good.mode));
+        let now = read(
+            context,
+            &may_have,
+            &id,
+            name,
+            base.as_ref(),
+            good.is_some(),
+            READS_MAX,
+        );
         let Some(now) = now.transpose() else { continue };
         let (record, warnings) = choose(context, &id, now, good, base).map_err(invalid)?;
         let path = id.path(config).display().to_string();
@@ -194,8 +232,15 @@ pub(super) fn find(
             base_dir: owner.base_dir,
             schemas: record.schemas,
             warnings,
+            system,
+            readable: !system || starter.may_read(record.mode),
         });
     }
+    Err(none(context, uid, name))
+}
+
+/// The refusal of what is not there, or not for this user.
+pub(super) fn none(context: &Context, uid: u32, name: &DagName) -> Box<Response> {
     let dags = context.config.paths.dags.display();
     let cure = if uid == 0 || uid == creds::effective_uid() {
         format!(", or put it into {dags}")
@@ -204,5 +249,5 @@ pub(super) fn find(
     };
     let text =
         format!("no DAG {name} is installed; give a file, or install it with `proctorctl install`{cure}");
-    Err(refused(wire::ErrorKind::NotFound, &text))
+    refused(wire::ErrorKind::NotFound, &text)
 }

@@ -2,6 +2,8 @@
 //!
 //! It runs on threads of its own. What it makes is named after the attempt, so recovery finds it.
 
+mod confine;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -13,14 +15,16 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::dispatcher::Msg;
 use super::job_env;
+use super::run_as;
 use super::tree::Mark;
 use crate::config::{Config, Paths};
+use crate::dag::types::Execution;
 use crate::journal::{Header, Writer};
 use crate::model::change::NewRun;
 use crate::model::limits::SPEC_MAX;
 use crate::model::view::{RunView, StepView};
 use crate::model::{AttemptId, Time};
-use crate::sys::cgroup::{Cgroup, CgroupRoot};
+use crate::sys::cgroup::{Cgroup, CgroupRoot, Controllers};
 use crate::sys::creds::{self, User};
 use crate::sys::files::{self, Create, Dir};
 use crate::sys::pidfd::PidFd;
@@ -28,12 +32,10 @@ use crate::sys::spawn::Spawn;
 use crate::sys::{clock, fdpass, socket};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::codec;
-use crate::wire::shim::{ShimSpec, SpecDescriptors, SpecUser, ToShim};
+use crate::wire::shim::{ShimSpec, SpecDescriptors, SpecLimits, SpecUser, ToShim};
 
 /// Threads that launch: starting a process is mostly waiting for the kernel and the file system.
 const THREADS: usize = 2;
-/// Name of the cgroup of an attempt's steps, below the attempt's own.
-const STEPS: &str = "steps";
 
 /// What a launch needs.
 #[derive(Debug)]
@@ -68,6 +70,8 @@ pub(super) struct Workshop {
     pub(super) shim: File,
     pub(super) shim_path: PathBuf,
     pub(super) cgroups: Option<CgroupRoot>,
+    /// What the cgroups of attempts can limit.
+    pub(super) controllers: Controllers,
     /// Which daemon this is, as [`super::tree::daemon_id`] tells.
     pub(super) daemon_id: Arc<str>,
     /// Soft limit of open descriptors for jobs, if the daemon changed its own.
@@ -174,7 +178,9 @@ impl Made<'_> {
 }
 
 fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched, String> {
-    let user = look_up(job.new.owner)?;
+    let execution = Execution::of_json(&job.new.dag).map_err(|error| format!("the DAG: {error}"))?;
+    let user = run_as::user_of(job.new.owner, &execution)?;
+    let limits = confine::wanted(workshop, job, &execution);
     let root = creds::effective_uid() == 0;
     let give = |file: BorrowedFd<'_>| {
         if root {
@@ -207,10 +213,17 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
     remove_stale(&socket_path)?;
     let listener = socket::listen(&socket_path, 0o666).map_err(because(socket_path.display()))?;
 
-    let (cgroup, steps) = cgroups(workshop, job, &user, root)?;
-    made.cgroup.clone_from(&cgroup);
+    let steps = confine::cgroups(workshop, job, &user, &limits, made)?;
+    let cgroup = made.cgroup.clone();
 
-    let spec = specification(workshop, job, &user, work_dir, &socket_path, steps.is_some());
+    let mut spec = specification(workshop, job, &user, work_dir, &socket_path);
+    spec.descriptors = SpecDescriptors {
+        steps_cgroup: steps.is_some(),
+    };
+    if let Some(wanted) = execution.no_new_privs {
+        spec.no_new_privs = wanted;
+    }
+    confine::tell(&mut spec, limits);
     let spec = serde_json::to_vec(&spec).map_err(|error| format!("the specification: {error}"))?;
     let frame = codec::encode(&ToShim::Spec(spec), SPEC_MAX).map_err(|error| error.to_string())?;
 
@@ -265,7 +278,6 @@ fn specification(
     user: &User,
     work_dir: String,
     socket_path: &Path,
-    steps_cgroup: bool,
 ) -> ShimSpec {
     let root = creds::effective_uid() == 0;
     ShimSpec {
@@ -298,10 +310,11 @@ fn specification(
         max_clients: job.config.control.max_status_clients,
         resume: job.resume.clone(),
         retried_on: job.retried_on.clone(),
-        descriptors: SpecDescriptors { steps_cgroup },
+        descriptors: SpecDescriptors::default(),
         open_files: workshop.open_files,
         no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,
         umask: job.config.job.umask,
+        limits: SpecLimits::default(),
         user: SpecUser {
             name: user.name.clone(),
             uid: user.uid,
@@ -311,16 +324,6 @@ fn specification(
             shell: user.shell.display().to_string(),
         },
     }
-}
-
-/// Looks the user up, and fails closed. A private daemon runs jobs as itself, whatever any database says.
-fn look_up(uid: u32) -> Result<User, String> {
-    let found = match creds::effective_uid() {
-        own if own == uid => User::current(),
-        0 => User::by_uid(uid),
-        own => return Err(format!("user id {own} cannot run jobs of user id {uid}")),
-    };
-    found.map_err(|error| error.to_string())
 }
 
 fn attempt_dir(paths: &Paths, day: &str, attempt: &AttemptId) -> Result<Dir, String> {
@@ -356,34 +359,6 @@ fn remove_stale(path: &Path) -> Result<(), String> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", path.display())),
         _ => Ok(()),
     }
-}
-
-/// The attempt's cgroup and the one of its steps below it. The job's user may move processes between the two and
-/// kill those of the steps; the attempt's own stays the daemon's.
-fn cgroups(
-    workshop: &Workshop,
-    job: &Job,
-    user: &User,
-    root: bool,
-) -> Result<(Option<Cgroup>, Option<Cgroup>), String> {
-    let Some(cgroups) = &workshop.cgroups else {
-        return Ok((None, None));
-    };
-    let make = || -> io::Result<(Cgroup, Cgroup)> {
-        // One that is left from an earlier launch has been killed from, and a new child would die of that.
-        if let Some(old) = cgroups.open(job.attempt.as_str())? {
-            old.remove()?;
-        }
-        let cgroup = cgroups.create(job.attempt.as_str())?;
-        let steps = cgroup.child(STEPS)?;
-        if root && user.uid != 0 {
-            cgroup.give_to(user.uid, user.gid, false)?;
-            steps.give_to(user.uid, user.gid, true)?;
-        }
-        Ok((cgroup, steps))
-    };
-    let (cgroup, steps) = make().map_err(because("the attempt's cgroup"))?;
-    Ok((Some(cgroup), Some(steps)))
 }
 
 #[expect(

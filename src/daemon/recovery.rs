@@ -10,6 +10,7 @@ use super::dispatcher::{Dispatcher, now};
 use super::effects::{carried_over, fresh_view};
 use super::live::LiveRun;
 use super::registry::ownerless;
+use super::run_as;
 use super::shims::identity;
 use super::tree;
 use crate::engine::scheduler::Event;
@@ -69,8 +70,7 @@ impl Dispatcher {
         let installed = self.reader.installed().map_err(|error| text(&error))?;
         let owner = |dag: &DagName| {
             let version = installed.iter().find(|version| version.dag == *dag);
-            let user = version.and_then(|version| version.owner);
-            user.unwrap_or_else(creds::effective_uid)
+            version.map_or_else(creds::effective_uid, run_as::of_stored)
         };
         let suspended = suspended.map(|plan| (plan.dag.clone(), owner(&plan.dag)));
         self.tell(Event::Suspended(suspended.collect()));

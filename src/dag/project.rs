@@ -56,7 +56,7 @@ pub fn project(dag: &Dag, resolved: Option<&ResolvedParams>, base_dir: &str, eva
         .iter()
         .map(|local| (local.name.to_string(), project(local, None, base_dir, evaluate)))
         .collect();
-    json!({
+    let mut all = json!({
         "name": dag.name.as_str(),
         "group": dag.group,
         "description": dag.description,
@@ -97,7 +97,15 @@ pub fn project(dag: &Dag, resolved: Option<&ResolvedParams>, base_dir: &str, eva
         "handlers": handlers,
         "local_dags": local_dags,
         "steps": steps,
-    })
+    });
+    // One macro does not hold that many.
+    if let Value::Object(all) = &mut all {
+        let execution = &dag.execution;
+        all.insert("run_as".to_owned(), json!(execution.run_as));
+        all.insert("no_new_privs".to_owned(), json!(execution.no_new_privs));
+        all.insert("limits".to_owned(), json!(execution.limits));
+    }
+    all
 }
 
 /// A directory as far as it is known at load: absolute, or left for the run because of `~` or a variable.

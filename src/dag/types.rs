@@ -3,6 +3,7 @@
 //! It is stored as JSON with each run (`dag.json`), so fields are only ever added, with `#[serde(default)]`.
 
 mod calls;
+mod execution;
 mod policies;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ pub use super::scheduling::{OverlapPolicy, Schedules, Scheduling};
 use crate::model::{DagName, GroupName, Handler};
 
 pub use calls::{Approval, Call, CallArg, Item, Items, Parallel, Route, Router};
+pub use execution::Execution;
 pub use policies::{Condition, ContinueOn, Number, RepeatMode, RepeatPolicy, RetryPolicy};
 
 /// Whether a field can be left out of the JSON: a DAG of thousands of plain steps is then a fraction of the size.
@@ -110,6 +112,9 @@ pub struct Dag {
     /// Text of the base configuration, if this DAG calls others that are in files of their own: it holds for them, too.
     #[serde(default)]
     pub base_config: Option<String>,
+    /// As whom its attempts run, and within which limits.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub execution: Execution,
 }
 
 /// A secret: a value that is looked up when the run begins, and reads `*******` wherever it would be recorded.
@@ -358,6 +363,7 @@ impl Dag {
             secrets: Vec::new(),
             local_dags: Vec::new(),
             base_config: None,
+            execution: Execution::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod notice;
 pub mod outcome;
 pub mod policy;
+pub mod resources;
 pub mod schema;
 pub mod status;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use ids::{AttemptId, DagName, GroupName, IdError, RunId, RunRef};
 pub use notice::{Notice, NoticeEvent, NoticeFacts};
 pub use outcome::{Exit, LostCause};
 pub use policy::{PendingRetry, Priority, Retries, RetryPolicy, RetryRule};
+pub use resources::{Amount, Resources, Rlimit, RlimitPair};
 pub use schema::{SchemaFile, SchemaRef};
 pub use status::{RunStatus, StepStatus, Trigger};
 pub use time::{Boot, Now, Time};

@@ -8,14 +8,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::conn::{Conn, Peer, send_blocking};
+use super::setup;
 use crate::dag::Dag;
 use crate::model::limits::SPEC_MAX;
 use crate::model::view::StepView;
 use crate::sys::cgroup::Cgroup;
 use crate::sys::files::Dir;
-use crate::sys::{creds, reap, signals, socket};
+use crate::sys::{reap, signals, socket};
 use crate::wire::codec;
-use crate::wire::shim::{FromShim, ShimSpec, SpecUser, ToShim};
+use crate::wire::shim::{FromShim, ShimSpec, ToShim};
 
 /// What a shim has when the gate is open.
 #[derive(Debug)]
@@ -86,7 +87,7 @@ fn prepare(channel: OwnedFd) -> Result<Option<Boot>, String> {
         None
     };
 
-    become_job_user(&spec)?;
+    setup::become_job_user(&spec)?;
     channel
         .send(&FromShim::Ready)
         .map_err(because("telling the daemon"))?;
@@ -113,43 +114,6 @@ fn take_channel() -> Result<OwnedFd, String> {
     signals::reset().map_err(because("resetting signals"))?;
     reap::become_subreaper().map_err(because("becoming the subreaper"))?;
     Ok(channel)
-}
-
-/// Gives up what the job must not have, in the order of DESIGN §9. Every step that fails ends the shim.
-fn become_job_user(spec: &ShimSpec) -> Result<(), String> {
-    let user = spec.become_user.then_some(&spec.user);
-    leave_privileges(user, spec.open_files, spec.umask)?;
-    if spec.no_new_privs {
-        creds::set_no_new_privs().map_err(because("no_new_privs"))?;
-    }
-    std::env::set_current_dir("/").map_err(because("changing to /"))
-}
-
-/// Becomes another user, if one is named, and gets the usual limits.
-pub(super) fn leave_privileges(
-    user: Option<&SpecUser>,
-    open_files: Option<u64>,
-    umask: u32,
-) -> Result<(), String> {
-    creds::reset_oom_score_adj().map_err(because("resetting the OOM score"))?;
-    if let Some(soft) = open_files {
-        let limit = creds::Limit::OpenFiles;
-        let (_, hard) = creds::get_rlimit(limit).map_err(because("reading the limit of open files"))?;
-        creds::set_rlimit(limit, soft.min(hard), hard).map_err(because("the limit of open files"))?;
-    }
-    creds::set_umask(umask);
-    if let Some(user) = user {
-        let user = creds::User {
-            name: user.name.clone(),
-            uid: user.uid,
-            gid: user.gid,
-            groups: user.groups.clone(),
-            home: user.home.clone().into(),
-            shell: user.shell.clone().into(),
-        };
-        creds::apply(&user).map_err(|error| format!("becoming {}: {error}", user.name))?;
-    }
-    Ok(())
 }
 
 /// Waits for the daemon's next message; `None` when it is gone.

@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use super::files;
 use super::secrets::Cover;
+use super::setup;
 use super::taps::{Pipes, Tap};
 use super::task::TaskKey;
 use crate::model::Exit;
@@ -20,6 +21,7 @@ use crate::sys::cgroup::Cgroup;
 use crate::sys::files::{Create, Dir};
 use crate::sys::pidfd::{PidFd, WaitStatus};
 use crate::sys::spawn::{Spawn, SpawnErrorKind, WorkDir};
+use crate::wire::shim::ShimSpec;
 
 /// What a child is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +111,8 @@ pub(super) struct Place<'a> {
     pub(super) log_path: &'a str,
     /// Where it writes to.
     pub(super) output: Output<'a>,
+    /// What the job may use.
+    pub(super) spec: &'a ShimSpec,
     /// Makes the names of script files unique inside the attempt.
     pub(super) serial: u64,
 }
@@ -163,6 +167,7 @@ impl Child {
         spawn.cwd = WorkDir::Path(cwd.clone());
         spawn.new_session = true;
         spawn.cgroup = place.steps;
+        spawn.limits = &place.spec.limits.rlimits;
         let output = match place.output {
             Output::Step { streams, .. } => {
                 spawn.stdout = Some(streams.stdout.as_fd());
@@ -176,7 +181,12 @@ impl Child {
             }
         };
         let spawned = spawn.spawn().map_err(|error| {
+            let cause = io::Error::from_raw_os_error(error.errno);
             let reason = match (error.stage, error.kind) {
+                // EAGAIN; also from exec, if the user had too many processes when the shim became that user.
+                (_, SpawnErrorKind::Resource) if cause.kind() == io::ErrorKind::WouldBlock => {
+                    format!("cannot start {name}: {}: ", setup::crowded(place.spec))
+                }
                 ("chdir", _) => format!("cannot enter the working directory {}: ", cwd.display()),
                 (_, SpawnErrorKind::NotFound) => {
                     format!("cannot start {name}: its interpreter is missing: ")
@@ -186,7 +196,7 @@ impl Child {
                 }
                 _ => format!("cannot start {name}: {}: ", error.stage),
             };
-            remove_script(format!("{reason}{}", io::Error::from_raw_os_error(error.errno)))
+            remove_script(format!("{reason}{cause}"))
         })?;
         Ok(Self {
             pid: spawned.pid,

@@ -6,10 +6,10 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::boot::leave_privileges;
+use super::setup::leave_privileges;
 use crate::sys::exec::exec;
 use crate::sys::{signals, stdio};
-use crate::wire::shim::HookSpec;
+use crate::wire::shim::{HookSpec, SpecLimits};
 
 /// Exit status of a hook whose program could not be started, as shells have it.
 const NOT_STARTED: u8 = 127;
@@ -42,7 +42,8 @@ fn start() -> Result<(), String> {
     }
     let spec: HookSpec =
         serde_json::from_slice(&text).map_err(|error| format!("what is to be done: {error}"))?;
-    leave_privileges(spec.user.as_ref(), spec.open_files, UMASK)?;
+    let none = SpecLimits::default();
+    leave_privileges(spec.user.as_ref(), spec.open_files, UMASK, &none)?;
     std::env::set_current_dir("/").map_err(|error| format!("changing to /: {error}"))?;
     let program = spec.command.first().map(String::as_str).unwrap_or_default();
     exec(Path::new(program), &spec.command, &spec.env)

@@ -20,6 +20,7 @@ mod mask;
 mod outputs;
 mod references;
 mod secrets;
+mod setup;
 mod status;
 mod supervisor;
 mod taps;

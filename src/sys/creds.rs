@@ -227,6 +227,11 @@ pub fn apply(user: &User) -> Result<(), CredsError> {
     if normal(now.iter().map(|gid| gid.as_raw())) != normal(user.groups.iter().copied()) {
         return wrong("supplementary groups");
     }
+    if user.uid != 0 {
+        // What programs would inherit outlives the change of user.
+        super::raw::process::drop_capabilities()
+            .map_err(|source| lookup("own capabilities".to_owned(), source))?;
+    }
     if user.uid != 0
         && !without_capabilities().map_err(|source| lookup("own capabilities".to_owned(), source))?
     {
@@ -243,10 +248,10 @@ fn ids_are(user: &User) -> Result<bool, CredsError> {
     Ok(uids == [user.uid; 3] && gids == [user.gid; 3])
 }
 
-/// Whether the permitted, effective and ambient sets of the calling thread are empty.
+/// Whether the capability sets of the calling thread are empty, but for the bounding one.
 fn without_capabilities() -> io::Result<bool> {
     let text = std::fs::read_to_string("/proc/thread-self/status")?;
-    Ok(["CapPrm:", "CapEff:", "CapAmb:"].iter().all(|key| {
+    Ok(["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"].iter().all(|key| {
         let value = text.lines().find_map(|line| line.strip_prefix(key));
         value.is_some_and(|value| value.trim().bytes().all(|digit| digit == b'0'))
     }))
@@ -274,27 +279,7 @@ pub fn set_nice(value: i32) -> io::Result<()> {
 }
 
 /// A resource limit (`getrlimit(2)`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    /// Address space, bytes.
-    AddressSpace,
-    /// Core dump size, bytes.
-    Core,
-    /// CPU time, seconds.
-    Cpu,
-    /// Data segment, bytes.
-    Data,
-    /// File size, bytes.
-    FileSize,
-    /// Locked memory, bytes.
-    LockedMemory,
-    /// Descriptor numbers.
-    OpenFiles,
-    /// Processes and threads of the user.
-    Processes,
-    /// Stack, bytes.
-    Stack,
-}
+pub use crate::model::Rlimit as Limit;
 
 /// A value that stands for no limit.
 pub const UNLIMITED: u64 = libc::RLIM_INFINITY;
@@ -306,11 +291,19 @@ fn resource(limit: Limit) -> Resource {
         Limit::Cpu => Resource::RLIMIT_CPU,
         Limit::Data => Resource::RLIMIT_DATA,
         Limit::FileSize => Resource::RLIMIT_FSIZE,
+        Limit::Locks => Resource::RLIMIT_LOCKS,
         Limit::LockedMemory => Resource::RLIMIT_MEMLOCK,
+        Limit::MessageQueues => Resource::RLIMIT_MSGQUEUE,
         Limit::OpenFiles => Resource::RLIMIT_NOFILE,
         Limit::Processes => Resource::RLIMIT_NPROC,
+        Limit::PendingSignals => Resource::RLIMIT_SIGPENDING,
         Limit::Stack => Resource::RLIMIT_STACK,
     }
+}
+
+/// The number by which system calls know a limit.
+pub(super) fn number_of(limit: Limit) -> i32 {
+    resource(limit) as i32
 }
 
 /// Sets a limit of this process and what it starts.

@@ -12,6 +12,7 @@ pub mod fdpass;
 pub mod features;
 pub mod files;
 pub mod identity;
+pub mod inherited;
 pub mod inotify;
 pub mod lock;
 pub mod pidfd;

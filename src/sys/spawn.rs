@@ -4,6 +4,7 @@
 //! Safe to use from a process with threads: everything is prepared before the child exists.
 
 use super::cgroup::Cgroup;
+use super::creds::{Limit, number_of};
 use super::pidfd::PidFd;
 use super::raw::spawn as raw;
 use super::signals;
@@ -57,6 +58,8 @@ pub struct Spawn<'a> {
     pub process_group: Option<u32>,
     /// The cgroup in which the child starts.
     pub cgroup: Option<&'a Cgroup>,
+    /// Limits of the program: which, soft and hard value. The others are inherited.
+    pub limits: &'a [(Limit, u64, u64)],
 }
 
 /// A started child.
@@ -92,7 +95,7 @@ pub enum SpawnErrorKind {
 #[error("cannot start {program}: {stage}: {}", io::Error::from_raw_os_error(*.errno))]
 pub struct SpawnError {
     /// The step that failed: `prepare`, `clone`, `stdio`, `close descriptors`, `setsid`, `setpgid`,
-    /// `cgroup`, `chdir`, `signal mask`, `exec`, or `killed at birth` when the child was killed before that.
+    /// `cgroup`, `chdir`, `signal mask`, `limits`, `exec`, or `killed at birth` when the child was killed before that.
     pub stage: &'static str,
     /// The system's reason.
     pub errno: i32,
@@ -118,6 +121,7 @@ impl<'a> Spawn<'a> {
             new_session: false,
             process_group: None,
             cgroup: None,
+            limits: &[],
         }
     }
 
@@ -178,6 +182,7 @@ impl<'a> Spawn<'a> {
         let (reader, writer) = io::pipe().map_err(prepare)?;
         let report = High::of(writer.as_fd()).map_err(prepare)?;
         let group = self.process_group.map(libc::pid_t::try_from).transpose();
+        let limits: Vec<raw::RawLimit> = self.limits.iter().map(raw_limit).collect();
         let (argv, envp) = (raw::StringArray::new(&argv), raw::StringArray::new(&env));
         let plan = raw::Plan::new(&raw::PlanParts {
             program: &program,
@@ -189,6 +194,7 @@ impl<'a> Spawn<'a> {
             cwd_path: cwd_path.as_deref(),
             new_session: self.new_session,
             process_group: group.map_err(|_| self.error("prepare", libc::EINVAL))?,
+            limits: &limits,
             report: report.as_fd(),
         });
         let made = self.clone_child(plan, way)?;
@@ -334,6 +340,14 @@ fn variable(name: &OsStr, value: &OsStr) -> io::Result<CString> {
     text.push("=");
     text.push(value);
     c_string(&text)
+}
+
+fn raw_limit((limit, soft, hard): &(Limit, u64, u64)) -> raw::RawLimit {
+    raw::RawLimit {
+        soft: *soft,
+        hard: *hard,
+        resource: number_of(*limit).into(),
+    }
 }
 
 fn errno_of(error: &io::Error) -> i32 {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::view::{RunView, StepView};
-use crate::model::{AttemptId, DagName, RunId, RunRef, RunStatus, SchemaFile, StopReason};
+use crate::model::{AttemptId, DagName, Rlimit, RunId, RunRef, RunStatus, SchemaFile, StopReason};
 
 /// Everything a shim must know to run one attempt. It travels sealed over the socket pair, never in argv, the
 /// environment or a file.
@@ -63,6 +63,9 @@ pub struct ShimSpec {
     pub no_new_privs: bool,
     /// File mode creation mask of the job.
     pub umask: u32,
+    /// Limits that the shim sets itself.
+    #[serde(default)]
+    pub limits: SpecLimits,
     /// The exit codes of failed steps after which the whole run is tried again; empty is any failure, none is never.
     #[serde(default)]
     pub retried_on: Option<Vec<i32>>,
@@ -83,6 +86,18 @@ pub struct SpecUser {
     pub home: String,
     /// Login shell.
     pub shell: String,
+}
+
+/// Limits that the shim sets, for itself or for what it starts. Those of the attempt's cgroup the daemon has set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SpecLimits {
+    /// Nice value; none is the daemon's own.
+    pub nice: Option<i32>,
+    /// Limits of the job's processes that are not inherited: soft and hard value.
+    pub rlimits: Vec<(Rlimit, u64, u64)>,
+    /// Most processes of the attempt, for messages.
+    pub pids_max: Option<u64>,
 }
 
 /// Optional descriptors behind entry, journal, listener and log directory, in this order.

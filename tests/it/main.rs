@@ -38,6 +38,8 @@ mod hostile;
 #[cfg(test)]
 mod installed;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod lost;
 #[cfg(test)]
 mod names;
@@ -54,6 +56,8 @@ mod queues;
 mod retention;
 #[cfg(test)]
 mod router;
+#[cfg(test)]
+mod run_as;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]

@@ -39,6 +39,18 @@ pub(crate) fn two_users() -> Option<(User, User)> {
     Some((one, two))
 }
 
+/// Gives what is below the root to a user, so that a daemon of theirs can use it.
+pub(crate) fn give(daemon: &Daemon, owner: &User) {
+    let chown =
+        |path: &Path| nix::unistd::chown(path, Some(owner.uid.into()), Some(owner.gid.into())).unwrap();
+    for below in ["", "src", "etc", "etc/proctor", "etc/proctor/proctord.toml"] {
+        chown(&daemon.path(below));
+    }
+    for file in std::fs::read_dir(daemon.path("src")).unwrap() {
+        chown(&file.unwrap().path());
+    }
+}
+
 /// Lets everybody find the way to what is below the root; it belongs to `owner`.
 fn open_up(daemon: &Daemon, owner: &User) {
     for below in [

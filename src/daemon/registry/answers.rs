@@ -42,11 +42,11 @@ pub(super) fn named_twice(dag: &DagName) -> Response {
     }
 }
 
-/// Whether a user may see a file: the one it belongs to, and of the system's those who could read it.
+/// Whether a user may see a file: the one whose its runs are, and of the system's those who could read it.
 fn sees(uid: u32, id: &FileId, state: &FileState) -> bool {
     match id.place {
         Place::User(_) => state.owner == Some(uid),
-        Place::System => is_open(id, state.mode),
+        Place::System => is_open(id, state.mode) || state.owner == Some(uid),
     }
 }
 

@@ -329,9 +329,9 @@ impl Look {
         Some(
             match version::make(&self.context, owner, &path, id.stem(), record) {
                 Ok(version) => FoundFile {
-                    now: Some(Ok(Arc::new(version))),
                     stamps: Some(stamps),
-                    owner: Some(owner.uid),
+                    owner: Some(version.owner),
+                    now: Some(Ok(Arc::new(version))),
                     mode: text.mode,
                     stored: None,
                 },

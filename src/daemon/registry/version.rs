@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::admission::{About, Snapshot, group_of, new_run, problem};
 use super::super::privileges::{lower, lowered_when_scheduled, owner_goes_first};
+use super::super::{limits, run_as};
 use super::place::Owner;
 use super::zone::DefaultZone;
 use crate::config::Config;
@@ -39,6 +40,8 @@ pub(in crate::daemon) struct Version {
     pub(in crate::daemon) warnings: Vec<Problem>,
     /// User id its runs belong to.
     pub(in crate::daemon) owner: u32,
+    /// Whether it names that user itself.
+    pub(in crate::daemon) run_as: bool,
     /// What the engine acts on. None if it has no schedule and needs parameters: then only people start it.
     pub(in crate::daemon) plan: Option<Plan>,
 }
@@ -122,6 +125,11 @@ pub(in crate::daemon) fn make(
         load(&source, &options).map_err(|errors| errors.into_iter().map(problem).collect::<Vec<_>>())?;
     let mut dag = loaded.dag;
     let mut warnings: Vec<Problem> = loaded.warnings.into_iter().map(problem).collect();
+    let of_system = record.owner.is_none();
+    dag.execution.of_system = of_system;
+    let uid = run_as::owner(&dag.execution, owner.uid, of_system)
+        .map_err(|unfit| vec![of_file(unfit.message, Some(unfit.hint), path)])?;
+    warnings.extend(limits::lowered(&dag.execution, uid, &context.config, path));
     if !owner_goes_first(owner.uid) {
         warnings.extend(lower(&mut dag, path).map(lowered_when_scheduled));
     }
@@ -140,8 +148,9 @@ pub(in crate::daemon) fn make(
         hash: hash_of(&record.source),
         description: Some(dag.description.clone()).filter(|text| !text.is_empty()),
         warnings,
-        owner: owner.uid,
-        plan: plan(context, owner, path, dag, !schedules.is_empty())?,
+        owner: uid,
+        run_as: dag.execution.run_as.is_some(),
+        plan: plan(context, owner, uid, path, dag, !schedules.is_empty())?,
         schedules,
         record: Arc::new(record),
     })
@@ -151,6 +160,7 @@ pub(in crate::daemon) fn make(
 fn plan(
     context: &Context,
     owner: &Owner,
+    uid: u32,
     path: &str,
     dag: Dag,
     scheduled: bool,
@@ -182,7 +192,7 @@ fn plan(
     let about = About {
         id,
         group: group_of(&context.config, &snapshot.dag, None),
-        owner: owner.uid,
+        owner: uid,
         trigger: Trigger::Scheduler,
         at: Time(0),
         base_dir: owner.base_dir.clone(),

@@ -2,6 +2,7 @@
 
 use crate::dag::diag::{Report, closest};
 use crate::dag::yaml::Entry;
+use crate::model::Rlimit;
 
 /// The keys of one kind of map.
 pub(super) struct Keys<'a> {
@@ -108,6 +109,9 @@ pub(super) const TOP: Keys<'_> = Keys {
         "run_config",
         "worker_selector",
         "secrets",
+        "run_as",
+        "no_new_privs",
+        "limits",
     ],
     refused: &[
         ("mail_on", MAIL),
@@ -138,6 +142,9 @@ pub(super) const TOP: Keys<'_> = Keys {
         ("stop_schedule", "schedule: {stop: ...}"),
         ("restart_schedule", "schedule: {restart: ...}"),
         ("default_params", "params"),
+        ("user", "run_as"),
+        ("resources", "limits"),
+        ("ulimits", "limits: {rlimits: ...}"),
     ],
 };
 
@@ -304,6 +311,37 @@ pub(super) const APPROVAL: Keys<'_> = Keys::plain("approval", &["prompt", "input
 
 /// Keys of an item of `secrets`.
 pub(super) const SECRET: Keys<'_> = Keys::plain("secrets", &["name", "provider", "key", "options"]);
+
+/// Keys of `limits`.
+pub(super) const LIMITS: Keys<'_> = Keys {
+    what: "limits",
+    known: &[
+        "memory_max",
+        "memory_high",
+        "swap_max",
+        "cpu_weight",
+        "cpu_max",
+        "io_weight",
+        "pids_max",
+        "nice",
+        "umask",
+        "rlimits",
+    ],
+    refused: &[],
+    renamed: &[
+        ("memory", "memory_max"),
+        ("cpu", "cpu_max"),
+        ("pids", "pids_max"),
+        ("nofile", "rlimits: {nofile: ...}"),
+        ("nproc", "rlimits: {nproc: ...}"),
+    ],
+};
+
+/// Keys of `rlimits` in it.
+pub(super) const RLIMITS: Keys<'_> = Keys::plain("limits.rlimits", &Rlimit::NAMES);
+
+/// Keys of one of these.
+pub(super) const RLIMIT: Keys<'_> = Keys::plain("limits.rlimits", &["soft", "hard"]);
 
 /// Step types that stand for a plain command, for calls, and for routers.
 pub(super) const STEP_TYPES: [&str; 6] = ["command", "shell", "dag", "subworkflow", "parallel", "router"];

@@ -6,7 +6,7 @@ use crate::dag::yaml::{Entry, Node, Value};
 /// Keys whose lists are put together, those of the base first.
 const JOINED: [&str; 2] = ["env", "dotenv"];
 /// Maps that are merged key by key.
-const NESTED: [&str; 2] = ["handler_on", "defaults"];
+const NESTED: [&str; 4] = ["handler_on", "defaults", "limits", "rlimits"];
 
 /// The document with the base under it, with or without the base's handlers. A document that is no map stays as it is;
 /// the loader refuses it.
@@ -48,7 +48,9 @@ fn under_entry(entries: &mut Vec<Entry>, base: &Entry) {
         && let (Value::Map(own), Value::Map(base)) = (&mut own.value.value, &base.value.value)
     {
         for entry in base {
-            if !own.iter().any(|own| own.key == entry.key) {
+            if entry.key == "rlimits" {
+                under_entry(own, entry);
+            } else if !own.iter().any(|own| own.key == entry.key) {
                 own.push(entry.clone());
             }
         }

@@ -8,6 +8,7 @@ mod approvals;
 mod basics;
 mod calls;
 mod conditions;
+mod execution;
 mod fields;
 mod handlers;
 mod keys;

@@ -2,6 +2,7 @@
 
 use super::basics::{dotenv, env, log_output, shell, tags};
 use super::conditions::conditions;
+use super::execution::execution;
 use super::fields::{get, integer, natural, natural32, text, wrong};
 use super::handlers::handlers;
 use super::scheduling::{scheduling, warn_without_plan};
@@ -150,6 +151,7 @@ pub(super) fn dag(document: &Node, naming: &Naming<'_>, report: &mut Report) -> 
             .unwrap_or_default(),
         local_dags: Vec::new(),
         base_config: None,
+        execution: execution(report, entries, matches!(naming, Naming::Main { .. })),
         name: name?,
     })
 }

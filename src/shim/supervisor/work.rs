@@ -119,6 +119,7 @@ impl Supervisor {
             log_dir: &self.log_dir,
             log_path: &self.boot.spec.view.log_dir,
             output,
+            spec: &self.boot.spec,
             serial: self.serial,
         };
         Child::start(key, request, place)

@@ -1,13 +1,15 @@
 //! Control groups (v2): one directory per attempt, which counts, finds and kills all its processes, however
 //! they detached themselves.
 //!
-//! Works without controllers, also in the v2 part of a hybrid system; then only the statistics are missing.
+//! Works without controllers, also in the v2 part of a hybrid system; then limits and most statistics are missing.
 
+mod control;
 mod find;
 mod kill;
 mod stats;
 mod walk;
 
+pub use control::{Controller, Controllers, LimitError};
 pub use find::{CgroupUnavailable, id_of_process, own_path};
 pub use stats::CgroupStats;
 

@@ -24,7 +24,7 @@ const STACK: usize = 64 * 1024;
 pub(crate) const READY: i32 = -1;
 
 /// The steps of the child that can fail, in the order they happen; the number goes over the error pipe.
-pub(crate) const STAGES: [&str; 8] = [
+pub(crate) const STAGES: [&str; 9] = [
     "stdio",
     "close descriptors",
     "setsid",
@@ -32,8 +32,18 @@ pub(crate) const STAGES: [&str; 8] = [
     "cgroup",
     "chdir",
     "signal mask",
+    "limits",
     "exec",
 ];
+
+/// A limit of the program, as `prlimit64(2)` takes it.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct RawLimit {
+    pub(crate) soft: u64,
+    pub(crate) hard: u64,
+    pub(crate) resource: libc::c_long,
+}
 
 /// `struct clone_args` of `linux/sched.h` (version 2, Linux 5.7).
 #[repr(C)]
@@ -64,6 +74,7 @@ pub(crate) struct Plan<'a> {
     cgroup_procs: RawFd,
     new_session: bool,
     process_group: libc::pid_t,
+    limits: &'a [RawLimit],
     report: RawFd,
     owner: PhantomData<&'a ()>,
 }
@@ -100,6 +111,7 @@ pub(crate) struct PlanParts<'a> {
     pub(crate) cwd_path: Option<&'a std::ffi::CStr>,
     pub(crate) new_session: bool,
     pub(crate) process_group: Option<libc::pid_t>,
+    pub(crate) limits: &'a [RawLimit],
     pub(crate) report: BorrowedFd<'a>,
 }
 
@@ -118,6 +130,7 @@ impl<'a> Plan<'a> {
             cgroup_procs: -1,
             new_session: parts.new_session,
             process_group: parts.process_group.unwrap_or(-1),
+            limits: parts.limits,
             report: parts.report.as_raw_fd(),
             owner: PhantomData,
         }
@@ -284,6 +297,19 @@ fn carry_out(plan: &Plan<'_>) -> Result<std::convert::Infallible, (i32, i32)> {
     if signals::empty_mask().is_err() {
         return Err((6, nix::errno::Errno::last_raw()));
     }
+    for limit in plan.limits {
+        // SAFETY: process 0 is this one; the record begins with the two numbers that are read; nothing is written.
+        let set = unsafe {
+            libc::syscall(
+                libc::SYS_prlimit64,
+                0usize,
+                limit.resource,
+                ptr::from_ref(limit),
+                ptr::null_mut::<libc::c_void>(),
+            )
+        };
+        step(7, set)?;
+    }
     report(plan, READY, 0);
     if plan.program_fd >= 0 {
         let empty = c"".as_ptr();
@@ -298,11 +324,11 @@ fn carry_out(plan: &Plan<'_>) -> Result<std::convert::Infallible, (i32, i32)> {
                 libc::AT_EMPTY_PATH,
             )
         };
-        step(7, result)?;
+        step(8, result)?;
     } else {
         // SAFETY: as above.
         let result = unsafe { libc::execve(plan.program, plan.argv, plan.envp) };
-        step(7, result.into())?;
+        step(8, result.into())?;
     }
-    Err((7, libc::EINVAL))
+    Err((8, libc::EINVAL))
 }

@@ -18,6 +18,7 @@ fn version(dag: &str) -> Arc<Version> {
         }),
         hash: String::new(),
         description: None,
+        run_as: false,
         schedules: Vec::new(),
         warnings: Vec::new(),
         owner: 0,

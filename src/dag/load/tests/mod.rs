@@ -2,6 +2,7 @@
 
 mod calls;
 mod documents;
+mod execution;
 mod hostile;
 mod params;
 mod policies;

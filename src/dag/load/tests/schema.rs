@@ -33,7 +33,7 @@ fn the_schema_has_the_keys_of_the_loader_and_no_other() {
         let properties = object["properties"].as_object().unwrap();
         words(properties.keys().map(String::as_str))
     };
-    let tables: [(&str, &Keys<'static>); 15] = [
+    let tables: [(&str, &Keys<'static>); 18] = [
         ("", &keys::TOP),
         ("/$defs/step/anyOf/1", &keys::STEP),
         ("/properties/defaults", &keys::DEFAULTS),
@@ -49,6 +49,9 @@ fn the_schema_has_the_keys_of_the_loader_and_no_other() {
         ("/$defs/parallel/anyOf/1", &keys::PARALLEL),
         ("/$defs/approval", &keys::APPROVAL),
         ("/$defs/secret", &keys::SECRET),
+        ("/properties/limits", &keys::LIMITS),
+        ("/properties/limits/properties/rlimits", &keys::RLIMITS),
+        ("/$defs/rlimit/anyOf/1", &keys::RLIMIT),
     ];
     for (at, table) in tables {
         same(at, &of(at), table.known.iter().copied());
