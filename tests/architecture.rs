@@ -17,7 +17,9 @@ mod tables;
 use std::collections::BTreeSet;
 
 use source::{Source, tree};
-use tables::{CLOCK, CONFINED, FEWER_PLEASE, LONGEST, MODULES, UNSAFE_COUNT, UNSAFE_HOME};
+use tables::{
+    BY_PATH, CLOCK, CONFINED, FEWER_PLEASE, LONGEST, MODULES, READS_PROC, UNSAFE_COUNT, UNSAFE_HOME,
+};
 
 /// Fails with every violation, one per line, each with its place.
 fn none_of(rule: &str, violations: &[String]) {
@@ -190,6 +192,69 @@ fn nothing_is_signalled_by_its_number() {
         "a signal goes through a verified pidfd or to the attempt's own cgroup",
         &violations,
     );
+}
+
+/// T1d: a path can lead elsewhere by the time it is used (CVE-2018-15687, CVE-2017-9525).
+#[test]
+fn t01d_owner_mode_and_trees_are_changed_through_descriptors() {
+    let by_path = [
+        "set_permissions",
+        "chown",
+        "lchown",
+        "fchownat",
+        "chmod",
+        "fchmodat",
+        "utimes",
+        "utimensat",
+        "lutimes",
+        "remove_dir_all",
+    ];
+    let (mut violations, mut used) = (Vec::new(), BTreeSet::new());
+    for file in tree("src").iter().filter(|file| !file.is_test()) {
+        for (line, text) in file
+            .code()
+            .into_iter()
+            .take_while(|(line, _)| *line < file.tests_begin())
+        {
+            for name in by_path.iter().filter(|name| source::calls_function(&text, name)) {
+                match BY_PATH
+                    .iter()
+                    .find(|(known, path, _)| known == name && *path == file.path)
+                {
+                    Some(known) => drop(used.insert(*known)),
+                    None => violations.push(format!("{}:{line}: {}", file.path, text.trim())),
+                }
+            }
+        }
+    }
+    for (name, path, _) in BY_PATH.iter().filter(|known| !used.contains(*known)) {
+        violations.push(format!(
+            "tests/architecture/tables.rs: {path} uses {name} no more: strike it out"
+        ));
+    }
+    none_of("owner and mode are changed through open descriptors", &violations);
+}
+
+/// T10: what is read of a process by its number can be another one's (CVE-2025-4598).
+#[test]
+fn t10_processes_are_read_by_number_only_while_they_are_held() {
+    let mut violations = Vec::new();
+    let mut found = 0;
+    for file in tree("src").iter().filter(|file| !file.is_test()) {
+        for (line, text) in (1..file.tests_begin()).zip(&file.lines) {
+            if text.contains("\"/proc/{") {
+                found += 1;
+                if !READS_PROC.contains(&file.path.as_str()) {
+                    violations.push(format!("{}:{line}: {}", file.path, text.trim()));
+                }
+            }
+        }
+    }
+    assert!(
+        found >= READS_PROC.len(),
+        "the table names files that read nothing there"
+    );
+    none_of("/proc/<pid> is read through sys::pidfd", &violations);
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub(super) struct Attempt {
     pub(super) entry: Option<Entry>,
     pub(super) pid: u32,
     pub(super) pidfd: Option<PidFd>,
+    /// Whether that is the shim's for certain. One that may be another process is watched, and never signalled.
+    pub(super) proven: bool,
     pub(super) channel: Option<Arc<OwnedFd>>,
     /// What its channel has not taken yet.
     pub(super) outbox: Outbox,
@@ -60,6 +62,7 @@ impl Attempt {
             entry: None,
             pid: 0,
             pidfd: None,
+            proven: false,
             channel: None,
             outbox: Outbox::default(),
             journal: None,

@@ -87,11 +87,7 @@ pub(super) fn remove_files(paths: &Paths, remains: &Remains) -> io::Result<()> {
     if let Ok(logs) = dir.open_child_dir("logs") {
         for entry in logs.list()? {
             // Only what is certainly an empty regular file; anything else in there is the user's.
-            let empty = !entry.is_dir
-                && logs
-                    .open_regular(&entry.name)
-                    .and_then(|file| file.metadata())
-                    .is_ok_and(|data| data.len() == 0);
+            let empty = !entry.is_dir && logs.is_empty_file(&entry.name).unwrap_or(false);
             if empty {
                 absent_is_fine(logs.remove_file(&entry.name))?;
             }

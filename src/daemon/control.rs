@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use interprocess::os::unix::uds_local_socket::tokio::{Listener, Stream};
@@ -15,10 +16,11 @@ use tokio::time::timeout;
 
 use super::clients::{Clients, Limits, Place};
 use super::dispatcher::Msg;
+use super::requests::Requester;
 use crate::model::access::Peer;
 use crate::model::limits::FRAME_MAX;
 use crate::sys::creds;
-use crate::sys::socket::{PeerCred, peer_cred, peer_groups};
+use crate::sys::socket::{PeerCred, peer_cred, peer_groups, peer_pidfd};
 use crate::telemetry::events;
 use crate::wire::codec::{self, FrameBuffer};
 use crate::wire::control::{ErrorKind, Request, Response};
@@ -85,6 +87,7 @@ async fn client(
         gid: cred.gid,
     };
     let groups = peer_groups(stream.inner().as_fd()).unwrap_or_default();
+    let process = peer_pidfd(stream.inner().as_fd()).map(Arc::new);
     let admin = limits
         .admin_gid
         .is_some_and(|gid| cred.gid == gid || groups.contains(&gid));
@@ -93,8 +96,7 @@ async fn client(
         buffer: FrameBuffer::new(FRAME_MAX),
         form: Form::Frames,
         patience: limits.patience,
-        peer,
-        admin,
+        from: Requester { peer, admin, process },
     };
     let opened = timeout(limits.patience, connection.open()).await;
     if !matches!(opened, Ok(Ok(true))) {
@@ -130,9 +132,7 @@ struct Connection {
     buffer: FrameBuffer,
     form: Form,
     patience: Duration,
-    peer: Peer,
-    /// Whether the peer is in the admin group.
-    admin: bool,
+    from: Requester,
 }
 
 impl Connection {
@@ -233,8 +233,7 @@ impl Connection {
             let (answers, mut receiver) = mpsc::channel(ANSWERS);
             if dispatcher
                 .send(Msg::Request {
-                    peer: self.peer,
-                    admin: self.admin,
+                    from: self.from.clone(),
                     request,
                     answers,
                 })

@@ -19,11 +19,11 @@ use super::launch::{Launched, Launcher, Workshop};
 use super::live::Runs;
 use super::questions::Calls;
 use super::registry::Registry;
+use super::requests::Requester;
 use super::saving::Leaving;
 use crate::config::Config;
 use crate::engine::scheduler::{Effect, Event, Scheduler, Token};
 use crate::journal::Reader as JournalReader;
-use crate::model::access::Peer;
 use crate::model::{AttemptId, Boot, Node, Now, RunRef, Time};
 use crate::proc::{ProcDir, ProcEvent, ProcWatch};
 use crate::store::{self, Reader, Store};
@@ -43,8 +43,7 @@ pub(super) type GoOn = Box<dyn FnOnce(&mut Dispatcher) + Send>;
 pub(super) enum Msg {
     /// A client asks.
     Request {
-        peer: Peer,
-        admin: bool,
+        from: Requester,
         request: Request,
         answers: mpsc::Sender<Response>,
     },
@@ -198,11 +197,10 @@ impl Dispatcher {
     pub(super) fn take(&mut self, message: Msg) {
         match message {
             Msg::Request {
-                peer,
-                admin,
+                from,
                 request,
                 answers,
-            } => self.request(peer, admin, request, answers),
+            } => self.request(from, request, answers),
             Msg::ClientCame => {
                 self.clients += 1;
                 self.served = true;

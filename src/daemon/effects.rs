@@ -196,7 +196,8 @@ impl Dispatcher {
     }
 
     pub(super) fn signal_shim(&self, attempt: &AttemptId, signals: &[i32]) {
-        let Some(pidfd) = self.attempts.get(attempt).and_then(|held| held.pidfd.as_ref()) else {
+        let held = self.attempts.get(attempt).filter(|held| held.proven);
+        let Some(pidfd) = held.and_then(|held| held.pidfd.as_ref()) else {
             return;
         };
         for signal in signals {

@@ -36,9 +36,12 @@ impl Dispatcher {
 
     /// Finds the shim's process and proves that it is the one that was recorded. A process that cannot be proved
     /// to be ours is never signalled; one that holds the entry's lock is alive, whatever else is known.
+    ///
+    /// The store's record counts, which is the daemon's alone. The shim can write to the entry, and it is the job's user:
+    /// what only the entry says is believed of a process in the attempt's own cgroup, and of no other.
     pub(super) fn find_shim(&self, held: &mut Attempt, stored: Option<&AttemptIdentity>) -> bool {
         let from_entry = held.entry.as_ref().and_then(|entry| entry.owner.as_ref());
-        let Some(known) = from_entry.map(|owner| &owner.identity).or(stored) else {
+        let Some(known) = stored.or(from_entry.map(|owner| &owner.identity)).cloned() else {
             return false;
         };
         if known.boot_id != self.boot_id {
@@ -48,7 +51,7 @@ impl Dispatcher {
             pid: known.pid,
             pidfs_inode: known.pidfs_inode,
             start_ticks: known.start_ticks,
-            boot_id: known.boot_id.clone(),
+            boot_id: known.boot_id,
             cgroup_id: known.cgroup_id,
         };
         let locked = held
@@ -58,7 +61,12 @@ impl Dispatcher {
         let Ok(pidfd) = PidFd::open(known.pid) else {
             return false;
         };
-        let same = wanted.compare(&pidfd);
+        let same = match wanted.compare(&pidfd) {
+            SameProcess::Same if stored.is_none() && !is_inside(held, &pidfd, known.pid) => {
+                SameProcess::Uncertain
+            }
+            judged => judged,
+        };
         let alive = match same {
             SameProcess::Same => !pidfd.is_exited().unwrap_or(false),
             SameProcess::Different => false,
@@ -66,6 +74,7 @@ impl Dispatcher {
         };
         if alive {
             held.pid = known.pid;
+            held.proven = same == SameProcess::Same;
             held.pidfd = Some(pidfd);
         } else if same == SameProcess::Same {
             held.exit = Some(pidfd.zombie_status());
@@ -152,6 +161,17 @@ impl Dispatcher {
             },
         }
     }
+}
+
+/// Whether a process is in the attempt's cgroup, or in one below it.
+fn is_inside(held: &Attempt, process: &PidFd, pid: u32) -> bool {
+    let listed = held
+        .cgroup
+        .as_ref()
+        .and_then(|cgroup| cgroup.procs_all().ok())
+        .is_some_and(|inside| inside.contains(&pid));
+    // Only then was the number its own when it was looked for.
+    listed && !process.is_reaped().unwrap_or(true)
 }
 
 impl Told {

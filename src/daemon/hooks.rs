@@ -70,6 +70,7 @@ struct Running {
 struct Process {
     pid: u32,
     pidfd: PidFd,
+    uid: u32,
     cgroup: Option<Cgroup>,
     tap: Arc<Mutex<Tap>>,
     listener: Option<AbortHandle>,
@@ -239,6 +240,7 @@ impl Dispatcher {
         let process = Process {
             pid: made.pid,
             pidfd: made.pidfd,
+            uid: made.uid,
             cgroup: made.cgroup,
             listener: tap::listen(&tap),
             tap,

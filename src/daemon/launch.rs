@@ -81,11 +81,12 @@ pub(super) struct Workshop {
 }
 
 impl Workshop {
-    /// What the processes of an attempt are known by.
-    pub(super) fn mark(&self, attempt: &AttemptId) -> Mark {
+    /// What the processes of an attempt of `owner`'s are known by.
+    pub(super) fn mark(&self, attempt: &AttemptId, owner: u32) -> Mark {
         Mark {
             attempt: attempt.clone(),
             daemon: Arc::clone(&self.daemon_id),
+            owner,
         }
     }
 }
@@ -232,7 +233,7 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
         program_fd: Some(workshop.shim.as_fd()),
         argv: vec![OsString::from("proctor-shim")],
         env: workshop
-            .mark(&job.attempt)
+            .mark(&job.attempt, user.uid)
             .variables()
             .map(|(name, value)| (name.into(), value.into()))
             .into_iter()
@@ -303,7 +304,7 @@ fn specification(
             &workshop.environment,
             &job.config,
             user,
-            &workshop.mark(&job.attempt),
+            &workshop.mark(&job.attempt, user.uid),
         ),
         default_shell: job_env::default_shell(&workshop.environment, &job.config, user),
         heartbeat_ms: heartbeat_ms(job.config.proc.heartbeat_interval_sec),

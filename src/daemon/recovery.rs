@@ -169,8 +169,8 @@ impl Dispatcher {
         if let Some(steps) = carried_over(&new, resume.as_deref()) {
             view.steps = steps;
         }
-        let alive =
-            self.find_shim(&mut held, stored.identity.as_ref()) || !self.end_rest(&mut held, &attempt).await;
+        let alive = self.find_shim(&mut held, stored.identity.as_ref())
+            || !self.end_rest(&mut held, &attempt, new.owner).await;
         let told = self.read_from_start(&attempt, &mut held, &mut view, &mut unsaved);
         let evidence = if alive {
             Evidence::Alive {
@@ -226,15 +226,15 @@ impl Dispatcher {
 
     /// Ends what a dead supervisor has left. False if that takes long, because a process is stuck in the kernel: it is
     /// gone on with, and until it is done the attempt counts as live.
-    async fn end_rest(&self, held: &mut Attempt, attempt: &AttemptId) -> bool {
-        let mark = self.workshop.mark(attempt);
+    async fn end_rest(&self, held: &mut Attempt, attempt: &AttemptId, owner: u32) -> bool {
+        let mark = self.workshop.mark(attempt, owner);
         let ended = tokio::time::timeout(END_PATIENCE, tree::end(held.cgroup.as_ref(), &mark)).await;
         if matches!(ended, Ok(Ok(()))) {
             return true;
         }
         tracing::warn!(attempt = %attempt, "what a dead attempt left does not end; it counts as live until it does");
         held.ending = true;
-        self.end_in_background(attempt, held.cgroup.clone());
+        self.end_in_background(mark, held.cgroup.clone());
         false
     }
 
@@ -268,9 +268,8 @@ impl Dispatcher {
             .find(|entry| entry.owner.is_some() && entry.meta.attempt == attempt)
             .cloned();
         held.cgroup = self.cgroup_of(&attempt)?;
-        let owner = held.entry.as_ref().and_then(|entry| entry.owner.as_ref());
-        let known = owner.map(|owner| owner.identity.clone());
-        let alive = self.find_shim(&mut held, known.as_ref()) || !self.end_rest(&mut held, &attempt).await;
+        let alive = self.find_shim(&mut held, stored.identity.as_ref())
+            || !self.end_rest(&mut held, &attempt, new.owner).await;
         let alive = alive.then(|| identity(&held, &self.boot_id));
         let recovered = Recovered {
             run: stored.run.clone(),

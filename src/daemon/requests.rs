@@ -1,5 +1,7 @@
 //! Requests: who may ask, what is asked of the engine, what is answered from memory and what from the store.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc::Sender;
 
 use super::control::refusal;
@@ -11,9 +13,20 @@ use crate::model::access::Peer;
 use crate::model::view::RunView;
 use crate::store::Reader;
 use crate::sys::creds;
+use crate::sys::pidfd::PidFd;
 use crate::telemetry::events;
 use crate::wire::access::{self, Grant, Role, Verb};
 use crate::wire::control::{ErrorKind, Request, Response, Selector};
+
+/// Whom a request comes from.
+#[derive(Debug, Clone)]
+pub(super) struct Requester {
+    pub(super) peer: Peer,
+    /// Whether it is in the admin group.
+    pub(super) admin: bool,
+    /// Its process, where the kernel tells it (Linux 6.5).
+    pub(super) process: Option<Arc<PidFd>>,
+}
 
 /// Who asks, for what, and where the answer goes.
 #[derive(Debug, Clone)]
@@ -22,6 +35,8 @@ pub(super) struct Asker {
     pub(super) admin: bool,
     pub(super) verb: Verb,
     pub(super) answers: Sender<Response>,
+    /// Its process, where the kernel tells it (Linux 6.5).
+    pub(super) process: Option<Arc<PidFd>>,
 }
 
 impl Asker {
@@ -46,12 +61,14 @@ impl Asker {
 
 impl Dispatcher {
     /// A client asks.
-    pub(super) fn request(&mut self, peer: Peer, admin: bool, request: Request, answers: Sender<Response>) {
+    pub(super) fn request(&mut self, from: Requester, request: Request, answers: Sender<Response>) {
+        let Requester { peer, admin, process } = from;
         let asker = Asker {
             peer,
             admin,
             verb: Verb::of(&request),
             answers,
+            process,
         };
         if is_stranger(peer.uid, creds::effective_uid()) {
             self.deny(&asker, ": the jobs of this daemon run as somebody else");
@@ -147,10 +164,15 @@ impl Dispatcher {
     /// Refuses what a client may not do. `what` follows the words of the verb: the run, or in which way, or why.
     pub(super) fn deny(&mut self, asker: &Asker, what: &str) {
         self.counters.denied += 1;
-        let Peer { pid, uid, .. } = asker.peer;
-        let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        let uid = asker.peer.uid;
+        // By its own descriptor: the number may be another process' by now, which is not to be accused.
+        let program = asker.process.as_ref().and_then(|process| process.program());
+        let exe = program.map_or_else(
+            || String::from("unknown program"),
+            |path| path.display().to_string(),
+        );
         let (verb, what) = (asker.verb.as_str(), format!("{}{what}", asker.verb.words()));
-        events::request_denied(asker.peer, &exe.display().to_string(), verb, &what);
+        events::request_denied(asker.peer, &exe, verb, &what);
         let text = format!("user id {uid} may not {what}");
         self.answer(&asker.answers, refusal(ErrorKind::Denied, &text));
     }

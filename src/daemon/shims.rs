@@ -8,7 +8,7 @@ use super::channel::{watch_adopted, watch_child};
 use super::dispatcher::{Dispatcher, Msg};
 use super::follow::changed_children;
 use super::launch::Launched;
-use super::tree;
+use super::tree::{self, Mark};
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::AttemptEnd;
 use crate::model::change::{AttemptIdentity, Change};
@@ -62,6 +62,7 @@ impl Dispatcher {
         }
         let watched = launched.pidfd.try_clone();
         held.pidfd = Some(launched.pidfd);
+        held.proven = true;
         match watched {
             Ok(pidfd) => watch_child(attempt.clone(), pidfd, self.to_self.clone()),
             Err(error) => tracing::error!(attempt = %attempt, %error, "the shim cannot be watched"),
@@ -247,13 +248,14 @@ impl Dispatcher {
             self.tree_empty(attempt);
             return;
         }
-        self.end_in_background(attempt, cgroup);
+        // One whose run is not known any more is found by no mark; what has a cgroup is ended all the same.
+        let owner = self.runs.get(&held.run).map_or(u32::MAX, |live| live.new.owner);
+        self.end_in_background(self.workshop.mark(attempt, owner), cgroup);
     }
 
     /// Ends what an attempt has left, however long it takes, and tells when it is done.
-    pub(super) fn end_in_background(&self, attempt: &AttemptId, cgroup: Option<Cgroup>) {
-        let (attempt, to_self) = (attempt.clone(), self.to_self.clone());
-        let mark = self.workshop.mark(&attempt);
+    pub(super) fn end_in_background(&self, mark: Mark, cgroup: Option<Cgroup>) {
+        let (attempt, to_self) = (mark.attempt.clone(), self.to_self.clone());
         tokio::spawn(async move {
             while let Err(error) = tree::end(cgroup.as_ref(), &mark).await {
                 tracing::error!(attempt = %attempt, %error, "what an attempt left cannot be ended; trying again");

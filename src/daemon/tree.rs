@@ -1,7 +1,9 @@
 //! The end of what an attempt has left: its whole cgroup is killed and seen empty. Only then is it gone.
 //!
 //! Without cgroups the processes are found by a mark in their environment, which every process of an attempt
-//! inherits; one that wiped its environment is not found, which `doctor` says.
+//! inherits; one that wiped its environment is not found, which `doctor` says. Anybody can put the mark of any attempt
+//! into an environment, also into that of a set-user-ID program. So it counts only in processes that are the owner's in
+//! every way, which he could kill himself.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -23,6 +25,8 @@ pub(super) struct Mark {
     pub(super) attempt: AttemptId,
     /// As [`daemon_id`] tells.
     pub(super) daemon: Arc<str>,
+    /// User id of the attempt's processes.
+    pub(super) owner: u32,
 }
 
 impl Mark {
@@ -52,14 +56,19 @@ pub(super) fn daemon_id(state: &Path) -> io::Result<Arc<str>> {
 /// waiting: then the attempt is not over, and its slot is not free.
 pub(super) async fn end(cgroup: Option<&Cgroup>, mark: &Mark) -> io::Result<()> {
     let entries = mark.variables().map(|(name, value)| format!("{name}={value}"));
-    end_processes(cgroup, &entries).await
+    end_processes(cgroup, &entries, &[mark.owner]).await
 }
 
-/// The same for whatever is in a cgroup, or without one has all these variables, as `NAME=value`, in its environment.
-pub(super) async fn end_processes(cgroup: Option<&Cgroup>, marks: &[String]) -> io::Result<()> {
+/// The same for whatever is in a cgroup, or without one has all these variables, as `NAME=value`, in its environment and
+/// is one of these users.
+pub(super) async fn end_processes(
+    cgroup: Option<&Cgroup>,
+    marks: &[String],
+    users: &[u32],
+) -> io::Result<()> {
     match cgroup {
         Some(cgroup) => end_cgroup(cgroup).await,
-        None => end_marked(marks).await,
+        None => end_marked(marks, users).await,
     }
 }
 
@@ -112,9 +121,9 @@ async fn gone(held: Vec<PidFd>) {
     }
 }
 
-async fn end_marked(marks: &[String]) -> io::Result<()> {
+async fn end_marked(marks: &[String], users: &[u32]) -> io::Result<()> {
     loop {
-        let held = marked(marks)?;
+        let held = marked(marks, users)?;
         if held.is_empty() {
             return Ok(());
         }
@@ -128,30 +137,18 @@ async fn end_marked(marks: &[String]) -> io::Result<()> {
     }
 }
 
-/// The live processes that carry all the marks.
-fn marked(wanted: &[String]) -> io::Result<Vec<PidFd>> {
-    let carries = |pid: u32| {
-        std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
-            let has = |wanted: &String| {
-                environ
-                    .split(|byte| *byte == 0)
-                    .any(|entry| entry == wanted.as_bytes())
-            };
-            wanted.iter().all(has)
-        })
-    };
+/// The live processes that carry all the marks and are one of these users.
+fn marked(wanted: &[String], users: &[u32]) -> io::Result<Vec<PidFd>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        if !carries(pid) {
-            continue;
-        }
-        // The number may have been used again since: look once more, now that the process is held.
-        if let Ok(process) = PidFd::open(pid)
+        let Ok(process) = PidFd::open(pid) else { continue };
+        let is_theirs = |ids: [u32; 3]| users.iter().any(|user| ids == [*user; 3]);
+        if process.was_given(wanted)
+            && process.users().is_some_and(is_theirs)
             && !process.is_exited().unwrap_or(true)
-            && carries(pid)
         {
             found.push(process);
         }

@@ -137,7 +137,7 @@ fn what_is_written_is_read() {
 }
 
 #[test]
-fn a_torn_tail_at_every_byte_is_cut_and_written_over() {
+fn t08_a_torn_tail_at_every_byte_is_cut_and_written_over() {
     let (bytes, written) = sample();
     let ends: Vec<usize> = bytes
         .iter()

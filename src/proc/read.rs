@@ -30,8 +30,9 @@ fn failed(operation: &'static str) -> impl Fn(io::Error) -> EntryError {
     move |source| EntryError::Io { operation, source }
 }
 
-/// What kind of thing it is, if it is not a regular file with one name.
-fn odd_kind(metadata: &std::fs::Metadata) -> Option<&'static str> {
+/// What kind of thing it is, if it is not a regular file with one name. In a directory of ours a further name elsewhere does
+/// not matter: an entry that somebody linked to must not vanish from the counts.
+fn odd_kind(metadata: &std::fs::Metadata, dir: &Dir) -> Option<&'static str> {
     let kind = metadata.file_type();
     Some(match () {
         () if kind.is_dir() => "directory",
@@ -39,7 +40,7 @@ fn odd_kind(metadata: &std::fs::Metadata) -> Option<&'static str> {
         () if kind.is_fifo() => "FIFO",
         () if kind.is_socket() => "socket",
         () if kind.is_char_device() || kind.is_block_device() => "device",
-        () if metadata.nlink() > 1 => "file with several names",
+        () if metadata.nlink() > 1 && !dir.is_ours().unwrap_or(false) => "file with several names",
         () => return None,
     })
 }
@@ -77,7 +78,7 @@ pub(super) fn read_entry(place: Place<'_>, file: &OsStr, now: Time) -> Result<Op
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed("inspect")(error)),
             Ok(metadata) => {
-                if let Some(kind) = odd_kind(&metadata) {
+                if let Some(kind) = odd_kind(&metadata, place.dir) {
                     return Err(EntryError::NotRegular { kind });
                 }
             }

@@ -69,6 +69,8 @@ pub struct HeldAttempt {
     pub number: u32,
     /// Capacity domain, a part of its entry's path.
     pub group: GroupName,
+    /// Its processes, if the shim has been there.
+    pub identity: Option<AttemptIdentity>,
     /// When the launch was decided.
     pub intended_at: Time,
     /// Absolute path of its log directory.
@@ -196,6 +198,7 @@ pub(super) fn not_cleaned(db: &Connection, log_dir: &LogDir) -> Result<Vec<HeldA
             attempt: live.attempt,
             number: live.number,
             group: live.group,
+            identity: live.identity,
             intended_at: live.intended_at,
             log_dir: live.log_dir,
         })

@@ -3,6 +3,7 @@
 //! No function here follows a symbolic link in the last part of a name, changes owner or mode by path, or
 //! leaves a descriptor open over exec.
 
+mod confined;
 mod errors;
 mod replace;
 mod tree;
@@ -132,13 +133,23 @@ impl Dir {
         )?)
     }
 
-    /// Opens a directory in this one; not through a symbolic link.
+    /// Opens a directory in this one; not through a symbolic link, and not on another mount: a user can put a file system
+    /// of his own on a directory of his (FUSE), which answers when it likes.
     ///
     /// # Errors
-    /// `NotFound`; `NotADirectory` also for a symbolic link.
+    /// `NotFound`; `NotADirectory` also for a symbolic link; `CrossesDevices` at a mount point.
     pub fn open_child_dir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
-        self.open_at(name.as_ref(), OFlag::O_DIRECTORY | OFlag::O_RDONLY, Mode::empty())
-            .map(Self)
+        confined::enter(self, single(name.as_ref())?, OFlag::O_RDONLY).map(Self)
+    }
+
+    /// Whether only root and the caller can make names in it.
+    ///
+    /// # Errors
+    /// When it cannot be inspected.
+    pub fn is_ours(&self) -> io::Result<bool> {
+        let stat = nix::sys::stat::fstat(&self.0)?;
+        let own = nix::unistd::geteuid().as_raw();
+        Ok((stat.st_uid == 0 || stat.st_uid == own) && stat.st_mode & 0o022 == 0)
     }
 
     /// Makes a directory with `mode` (less the umask).
@@ -180,29 +191,33 @@ impl Dir {
         checked_regular(fd, name)
     }
 
-    /// Opens a regular file for reading, if it has one name and is no link. Never blocks, whatever the name
-    /// leads to.
+    /// Opens a regular file for reading, if it is no link. Never blocks, whatever the name leads to.
+    ///
+    /// It must have one name only, unless the directory is [ours](Self::is_ours): nobody can have put a strange file there,
+    /// and who gives ours a second name elsewhere, which not every kernel forbids, must not take it away from us
+    /// (CVE-2007-1856).
     ///
     /// # Errors
     /// `NotFound`; `ELOOP` for a symbolic link; `InvalidInput` for other kinds.
     pub fn open_regular(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
         let name = name.as_ref();
-        checked_regular(
-            self.open_at(name, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty())?,
-            name,
-        )
+        let fd = self.open_at(name, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty())?;
+        let stat = nix::sys::stat::fstat(&fd)?;
+        if is_kind(&stat, SFlag::S_IFREG) && stat.st_nlink > 1 && self.is_ours()? {
+            return Ok(File::from(fd));
+        }
+        checked_regular(fd, name)
     }
 
-    /// As [`Dir::open_regular`], for reading and writing.
+    /// Whether the name leads to a regular file with nothing in it and no other name. It is not opened for that, so
+    /// nothing can come of asking.
     ///
     /// # Errors
-    /// As [`Dir::open_regular`].
-    pub fn open_regular_rw(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
-        let name = name.as_ref();
-        checked_regular(
-            self.open_at(name, OFlag::O_RDWR | OFlag::O_NONBLOCK, Mode::empty())?,
-            name,
-        )
+    /// `NotFound`; `CrossesDevices` at a mount point.
+    pub fn is_empty_file(&self, name: impl AsRef<OsStr>) -> io::Result<bool> {
+        let held = confined::hold(self, single(name.as_ref())?)?;
+        let stat = nix::sys::stat::fstat(&held)?;
+        Ok(is_kind(&stat, SFlag::S_IFREG) && stat.st_size == 0 && stat.st_nlink == 1)
     }
 
     pub(super) fn open_for_reading(&self, name: &str) -> io::Result<File> {

@@ -8,6 +8,7 @@ use nix::sys::stat::{Mode, SFlag};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -156,6 +157,19 @@ fn is_gone(pid: u32) -> bool {
     }
 }
 
+/// Whether a file with several names is a lock file of ours all the same: nobody else can make names where it lies, and
+/// nothing but a process number is in it. Somebody linked to it from elsewhere then, which must not keep the daemon from
+/// starting.
+fn is_own_lock(file: &File, path: &Path) -> bool {
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    let dir = super::files::Dir::open(above.unwrap_or(Path::new(".")));
+    let mut bytes = [0; 16];
+    let plain = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'\n');
+    let read = file.read_at(&mut bytes, 0);
+    dir.and_then(|dir| dir.is_ours()).unwrap_or(false)
+        && read.is_ok_and(|n| n < bytes.len() && plain(bytes.get(..n).unwrap_or_default()))
+}
+
 impl DaemonLock {
     /// Opens or makes the file (mode 0600, no symbolic link followed), locks it, checks that the name still
     /// leads to it, and writes this process' number into it.
@@ -200,7 +214,8 @@ impl DaemonLock {
             let fd = nix::fcntl::open(path, flags, mode).map_err(|e| io_error("open")(e.into()))?;
             let mut file = File::from(fd);
             let stat = nix::sys::stat::fstat(&file).map_err(|e| io_error("inspect")(e.into()))?;
-            if stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() || stat.st_nlink > 1 {
+            let regular = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits();
+            if !regular || (stat.st_nlink > 1 && !is_own_lock(&file, path)) {
                 return Err(LockError::NotRegular {
                     path: path.to_owned(),
                 });

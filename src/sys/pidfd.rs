@@ -6,6 +6,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 /// Type number of pidfs, where process descriptors live since Linux 6.9 (`linux/magic.h`).
 const PIDFS_MAGIC: i64 = 0x5049_4446;
@@ -251,12 +252,7 @@ impl PidFd {
     /// for exit code 0, which the kernel also shows to those who may not know.
     #[must_use]
     pub fn zombie_status(&self) -> Option<WaitStatus> {
-        let pid = self.info().ok()?.pid.or_else(|| self.pid_from_fdinfo().ok()?)?;
-        let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-        // The number is this process' own for as long as it is not reaped.
-        if self.is_reaped().unwrap_or(true) {
-            return None;
-        }
+        let stat = self.read_own(|pid| std::fs::read(format!("/proc/{pid}/stat")))?;
         let (_, fields) = std::str::from_utf8(stat.rsplit(|byte| *byte == b')').next()?)
             .ok()?
             .split_once(' ')?;
@@ -266,6 +262,45 @@ impl PidFd {
         }
         let word: i32 = fields.last()?.parse().ok()?;
         (word != 0).then(|| WaitStatus::from_raw(word))
+    }
+
+    /// Reads something of `/proc/<pid>` that is this process' for certain: it is held, and looked at before and after, so
+    /// that the number is no other's meanwhile. `None` once it is reaped, or if it may not be read.
+    fn read_own<T>(&self, read: impl FnOnce(u32) -> io::Result<T>) -> Option<T> {
+        let pid = self.info().ok()?.pid.or_else(|| self.pid_from_fdinfo().ok()?)?;
+        let found = read(pid).ok()?;
+        let still = !self.is_reaped().unwrap_or(true);
+        still.then_some(found)
+    }
+
+    /// The program it runs, for people: a process can change that at any time. `None` if it is gone, or not to be seen.
+    #[must_use]
+    pub fn program(&self) -> Option<PathBuf> {
+        self.read_own(|pid| std::fs::read_link(format!("/proc/{pid}/exe")))
+    }
+
+    /// Its real, effective and saved user ids. `None` if it is gone.
+    #[must_use]
+    pub fn users(&self) -> Option<[u32; 3]> {
+        let status = self.read_own(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        let mut ids = line.split_whitespace().map_while(|id| id.parse().ok());
+        Some([ids.next()?, ids.next()?, ids.next()?])
+    }
+
+    /// Whether it has all these variables, as `NAME=value`, in its environment. The process itself can change what is seen
+    /// there.
+    #[must_use]
+    pub fn was_given(&self, variables: &[String]) -> bool {
+        let environ = self.read_own(|pid| std::fs::read(format!("/proc/{pid}/environ")));
+        environ.is_some_and(|environ| {
+            let has = |wanted: &String| {
+                environ
+                    .split(|byte| *byte == 0)
+                    .any(|one| one == wanted.as_bytes())
+            };
+            variables.iter().all(has)
+        })
     }
 
     /// How a child ended, leaving it to be reaped: so the exit can be made durable first. `None`: it runs.

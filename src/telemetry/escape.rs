@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-/// Whether a character could end a line, drive a terminal or turn the direction of what follows.
+/// Whether a character could end a line, drive a terminal, turn the direction of what follows, or not be seen at all
+/// (Unicode TR 36).
 fn is_unsafe(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
+        || matches!(c,
+            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Replaces control characters, line separators and direction marks by escapes such as `\n` and `\u{1b}`. All

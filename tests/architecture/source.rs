@@ -57,6 +57,13 @@ impl Source {
         self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
     }
 
+    /// The number of the line with which the tests in the file begin; one behind the last if there are none.
+    pub(crate) fn tests_begin(&self) -> usize {
+        let mut pairs = self.lines.windows(2).enumerate();
+        let begin = pairs.find(|(_, pair)| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod tests {"));
+        begin.map_or(self.lines.len() + 1, |(at, _)| at + 1)
+    }
+
     /// Lines of code with their numbers, without comments and without what stands in string literals.
     pub(crate) fn code(&self) -> Vec<(usize, String)> {
         let mut open = None;

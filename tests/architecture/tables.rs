@@ -9,6 +9,32 @@ pub(crate) const UNSAFE_HOME: &str = "src/sys/raw";
 /// How often `unsafe` stands there. A new one has to be counted here, so that it shows in a review.
 pub(crate) const UNSAFE_COUNT: usize = 59;
 
+/// Functions that change something by its path, the files that use them, and why nobody can swap what they lead to.
+pub(crate) const BY_PATH: &[(&str, &str, &str)] = &[
+    (
+        "fchmodat",
+        "src/sys/socket.rs",
+        "by the kernel's name of a descriptor that is held",
+    ),
+    (
+        "fchmodat",
+        "src/sys/files/tree.rs",
+        "by the kernel's name of a descriptor that is held",
+    ),
+    (
+        "remove_dir_all",
+        "src/ctl/verbs/edit.rs",
+        "the client's own draft, in a directory that only its user can enter",
+    ),
+];
+
+/// Files that read `/proc/<pid>`: each while the process is held by its pidfd, and looks before and after.
+pub(crate) const READS_PROC: &[&str] = &[
+    "src/sys/pidfd.rs",
+    "src/sys/identity.rs",
+    "src/sys/cgroup/find.rs",
+];
+
 /// The only reader of clocks.
 pub(crate) const CLOCK: &str = "src/sys/clock.rs";
 

@@ -34,12 +34,33 @@ struct Draft {
     file: PathBuf,
 }
 
+/// Where drafts are made: where somebody says, else in his own state directory, which may have to be made. Not in /tmp: what
+/// is kept there for somebody to go on with is gone at the next start of the machine, and the name is anybody's to take.
+fn place(get: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Failure> {
+    let get = |name: &str| get(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let there = ["XDG_RUNTIME_DIR", "TMPDIR"]
+        .into_iter()
+        .find_map(|name| get(name).filter(|dir| dir.is_dir()));
+    if let Some(dir) = there {
+        return Ok(dir);
+    }
+    let state = get("XDG_STATE_HOME").or_else(|| Some(get("HOME")?.join(".local/state")));
+    let dir = state
+        .ok_or_else(|| {
+            Failure::usage("there is no place for the text: HOME is not set")
+                .with_hint("name a directory of yours with TMPDIR")
+        })?
+        .join("proctor");
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&dir)
+        .map_err(|error| Failure::file("make", &dir, &error))?;
+    Ok(dir)
+}
+
 impl Draft {
-    fn new(dag: &DagName, text: &str) -> Result<Self, Failure> {
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let above = runtime
-            .filter(|dir| dir.is_absolute() && dir.is_dir())
-            .unwrap_or_else(std::env::temp_dir);
+    fn new(above: &Path, dag: &DagName, text: &str) -> Result<Self, Failure> {
         // Making it fails if somebody was there before, so it is ours whoever may write above.
         let name = format!("proctorctl-{dag}-{}-{}", std::process::id(), clock::boot_micros());
         let dir = above.join(name);
@@ -134,7 +155,8 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
         ));
     }
     let editor = editor(|name| std::env::var_os(name));
-    let draft = Draft::new(&source.dag, &source.text)?;
+    let above = place(|name| std::env::var_os(name).filter(|value| !value.is_empty()))?;
+    let draft = Draft::new(&above, &source.dag, &source.text)?;
     loop {
         if let Err(failure) = edit(&editor, &draft.file) {
             let same = read_text(&draft.file).is_ok_and(|text| text == source.text);
@@ -230,7 +252,8 @@ mod tests {
     #[test]
     fn a_draft_is_private_and_goes_with_all_that_is_beside_it() {
         use std::os::unix::fs::PermissionsExt;
-        let draft = Draft::new(&DagName::new("d").unwrap(), "text").unwrap();
+        let above = tempfile::tempdir().unwrap();
+        let draft = Draft::new(above.path(), &DagName::new("d").unwrap(), "text").unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&draft.dir), mode(&draft.file)), (0o700, 0o600));
         std::fs::write(draft.dir.join("d.yaml~"), "backup").unwrap();
@@ -239,6 +262,38 @@ mod tests {
         assert!(hint.starts_with("do it right; your text is kept in /"), "{hint}");
         draft.remove();
         assert!(!draft.dir.exists());
+    }
+
+    #[test]
+    fn a_draft_is_made_where_somebody_says_or_at_home_and_never_where_all_may_write() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let at = |below: &str| dir.path().join(below);
+        std::fs::create_dir(at("there")).unwrap();
+        let with = |set: &[(&str, PathBuf)]| {
+            let set: Vec<(String, PathBuf)> = set.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect();
+            place(move |name| {
+                let found = set.iter().find(|(known, _)| known == name)?;
+                Some(found.1.clone().into_os_string())
+            })
+        };
+        let (home, gone) = (("HOME", at("home")), ("XDG_RUNTIME_DIR", at("gone")));
+        assert_eq!(
+            with(&[home.clone(), ("TMPDIR", at("there"))]).unwrap(),
+            at("there")
+        );
+        assert_eq!(
+            with(&[gone.clone(), ("TMPDIR", "there".into()), home]).unwrap(),
+            at("home/.local/state/proctor")
+        );
+        let made = at("home/.local/state/proctor").metadata().unwrap();
+        assert_eq!(made.permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            with(&[("XDG_STATE_HOME", at("state"))]).unwrap(),
+            at("state/proctor")
+        );
+        let failure = with(&[gone]).unwrap_err();
+        assert!(failure.message.contains("HOME is not set"), "{failure}");
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The end of a hook: by itself, at its time limit, or with the daemon. Whatever it has started ends with it.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::make::mark;
+use super::make::{mark, user_of};
 use super::{Alarm, CGROUP_PREFIX, Process};
+use crate::config::Config;
 use crate::daemon::dispatcher::{Dispatcher, Msg};
 use crate::daemon::tree;
-use crate::model::Notice;
+use crate::model::{Notice, NoticeEvent};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::pidfd::WaitStatus;
 use crate::telemetry::events;
@@ -90,12 +91,12 @@ impl Dispatcher {
             tap.drain();
             Some(tap.text()).filter(|text| !text.is_empty())
         };
-        let cgroup = process.cgroup.clone();
+        let (cgroup, uid) = (process.cgroup.clone(), process.uid);
         self.alarms.cancel(&Alarm::Hook(id));
         let mark = entry(&mark(&self.workshop, id));
         let to_self = self.to_self.clone();
         tokio::spawn(async move {
-            end_all(cgroup, mark).await;
+            end_all(cgroup, mark, &[uid]).await;
             let over = move |dispatcher: &mut Self| dispatcher.hook_over(id, result, output);
             drop(to_self.send(Msg::Then(Box::new(over))));
         });
@@ -131,7 +132,7 @@ impl Dispatcher {
             if !process.pidfd.is_reaped().unwrap_or(true) {
                 process.kill();
             }
-            end_all(process.cgroup, entry(&mark(&self.workshop, id))).await;
+            end_all(process.cgroup, entry(&mark(&self.workshop, id)), &[process.uid]).await;
         }
     }
 
@@ -141,13 +142,17 @@ impl Dispatcher {
             let names = cgroups.list().unwrap_or_default();
             for name in names.iter().filter(|name| name.starts_with(CGROUP_PREFIX)) {
                 if let Ok(Some(cgroup)) = cgroups.open(name) {
-                    end_all(Some(cgroup), String::new()).await;
+                    end_all(Some(cgroup), String::new(), &[]).await;
                 }
             }
-        } else {
+        } else if !notices.is_empty() {
+            // A directory service may be slow.
+            let config = Arc::clone(&self.config);
+            let users = tokio::task::spawn_blocking(move || users_of(&config)).await;
+            let users = users.unwrap_or_default();
             // Those that ran are the oldest.
             for notice in notices.iter().take(PARALLEL_MAX) {
-                end_all(None, entry(&mark(&self.workshop, notice.id))).await;
+                end_all(None, entry(&mark(&self.workshop, notice.id)), &users).await;
             }
         }
     }
@@ -158,9 +163,19 @@ fn entry((name, value): &(&'static str, String)) -> String {
     format!("{name}={value}")
 }
 
+/// The users that hooks run as.
+fn users_of(config: &Config) -> Vec<u32> {
+    let all = NoticeEvent::ALL.iter().map(|event| config.hooks.of(*event));
+    all.filter(|hook| !hook.command.is_empty())
+        .filter_map(|hook| user_of(&hook.user).ok())
+        .map(|user| user.uid)
+        .collect()
+}
+
 /// Ends all processes of a hook, and removes its cgroup.
-async fn end_all(cgroup: Option<Cgroup>, mark: String) {
-    let ended = tokio::time::timeout(END_PATIENCE, tree::end_processes(cgroup.as_ref(), &[mark])).await;
+async fn end_all(cgroup: Option<Cgroup>, mark: String, users: &[u32]) {
+    let ended =
+        tokio::time::timeout(END_PATIENCE, tree::end_processes(cgroup.as_ref(), &[mark], users)).await;
     let trouble = match ended {
         Ok(ended) => ended.err(),
         Err(_) => Some(std::io::ErrorKind::TimedOut.into()),

@@ -30,6 +30,8 @@ pub(super) struct Job {
 pub(super) struct Made {
     pub(super) pid: u32,
     pub(super) pidfd: PidFd,
+    /// User id it runs as.
+    pub(super) uid: u32,
     pub(super) cgroup: Option<Cgroup>,
     pub(super) tap: Tap,
     pub(super) channel: OwnedFd,
@@ -84,6 +86,7 @@ pub(super) fn make(job: &Job) -> Result<Made, String> {
         Ok(spawned) => Ok(Made {
             pid: spawned.pid,
             pidfd: spawned.pidfd,
+            uid: user.uid,
             cgroup,
             tap: Tap::new(reader),
             channel: ours,

@@ -157,6 +157,8 @@ fn odd_things_neither_block_nor_stop_the_scan() {
     std::fs::create_dir(name(3)).unwrap();
     drop(std::os::unix::net::UnixListener::bind(name(4)).unwrap());
     std::fs::hard_link(world.put("x", "file", b"", 0), name(5)).unwrap();
+    // A second name is odd only where others may make names.
+    std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     std::os::unix::fs::symlink("/dev/null", name(6)).unwrap();
     let device = nix::sys::stat::mknod(
         &name(7),

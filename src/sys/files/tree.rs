@@ -4,14 +4,15 @@
 //! depth nor number of entries costs memory: directories are read as a stream, at most [`DEEPEST`] of them are open, and
 //! what lies deeper is first moved up to the top of the tree.
 
+use super::confined::enter;
 use super::{Dir, common, fchmod, single};
 use nix::dir::OwningIter;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, fstatat};
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 
 /// Most directories that are open at a time, twice each: to look names up, and to read.
@@ -330,25 +331,6 @@ pub(super) fn measure(
         }
     }
     Ok((bytes, whole))
-}
-
-/// Opens a directory inside `parent`, and only a real one on the same mount.
-fn enter(parent: &Dir, name: &OsStr, access: OFlag) -> io::Result<OwnedFd> {
-    let resolve =
-        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV;
-    let flags = common() | OFlag::O_DIRECTORY | access;
-    match openat2(parent, name, OpenHow::new().flags(flags).resolve(resolve)) {
-        Ok(fd) => Ok(fd),
-        // A filter that does not know the call; a single name and O_NOFOLLOW confine as well.
-        Err(Errno::ENOSYS | Errno::EPERM) => {
-            let fd = parent.open_at(name, OFlag::O_DIRECTORY | access, Mode::empty())?;
-            if fstat(&fd)?.st_dev != fstat(parent)?.st_dev {
-                return Err(io::Error::from_raw_os_error(libc::EXDEV));
-            }
-            Ok(fd)
-        }
-        Err(errno) => Err(errno.into()),
-    }
 }
 
 /// Gives the owner, who calls this, back the rights on a directory that its mode takes away. The name is resolved

@@ -23,7 +23,7 @@ fn recorded(inode: Option<u64>, cgroup_id: Option<u64>) -> ProcessIdentity {
 }
 
 #[test]
-fn number_and_start_time_alone_never_prove_anything() {
+fn t11_number_and_start_time_alone_never_prove_anything() {
     assert_eq!(
         recorded(None, None).judge(&evidence(Some(1), Some(5), Some(2))),
         SameProcess::Uncertain

@@ -86,6 +86,17 @@ fn a_link_in_the_place_of_the_lock_file_is_refused() {
         Err(LockError::NotRegular { .. })
     ));
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
+    // But a lock file of ours to which somebody linked from elsewhere is still one.
+    let (lock, other) = (dir.path().join("lock"), dir.path().join("other"));
+    drop(DaemonLock::acquire(&lock).unwrap());
+    std::fs::hard_link(&lock, &other).unwrap();
+    drop(DaemonLock::acquire(&lock).unwrap());
+    let others = PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(dir.path(), others).unwrap();
+    assert!(matches!(
+        DaemonLock::acquire(&lock),
+        Err(LockError::NotRegular { .. })
+    ));
 }
 
 #[test]

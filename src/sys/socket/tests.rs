@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 #[test]
-fn a_socket_has_the_wanted_mode_whatever_the_umask_is() {
+fn t03_a_socket_has_the_wanted_mode_whatever_the_umask_is() {
     let temp = tempfile::tempdir().unwrap();
     for mode in [0o600, 0o660, 0o666] {
         let path = temp.path().join(format!("{mode:o}.sock"));

@@ -136,7 +136,7 @@ fn a_long_list_of_integers_is_within_the_limit() {
 
 proptest! {
     #[test]
-    fn garbage_is_judged_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn t09_garbage_is_judged_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         // Whether random bytes are a message is up to them; what counts is that every answer is an answer.
         let request = decode::<Request>(&bytes);
         if let Ok(request) = &request {

@@ -175,7 +175,7 @@ fn answers_are_one_line_with_one_key() {
 
 proptest! {
     #[test]
-    fn garbage_is_an_error(line in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn t09_garbage_is_an_error(line in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(parse_request(&line).is_err());
     }
 

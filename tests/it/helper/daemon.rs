@@ -37,7 +37,12 @@ impl Daemon {
 
     /// A root with a configuration, and no daemon yet.
     pub(crate) fn prepare(config: &str) -> Self {
-        let dir = TempDir::with_prefix("it-").unwrap();
+        Self::prepare_in(&std::env::temp_dir(), config)
+    }
+
+    /// The same in another directory than the usual one.
+    pub(crate) fn prepare_in(place: &Path, config: &str) -> Self {
+        let dir = TempDir::with_prefix_in("it-", place).unwrap();
         let daemon = Self {
             dir,
             child: None,
