@@ -210,7 +210,8 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
     let (cgroup, steps) = cgroups(workshop, job, &user, root)?;
     made.cgroup.clone_from(&cgroup);
 
-    let spec = specification(workshop, job, &user, work_dir, &socket_path, steps.is_some());
+    let descriptors = SpecDescriptors::of(steps.is_some(), cgroup.is_some());
+    let spec = specification(workshop, job, &user, work_dir, &socket_path, descriptors);
     let spec = serde_json::to_vec(&spec).map_err(|error| format!("the specification: {error}"))?;
     let frame = codec::encode(&ToShim::Spec(spec), SPEC_MAX).map_err(|error| error.to_string())?;
 
@@ -244,6 +245,7 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
         log_dir.as_fd(),
     ];
     fds.extend(steps.as_ref().map(AsFd::as_fd));
+    fds.extend(cgroup.as_ref().map(AsFd::as_fd));
     if let Err(error) = fdpass::send_with_fds(ours.as_fd(), &frame, &fds) {
         // The shim sees end-of-file and leaves; it is reaped like any other.
         return Err(format!("the shim does not take its specification: {error}"));
@@ -265,7 +267,7 @@ fn specification(
     user: &User,
     work_dir: String,
     socket_path: &Path,
-    steps_cgroup: bool,
+    descriptors: SpecDescriptors,
 ) -> ShimSpec {
     let root = creds::effective_uid() == 0;
     ShimSpec {
@@ -298,7 +300,7 @@ fn specification(
         max_clients: job.config.control.max_status_clients,
         resume: job.resume.clone(),
         retried_on: job.retried_on.clone(),
-        descriptors: SpecDescriptors { steps_cgroup },
+        descriptors,
         open_files: workshop.open_files,
         no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,
         umask: job.config.job.umask,

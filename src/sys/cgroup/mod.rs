@@ -9,7 +9,7 @@ mod stats;
 mod walk;
 
 pub use find::{CgroupUnavailable, id_of_process, own_path};
-pub use stats::CgroupStats;
+pub use stats::{Events, Hits};
 
 use super::files::{self, Dir};
 use std::fs::File;
@@ -274,12 +274,6 @@ impl Cgroup {
     /// `NotFound` once the cgroup is removed.
     pub fn events_fd(&self) -> io::Result<File> {
         self.dir.open_for_reading("cgroup.events")
-    }
-
-    /// What the cgroup used. Read it when it is empty and before it is removed.
-    #[must_use]
-    pub fn stats(&self) -> CgroupStats {
-        CgroupStats::read(&self.dir)
     }
 
     /// Removes the cgroup and those that its processes made below it. One that is gone is no error.
