@@ -159,8 +159,8 @@ fn why_failed(view: &RunView, evidence: &mut Vec<String>) -> String {
         if matches!(cause, LostCause::SupervisorSignal(signal) if *signal == libc::SIGKILL) {
             evidence.push(String::from(match view.usage.oom_kills {
                 Some(_) => {
-                    "nothing but SIGKILL leaves no record: somebody or something sent it; it was not the out-of-memory \
-                     killer, which took nothing else of the attempt"
+                    "nothing but SIGKILL leaves no record: somebody or something sent it, and the out-of-memory killer did \
+                     not"
                 }
                 None => "nothing but SIGKILL leaves no record: somebody or something sent it",
             }));

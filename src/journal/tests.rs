@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
 
 use super::*;
-use crate::model::{DagName, Exit, Fact, Node, Record, RunId, RunRef, RunStatus, StepStatus, Time};
+use crate::model::{Cause, DagName, Exit, Fact, Node, OomScope, Record, RunId, RunRef, RunStatus, StepStatus};
+use crate::model::{Time, Usage};
 
 fn header() -> Header {
     let run = RunRef {
@@ -51,6 +52,11 @@ fn facts() -> Vec<Fact> {
                 signal: 9,
                 core: false,
             },
+            cause: Some(Cause::OutOfMemory {
+                killed: 1,
+                total: 2,
+                scope: OomScope::Attempt { limit: Some(3) },
+            }),
         },
         Fact::NodeOutput {
             node,
@@ -64,6 +70,13 @@ fn facts() -> Vec<Fact> {
             error: Some("killed".to_owned()),
             done_count: 1,
             tolerated: false,
+            cause: Some(Cause::StepTimeout {}),
+        },
+        Fact::Used {
+            usage: Usage {
+                cpu_user_usec: Some(u64::MAX),
+                ..Usage::UNKNOWN
+            },
         },
         Fact::Ended {
             status: RunStatus::Failed,

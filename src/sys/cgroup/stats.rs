@@ -148,7 +148,7 @@ mod tests {
         for (name, text) in files {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
-        let fd = std::fs::File::open(dir.path()).unwrap();
+        let fd = File::open(dir.path()).unwrap();
         let cgroup = Cgroup::from_owned(fd.into()).unwrap();
         (dir, cgroup)
     }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::model::view::{ChildView, RunView, StepView};
 use crate::model::{AttemptId, DagName, Exit, GroupName, Handler, LostCause, RunId, RunRef, RunStatus};
-use crate::model::{Node, Priority, SchemaFile, SchemaRef, StepStatus, StopReason, Time, Trigger};
+use crate::model::{Cause, Node, OomScope, Priority, RunCause, SchemaFile, SchemaRef, StepStatus, StopReason};
+use crate::model::{Time, Trigger, Usage};
 use crate::wire::control::{
     Action, AttemptSummary, ChildUpdate, DoctorReport, ErrorKind, Finding, HistoryFilter, Problem, Selector,
     Submit, Update, Why,
@@ -39,6 +40,11 @@ fn a_view() -> RunView {
     step.stdout = Some("/o".to_owned());
     step.variables = vec![("V".to_owned(), "1".to_owned())];
     step.started_at = Some(Time(1));
+    step.cause = Some(Cause::OutOfMemory {
+        killed: 1,
+        total: 2,
+        scope: OomScope::Attempt { limit: Some(3) },
+    });
     RunView {
         run: run_ref(),
         attempt: Some(AttemptId::new("a").unwrap()),
@@ -68,6 +74,11 @@ fn a_view() -> RunView {
         retry: None,
         held: false,
         now: false,
+        usage: Usage {
+            cpu_user_usec: Some(1),
+            mem_peak: Some(300),
+            ..Usage::UNKNOWN
+        },
     }
 }
 
@@ -201,6 +212,11 @@ fn responses() {
         lost: None,
         started_at: None,
         finished_at: None,
+        usage: Usage::UNKNOWN,
+        cause: Some(RunCause {
+            step: Some("s".to_owned()),
+            cause: Cause::Exit { code: 3 },
+        }),
     };
     let why = Why {
         run: run_ref(),
