@@ -114,8 +114,7 @@ impl Dispatcher {
     }
 }
 
-/// Adds up what is known.
-#[must_use]
+/// What is known of sums, with names for `doctor`.
 pub(super) fn named(used: &Usage) -> Vec<(&'static str, u64)> {
     let known = [
         ("CPU milliseconds used", used.cpu_usec().map(|usec| usec / 1000)),

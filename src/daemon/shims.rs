@@ -273,7 +273,9 @@ impl Dispatcher {
             self.tell(Event::LaunchFailed(attempt.clone(), why));
             return;
         }
-        let Some(cause) = self.account(attempt) else { return };
+        let Some(cause) = self.account(attempt) else {
+            return;
+        };
         let Some(held) = self.attempts.get(attempt) else {
             return;
         };

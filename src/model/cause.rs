@@ -130,9 +130,7 @@ impl fmt::Display for OomScope {
         match self {
             Self::Attempt { limit: Some(limit) } => write!(f, "memory_max is {}", bytes(*limit)),
             Self::Attempt { limit: None } => f.write_str("the attempt had reached its memory_max"),
-            Self::Around {} => {
-                f.write_str("the machine, or a cgroup around the attempts, was out of memory")
-            }
+            Self::Around {} => f.write_str("the machine, or a cgroup around the attempts, was out of memory"),
         }
     }
 }

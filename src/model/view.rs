@@ -297,7 +297,11 @@ impl RunView {
             | Fact::NodeCalls { node, .. }
             | Fact::ChildChanged { node, .. }
             | Fact::NodeEnded { node, .. } => {
-                if let Fact::NodeExited { cause: Some(Cause::OutOfMemory { total, .. }), .. } = &record.fact {
+                if let Fact::NodeExited {
+                    cause: Some(Cause::OutOfMemory { total, .. }),
+                    ..
+                } = &record.fact
+                {
                     // So many of them were no death of the supervisor.
                     self.usage.oom_kills = self.usage.oom_kills.max(Some(*total));
                 }

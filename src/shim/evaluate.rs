@@ -244,7 +244,11 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
         end.exit = child.exit.or(end.exit);
         end.error = match child.exit {
             Some(exit) if exit.is_success() => None,
-            Some(exit) => Some(numbered(step, index, describe_exit(exit, &child.error, child.cause))),
+            Some(exit) => Some(numbered(
+                step,
+                index,
+                describe_exit(exit, &child.error, child.cause),
+            )),
             None => Some(numbered(step, index, child.error.clone())),
         };
         if end.error.is_some() {

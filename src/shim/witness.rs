@@ -55,11 +55,7 @@ impl Witness {
             if killed > 0 && (taken || total > self.told) {
                 self.told = total;
                 let scope = self.scope(before, now);
-                return Some(Cause::OutOfMemory {
-                    killed,
-                    total,
-                    scope,
-                });
+                return Some(Cause::OutOfMemory { killed, total, scope });
             }
         }
         if exit.is_success() {
@@ -146,16 +142,10 @@ mod tests {
     }
 
     fn oom(killed: u64, total: u64, scope: OomScope) -> Option<Cause> {
-        Some(Cause::OutOfMemory {
-            killed,
-            total,
-            scope,
-        })
+        Some(Cause::OutOfMemory { killed, total, scope })
     }
 
-    const OWN: OomScope = OomScope::Attempt {
-        limit: Some(1 << 20),
-    };
+    const OWN: OomScope = OomScope::Attempt { limit: Some(1 << 20) };
 
     #[test]
     fn a_process_that_is_taken_is_told_with_the_limit_that_was_reached() {

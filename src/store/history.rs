@@ -290,7 +290,11 @@ fn summary(row: &Row<'_>) -> Result<RunSummary, Fault> {
         held: false,
         now: row.get("now")?,
         // A run that waits for its next attempt has used nothing in it, as it has no start.
-        usage: if launched { account::usage(row)? } else { Usage::UNKNOWN },
+        usage: if launched {
+            account::usage(row)?
+        } else {
+            Usage::UNKNOWN
+        },
         cause: if launched { account::cause(row)? } else { None },
     })
 }

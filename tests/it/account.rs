@@ -56,7 +56,10 @@ fn what_a_run_used_is_told_everywhere_and_what_nobody_knows_is_not_nothing() {
 
     let told = daemon.ctl(&["status", &run]).expect_code(0).stdout;
     let line = told.lines().find(|line| line.starts_with("used")).unwrap();
-    assert!(line.contains("CPU ") && line.contains("memory of the largest process"), "{line}");
+    assert!(
+        line.contains("CPU ") && line.contains("memory of the largest process"),
+        "{line}"
+    );
     assert!(line.ends_with("; not known: tasks"), "{line}");
     for args in [vec!["history", "--long"], vec!["history", "--long", &run]] {
         let table = daemon.ctl(&args).expect_code(0).stdout;
@@ -80,7 +83,11 @@ fn what_an_attempt_without_an_end_used_is_in_its_cgroup() {
     daemon.wait_file("begun");
     signal(daemon.shim(&run), libc::SIGKILL);
     let result = daemon.wait_end(&run);
-    assert_eq!(result["cause"], json!({ "kind": "lost", "step": null }), "{result:#}");
+    assert_eq!(
+        result["cause"],
+        json!({ "kind": "lost", "step": null }),
+        "{result:#}"
+    );
     assert_eq!(result["steps"][0]["cause"], json!({ "kind": "lost" }));
     // The supervisor has not said anything of it.
     let status = used(&daemon, &run);
@@ -110,7 +117,10 @@ fn what_an_attempt_used_that_ended_without_a_daemon_is_known_to_the_next_one() {
         until("the end of the shim", || (!alive(shim)).then_some(()));
         daemon.restart();
         let result = daemon.wait_end(&run);
-        assert_eq!(text_of(&result["status"]), if die { "failed" } else { "succeeded" });
+        assert_eq!(
+            text_of(&result["status"]),
+            if die { "failed" } else { "succeeded" }
+        );
         let status = used(&daemon, &run);
         assert!(cpu(&status).is_some_and(|usec| usec > 0), "{status:#}");
         assert_eq!(status["usage"]["rss_max"].is_null(), die, "{status:#}");
@@ -135,7 +145,10 @@ fn each_bad_end_has_its_cause() {
         cause["step"] = json!("a");
         (step, cause)
     };
-    let (step, run, _) = kind("code", "steps: [{name: a, command: exit 3}, {name: b, command: 'true'}]");
+    let (step, run, _) = kind(
+        "code",
+        "steps: [{name: a, command: exit 3}, {name: b, command: 'true'}]",
+    );
     assert_eq!((step, run), of_step(json!({ "kind": "exit", "exit_code": 3 })));
     let (step, run, _) = kind("signal", "steps: [{name: a, command: 'kill -USR1 $$'}]");
     let usr1 = json!({ "kind": "signal", "signal": "SIGUSR1", "core_dumped": false });
@@ -153,18 +166,34 @@ fn each_bad_end_has_its_cause() {
     daemon.shim(&stopped);
     daemon.ctl(&["stop", &stopped]).expect_code(0);
     let result = daemon.wait_end(&stopped);
-    assert_eq!(result["cause"], json!({ "kind": "stopped", "step": null }), "{result:#}");
+    assert_eq!(
+        result["cause"],
+        json!({ "kind": "stopped", "step": null }),
+        "{result:#}"
+    );
     let uid = proctor::sys::creds::effective_uid();
-    assert_eq!(result["stopped"], format!("stopped by user id {uid}"), "{result:#}");
+    assert_eq!(
+        result["stopped"],
+        format!("stopped by user id {uid}"),
+        "{result:#}"
+    );
 
-    let upstream = "type: graph\nsteps: [{name: a, command: 'false'}, {name: b, depends: a, command: 'true'}]";
+    let upstream =
+        "type: graph\nsteps: [{name: a, command: 'false'}, {name: b, depends: a, command: 'true'}]";
     let run = daemon.submit("upstream", upstream);
     let result = daemon.wait_end(&run);
-    assert_eq!(result["steps"][1]["cause"], json!({ "kind": "upstream" }), "{result:#}");
+    assert_eq!(
+        result["steps"][1]["cause"],
+        json!({ "kind": "upstream" }),
+        "{result:#}"
+    );
 
     let well = daemon.submit("well", "steps: [{name: a, command: 'true'}]");
     let result = daemon.wait_success(&well);
-    assert_eq!((&result["cause"], &result["steps"][0]["cause"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&result["cause"], &result["steps"][0]["cause"]),
+        (&Value::Null, &Value::Null)
+    );
 }
 
 #[test]
@@ -179,7 +208,11 @@ fn a_core_dump_is_told() {
     let text = format!(
         "working_dir: {}\nsteps: [{{name: a, command: 'ulimit -c {}; kill -SEGV $$'}}]",
         daemon.path("src").display(),
-        if limit.1 == u64::MAX { "unlimited".to_owned() } else { (limit.1 / 512).to_string() }
+        if limit.1 == u64::MAX {
+            "unlimited".to_owned()
+        } else {
+            (limit.1 / 512).to_string()
+        }
     );
     let run = daemon.submit("core", &text);
     let result = daemon.wait_end(&run);

@@ -29,7 +29,12 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     if args.roots {
         runs.retain(|run| run.parent.is_none());
     }
-    show(&runs, false, "nothing is live, queued or waits for approval", call);
+    show(
+        &runs,
+        false,
+        "nothing is live, queued or waits for approval",
+        call,
+    );
     Ok(Exit::Ok)
 }
 

@@ -61,7 +61,14 @@ fn a_further_try_begins_without_the_exit_of_the_one_before() {
     };
     apply(started());
     let exit = Exit::Code(3);
-    assert_eq!(apply(Fact::NodeExited { node, exit, cause: None }), (Some(exit), Some(3)));
+    assert_eq!(
+        apply(Fact::NodeExited {
+            node,
+            exit,
+            cause: None
+        }),
+        (Some(exit), Some(3))
+    );
     assert_eq!(apply(started()), (None, None));
 }
 

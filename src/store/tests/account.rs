@@ -71,7 +71,10 @@ fn what_was_used_is_told_of_run_attempt_and_list_and_later_words_replace_earlier
     assert_eq!(view.usage, usage);
     assert_eq!(view.steps[0].ended_by(), Some(out_of_memory()));
     let attempts = reader.attempts(&run).unwrap();
-    assert_eq!((attempts[0].usage, attempts[0].cause.clone()), (usage, Some(cause.clone())));
+    assert_eq!(
+        (attempts[0].usage, attempts[0].cause.clone()),
+        (usage, Some(cause.clone()))
+    );
     let list = reader.history(&Filter::default()).unwrap().runs;
     assert_eq!((list[0].usage, list[0].cause.clone()), (usage, Some(cause)));
 

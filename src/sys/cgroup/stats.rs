@@ -159,7 +159,10 @@ mod tests {
             ("cpu.stat", "usage_usec 30\nuser_usec 20\nsystem_usec 10\n"),
             ("memory.peak", "4096\n"),
             ("memory.max", "8192\n"),
-            ("memory.events", "low 0\nhigh 0\nmax 4\noom 2\noom_kill 1\noom_group_kill 0\n"),
+            (
+                "memory.events",
+                "low 0\nhigh 0\nmax 4\noom 2\noom_kill 1\noom_group_kill 0\n",
+            ),
             ("io.stat", ""),
             ("pids.peak", "7\n"),
             ("pids.max", "max\n"),
