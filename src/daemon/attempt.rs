@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::outbox::Outbox;
 use crate::engine::scheduler::stalled::Stage;
 use crate::journal::Reader as JournalReader;
-use crate::model::{RunRef, Time};
+use crate::model::{RunRef, Time, Usage};
 use crate::proc::{Entry, Prepared};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::pidfd::{PidFd, WaitStatus};
@@ -30,6 +30,8 @@ pub(super) struct Attempt {
     pub(super) outbox: Outbox,
     pub(super) journal: Option<JournalReader>,
     pub(super) cgroup: Option<Cgroup>,
+    /// What it has used, once nothing of it lives and until the store has it.
+    pub(super) used: Option<Usage>,
     /// The shim is dead; how, if it is known.
     pub(super) exit: Option<Option<WaitStatus>>,
     /// Why the journal cannot be read on.
@@ -67,6 +69,7 @@ impl Attempt {
             outbox: Outbox::default(),
             journal: None,
             cgroup: None,
+            used: None,
             exit: None,
             damaged: None,
             refusal: None,

@@ -339,6 +339,7 @@ fn build(
         saving: std::collections::BTreeMap::new(),
         undo: super::undo::Undo::new(),
         forgetting: std::collections::BTreeMap::new(),
+        accounting: std::collections::BTreeMap::new(),
         turning: std::collections::BTreeMap::new(),
         waiting: std::collections::HashMap::new(),
         news: std::collections::VecDeque::new(),

@@ -122,6 +122,8 @@ pub(super) struct Counters {
     pub(super) recovered: u64,
     pub(super) stalled_stopped: u64,
     pub(super) stalled_killed: u64,
+    /// What the attempts have used that have ended, as far as it is known.
+    pub(super) used: crate::model::Usage,
     pub(super) ticks: super::schedules::Ticks,
 }
 
@@ -156,6 +158,8 @@ pub(super) struct Dispatcher {
     pub(super) undo: super::undo::Undo,
     /// Attempts whose clean-up is being recorded, by batch.
     pub(super) forgetting: BTreeMap<u64, (AttemptId, Leaving)>,
+    /// Attempts whose use is on its way to the store, by batch. They are cleaned up after that.
+    pub(super) accounting: BTreeMap<u64, AttemptId>,
     /// Runs that do not wait for a retry any more once a batch is stored, by batch.
     pub(super) turning: BTreeMap<u64, Vec<super::retries::Turn>>,
     /// What goes on when a run has left memory.

@@ -335,6 +335,7 @@ impl Dispatcher {
         counters.push(("installed DAGs", n(self.registry.in_force.len())));
         counters.push(("installed DAGs with errors", n(self.registry.with_errors())));
         counters.extend(self.counters.ticks.named());
+        counters.extend(super::account::named(&self.counters.used));
         if let Some(stored) = stored {
             counters.push(("not cleaned up", stored.not_cleaned));
         }

@@ -207,9 +207,15 @@ impl Dispatcher {
         }
     }
 
-    /// Removes what an ended attempt does not need any more.
+    /// Removes what an ended attempt does not need any more, once the store has what it used.
     pub(super) fn clean(&mut self, attempt: &AttemptId) {
         self.close_gate(attempt);
+        if !self.store_account(attempt) {
+            self.remove_remains(attempt);
+        }
+    }
+
+    pub(super) fn remove_remains(&mut self, attempt: &AttemptId) {
         let Some(held) = self.attempts.get_mut(attempt) else {
             self.to_self
                 .send(Msg::Cleaned(attempt.clone()))
@@ -242,8 +248,10 @@ impl Dispatcher {
     pub(super) fn cleaned(&mut self, attempt: &AttemptId, swept: bool) {
         if let Some(held) = self.attempts.get_mut(attempt) {
             // It may be launched once more under the same id: nothing of the last time counts then.
+            let used = held.used;
             *held = Attempt::new(held.run.clone(), held.number, held.intended_at);
             held.swept = swept;
+            held.used = used;
         }
         self.tell(Event::Cleaned(attempt.clone()));
     }

@@ -12,7 +12,7 @@ use crate::model::{AttemptId, Fact, LostCause, Record};
 use crate::proc::LockState;
 use crate::store::LiveAttempt;
 use crate::sys::identity::{ProcessIdentity, SameProcess};
-use crate::sys::pidfd::{PidFd, WaitStatus};
+use crate::sys::pidfd::PidFd;
 
 /// What a journal says.
 #[derive(Debug, Default)]
@@ -119,31 +119,18 @@ impl Dispatcher {
         told
     }
 
-    /// Why an attempt whose shim is dead ended, if its journal does not say.
-    pub(super) fn cause_of(attempt: &Attempt) -> LostCause {
-        if let Some(why) = &attempt.damaged {
-            return LostCause::JournalDamaged(why.clone());
-        }
-        let oom = attempt
-            .cgroup
-            .as_ref()
-            .and_then(|cgroup| cgroup.stats().mem_oom_kill)
-            .unwrap_or(0);
-        match attempt.exit.flatten() {
-            Some(WaitStatus::Signal {
-                signal: libc::SIGKILL,
-                ..
-            }) if oom > 0 => LostCause::OutOfMemory,
-            Some(WaitStatus::Signal { signal, .. }) => LostCause::SupervisorSignal(signal),
-            Some(WaitStatus::Code(code)) => LostCause::SupervisorExit(code),
-            None => LostCause::SupervisorGone,
-        }
-    }
-
     /// What to make of an attempt of which nothing lives any more and whose journal has no final record.
     ///
     /// The gate opens only after the identity is in the store, so without one it never opened.
-    pub(super) fn evidence_of_death(&self, held: &Attempt, stored: &LiveAttempt, started: bool) -> Evidence {
+    ///
+    /// `oom_told` is how many processes the journal says that the out-of-memory killer took.
+    pub(super) fn evidence_of_death(
+        &self,
+        held: &Attempt,
+        stored: &LiveAttempt,
+        started: bool,
+        oom_told: Option<u64>,
+    ) -> Evidence {
         let at = now().wall;
         let Some(identity) = &stored.identity else {
             return Evidence::NeverStarted;
@@ -156,7 +143,7 @@ impl Dispatcher {
                 at,
             },
             _ => Evidence::Lost {
-                cause: Self::cause_of(held),
+                cause: held.cause_of_loss(oom_told),
                 at,
             },
         }

@@ -218,9 +218,7 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
     let cgroup = made.cgroup.clone();
 
     let mut spec = specification(workshop, job, &user, work_dir, &socket_path);
-    spec.descriptors = SpecDescriptors {
-        steps_cgroup: steps.is_some(),
-    };
+    spec.descriptors = SpecDescriptors::of(steps.is_some(), cgroup.is_some());
     if let Some(wanted) = execution.no_new_privs {
         spec.no_new_privs = wanted;
     }
@@ -258,6 +256,7 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
         log_dir.as_fd(),
     ];
     fds.extend(steps.as_ref().map(AsFd::as_fd));
+    fds.extend(cgroup.as_ref().map(AsFd::as_fd));
     if let Err(error) = fdpass::send_with_fds(ours.as_fd(), &frame, &fds) {
         // The shim sees end-of-file and leaves; it is reaped like any other.
         return Err(format!("the shim does not take its specification: {error}"));

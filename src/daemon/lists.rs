@@ -99,6 +99,8 @@ impl Dispatcher {
                                 lost: one.lost,
                                 started_at: one.started_at,
                                 finished_at: one.ended_at,
+                                usage: one.usage,
+                                cause: one.cause,
                             })
                             .collect(),
                     ),

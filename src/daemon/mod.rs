@@ -3,6 +3,7 @@
 //!
 //! It must not run a job's code, open a path that a user chose, or decide anything itself.
 
+mod account;
 mod admission;
 mod alarms;
 mod args;

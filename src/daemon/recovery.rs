@@ -172,6 +172,10 @@ impl Dispatcher {
         let alive = self.find_shim(&mut held, stored.identity.as_ref())
             || !self.end_rest(&mut held, &attempt, new.owner).await;
         let told = self.read_from_start(&attempt, &mut held, &mut view, &mut unsaved);
+        let oom_told = view.usage.oom_kills;
+        if !alive {
+            held.account(&mut view);
+        }
         let evidence = if alive {
             Evidence::Alive {
                 identity: identity(&held, &self.boot_id),
@@ -180,7 +184,7 @@ impl Dispatcher {
         } else if let Some(end) = told.end.clone() {
             Evidence::Ended(end)
         } else {
-            self.evidence_of_death(&held, &stored, told.started)
+            self.evidence_of_death(&held, &stored, told.started, oom_told)
         };
         let unstored_start = view
             .started_at
@@ -258,7 +262,7 @@ impl Dispatcher {
         entries: &[Entry],
     ) -> Result<Option<Recovered>, String> {
         let new = self.launch_data_of(&stored.run)?;
-        let Some(view) = self.attempt_view(&stored.run, stored.number)? else {
+        let Some(mut view) = self.attempt_view(&stored.run, stored.number)? else {
             return Ok(None);
         };
         let attempt = stored.attempt.clone();
@@ -270,6 +274,9 @@ impl Dispatcher {
         held.cgroup = self.cgroup_of(&attempt)?;
         let alive = self.find_shim(&mut held, stored.identity.as_ref())
             || !self.end_rest(&mut held, &attempt, new.owner).await;
+        if !alive {
+            held.account(&mut view);
+        }
         let alive = alive.then(|| identity(&held, &self.boot_id));
         let recovered = Recovered {
             run: stored.run.clone(),

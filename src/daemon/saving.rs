@@ -55,12 +55,14 @@ impl Dispatcher {
                         live.view.finished_at = Some(*at);
                     }
                     self.take_unsaved(number, attempt, &mut batch);
+                    batch.extend(self.account_for_end(attempt));
                 }
                 Change::EndQueued { run, .. } | Change::Stop { run, .. } => self.show(number, run, &change),
                 Change::Watermark { .. } | Change::Suspend { .. } => {
                     self.registry.note_later(number, &change);
                 }
                 Change::Clean { attempt } => {
+                    batch.extend(self.unstored_account(attempt));
                     self.forgetting.insert(number, (attempt.clone(), Leaving::Ended));
                 }
                 Change::Unlaunch { attempt } => {
@@ -109,6 +111,7 @@ impl Dispatcher {
     /// The store's answer.
     pub(super) fn stored(&mut self, number: u64, result: Result<(), store::Error>) {
         self.retention_stored(number, &result);
+        self.account_stored(number, result.is_ok());
         let saved = self.saving.remove(&number);
         let forgotten = self.forgetting.remove(&number);
         let turns = self.turning.remove(&number);

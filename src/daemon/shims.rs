@@ -275,7 +275,12 @@ impl Dispatcher {
             self.tell(Event::LaunchFailed(attempt.clone(), why));
             return;
         }
-        let cause = Self::cause_of(held);
+        let Some(cause) = self.account(attempt) else {
+            return;
+        };
+        let Some(held) = self.attempts.get(attempt) else {
+            return;
+        };
         // One that never passed the gate is not lost: it never was.
         let lost = self
             .runs

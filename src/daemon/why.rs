@@ -5,7 +5,7 @@ mod steps;
 
 use std::fmt::Display;
 
-use self::steps::{explain_decisions, explain_live, explain_steps, reason};
+use self::steps::{explain_decisions, explain_kills, explain_live, explain_steps, reason};
 use super::below::{Below, open_steps};
 use super::control::refusal;
 use super::dispatcher::{Dispatcher, now};
@@ -154,18 +154,23 @@ fn counted(number: impl Display + Copy + PartialEq + From<u8>, one: &str, many: 
 
 fn why_failed(view: &RunView, evidence: &mut Vec<String>) -> String {
     explain_steps(view, evidence);
+    evidence.extend(explain_kills(view));
     if let Some(cause) = &view.lost {
         if matches!(cause, LostCause::SupervisorSignal(signal) if *signal == libc::SIGKILL) {
-            evidence.push(String::from(
-                "nothing but SIGKILL leaves no record: somebody or something sent it",
-            ));
+            evidence.push(String::from(match view.usage.oom_kills {
+                Some(_) => {
+                    "nothing but SIGKILL leaves no record: somebody or something sent it, and the out-of-memory killer did \
+                     not"
+                }
+                None => "nothing but SIGKILL leaves no record: somebody or something sent it",
+            }));
         }
         return format!("the attempt was lost: {cause}; the rest of its processes was ended");
     }
     if view.timed_out {
         return String::from("the run's time limit (timeout_sec) was over");
     }
-    match failed_steps(view).as_slice() {
+    match view.failed().as_slice() {
         [] => view
             .error
             .clone()
@@ -216,16 +221,6 @@ fn why_aborted(view: &RunView, evidence: &mut Vec<String>) -> String {
         (None, Some(error)) => error.clone(),
         (None, None) => String::from("it was stopped"),
     }
-}
-
-fn failed_steps(view: &RunView) -> Vec<&StepView> {
-    let mut failed: Vec<&StepView> = view
-        .nodes()
-        .map(|(_, step)| step)
-        .filter(|step| step.status == StepStatus::Failed)
-        .collect();
-    failed.sort_by_key(|step| step.finished_at);
-    failed
 }
 
 #[cfg(test)]

@@ -214,6 +214,7 @@ fn clamp(fact: &mut Fact) {
         | Fact::StopRequested { .. }
         | Fact::KillEscalated {}
         | Fact::TimedOut {}
+        | Fact::Used { .. }
         | Fact::Ended { error: None, .. } => {}
     }
 }

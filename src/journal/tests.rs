@@ -6,7 +6,10 @@ use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
 
 use super::*;
-use crate::model::{DagName, Exit, Fact, Node, Record, RunId, RunRef, RunStatus, StepStatus, Time};
+use crate::model::{
+    Cause, DagName, Exit, Fact, Node, OomScope, Record, RunId, RunRef, RunStatus, StepStatus,
+};
+use crate::model::{Time, Usage};
 
 fn header() -> Header {
     let run = RunRef {
@@ -51,6 +54,11 @@ fn facts() -> Vec<Fact> {
                 signal: 9,
                 core: false,
             },
+            cause: Some(Cause::OutOfMemory {
+                killed: 1,
+                total: 2,
+                scope: OomScope::Attempt { limit: Some(3) },
+            }),
         },
         Fact::NodeOutput {
             node,
@@ -64,6 +72,13 @@ fn facts() -> Vec<Fact> {
             error: Some("killed".to_owned()),
             done_count: 1,
             tolerated: false,
+            cause: Some(Cause::StepTimeout {}),
+        },
+        Fact::Used {
+            usage: Usage {
+                cpu_user_usec: Some(u64::MAX),
+                ..Usage::UNKNOWN
+            },
         },
         Fact::Ended {
             status: RunStatus::Failed,
@@ -125,7 +140,7 @@ fn what_is_written_is_read() {
     let (bytes, written) = sample();
     assert_eq!(
         written.iter().map(|r| r.seq).collect::<Vec<_>>(),
-        [0, 1, 2, 3, 4, 5]
+        [0, 1, 2, 3, 4, 5, 6]
     );
     assert_eq!(
         written.iter().map(|r| r.fact.clone()).collect::<Vec<_>>(),
@@ -204,14 +219,14 @@ fn an_error_stays() {
     let at = bytes.len() - 20;
     bytes[at] ^= 1;
     let mut reader = Reader::new(with_bytes(&bytes)).unwrap();
-    assert_eq!(reader.read_new(1 << 20).unwrap().len(), 5);
+    assert_eq!(reader.read_new(1 << 20).unwrap().len(), 6);
     for _ in 0..2 {
         let error = reader.read_new(1 << 20).unwrap_err();
         assert!(error.is_damage());
         assert!(
             error
                 .to_string()
-                .contains(&format!("byte {}, line 7: its checksum", reader.offset())),
+                .contains(&format!("byte {}, line 8: its checksum", reader.offset())),
             "{error}"
         );
     }

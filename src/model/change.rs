@@ -9,7 +9,7 @@ use super::view::StepView;
 use super::{
     AttemptId, Boot, DagName, GroupName, LostCause, Node, RunRef, RunStatus, StopReason, Time, Trigger,
 };
-use super::{Notice, PendingRetry, Priority, Retries, RetryPolicy, SchemaFile};
+use super::{Notice, PendingRetry, Priority, Retries, RetryPolicy, RunCause, SchemaFile, Usage};
 
 /// A run as it is accepted: everything that is needed to launch it, now or after a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -233,6 +233,15 @@ pub enum Change {
         kill_escalated: bool,
         /// When.
         at: Time,
+    },
+    /// What an attempt has used, and what brought it to a bad end. What is none, or not known, stays as it is stored.
+    Account {
+        /// The attempt.
+        attempt: AttemptId,
+        /// What it has used.
+        usage: Usage,
+        /// What brought it to its end.
+        cause: Option<RunCause>,
     },
     /// A run that has no live attempt ends without one: it is stopped in the queue, or while it waits. The last attempt
     /// of one that waits takes this end over and keeps its steps; the sub-runs in its tree that wait end with it.

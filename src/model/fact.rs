@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::{Exit, RunRef, RunStatus, StepStatus, Time};
+use super::{Cause, Exit, RunRef, RunStatus, StepStatus, Time, Usage};
 
 /// A handler of a DAG (`handler_on`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -167,6 +167,9 @@ pub enum Fact {
         node: Node,
         /// How.
         exit: Exit,
+        /// What the kernel did to processes of the attempt while it ran, if it did something.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<Cause>,
     },
     /// A try of a node failed and another one follows.
     NodeRetrying {
@@ -214,6 +217,9 @@ pub enum Fact {
         /// Whether a failure is tolerated: its continue-on policy is satisfied (seed-spec 7.6).
         #[serde(default)]
         tolerated: bool,
+        /// What brought it to a bad end, where its exit does not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<Cause>,
     },
     /// The sub-runs of a node's try are planned: none of them has been asked for yet. They replace those of an
     /// earlier try.
@@ -241,6 +247,11 @@ pub enum Fact {
     KillEscalated {},
     /// The time limit of the whole run is over.
     TimedOut {},
+    /// What the attempt has used, as far as its supervisor can tell; nothing of its steps lives any more.
+    Used {
+        /// How much.
+        usage: Usage,
+    },
     /// The attempt ended: the last record.
     Ended {
         /// Final status.

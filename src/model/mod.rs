@@ -4,6 +4,7 @@
 //! validated newtypes, also when they are deserialized, so that no path is ever built from a raw string.
 
 pub mod access;
+pub mod cause;
 pub mod change;
 pub mod fact;
 pub mod hash;
@@ -18,8 +19,10 @@ pub mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod time;
+pub mod usage;
 pub mod view;
 
+pub use cause::{Cause, OomScope, RunCause};
 pub use fact::{Fact, Handler, Node, Record, StopReason};
 pub use ids::{AttemptId, DagName, GroupName, IdError, RunId, RunRef};
 pub use notice::{Notice, NoticeEvent, NoticeFacts};
@@ -29,3 +32,4 @@ pub use resources::{Amount, Resources, Rlimit, RlimitPair};
 pub use schema::{SchemaFile, SchemaRef};
 pub use status::{RunStatus, StepStatus, Trigger};
 pub use time::{Boot, Now, Time};
+pub use usage::Usage;

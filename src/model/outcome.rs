@@ -35,6 +35,12 @@ impl Exit {
     }
 }
 
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        super::Cause::from(*self).fmt(f)
+    }
+}
+
 /// What stands in the error of a step between how its process ended and the end of what that wrote to standard error.
 pub const STDERR_MARK: &str = "\nstderr (end):\n";
 

@@ -2,14 +2,15 @@
 //! daemon one of each live attempt, and the store gives them back for ended ones. All apply facts with the one
 //! function here, so all tell the same.
 
+mod ends;
 mod step;
 mod summary;
 
 use serde::{Deserialize, Serialize};
 
 use super::change::Caller;
-use super::{AttemptId, Exit, Fact, GroupName, Handler, LostCause, Node, Record, RunRef, RunStatus};
-use super::{PendingRetry, Priority, StepStatus, StopReason, Time, Trigger};
+use super::{AttemptId, Cause, Exit, Fact, GroupName, Handler, LostCause, Node, Record, RunRef, RunStatus};
+use super::{PendingRetry, Priority, StepStatus, StopReason, Time, Trigger, Usage};
 
 pub use summary::RunSummary;
 
@@ -54,6 +55,10 @@ pub struct StepView {
     /// What somebody decided about it while it waited.
     #[serde(default)]
     pub decision: Option<Decision>,
+    /// What the kernel did while its last process ran, or what brought it to its end where the exit does not tell. A step
+    /// that ended well may have one, too: see [`StepView::ended_by`].
+    #[serde(default)]
+    pub cause: Option<Cause>,
 }
 
 /// What a person decided about a step that waited for approval.
@@ -103,6 +108,7 @@ impl StepView {
             tolerated: false,
             children: Vec::new(),
             decision: None,
+            cause: None,
         }
     }
 }
@@ -172,6 +178,9 @@ pub struct RunView {
     /// Whether it starts at once, before all others and beyond the limits.
     #[serde(default)]
     pub now: bool,
+    /// What its newest attempt has used; while that lives, as much as is known of it.
+    #[serde(default)]
+    pub usage: Usage,
 }
 
 impl RunView {
@@ -207,6 +216,7 @@ impl RunView {
             retry: None,
             held: false,
             now: false,
+            usage: Usage::UNKNOWN,
         }
     }
 
@@ -264,6 +274,7 @@ impl RunView {
             Fact::StopRequested { reason } => self.stop = Some(reason.clone()),
             Fact::KillEscalated {} => self.kill_escalated = true,
             Fact::TimedOut {} => self.timed_out = true,
+            Fact::Used { usage } => self.usage = *usage,
             Fact::Ended {
                 status,
                 error,
@@ -286,6 +297,14 @@ impl RunView {
             | Fact::NodeCalls { node, .. }
             | Fact::ChildChanged { node, .. }
             | Fact::NodeEnded { node, .. } => {
+                if let Fact::NodeExited {
+                    cause: Some(Cause::OutOfMemory { total, .. }),
+                    ..
+                } = &record.fact
+                {
+                    // So many of them were no death of the supervisor.
+                    self.usage.oom_kills = self.usage.oom_kills.max(Some(*total));
+                }
                 let dir = self.log_dir.clone();
                 self.node_mut(*node)?.apply(&dir, at, &record.fact);
                 return Some(*node);
@@ -307,6 +326,7 @@ impl RunView {
         for node in &nodes {
             if let Some(view) = self.node_mut(*node) {
                 view.status = StepStatus::Failed;
+                view.cause = Some(Cause::Lost {});
                 view.error = Some(text.clone());
                 view.finished_at = Some(at);
                 view.pid = None;

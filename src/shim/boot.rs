@@ -29,6 +29,8 @@ pub(super) struct Boot {
     pub(super) listener: OwnedFd,
     pub(super) log_dir: Dir,
     pub(super) steps: Option<Cgroup>,
+    /// The attempt's own cgroup, to look at only.
+    pub(super) cgroup: Option<Cgroup>,
 }
 
 /// Why the shim could not get ready. Told to the daemon if there still is one.
@@ -81,11 +83,15 @@ fn prepare(channel: OwnedFd) -> Result<Option<Boot>, String> {
     let journal = File::from(take("journal")?);
     let listener = take("status socket")?;
     let log_dir = Dir::from_owned(take("log directory")?).map_err(because("the log directory"))?;
-    let steps = if spec.descriptors.steps_cgroup {
-        Some(Cgroup::from_owned(take("steps' cgroup")?).map_err(because("the steps' cgroup"))?)
-    } else {
-        None
+    let mut cgroup = |given: bool, what: &str| {
+        if !given {
+            return Ok(None);
+        }
+        let opened = Cgroup::from_owned(take(what)?);
+        opened.map(Some).map_err(|error| format!("the {what}: {error}"))
     };
+    let steps = cgroup(spec.descriptors.steps_cgroup, "steps' cgroup")?;
+    let cgroup = cgroup(spec.descriptors.attempt_cgroup, "attempt's cgroup")?;
 
     setup::become_job_user(&spec)?;
     channel
@@ -104,6 +110,7 @@ fn prepare(channel: OwnedFd) -> Result<Option<Boot>, String> {
         listener,
         log_dir,
         steps,
+        cgroup,
     }))
 }
 

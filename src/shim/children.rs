@@ -16,7 +16,7 @@ use super::secrets::Cover;
 use super::setup;
 use super::taps::{Pipes, Tap};
 use super::task::TaskKey;
-use crate::model::Exit;
+use crate::model::{Cause, Exit};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::files::{Create, Dir};
 use crate::sys::pidfd::{PidFd, WaitStatus};
@@ -54,14 +54,21 @@ pub(super) struct ChildEnd {
     pub(super) output: String,
     /// Why there is no exit, or the end of its standard error.
     pub(super) error: String,
+    /// What the kernel did meanwhile.
+    pub(super) cause: Option<Cause>,
 }
 
 impl ChildEnd {
-    pub(super) fn not_started(error: String) -> Self {
+    /// It could not be started, perhaps because the kernel refused a fork.
+    pub(super) fn not_started(error: String, cause: Option<Cause>) -> Self {
         Self {
             exit: None,
             output: String::new(),
-            error,
+            error: match cause {
+                Some(cause) => format!("{error}; {cause}"),
+                None => error,
+            },
+            cause,
         }
     }
 }
@@ -233,7 +240,12 @@ impl Child {
                 output = String::from_utf8_lossy(&tap.take_kept()).into_owned();
             }
         }
-        ChildEnd { exit, output, error }
+        ChildEnd {
+            exit,
+            output,
+            error,
+            cause: None,
+        }
     }
 }
 

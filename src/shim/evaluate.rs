@@ -16,9 +16,9 @@ use crate::dag::eval::{self, Identity, Mode, OutputMatcher, RunPieces, Scope, do
 use crate::dag::params::check;
 use crate::dag::types::{Action, Step};
 use crate::engine::attempt::{Prepared, TryEnd};
-use crate::model::outcome::{STDERR_MARK, signal_name};
+use crate::model::outcome::STDERR_MARK;
 use crate::model::view::RunView;
-use crate::model::{Exit, Node, StepStatus};
+use crate::model::{Cause, Exit, Node, StepStatus};
 
 /// Largest dotenv file, in bytes.
 const DOTENV_MAX: u64 = 1024 * 1024;
@@ -244,10 +244,15 @@ pub(super) fn execute(cx: &Cx<'_>, node: Node, tried: &Try) -> Flow<TryEnd> {
         end.exit = child.exit.or(end.exit);
         end.error = match child.exit {
             Some(exit) if exit.is_success() => None,
-            Some(exit) => Some(numbered(step, index, describe_exit(exit, &child.error))),
+            Some(exit) => Some(numbered(
+                step,
+                index,
+                describe_exit(exit, &child.error, child.cause),
+            )),
             None => Some(numbered(step, index, child.error.clone())),
         };
         if end.error.is_some() {
+            end.cause = child.cause;
             break;
         }
         tried.ended.set((index + 1, cx.cursor.position()));
@@ -325,15 +330,9 @@ fn matches(patterns: &[String], tried: &Try) -> bool {
     found || matcher.finish()
 }
 
-/// An exit in words, with the end of standard error.
-pub(super) fn describe_exit(exit: Exit, stderr: &str) -> String {
-    let how = match exit {
-        Exit::Code(code) => format!("exit status {code}"),
-        Exit::Signal { signal, core } => {
-            let dumped = if core { " (core dumped)" } else { "" };
-            format!("killed by {}{dumped}", signal_name(signal))
-        }
-    };
+/// An exit in words, with what the kernel did and the end of standard error.
+pub(super) fn describe_exit(exit: Exit, stderr: &str, cause: Option<Cause>) -> String {
+    let how = Cause::describe(cause, exit);
     if stderr.is_empty() {
         how
     } else {

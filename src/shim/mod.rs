@@ -27,6 +27,7 @@ mod taps;
 mod task;
 mod timers;
 mod tree;
+mod witness;
 
 use std::process::ExitCode;
 

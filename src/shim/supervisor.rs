@@ -22,6 +22,7 @@ use super::taps::Tap;
 use super::task::{Task, TaskKey, Work};
 use super::timers::{Alarm, Timers};
 use super::tree;
+use super::witness::Witness;
 use crate::engine::attempt::{Attempt, Effect, Event, Resume};
 use crate::model::{Boot as BootTime, Fact, Now, StopReason, Time};
 use crate::proc::ProcHandle;
@@ -53,6 +54,7 @@ struct Supervisor {
     channel_waits: bool,
     listener: OwnedFd,
     steps: Option<crate::sys::cgroup::Cgroup>,
+    witness: Witness,
     log_dir: crate::sys::files::Dir,
     /// Watches logs of which the DAG wants copies; made when the first step has one.
     copies: Option<Inotify>,
@@ -131,6 +133,7 @@ impl Supervisor {
             listener,
             log_dir,
             steps,
+            cgroup,
         } = boot;
         let epoll = Epoll::new()?;
         let signals = SignalPipes::open()?;
@@ -168,6 +171,7 @@ impl Supervisor {
             channel_waits: false,
             listener,
             steps,
+            witness: Witness::new(cgroup),
             log_dir,
             copies: None,
             taps: BTreeMap::new(),
@@ -258,6 +262,10 @@ impl Supervisor {
     fn record(&mut self, mut fact: Fact) {
         if let Some(secrets) = self.boot.secrets.get() {
             fact = secrets.cover_fact(fact);
+        }
+        if matches!(fact, Fact::Ended { .. }) {
+            let usage = self.witness.usage();
+            self.truth.record(now().wall, Fact::Used { usage });
         }
         self.truth.record(now().wall, fact);
         if self.truth.is_behind() {

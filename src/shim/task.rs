@@ -251,12 +251,17 @@ impl Task {
         self.refused.get_or_insert_with(|| why.to_owned());
     }
 
+    /// Whether no further child is started for it, because what runs is to end.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
     /// The child it asked for has ended.
     pub(super) fn answer(&mut self, end: ChildEnd) {
         if self.asked == Some(Purpose::Substitution) {
             self.memo.push(match end.exit {
                 Some(Exit::Code(0)) => Ok(end.output),
-                Some(exit) => Err(evaluate::describe_exit(exit, &end.error)),
+                Some(exit) => Err(evaluate::describe_exit(exit, &end.error, end.cause)),
                 None => Err(end.error),
             });
         } else {

@@ -7,10 +7,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use crate::model::view::RunSummary;
-use crate::model::{AttemptId, DagName, GroupName, RunId, RunRef, RunStatus, Time};
+use crate::model::{AttemptId, DagName, GroupName, RunId, RunRef, RunStatus, Time, Usage};
 
 use super::error::Fault;
-use super::{codes, views};
+use super::{account, codes, views};
 
 /// Most runs of one page.
 pub const HISTORY_MAX: u32 = 1000;
@@ -235,7 +235,7 @@ fn select(index: &str, terms: &[String], rows: u64) -> String {
         "SELECT r.id, r.run_id, r.owner, r.trigger, r.created_at, r.status, r.attempts, r.launched,
                 r.error AS run_error, r.ended_at AS run_ended_at, dag.word AS dag, grp.word AS grp, d.count,
                 a.attempt, a.error, a.started_at, a.ended_at, h.pid, p.run_id AS parent_id, pdag.word AS parent_dag,
-                r.priority, r.now, r.scheduled_for, r.retry_at, r.retry_due,
+                r.priority, r.now, r.scheduled_for, r.retry_at, r.retry_due, {account},
                 COALESCE(a.done, (SELECT count(*) FROM steps s
                     WHERE s.attempt = a.id AND s.node >= 0 AND s.status IN ({done}))) AS done
          FROM runs r INDEXED BY {index}
@@ -249,6 +249,7 @@ fn select(index: &str, terms: &[String], rows: u64) -> String {
          WHERE {terms}
          ORDER BY r.created_at DESC, r.id DESC LIMIT {rows}",
         done = codes::done_statuses(),
+        account = account::columns("a"),
         terms = terms.join(" AND "),
     )
 }
@@ -288,6 +289,13 @@ fn summary(row: &Row<'_>) -> Result<RunSummary, Fault> {
         retry: views::pending_retry(row)?,
         held: false,
         now: row.get("now")?,
+        // A run that waits for its next attempt has used nothing in it, as it has no start.
+        usage: if launched {
+            account::usage(row)?
+        } else {
+            Usage::UNKNOWN
+        },
+        cause: if launched { account::cause(row)? } else { None },
     })
 }
 

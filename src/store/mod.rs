@@ -5,6 +5,7 @@
 //! decides nothing: what a run may do next is the scheduler's business, and a batch that contradicts what is
 //! stored is refused as a whole. It reads no clock and touches no file but the database's own.
 
+mod account;
 mod apply;
 mod codes;
 mod error;

@@ -4,11 +4,12 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::model::change::{Caller, NewRun};
 use crate::model::view::{RunView, StepView};
-use crate::model::{AttemptId, Handler, LostCause, Node, PendingRetry, Priority, RunRef, RunStatus, Time};
+use crate::model::{AttemptId, Handler, LostCause, Node, PendingRetry, Priority, RunCause, RunRef};
+use crate::model::{RunStatus, Time, Usage};
 
 use super::error::Fault;
 use super::history::{attempt_id, group_name, reference};
-use super::{LogDir, apply, codes};
+use super::{LogDir, account, apply, codes};
 
 /// An attempt in a list.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,10 @@ pub struct AttemptSummary {
     pub error: Option<String>,
     /// Why it is lost, if it is.
     pub lost: Option<LostCause>,
+    /// What it used.
+    pub usage: Usage,
+    /// What brought it to a bad end.
+    pub cause: Option<RunCause>,
 }
 
 const RUN: &str = "SELECT r.id, r.owner, r.trigger, r.created_at, r.status, r.attempts, r.launched, r.error,
@@ -42,13 +47,14 @@ const RUN: &str = "SELECT r.id, r.owner, r.trigger, r.created_at, r.status, r.at
 
 const ATTEMPT: &str =
     "SELECT a.id, a.attempt, a.status, a.intended_at, a.started_at, a.ended_at, a.flags, a.error,
-        a.lost, a.stop, a.params, a.outputs, h.pid
+        a.lost, a.stop, a.params, a.outputs, a.cpu_user, a.cpu_system, a.mem_peak, a.rss_max, a.io_read,
+        a.io_written, a.pids_peak, a.oom_kills, a.pids_refused, h.pid
  FROM attempts a LEFT JOIN held h ON h.attempt = a.id
  WHERE a.run = ?1 AND a.number = ?2";
 
 const STEPS: &str =
     "SELECT node, status, flags, retries, executions, started_at, finished_at, next_try_at, pid,
-        exit_code, exit, stdout, stderr, error, variables, children, decision
+        exit_code, exit, stdout, stderr, error, variables, children, decision, cause
  FROM steps WHERE attempt = ?1";
 
 pub(super) fn run(db: &Connection, run: &RunRef, log_dir: &LogDir) -> Result<Option<RunView>, Fault> {
@@ -200,6 +206,7 @@ fn fill(db: &Connection, run: i64, number: u32, view: &mut RunView, log_dir: &Lo
     }
     view.outputs = codes::from_json_list(text(row, "outputs")?.as_deref())?;
     view.pid = row.get("pid")?;
+    view.usage = account::usage(row)?;
     steps(db, row.get("id")?, view)?;
     Ok(true)
 }
@@ -242,6 +249,7 @@ fn step_row(row: &Row<'_>, step: &mut StepView, dir: &str) -> Result<(), Fault> 
     step.variables = codes::from_json_list(text(row, "variables")?.as_deref())?;
     step.children = codes::to_children(text(row, "children")?.as_deref())?;
     step.decision = codes::from_json_option(text(row, "decision")?.as_deref())?;
+    step.cause = codes::from_json_option(text(row, "cause")?.as_deref())?;
     Ok(())
 }
 
@@ -269,12 +277,14 @@ fn text(row: &Row<'_>, name: &str) -> Result<Option<String>, Fault> {
 }
 
 pub(super) fn attempts(db: &Connection, run: &RunRef) -> Result<Vec<AttemptSummary>, Fault> {
-    let mut statement = db.prepare_cached(
-        "SELECT number, attempt, status, intended_at, started_at, ended_at, error, lost FROM attempts
+    let sql = format!(
+        "SELECT number, attempt, status, intended_at, started_at, ended_at, error, lost, {} FROM attempts a
          WHERE run = (SELECT id FROM runs
                       WHERE dag = (SELECT id FROM words WHERE word = ?1) AND run_id = ?2)
          ORDER BY number",
-    )?;
+        account::columns("a")
+    );
+    let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query([run.dag.as_str(), run.id.as_str()])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
@@ -287,6 +297,8 @@ pub(super) fn attempts(db: &Connection, run: &RunRef) -> Result<Vec<AttemptSumma
             ended_at: row.get::<_, Option<i64>>("ended_at")?.map(Time),
             error: row.get("error")?,
             lost: codes::from_json_option(text(row, "lost")?.as_deref())?,
+            usage: account::usage(row)?,
+            cause: account::cause(row)?,
         });
     }
     Ok(all)

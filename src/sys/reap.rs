@@ -4,6 +4,7 @@
 
 use super::pidfd::{WaitStatus, is_not_child};
 use super::raw::pidfd as raw;
+use crate::model::Usage;
 use std::io;
 
 /// Makes this process the parent of orphaned descendants (`PR_SET_CHILD_SUBREAPER`). Kept over `execve`,
@@ -79,6 +80,29 @@ pub fn children() -> io::Result<Vec<u32>> {
     Ok(found)
 }
 
+/// What the children that were reaped used, with those that they reaped themselves: CPU time, IO, and the memory of the largest
+/// one. A field is `None` where the kernel does not count so.
+#[must_use]
+pub fn children_usage() -> Usage {
+    use nix::sys::resource::{UsageWho, getrusage};
+    use nix::sys::time::TimeValLike;
+    let Ok(used) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+        return Usage::UNKNOWN;
+    };
+    let usec = |time: nix::sys::time::TimeVal| u64::try_from(time.num_microseconds()).ok();
+    // Blocks are pieces of 512 bytes, and memory is told in KiB (getrusage(2)).
+    let bytes = |blocks: libc::c_long| u64::try_from(blocks).ok()?.checked_mul(512);
+    let rss = u64::try_from(used.max_rss()).ok().filter(|kib| *kib > 0);
+    Usage {
+        cpu_user_usec: usec(used.user_time()),
+        cpu_system_usec: usec(used.system_time()),
+        rss_max: rss.and_then(|kib| kib.checked_mul(1024)),
+        io_read: bytes(used.block_reads()),
+        io_written: bytes(used.block_writes()),
+        ..Usage::UNKNOWN
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +122,17 @@ mod tests {
         assert_eq!(reap_pid(pid).unwrap(), Some(WaitStatus::Code(4)));
         assert!(is_not_child(&reap_pid(pid).unwrap_err()));
         assert!(!children().unwrap().contains(&pid));
+    }
+
+    #[test]
+    fn what_children_used_is_known_once_they_are_reaped() {
+        let shell = Shell::run("i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done");
+        shell.child.pidfd.wait().unwrap();
+        let used = children_usage();
+        // Other tests have children, too.
+        assert!(used.cpu_usec().is_some_and(|usec| usec > 0), "{used:?}");
+        assert!(used.rss_max.is_some_and(|bytes| bytes >= 64 * 1024), "{used:?}");
+        assert!(used.io_read.is_some() && used.io_written.is_some());
+        assert_eq!((used.mem_peak, used.oom_kills), (None, None));
     }
 }

@@ -9,7 +9,7 @@ pub use update::{ChildUpdate, Update};
 use super::manage::{CleanupReport, DagSummary, Install, QueueView, SourceText, Upcoming};
 use crate::model::view::{RunSummary, RunView};
 use crate::model::{AttemptId, DagName, GroupName, LostCause, Priority, RunId, RunRef, RunStatus};
-use crate::model::{SchemaFile, Time, Trigger};
+use crate::model::{RunCause, SchemaFile, Time, Trigger, Usage};
 
 /// Which run a request is about: the one named, or else the newest of the DAG.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -242,6 +242,10 @@ pub struct AttemptSummary {
     pub started_at: Option<Time>,
     /// When it ended.
     pub finished_at: Option<Time>,
+    /// What it has used.
+    pub usage: Usage,
+    /// What brought it to a bad end.
+    pub cause: Option<RunCause>,
 }
 
 /// Why a run is in its state.

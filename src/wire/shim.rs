@@ -105,6 +105,20 @@ pub struct SpecLimits {
 pub struct SpecDescriptors {
     /// Directory of the cgroup the steps are started in.
     pub steps_cgroup: bool,
+    /// Directory of the attempt's own cgroup, whose counters tell what the attempt uses and which limits it hits.
+    #[serde(default)]
+    pub attempt_cgroup: bool,
+}
+
+impl SpecDescriptors {
+    /// Which of them are given, in their order.
+    #[must_use]
+    pub const fn of(steps_cgroup: bool, attempt_cgroup: bool) -> Self {
+        Self {
+            steps_cgroup,
+            attempt_cgroup,
+        }
+    }
 }
 
 /// Daemon to shim, on the socket pair or on an attached connection.

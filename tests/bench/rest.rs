@@ -187,6 +187,7 @@ impl Journal {
             let fact = Fact::NodeExited {
                 node: Node::Step(0),
                 exit: Exit::Code(0),
+                cause: None,
             };
             let begin = Instant::now();
             writer.append(Time(i64::try_from(number)?), fact)?;

@@ -247,7 +247,8 @@ impl Check<'_> {
             | Fact::NodeExited { .. }
             | Fact::NodeCalls { .. }
             | Fact::ChildChanged { .. }
-            | Fact::NodeOutput { .. } => {}
+            | Fact::NodeOutput { .. }
+            | Fact::Used { .. } => {}
         }
     }
 

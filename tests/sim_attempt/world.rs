@@ -201,7 +201,8 @@ impl World<'_> {
             self.running.remove(&key);
             let node = key.node;
             if let Some(exit) = end.exit {
-                self.shell(Fact::NodeExited { node, exit });
+                let cause = None;
+                self.shell(Fact::NodeExited { node, exit, cause });
             }
             if let (Some(value), Some(output)) = (&end.output, self.step(node).and_then(|s| s.output.clone()))
             {

@@ -185,6 +185,7 @@ impl Store {
             | Change::Install(_)
             | Change::Uninstall { .. }
             | Change::Notify(_)
+            | Change::Account { .. }
             | Change::Notified { .. }
             | Change::Retire { .. }
             | Change::Removed { .. } => panic!("nobody asked for it: {change:?}"),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::ctl::failure::Failure;
 use crate::ctl::family::Family;
+use crate::ctl::render::usage;
 use crate::model::change::Caller;
 use crate::model::limits::CALL_DEPTH_MAX;
 use crate::model::view::{ChildView, Decision, RunSummary, RunView, StepView};
@@ -54,6 +55,8 @@ fn result_at(view: &RunView, family: &Family, depth: u32) -> Value {
         "lost": view.lost.as_ref().map(ToString::to_string),
         "stopped": view.stop.as_ref().map(ToString::to_string),
         "timed_out": view.timed_out,
+        "cause": view.ended_by().as_ref().map(usage::run_cause),
+        "usage": usage::object(&view.usage),
         "retry": view.retry.as_ref().map(|retry| pending_retry(retry, view.held)),
         "stalled": view.stalled,
         "queue": view.group,
@@ -133,6 +136,7 @@ fn step_object(step: &StepView, family: &Family, depth: u32) -> Value {
         "variables": object(&step.variables),
         "children": children,
         "tolerated": step.tolerated,
+        "cause": step.ended_by().map(usage::cause),
         "pid": step.pid,
         "started_at": at(step.started_at),
         "finished_at": at(step.finished_at),
@@ -175,6 +179,8 @@ pub(crate) fn summary(run: &RunSummary) -> Value {
         "finished_at": at(run.finished_at),
         "steps_done": done,
         "steps": steps,
+        "cause": run.cause.as_ref().map(usage::run_cause),
+        "usage": usage::object(&run.usage),
     })
 }
 
@@ -216,6 +222,8 @@ pub(crate) fn attempts(run: &RunRef, attempts: &[AttemptSummary]) -> Value {
                 "lost": attempt.lost.as_ref().map(ToString::to_string),
                 "started_at": at(attempt.started_at),
                 "finished_at": at(attempt.finished_at),
+                "cause": attempt.cause.as_ref().map(usage::run_cause),
+                "usage": usage::object(&attempt.usage),
             })
         })
         .collect();

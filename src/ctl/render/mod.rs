@@ -10,6 +10,7 @@ pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod tree;
+pub(crate) mod usage;
 pub(crate) mod version;
 pub(crate) mod words;
 

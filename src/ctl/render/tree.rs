@@ -3,6 +3,7 @@
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 
+use super::usage::sentence;
 use super::{Line, elapsed, pending, run_style, step_style, time};
 use crate::model::change::Caller;
 use crate::model::view::{ChildView, RunView, StepView};
@@ -99,6 +100,7 @@ pub(crate) fn details(view: &RunView) -> Vec<String> {
     add("started", view.started_at.map(|at| format!("{} UTC", time(at))));
     add("finished", view.finished_at.map(|at| format!("{} UTC", time(at))));
     add("stopped", view.stop.as_ref().map(ToString::to_string));
+    add("used", sentence(&view.usage));
     add("lost", view.lost.as_ref().map(ToString::to_string));
     let params: Vec<String> = view.params.iter().map(|(k, v)| format!("{k}={v}")).collect();
     add("params", (!params.is_empty()).then(|| params.join(" ")));

@@ -2,13 +2,13 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-use super::{ask_about, ask_once, ps};
+use super::{ask_about, ask_once, ps, usage_cells, usage_columns};
 use crate::ctl::Call;
 use crate::ctl::cli::selector;
 use crate::ctl::exit::Exit;
 use crate::ctl::failure::Failure;
 use crate::ctl::follow::now;
-use crate::ctl::render::table::{Table, column};
+use crate::ctl::render::table::{Column, Table, column};
 use crate::ctl::render::{elapsed, json, run_style, time};
 use crate::ctl::session::Session;
 use crate::model::{DagName, RunRef, RunStatus, Time};
@@ -44,12 +44,16 @@ pub(in crate::ctl) struct Args {
     /// At most so many, the newest first
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
+
+    /// Also show what the runs used: CPU time, memory, IO and tasks
+    #[arg(long)]
+    long: bool,
 }
 
 pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure> {
     let name = args.name.as_deref();
     if let Some(name) = name.filter(|name| args.run_id.is_some() || name.contains(':')) {
-        return attempts(selector(name, args.run_id.as_deref())?, call);
+        return attempts(selector(name, args.run_id.as_deref())?, args.long, call);
     }
     let filter = HistoryFilter {
         dag: name.map(DagName::new).transpose()?,
@@ -69,11 +73,11 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
             _ => return Err(Failure::unexpected()),
         },
     };
-    ps::show(&runs, "no such runs", call);
+    ps::show(&runs, args.long, "no such runs", call);
     Ok(Exit::Ok)
 }
 
-fn attempts(selector: Selector, call: &mut Call) -> Result<Exit, Failure> {
+fn attempts(selector: Selector, long: bool, call: &mut Call) -> Result<Exit, Failure> {
     let session = ask_about(call, &selector)?;
     let run = selector.run.clone().map(|id| RunRef {
         dag: selector.dag.clone(),
@@ -86,21 +90,26 @@ fn attempts(selector: Selector, call: &mut Call) -> Result<Exit, Failure> {
     if call.out.json {
         call.out.object(&json::attempts(&run, &attempts));
     } else {
-        let lines = attempt_table(&attempts, now(), call.out.width());
+        let lines = attempt_table(&attempts, now(), call.out.width(), long);
         call.out.lines(lines);
     }
     Ok(Exit::Ok)
 }
 
-fn attempt_table(attempts: &[AttemptSummary], now: Time, width: Option<u16>) -> Vec<String> {
+fn attempt_table(attempts: &[AttemptSummary], now: Time, width: Option<u16>, long: bool) -> Vec<String> {
     let columns = [
         column("ATTEMPT", 0),
         column("ID", 3),
         column("STATUS", 0),
         column("STARTED (UTC)", 2),
         column("ELAPSED", 1),
-        column("ERROR", 4),
     ];
+    let error = std::iter::once(column("ERROR", 4));
+    let columns: Vec<Column> = columns
+        .into_iter()
+        .chain(usage_columns(long))
+        .chain(error)
+        .collect();
     let mut table = Table::new(&columns, "STATUS");
     for attempt in attempts {
         table.row(
@@ -111,8 +120,10 @@ fn attempt_table(attempts: &[AttemptSummary], now: Time, width: Option<u16>) -> 
                 attempt.status.to_string(),
                 attempt.started_at.map(time).unwrap_or_default(),
                 elapsed(attempt.started_at, attempt.finished_at, now),
-                attempt.error.clone().unwrap_or_default(),
-            ],
+            ]
+            .into_iter()
+            .chain(usage_cells(long, &attempt.usage))
+            .chain([attempt.error.clone().unwrap_or_default()]),
         );
     }
     table.lines(width)

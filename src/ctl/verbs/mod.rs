@@ -31,10 +31,10 @@ pub(super) mod why;
 use super::Call;
 use super::failure::Failure;
 use super::render::table::{Column, Table, column};
-use super::render::{elapsed, pending, run_style, time};
+use super::render::{elapsed, pending, run_style, time, usage};
 use super::session::Session;
 use crate::model::view::RunSummary;
-use crate::model::{Priority, RunStatus, Time};
+use crate::model::{Priority, RunStatus, Time, Usage};
 use crate::wire::control::{Request, Response, Selector};
 
 /// The session of a verb that asks about one run. In a root that was never used there is no such run.
@@ -68,8 +68,18 @@ fn remark(run: &RunSummary, now: Time) -> String {
     parts.collect::<Vec<_>>().join("; ")
 }
 
-/// A table of runs.
-fn run_table(runs: &[RunSummary], now: Time, width: Option<u16>) -> Vec<String> {
+/// The columns of what was used, for tables whose `long` form has them.
+fn usage_columns(long: bool) -> impl Iterator<Item = Column> {
+    let titles = usage::TITLES.into_iter().filter(move |_| long);
+    titles.map(|title| column(title, 3))
+}
+
+fn usage_cells(long: bool, used: &Usage) -> impl Iterator<Item = String> {
+    usage::cells(used).into_iter().filter(move |_| long)
+}
+
+/// A table of runs; in its `long` form with what their newest attempts used.
+fn run_table(runs: &[RunSummary], now: Time, width: Option<u16>, long: bool) -> Vec<String> {
     let columns = [
         column("DAG", 0),
         column("RUN ID", 0),
@@ -82,13 +92,15 @@ fn run_table(runs: &[RunSummary], now: Time, width: Option<u16>) -> Vec<String> 
         column("OWNER", 6),
         column("PID", 7),
         column("CALLED BY", 8),
-        column("ERROR", 4),
     ];
+    let error = std::iter::once(column("ERROR", 4));
     // What is 0 everywhere is not worth a column.
     let prioritized = runs.iter().any(|run| run.priority != Priority::default());
     let columns: Vec<Column> = columns
         .into_iter()
         .filter(|column| prioritized || column.title != "PRIORITY")
+        .chain(usage_columns(long))
+        .chain(error)
         .collect();
     let mut table = Table::new(&columns, "STATUS");
     for run in runs {
@@ -115,8 +127,9 @@ fn run_table(runs: &[RunSummary], now: Time, width: Option<u16>) -> Vec<String> 
                 run.owner.to_string(),
                 run.pid.map(|pid| pid.to_string()).unwrap_or_default(),
                 run.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
-                remark(run, now),
-            ]),
+            ])
+            .chain(usage_cells(long, &run.usage))
+            .chain([remark(run, now)]),
         );
     }
     table.lines(width)

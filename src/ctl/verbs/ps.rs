@@ -29,18 +29,23 @@ pub(in crate::ctl) fn run(args: &Args, call: &mut Call) -> Result<Exit, Failure>
     if args.roots {
         runs.retain(|run| run.parent.is_none());
     }
-    show(&runs, "nothing is live, queued or waits for approval", call);
+    show(
+        &runs,
+        false,
+        "nothing is live, queued or waits for approval",
+        call,
+    );
     Ok(Exit::Ok)
 }
 
-/// Shows a list of runs.
-pub(super) fn show(runs: &[RunSummary], if_none: &str, call: &mut Call) {
+/// Shows a list of runs; in its `long` form with what they used.
+pub(super) fn show(runs: &[RunSummary], long: bool, if_none: &str, call: &mut Call) {
     if call.out.json {
         call.out.object(&json::runs(runs));
     } else if runs.is_empty() {
         call.out.note(if_none);
     } else {
-        let lines = run_table(runs, now(), call.out.width());
+        let lines = run_table(runs, now(), call.out.width(), long);
         call.out.lines(lines);
     }
 }

@@ -106,7 +106,7 @@ fn runs_of(queue: &GroupName, call: &mut Call) -> Result<Exit, Failure> {
             _ => return Err(Failure::unexpected()),
         },
     };
-    ps::show(&runs, &format!("nothing waits in queue {queue}"), call);
+    ps::show(&runs, false, &format!("nothing waits in queue {queue}"), call);
     Ok(Exit::Ok)
 }
 

@@ -76,7 +76,7 @@ fn daemon(call: &mut Call) -> Result<Exit, Failure> {
     }
     call.out.line(&version::line(&pong));
     if !runs.is_empty() {
-        let lines = run_table(&runs, now(), call.out.width());
+        let lines = run_table(&runs, now(), call.out.width(), false);
         call.out.lines(lines);
     }
     Ok(Exit::Ok)

@@ -4,8 +4,10 @@ use super::{NAMED, counted};
 use crate::model::change::Caller;
 use crate::model::outcome::{STDERR_MARK, signal_name};
 use crate::model::view::{ChildView, RunView, StepView};
-use crate::model::{Exit, RunStatus, StepStatus, Time};
+use crate::model::{Cause, Exit, RunStatus, StepStatus, Time};
 
+/// Number of SIGKILL.
+const KILL: i32 = 9;
 /// Most lines that are told of what a step wrote to standard error.
 const STDERR_LINES: usize = 10;
 
@@ -25,13 +27,19 @@ fn failure(step: &StepView, tries: &str) -> String {
     let (how, same) = match step.exit {
         Some(Exit::Code(code)) => {
             let how = format!("exit code {code}");
-            let same = text == how || text == format!("exit status {code}");
-            (how, same)
+            match text.strip_prefix(&format!("exit status {code}")) {
+                // What the kernel did stands behind it.
+                Some(rest) if rest.is_empty() || rest.starts_with("; ") => (how + rest, true),
+                _ => {
+                    let same = text == how;
+                    (how, same)
+                }
+            }
         }
         Some(Exit::Signal { signal, .. }) => {
             let how = format!("killed by {}", signal_name(signal));
-            if text.starts_with(&how) {
-                // It may tell more, as that there is a core dump.
+            if text.starts_with(&how) || matches!(step.cause, Some(Cause::OutOfMemory { .. })) {
+                // It may tell more, as that there is a core dump, or who killed it.
                 (text.to_owned(), true)
             } else {
                 (how, false)
@@ -82,6 +90,34 @@ pub(super) fn explain_steps(view: &RunView, evidence: &mut Vec<String>) {
             _ => {}
         }
     }
+}
+
+/// What the counters of the attempt say of processes that were killed, as far as it is not known otherwise.
+pub(super) fn explain_kills(view: &RunView) -> Vec<String> {
+    let mut told = Vec::new();
+    let by_signal = |step: &StepView| {
+        let kill = matches!(step.ended_by(), Some(Cause::Signal { signal: KILL, .. }));
+        kill && !view.kill_escalated
+    };
+    match view.usage.oom_kills {
+        Some(0) => {}
+        Some(kills) => told.push(format!(
+            "the out-of-memory killer took {} of the attempt",
+            counted(kills, "process", "processes")
+        )),
+        None if view.nodes().any(|(_, step)| by_signal(step)) => told.push(String::from(
+            "whether the out-of-memory killer sent SIGKILL is not known: attempts have no memory controller here",
+        )),
+        None => {}
+    }
+    if let Some(refused @ 1..) = view.usage.pids_refused {
+        told.push(format!(
+            "{} of the attempt {} refused (pids_max)",
+            counted(refused, "fork", "forks"),
+            if refused == 1 { "was" } else { "were" }
+        ));
+    }
+    told
 }
 
 /// One line for each step that a person decided about.

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use super::*;
 use crate::model::change::Caller;
 use crate::model::outcome::signal_number;
-use crate::model::{DagName, Exit, GroupName, RunId, Time, Trigger};
+use crate::model::{Cause, DagName, Exit, GroupName, OomScope, RunId, Time, Trigger, Usage};
 
 fn run(dag: &str, id: &str) -> RunRef {
     RunRef {
@@ -277,4 +277,62 @@ fn of_many_runs_to_decide_in_the_first_are_named() {
     }
     let answer = why_waiting(&tree[0], &below(&tree), &mut Vec::new());
     assert!(answer.starts_with("a person has to decide in leaf:1"), "{answer}");
+}
+
+#[test]
+fn what_the_kernel_did_is_told_once_and_what_it_may_have_done_is_told_as_that() {
+    let killed = Exit::Signal {
+        signal: signal_number("KILL").unwrap(),
+        core: false,
+    };
+    let oom = Cause::OutOfMemory {
+        killed: 1,
+        total: 1,
+        scope: OomScope::Attempt {
+            limit: Some(32 << 20),
+        },
+    };
+    let with = |exit: Exit, cause: Cause| StepView {
+        cause: Some(cause),
+        ..ended(exit, &Cause::describe(Some(cause), exit), 0)
+    };
+    assert_eq!(
+        reason(&with(killed, oom)),
+        "killed by the out-of-memory killer (SIGKILL); memory_max is 32 MiB"
+    );
+    assert_eq!(
+        reason(&with(Exit::Code(137), oom)),
+        "exit code 137; the out-of-memory killer took 1 process of the attempt meanwhile: memory_max is 32 MiB"
+    );
+    let (_, evidence) = failed(ended(killed, "killed by SIGKILL", 0));
+    assert!(
+        evidence[1].contains("is not known: attempts have no memory controller"),
+        "{evidence:?}"
+    );
+    let told = |usage: Usage, step: StepView| {
+        let failed = RunView {
+            usage,
+            ..view(run("d", "1"), RunStatus::Failed, vec![step])
+        };
+        explain_kills(&failed)
+    };
+    let known = |oom_kills, pids_refused| Usage {
+        oom_kills: Some(oom_kills),
+        pids_refused: Some(pids_refused),
+        ..Usage::UNKNOWN
+    };
+    assert!(told(known(0, 0), ended(killed, "killed by SIGKILL", 0)).is_empty());
+    assert_eq!(
+        told(known(2, 1), with(killed, oom)),
+        [
+            "the out-of-memory killer took 2 processes of the attempt",
+            "1 fork of the attempt was refused (pids_max)"
+        ]
+    );
+    // A time limit kills, too, and that is known.
+    let limit = StepView {
+        cause: Some(Cause::StepTimeout {}),
+        ..ended(killed, "step timed out after 1 s", 0)
+    };
+    assert!(told(Usage::UNKNOWN, limit).is_empty());
 }

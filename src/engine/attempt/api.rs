@@ -1,6 +1,6 @@
 //! What goes into the attempt engine and what comes out.
 
-use crate::model::{Boot, Exit, Fact, Node, StepStatus, StopReason};
+use crate::model::{Boot, Cause, Exit, Fact, Node, StepStatus, StopReason};
 
 /// A node and the serial number of what was asked for it. An answer with an older serial is ignored, so a late
 /// answer to something that was given up cannot be taken for the current one.
@@ -70,12 +70,15 @@ pub struct TryEnd {
     /// What the try came to, where the exit of a process cannot tell: sub-runs can succeed in part, wait or be
     /// refused. With it there need not be an exit.
     pub verdict: Option<StepStatus>,
+    /// What the kernel did to its processes, if that is why it failed.
+    pub cause: Option<Cause>,
 }
 
 /// Something the engine wants done. Effects of one call are performed in order.
 ///
 /// The engine records what it decides. What only the shell sees, the shell records itself, before it reports the
-/// end of the try: `Started`, `Params`, `NodeStarted`, `NodeSpawned`, `NodeExited` and `NodeOutput`.
+/// end of the try: `Started`, `Params`, `NodeStarted`, `NodeSpawned`, `NodeExited` and `NodeOutput`; and before
+/// [`Fact::Ended`], `Used`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Append to the journal. Performed, and for [`Fact::Ended`] made durable, before the next effect.

@@ -393,6 +393,7 @@ impl Attempt {
             error: outcome.error,
             done_count: node.done,
             tolerated: outcome.tolerated,
+            cause: outcome.cause,
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::model::limits::TEXT_MAX;
 use crate::model::outcome::signal_name;
-use crate::model::{Boot, Exit, StepStatus};
+use crate::model::{Boot, Cause, Exit, StepStatus};
 
 use super::{Prepared, TryEnd};
 
@@ -54,9 +54,18 @@ pub(super) struct Outcome {
     pub(super) exit_code: Option<i32>,
     pub(super) error: Option<String>,
     pub(super) tolerated: bool,
+    /// What brought it there, where the exit does not tell.
+    pub(super) cause: Option<Cause>,
 }
 
 impl Outcome {
+    /// The same with what brought it there.
+    #[must_use]
+    pub(super) fn because(mut self, cause: Cause) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+
     /// An end without a process.
     pub(super) fn plain(status: StepStatus, error: impl Into<String>) -> Self {
         Self {
@@ -64,6 +73,7 @@ impl Outcome {
             exit_code: None,
             error: Some(error.into()),
             tolerated: false,
+            cause: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use crate::model::StepStatus;
+use crate::model::{Cause, StepStatus};
 
 use super::node::{Outcome, Stage};
 use super::{Attempt, Cx, Effect, Phase, Timer};
@@ -52,7 +52,10 @@ impl Attempt {
                 }
                 self.ready.push(Reverse(slot));
             }
-            Verdict::End(status, error) => self.finish(slot, Outcome::plain(status, error), cx),
+            Verdict::End(status, error) => {
+                let outcome = Outcome::plain(status, error);
+                self.finish(slot, outcome.because(Cause::Upstream {}), cx);
+            }
         }
     }
 
@@ -115,7 +118,7 @@ impl Attempt {
             };
             if self.timed_out {
                 let outcome = Outcome::plain(StepStatus::Aborted, self.time_limit_text());
-                self.finish(slot, outcome, cx);
+                self.finish(slot, outcome.because(Cause::RunTimeout {}), cx);
                 self.look_at_dependants(cx);
                 continue;
             }

@@ -1,6 +1,6 @@
 //! One node from its preparation to its end (seed-spec 7.8).
 
-use crate::model::{Boot, Fact, StepStatus, Time};
+use crate::model::{Boot, Cause, Fact, StepStatus, Time};
 
 use super::approval::undecided;
 use super::node::{Cut, NodeState, Outcome, Stage, clip, join, judge};
@@ -82,10 +82,15 @@ impl Attempt {
         }
         match answer {
             Err(error) => {
-                let error = if node.overdue { text } else { clip(error) };
+                let (error, cause) = if node.overdue {
+                    (text, Some(Cause::StepTimeout {}))
+                } else {
+                    (clip(error), None)
+                };
                 let tolerated = policy.tolerates(None, false);
                 let outcome = Outcome {
                     tolerated,
+                    cause,
                     ..Outcome::plain(StepStatus::Failed, error)
                 };
                 self.finish(slot, outcome, cx);
@@ -158,6 +163,7 @@ impl Attempt {
         self.disarm_limit(slot, cx);
         let limit_text = self.limit_text(slot);
         let (mut code, mut error) = judge(end);
+        let mut cause = end.cause;
         let Some((_, node, policy)) = self.node(slot) else {
             return;
         };
@@ -170,6 +176,7 @@ impl Attempt {
         if overdue {
             code = Some(TIMEOUT_CODE);
             error = Some(limit_text);
+            cause = Some(Cause::StepTimeout {});
         }
         if let Some(cut) = node.cut {
             let counts = cut == Cut::RunTimeout || policy.repeats();
@@ -180,6 +187,7 @@ impl Attempt {
                 // What waits or was rejected did not end well.
                 error: error.or_else(|| undecided(end)?.error),
                 tolerated: false,
+                cause,
             });
             return self.finish_cut(slot, cx);
         }
@@ -204,6 +212,7 @@ impl Attempt {
             exit_code: code,
             error,
             tolerated: tolerated && !forgiven,
+            cause,
         };
         let next = policy.after_execution(node.done, node.numbers.repeat_limit, known_code, failed);
         node.last = Some(outcome.clone());
@@ -245,6 +254,7 @@ impl Attempt {
             exit_code,
             error: Some(error.clone()),
             tolerated: false,
+            cause: None,
         });
         cx.record(Fact::NodeRetrying {
             node: key.node,
@@ -277,9 +287,9 @@ impl Attempt {
     /// What exited 0 before the run's time limit reached it succeeded. A repeating step that is stopped succeeded if
     /// its last execution did (seed-spec 7.11); everything else is aborted, also what exited 0 after the signal.
     pub(super) fn finish_cut(&mut self, slot: usize, cx: &mut Cx) {
-        let reason = match self.nodes.get(slot).and_then(|node| node.cut) {
-            Some(Cut::RunTimeout) => self.time_limit_text(),
-            Some(Cut::Stop) | None => self.stop.clone().unwrap_or_default(),
+        let (reason, cause) = match self.nodes.get(slot).and_then(|node| node.cut) {
+            Some(Cut::RunTimeout) => (self.time_limit_text(), Cause::RunTimeout {}),
+            Some(Cut::Stop) | None => (self.stop.clone().unwrap_or_default(), Cause::Stopped {}),
         };
         let Some((_, node, policy)) = self.node(slot) else {
             return;
@@ -296,6 +306,7 @@ impl Attempt {
                 exit_code: last.and_then(|last| last.exit_code),
                 error: None,
                 tolerated: false,
+                cause: None,
             }
         } else {
             Outcome {
@@ -303,6 +314,7 @@ impl Attempt {
                 exit_code: last.and_then(|last| last.exit_code),
                 error: Some(join(&reason, last.and_then(|last| last.error.as_deref()))),
                 tolerated: false,
+                cause: Some(cause),
             }
         };
         self.finish(slot, outcome, cx);

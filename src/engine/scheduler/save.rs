@@ -90,6 +90,7 @@ impl Scheduler {
                 | Change::Notify(_)
                 | Change::Notified { .. }
                 | Change::Step { .. }
+                | Change::Account { .. }
                 | Change::Decide { .. }
                 | Change::Retire { .. }
                 | Change::Removed { .. } => {}

@@ -33,12 +33,14 @@ impl StepView {
                 // Those of the try before say nothing about this one, which may end without.
                 self.exit = None;
                 self.exit_code = None;
+                self.cause = None;
                 self.stdout = Some(format!("{log_dir}/{stdout}"));
                 self.stderr = Some(format!("{log_dir}/{stderr}"));
             }
             Fact::NodeSpawned { pid, .. } => self.pid = Some(*pid),
-            Fact::NodeExited { exit, .. } => {
+            Fact::NodeExited { exit, cause, .. } => {
                 self.exit = Some(*exit);
+                self.cause = *cause;
                 self.exit_code = Some(exit.code());
                 self.pid = None;
             }
@@ -76,6 +78,7 @@ impl StepView {
                 error,
                 done_count,
                 tolerated,
+                cause,
                 ..
             } => {
                 self.status = *status;
@@ -83,6 +86,7 @@ impl StepView {
                 self.error.clone_from(error);
                 self.done_count = *done_count;
                 self.tolerated = *tolerated;
+                self.cause = cause.or(self.cause);
                 self.finished_at = Some(at);
                 self.next_try_at = None;
                 self.pid = None;
@@ -107,6 +111,7 @@ impl StepView {
             | Fact::StopRequested { .. }
             | Fact::KillEscalated {}
             | Fact::TimedOut {}
+            | Fact::Used { .. }
             | Fact::Ended { .. } => {}
         }
     }

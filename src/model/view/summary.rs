@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::RunView;
-use crate::model::{AttemptId, GroupName, PendingRetry, Priority, RunRef, RunStatus, Time, Trigger};
+use crate::model::{AttemptId, GroupName, PendingRetry, Priority, RunCause, RunRef, RunStatus};
+use crate::model::{Time, Trigger, Usage};
 
 /// A run in a list: no steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,10 @@ pub struct RunSummary {
     pub held: bool,
     /// Whether it starts at once, before all others and beyond the limits.
     pub now: bool,
+    /// What its newest attempt has used.
+    pub usage: Usage,
+    /// What brought that attempt to a bad end.
+    pub cause: Option<RunCause>,
 }
 
 impl RunView {
@@ -77,6 +82,8 @@ impl RunView {
             retry: self.retry,
             held: self.held,
             now: self.now,
+            usage: self.usage,
+            cause: self.ended_by(),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The work of the nodes: tasks go on, their children are started, signalled and collected.
 
-use super::super::children::{Child, Output, Place, Purpose, Request, exit_of};
+use super::super::children::{Child, ChildEnd, Output, Place, Purpose, Request, exit_of};
 use super::super::taps::Taps;
 use super::super::task::{Step, Task, TaskKey, Work};
 use super::super::timers::Alarm;
 use super::super::tree;
 use super::{SUBSTITUTION_SECS, Supervisor, now};
 use crate::engine::attempt::{Event, NodeKey};
-use crate::model::{Fact, Node, RunStatus};
+use crate::model::{Cause, Fact, Node, RunStatus};
 use crate::sys::reap;
 
 impl Supervisor {
@@ -64,15 +64,22 @@ impl Supervisor {
                     let purpose = request.purpose;
                     self.serial += 1;
                     self.watch_copies(&task);
+                    let before = self.witness.look();
                     match self.start(key, *request, &task) {
                         Ok(child) => {
+                            if purpose == Purpose::Main {
+                                self.witness.started(child.pid, before);
+                            }
                             self.started(key, purpose, &child);
                             task.running = Some(child.pid);
                             self.children.insert(child.pid, child);
                             self.tasks.insert(key, task);
                             return;
                         }
-                        Err(error) => task.answer(super::super::children::ChildEnd::not_started(error)),
+                        Err(error) => {
+                            let cause = self.witness.refused_since(before);
+                            task.answer(ChildEnd::not_started(error, cause));
+                        }
                     }
                 }
                 Step::Calls(planned) => {
@@ -169,17 +176,22 @@ impl Supervisor {
     pub(super) fn reap(&mut self) {
         while let Ok(Some(pid)) = reap::next_zombie() {
             let status = reap::peek_pid(pid).ok().flatten();
+            let mut cause = None;
             if let (Some(child), Some(status)) = (self.children.get(&pid), status)
                 && let (TaskKey::Node(key), Purpose::Main) = (child.task, child.purpose)
             {
+                let exit = exit_of(status);
+                let task = self.tasks.get(&child.task);
+                cause = self.witness.ended(pid, exit, task.is_none_or(Task::is_refused));
                 self.record(Fact::NodeExited {
                     node: key.node,
-                    exit: exit_of(status),
+                    exit,
+                    cause,
                 });
             }
             let reaped = reap::reap_pid(pid).ok().flatten().or(status);
             if let (Some(child), Some(status)) = (self.children.remove(&pid), reaped) {
-                self.child_ended(child, status);
+                self.child_ended(child, status, cause);
             }
         }
         if self.killing_tree {
@@ -193,7 +205,7 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn child_ended(&mut self, child: Child, status: crate::sys::pidfd::WaitStatus) {
+    fn child_ended(&mut self, child: Child, status: crate::sys::pidfd::WaitStatus, cause: Option<Cause>) {
         let key = child.task;
         if child.purpose == Purpose::Substitution {
             self.timers.disarm(Alarm::Substitution(key));
@@ -203,7 +215,8 @@ impl Supervisor {
             taps.drain();
         }
         let cover = self.boot.cover();
-        let end = child.finish(status, &self.log_dir, self.boot.dag.max_output_size, cover);
+        let mut end = child.finish(status, &self.log_dir, self.boot.dag.max_output_size, cover);
+        end.cause = cause;
         if let Some(task) = &mut task {
             task.running = None;
             task.answer(end);

@@ -118,8 +118,8 @@ fn write_step(db: &Connection, row: &AttemptRow, code: i64, view: &StepView, dir
     run(
         db,
         "INSERT OR REPLACE INTO steps (attempt, node, status, flags, retries, executions, started_at, finished_at,
-             next_try_at, pid, exit_code, exit, stdout, stderr, error, variables, children, decision)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+             next_try_at, pid, exit_code, exit, stdout, stderr, error, variables, children, decision, cause)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         params![
             row.id,
             code,
@@ -139,6 +139,7 @@ fn write_step(db: &Connection, row: &AttemptRow, code: i64, view: &StepView, dir
             codes::json_list(&view.variables)?,
             codes::children(&view.children)?,
             codes::json_option(view.decision.as_ref())?,
+            codes::json_option(view.cause.as_ref())?,
         ],
     )
 }

@@ -81,6 +81,11 @@ pub(super) fn apply(db: &Connection, change: &Change, log_dir: &LogDir) -> Resul
         Change::Retire { roots } => retire::retire(db, roots),
         Change::Removed { directories } => retire::removed(db, directories),
         Change::End { .. } => end(db, change),
+        Change::Account {
+            attempt,
+            usage,
+            cause,
+        } => super::account::account(db, attempt, usage, cause.as_ref()),
         Change::EndQueued {
             run,
             status,

@@ -216,6 +216,11 @@ fn a_lost_attempt_keeps_its_cause_and_its_failed_steps_in_either_order() {
             at: Time(9),
         };
         let failed = step(&run, 1, Node::Step(0), view.steps[0].clone());
+        bench.ok(vec![Change::Account {
+            attempt: attempt(&run, 1),
+            usage: crate::model::Usage::UNKNOWN,
+            cause: view.ended_by(),
+        }]);
         bench.ok(if end_first {
             vec![ended, failed]
         } else {

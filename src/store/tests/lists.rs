@@ -187,7 +187,7 @@ fn what_is_pending_is_counted() {
             not_cleaned: 1
         }
     );
-    assert_eq!(bench.reader().schema_version().unwrap(), 4);
+    assert_eq!(bench.reader().schema_version().unwrap(), 5);
     let other = GroupName::new("other").unwrap();
     assert!(bench.reader().queue(Some(&other)).unwrap().is_empty());
     assert_eq!(bench.reader().run_view(&run_ref("etl", "zz")).unwrap(), None);

@@ -1,5 +1,6 @@
 //! Tests of the store, and what they share.
 
+mod account;
 mod again;
 mod calls;
 mod changes;

@@ -146,7 +146,7 @@ fn every_object_of_the_schema_is_known_and_missed() {
 fn a_newer_schema_is_refused_and_left_alone() {
     let (_dir, path) = made();
     let db = rusqlite::Connection::open(&path).unwrap();
-    db.pragma_update(None, "user_version", 5).unwrap();
+    db.pragma_update(None, "user_version", 6).unwrap();
     drop(db);
     let before = fs::read(&path).unwrap();
     let error = refusal(&path);
@@ -154,8 +154,8 @@ fn a_newer_schema_is_refused_and_left_alone() {
         matches!(
             error,
             OpenError::Newer {
-                found: 5,
-                known: 4,
+                found: 6,
+                known: 5,
                 ..
             }
         ),
@@ -164,7 +164,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     assert!(
         error
             .to_string()
-            .contains("schema version 5, this program knows up to 4")
+            .contains("schema version 6, this program knows up to 5")
     );
     assert_eq!(fs::read(&path).unwrap(), before);
 }
@@ -173,14 +173,14 @@ fn a_newer_schema_is_refused_and_left_alone() {
 fn a_newer_schema_that_is_still_in_the_log_is_refused() {
     let (_dir, path) = made();
     let db = rusqlite::Connection::open(&path).unwrap();
-    db.pragma_update(None, "user_version", 5).unwrap();
+    db.pragma_update(None, "user_version", 6).unwrap();
     let error = refusal(&path);
     assert!(
         matches!(
             error,
             OpenError::Newer {
-                found: 5,
-                known: 4,
+                found: 6,
+                known: 5,
                 ..
             }
         ),

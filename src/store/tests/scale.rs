@@ -33,9 +33,11 @@ fn large() -> (Bench, u64) {
              stopped_at, params, params_json, parent, root, caller, asked, depth, priority, now, dag_limit, scheduled_for,
              retry, retries, retry_at, retry_due FROM runs r, n;
          INSERT INTO attempts SELECT a.id + n.i * {SEED_RUNS}, run + n.i * {SEED_RUNS}, number, n.i || '-' || attempt, status,
-             intended_at, started_at, ended_at, done, flags, error, lost, stop, params, outputs FROM attempts a, n;
+             intended_at, started_at, ended_at, done, flags, error, lost, stop, params, outputs, cpu_user, cpu_system, mem_peak, rss_max,
+             io_read, io_written, pids_peak, oom_kills, pids_refused, cause FROM attempts a, n;
          INSERT INTO steps SELECT attempt + n.i * {SEED_RUNS}, node, status, flags, retries, executions, started_at,
-             finished_at, next_try_at, pid, exit_code, exit, stdout, stderr, error, variables, children, decision FROM steps, n;
+             finished_at, next_try_at, pid, exit_code, exit, stdout, stderr, error, variables, children, decision,
+             cause FROM steps, n;
          COMMIT;"
     ))
     .unwrap();

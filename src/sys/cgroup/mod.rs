@@ -11,7 +11,7 @@ mod walk;
 
 pub use control::{Controller, Controllers, LimitError};
 pub use find::{CgroupUnavailable, id_of_process, own_path};
-pub use stats::CgroupStats;
+pub use stats::{Events, Hits};
 
 use super::files::{self, Dir};
 use std::fs::File;
@@ -276,12 +276,6 @@ impl Cgroup {
     /// `NotFound` once the cgroup is removed.
     pub fn events_fd(&self) -> io::Result<File> {
         self.dir.open_for_reading("cgroup.events")
-    }
-
-    /// What the cgroup used. Read it when it is empty and before it is removed.
-    #[must_use]
-    pub fn stats(&self) -> CgroupStats {
-        CgroupStats::read(&self.dir)
     }
 
     /// Removes the cgroup and those that its processes made below it. One that is gone is no error.

@@ -1,38 +1,111 @@
-//! What a cgroup used in its life.
+//! What a cgroup used in its life, which of its limits were hit, and what these limits are.
+//!
+//! Each number is there only if its controller is on for the cgroup and the kernel has the file; else it is not known, which is
+//! not the same as 0.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use super::Cgroup;
+use crate::model::Usage;
 use crate::sys::files::{self, Dir};
 
-/// Use of resources. A field is `None` where the kernel or the controllers do not offer it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CgroupStats {
-    /// CPU time in microseconds (`cpu.stat`; there also without the controller).
-    pub cpu_usec: Option<u64>,
-    /// Most memory used at once, in bytes (`memory.peak`, Linux 5.19).
-    pub mem_peak: Option<u64>,
-    /// Processes killed by the OOM killer (`memory.events`).
-    pub mem_oom_kill: Option<u64>,
-    /// Most processes and threads at once (`pids.peak`, Linux 6.12).
-    pub pids_peak: Option<u64>,
-    /// Times a fork was refused by the limit (`pids.events`).
-    pub pids_max_events: Option<u64>,
-}
+/// The longest statistics file that is read.
+const MOST_TEXT: u64 = 64 * 1024;
 
-impl CgroupStats {
-    pub(super) fn read(dir: &Dir) -> Self {
-        let text = |name: &str| {
-            let bytes = files::read_at_most(&mut dir.open_for_reading(name).ok()?, 64 * 1024).ok()?;
-            String::from_utf8(bytes).ok()
-        };
-        let of = |name: &str, key: &str| field(&text(name)?, key);
-        let number = |name: &str| text(name)?.trim().parse().ok();
-        Self {
-            cpu_usec: of("cpu.stat", "usage_usec"),
-            mem_peak: number("memory.peak"),
-            mem_oom_kill: of("memory.events", "oom_kill"),
-            pids_peak: number("pids.peak"),
-            pids_max_events: of("pids.events", "max"),
+impl Cgroup {
+    /// What the cgroup and all below it used. Read it when it is empty and before it is removed.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let cpu = text(&self.dir, "cpu.stat");
+        let cpu = |key| field(cpu.as_deref()?, key);
+        let io = text(&self.dir, "io.stat");
+        let io = |key| Some(sum(io.as_deref()?, key));
+        let events = self.events().read();
+        Usage {
+            cpu_user_usec: cpu("user_usec"),
+            cpu_system_usec: cpu("system_usec"),
+            mem_peak: number(&self.dir, "memory.peak"),
+            rss_max: None,
+            io_read: io("rbytes"),
+            io_written: io("wbytes"),
+            pids_peak: number(&self.dir, "pids.peak"),
+            oom_kills: events.oom_kills,
+            pids_refused: events.pids_refused,
         }
     }
+
+    /// Opens the counters of its limits, to be read often.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        let open = |name: &str| self.dir.open_for_reading(name).ok();
+        Events {
+            memory: open("memory.events"),
+            pids: open("pids.events"),
+        }
+    }
+
+    /// The limit of memory, in bytes (`memory.max`); none if there is no limit, or no controller.
+    #[must_use]
+    pub fn memory_max(&self) -> Option<u64> {
+        number(&self.dir, "memory.max")
+    }
+
+    /// The limit of processes and threads (`pids.max`); none if there is no limit, or no controller.
+    #[must_use]
+    pub fn pids_max(&self) -> Option<u64> {
+        number(&self.dir, "pids.max")
+    }
+}
+
+/// How often limits of a cgroup were hit, those of cgroups below it included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hits {
+    /// Times memory ran out at a limit of this cgroup or one below it (`oom` of `memory.events`).
+    pub ooms: Option<u64>,
+    /// Processes of it that an out-of-memory killer took, whoever was out of memory (`oom_kill`).
+    pub oom_kills: Option<u64>,
+    /// Forks refused by its limit of processes (`max` of `pids.events`).
+    pub pids_refused: Option<u64>,
+}
+
+/// The open counters of a cgroup's limits.
+#[derive(Debug, Default)]
+pub struct Events {
+    memory: Option<File>,
+    pids: Option<File>,
+}
+
+impl Events {
+    /// How they stand now. Nothing is known where the controllers are off.
+    #[must_use]
+    pub fn read(&self) -> Hits {
+        let memory = self.memory.as_ref().and_then(from_start);
+        let memory = |key| field(memory.as_deref()?, key);
+        let pids = self.pids.as_ref().and_then(from_start);
+        Hits {
+            ooms: memory("oom"),
+            oom_kills: memory("oom_kill"),
+            pids_refused: pids.and_then(|text| field(&text, "max")),
+        }
+    }
+}
+
+/// The text of an open counter file, which is short.
+fn from_start(file: &File) -> Option<String> {
+    let mut buffer = [0; 1024];
+    let length = file.read_at(&mut buffer, 0).ok()?;
+    Some(String::from_utf8_lossy(buffer.get(..length)?).into_owned())
+}
+
+fn text(dir: &Dir, name: &str) -> Option<String> {
+    let bytes = files::read_at_most(&mut dir.open_for_reading(name).ok()?, MOST_TEXT).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// The one number in a file; `max` is none.
+fn number(dir: &Dir, name: &str) -> Option<u64> {
+    text(dir, name)?.trim().parse().ok()
 }
 
 /// The number after `key` in a file of `key number` lines.
@@ -41,9 +114,18 @@ pub(super) fn field(text: &str, key: &str) -> Option<u64> {
         .find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
+/// The sum over all devices in a file of `major:minor key=number ...` lines. Without any line nothing was read or written.
+fn sum(text: &str, key: &str) -> u64 {
+    let values = text.split_ascii_whitespace().filter_map(|word| {
+        let (name, value) = word.split_once('=')?;
+        (name == key).then(|| value.parse::<u64>().ok())?
+    });
+    values.fold(0, u64::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::field;
+    use super::*;
 
     #[test]
     fn finds_the_whole_key_only() {
@@ -51,5 +133,67 @@ mod tests {
         assert_eq!(field(text, "oom_kill"), Some(2));
         assert_eq!(field(text, "oom"), Some(1));
         assert_eq!(field(text, "kill"), None);
+    }
+
+    #[test]
+    fn adds_up_over_devices() {
+        let text = "8:0 rbytes=10 wbytes=1 rios=2 dbytes=7\n8:16 rbytes=5 wbytes=2\n253:0 \n";
+        assert_eq!((sum(text, "rbytes"), sum(text, "wbytes")), (15, 3));
+        assert_eq!(sum("", "rbytes"), 0);
+    }
+
+    /// The files of a cgroup as a kernel with all controllers shows them, in a plain directory.
+    fn shown(files: &[(&str, &str)]) -> (tempfile::TempDir, Cgroup) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let fd = File::open(dir.path()).unwrap();
+        let cgroup = Cgroup::from_owned(fd.into()).unwrap();
+        (dir, cgroup)
+    }
+
+    #[test]
+    fn what_the_files_say_is_what_was_used() {
+        let (_dir, cgroup) = shown(&[
+            ("cpu.stat", "usage_usec 30\nuser_usec 20\nsystem_usec 10\n"),
+            ("memory.peak", "4096\n"),
+            ("memory.max", "8192\n"),
+            (
+                "memory.events",
+                "low 0\nhigh 0\nmax 4\noom 2\noom_kill 1\noom_group_kill 0\n",
+            ),
+            ("io.stat", ""),
+            ("pids.peak", "7\n"),
+            ("pids.max", "max\n"),
+            ("pids.events", "max 3\n"),
+        ]);
+        let usage = Usage {
+            cpu_user_usec: Some(20),
+            cpu_system_usec: Some(10),
+            mem_peak: Some(4096),
+            rss_max: None,
+            io_read: Some(0),
+            io_written: Some(0),
+            pids_peak: Some(7),
+            oom_kills: Some(1),
+            pids_refused: Some(3),
+        };
+        assert_eq!(cgroup.usage(), usage);
+        assert_eq!((cgroup.memory_max(), cgroup.pids_max()), (Some(8192), None));
+        assert_eq!(cgroup.events().read().ooms, Some(2));
+    }
+
+    #[test]
+    fn without_controllers_nothing_but_cpu_time_is_known() {
+        let (_dir, cgroup) = shown(&[("cpu.stat", "usage_usec 3\nuser_usec 2\nsystem_usec 1\n")]);
+        let usage = Usage {
+            cpu_user_usec: Some(2),
+            cpu_system_usec: Some(1),
+            ..Usage::UNKNOWN
+        };
+        assert_eq!(cgroup.usage(), usage);
+        assert_eq!(cgroup.events().read(), Hits::default());
+        assert_eq!((cgroup.memory_max(), cgroup.pids_max()), (None, None));
     }
 }

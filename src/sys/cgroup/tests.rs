@@ -54,7 +54,7 @@ fn kills_a_tree_that_scattered_over_sessions() {
             }
         );
     }
-    assert!(cgroup.stats().cpu_usec.is_some());
+    assert!(cgroup.usage().cpu_usec().is_some());
     cgroup.remove().unwrap();
     cgroup.remove().unwrap();
     assert!(root.open(&unique("kill")).unwrap().is_none());

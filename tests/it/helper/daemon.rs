@@ -252,6 +252,11 @@ impl Daemon {
         files
     }
 
+    /// The cgroup below which attempts have theirs.
+    pub(crate) fn cgroup(&self) -> Option<PathBuf> {
+        cgroup_of(self.root())
+    }
+
     /// The cgroups of attempts.
     pub(crate) fn cgroups(&self) -> Vec<PathBuf> {
         let dirs = cgroup_of(self.root()).and_then(|dir| std::fs::read_dir(dir).ok());

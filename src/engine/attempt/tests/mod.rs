@@ -3,6 +3,7 @@
 mod again;
 mod approval;
 mod calls;
+mod causes;
 mod ends;
 mod handlers;
 mod ready;
@@ -245,6 +246,7 @@ impl Bench {
                 error,
                 done_count,
                 tolerated,
+                ..
             } if *node == wanted => Some((*status, *exit_code, error.as_deref(), *done_count, *tolerated)),
             _ => None,
         })

@@ -274,6 +274,7 @@ fn change(change: &Change) -> String {
         Change::PauseQueue { queue, on } => format!("pause {queue} {on}"),
         Change::Move { .. } => "move".into(),
         Change::Notify(_)
+        | Change::Account { .. }
         | Change::Notified { .. }
         | Change::Retire { .. }
         | Change::Removed { .. }

@@ -3,7 +3,10 @@
 use super::*;
 use crate::model::view::{ChildView, RunView, StepView};
 use crate::model::{AttemptId, DagName, Exit, GroupName, Handler, LostCause, RunId, RunRef, RunStatus};
-use crate::model::{Node, Priority, SchemaFile, SchemaRef, StepStatus, StopReason, Time, Trigger};
+use crate::model::{
+    Cause, Node, OomScope, Priority, RunCause, SchemaFile, SchemaRef, StepStatus, StopReason,
+};
+use crate::model::{Time, Trigger, Usage};
 use crate::wire::control::{
     Action, AttemptSummary, ChildUpdate, DoctorReport, ErrorKind, Finding, HistoryFilter, Problem, Selector,
     Submit, Update, Why,
@@ -39,6 +42,11 @@ fn a_view() -> RunView {
     step.stdout = Some("/o".to_owned());
     step.variables = vec![("V".to_owned(), "1".to_owned())];
     step.started_at = Some(Time(1));
+    step.cause = Some(Cause::OutOfMemory {
+        killed: 1,
+        total: 2,
+        scope: OomScope::Attempt { limit: Some(3) },
+    });
     RunView {
         run: run_ref(),
         attempt: Some(AttemptId::new("a").unwrap()),
@@ -68,6 +76,11 @@ fn a_view() -> RunView {
         retry: None,
         held: false,
         now: false,
+        usage: Usage {
+            cpu_user_usec: Some(1),
+            mem_peak: Some(300),
+            ..Usage::UNKNOWN
+        },
     }
 }
 
@@ -92,6 +105,31 @@ fn hex<T: Serialize>(message: &T) -> String {
         u32::try_from(frame.len() - HEADER).unwrap().to_le_bytes()
     );
     frame[HEADER..].iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn an_attempt() -> AttemptSummary {
+    AttemptSummary {
+        number: 1,
+        attempt: AttemptId::new("a").unwrap(),
+        status: RunStatus::Succeeded,
+        error: None,
+        lost: None,
+        started_at: None,
+        finished_at: None,
+        usage: Usage::UNKNOWN,
+        cause: Some(RunCause {
+            step: Some("s".to_owned()),
+            cause: Cause::Exit { code: 3 },
+        }),
+    }
+}
+
+/// The messages whose bytes are others, with those bytes.
+fn unlike<T: Serialize>(all: &[(T, &str)]) -> Vec<(usize, String)> {
+    let bytes = all.iter().map(|(message, wanted)| (hex(message), *wanted));
+    let numbered = bytes.enumerate();
+    let wrong = numbered.filter(|(_, (bytes, wanted))| bytes != wanted);
+    wrong.map(|(index, (bytes, _))| (index, bytes)).collect()
 }
 
 #[test]
@@ -193,15 +231,6 @@ fn responses() {
         lost: Some(LostCause::Reboot),
         log_dir: None,
     };
-    let attempt = AttemptSummary {
-        number: 1,
-        attempt: AttemptId::new("a").unwrap(),
-        status: RunStatus::Succeeded,
-        error: None,
-        lost: None,
-        started_at: None,
-        finished_at: None,
-    };
     let why = Why {
         run: run_ref(),
         status: RunStatus::Queued,
@@ -243,18 +272,21 @@ fn responses() {
         (accepted, "010164017201016d000101010200"),
         (
             Response::Runs(vec![a_view().summary()]),
-            "0201016401720101610102010165000167fbe8030000010001fb58020001010000000000",
+            "0201016401720101610102010165000167fbe8030000010001fb5802000101000000000001010001fb2c01000000000000010008",
         ),
         (
             a_run(),
-            "030164017201016101020101650100120100fbe8030001000101310170000167fbe8030000010001fb580200022f6c0101730201016501010101120002030001022f6f00010156013100010200000000000104017800000000000000000000000000000000000000000000",
+            "030164017201016101020101650100120100fbe8030001000101310170000167fbe8030000010001fb580200022f6c0101730201016501010101120002030001022f6f00010156013100010200000000000102010200010301040178000000000000000000000000000000000000000000000001010001fb2c01000000000000",
         ),
         (
             Response::Update(Box::new(update)),
-            "04016401720101610102010165000167fbe8030000010001fb5802000101000000000001031e02000101730000000000000000000000000000000000010001690000000000000000000000000000000000010001030102016401720170020001016b0176010400",
+            "04016401720101610102010165000167fbe8030000010001fb5802000101000000000001010001fb2c0100000000000001000801031e020001017300000000000000000000000000000000000001000169000000000000000000000000000000000000010001030102016401720170020001016b0176010400",
         ),
         (Response::Done, "05"),
-        (Response::Attempts(vec![attempt]), "06010101610400000000"),
+        (
+            Response::Attempts(vec![an_attempt()]),
+            "06010101610400000000000000000000000000010101730006",
+        ),
         (Response::Why(why), "0701640172050161010165"),
         (
             Response::Doctor(report),
@@ -263,9 +295,8 @@ fn responses() {
         (Response::Reloaded(vec!["r".to_owned()]), "09010172"),
         (error, "0a07016d01016801016d000101010200"),
     ];
-    for (index, (response, bytes)) in all.iter().enumerate() {
-        assert_eq!(hex(response), *bytes, "response {index}");
-    }
+    let wrong = unlike(&all);
+    assert!(wrong.is_empty(), "responses are {wrong:#?}");
 }
 
 #[test]
