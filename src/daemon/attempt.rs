@@ -23,6 +23,8 @@ pub(super) struct Attempt {
     pub(super) entry: Option<Entry>,
     pub(super) pid: u32,
     pub(super) pidfd: Option<PidFd>,
+    /// The name under which the service manager has a copy of that.
+    pub(super) kept: Option<String>,
     pub(super) channel: Option<Arc<OwnedFd>>,
     /// What its channel has not taken yet.
     pub(super) outbox: Outbox,
@@ -60,6 +62,7 @@ impl Attempt {
             entry: None,
             pid: 0,
             pidfd: None,
+            kept: None,
             channel: None,
             outbox: Outbox::default(),
             journal: None,

@@ -209,6 +209,7 @@ impl Dispatcher {
     /// Removes what an ended attempt does not need any more.
     pub(super) fn clean(&mut self, attempt: &AttemptId) {
         self.close_gate(attempt);
+        self.let_go(attempt);
         let Some(held) = self.attempts.get_mut(attempt) else {
             self.to_self
                 .send(Msg::Cleaned(attempt.clone()))

@@ -44,6 +44,7 @@ impl Dispatcher {
         if known.boot_id != self.boot_id {
             return false;
         }
+        let known = known.clone();
         let wanted = ProcessIdentity {
             pid: known.pid,
             pidfs_inode: known.pidfs_inode,
@@ -55,7 +56,10 @@ impl Dispatcher {
             .entry
             .as_ref()
             .is_some_and(|entry| entry.lock == LockState::Held);
+        held.kept = self.kept.name_of(known.pidfs_inode);
+        let ended = || self.kept.end_of(known.pidfs_inode);
         let Ok(pidfd) = PidFd::open(known.pid) else {
+            held.exit = Some(ended());
             return false;
         };
         let same = wanted.compare(&pidfd);
@@ -67,8 +71,9 @@ impl Dispatcher {
         if alive {
             held.pid = known.pid;
             held.pidfd = Some(pidfd);
-        } else if same == SameProcess::Same {
-            held.exit = Some(pidfd.zombie_status());
+        } else {
+            let zombie = pidfd.zombie_status().filter(|_| same == SameProcess::Same);
+            held.exit = Some(zombie.or_else(ended));
         }
         alive
     }

@@ -7,7 +7,7 @@ pub(crate) const LONGEST: usize = 400;
 pub(crate) const UNSAFE_HOME: &str = "src/sys/raw";
 
 /// How often `unsafe` stands there. A new one has to be counted here, so that it shows in a review.
-pub(crate) const UNSAFE_COUNT: usize = 54;
+pub(crate) const UNSAFE_COUNT: usize = 53;
 
 /// The only reader of clocks.
 pub(crate) const CLOCK: &str = "src/sys/clock.rs";

@@ -23,12 +23,3 @@ pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: the kernel has just made this descriptor and nothing else knows its number.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
-
-/// Marks descriptor number `fd` close-on-exec.
-pub(crate) fn close_on_exec(fd: RawFd) -> io::Result<()> {
-    // SAFETY: changes one flag of a descriptor; no memory is touched and no ownership changes.
-    check(libc::c_long::from(unsafe {
-        libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC)
-    }))?;
-    Ok(())
-}
