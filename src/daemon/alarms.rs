@@ -17,6 +17,10 @@ pub(super) enum Alarm {
     Hook(i64),
     /// Places of installed DAGs that could not be looked at are to be tried again.
     Registry,
+    /// Shims have lived long enough for their descriptors to be left with the service manager.
+    Young,
+    /// The service manager is to be asked for more time.
+    Patience,
 }
 
 /// Every deadline; each owner has at most one.
@@ -95,6 +99,8 @@ impl Dispatcher {
                 Alarm::Foreign(path) => self.look_at_foreign(&path),
                 Alarm::Hook(id) => self.hook_late(id),
                 Alarm::Registry => self.look_again(),
+                Alarm::Young => self.keep_due(),
+                Alarm::Patience => self.ask_for_time(),
             }
         }
         self.arm();

@@ -25,6 +25,8 @@ pub(super) struct Attempt {
     pub(super) pidfd: Option<PidFd>,
     /// Whether that is the shim's for certain. One that may be another process is watched, and never signalled.
     pub(super) proven: bool,
+    /// The name under which the service manager has a copy of that.
+    pub(super) kept: Option<String>,
     pub(super) channel: Option<Arc<OwnedFd>>,
     /// What its channel has not taken yet.
     pub(super) outbox: Outbox,
@@ -65,6 +67,7 @@ impl Attempt {
             pid: 0,
             pidfd: None,
             proven: false,
+            kept: None,
             channel: None,
             outbox: Outbox::default(),
             journal: None,

@@ -24,6 +24,8 @@ use super::follow::Followers;
 use super::host::{
     FoundCgroups, control_listener, find_cgroups, find_shim, make_directories, raise_open_files, start_log,
 };
+use super::inherited::Inherited;
+use super::kept::Kept;
 use super::launch::{Launcher, Workshop};
 use super::tree;
 use crate::config::Config;
@@ -139,6 +141,7 @@ async fn serve(
     reap::become_subreaper().map_err(because("becoming the subreaper"))?;
     let mut signals = signal_hook_tokio::Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP])
         .map_err(because("the signal handlers"))?;
+    let inherited = Inherited::take()?;
     let cgroups = find_cgroups(&config)?;
     let cgroup_path = cgroups.root.as_ref().map(|cgroups| cgroups.path().to_owned());
     let mut dispatcher = match build(config, embedded, cgroups, to_self.clone(), telemetry) {
@@ -148,10 +151,11 @@ async fn serve(
             return Err(failure);
         }
     };
+    dispatcher.kept = Kept::new(inherited.processes);
     dispatcher.recover().await.map_err(Failure::Other)?;
     dispatcher.start_registry().await.map_err(Failure::Other)?;
 
-    let (listener, socket) = control_listener(&dispatcher.config)?;
+    let (listener, socket) = control_listener(&dispatcher.config, inherited.listener)?;
     tokio::spawn(control::serve(
         listener,
         to_self.clone(),
@@ -201,6 +205,7 @@ async fn serve(
             },
         }
     }
+    dispatcher.keep_all();
     dispatcher.end_hooks().await;
     let ended = dispatcher.leaving.take().unwrap_or(Ok(()));
     // Without a service manager this is nothing; with one that does not listen nothing can be done.
@@ -269,6 +274,7 @@ fn build(
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| !matches!(name.as_str(), "NOTIFY_SOCKET" | "WATCHDOG_USEC" | "WATCHDOG_PID"))
         .filter(|(name, _)| !name.starts_with("LISTEN_") && name != "JOURNAL_STREAM")
+        .filter(|(name, _)| name != "FDSTORE" && name != "PROCTOR_CGROUP")
         .collect();
     let workshop = Arc::new(Workshop {
         open_files: raise_open_files(),
@@ -350,6 +356,7 @@ fn build(
         alarms: super::alarms::Alarms::default(),
         hooks: super::hooks::Hooks::default(),
         foreign: super::foreign::Foreign::default(),
+        kept: Kept::default(),
         actions: std::collections::BTreeMap::new(),
         counters: Counters::default(),
         boot_id,

@@ -174,6 +174,7 @@ pub(super) struct Dispatcher {
     pub(super) alarms: Alarms,
     pub(super) hooks: Hooks,
     pub(super) foreign: Foreign,
+    pub(super) kept: super::kept::Kept,
     pub(super) counters: Counters,
     /// The last time that each kind of thing was done.
     pub(super) actions: BTreeMap<&'static str, (Time, String)>,
@@ -334,6 +335,7 @@ impl Dispatcher {
             });
             self.tell(Event::Stop(token, run, crate::model::StopReason::Shutdown));
         }
+        self.ask_for_time();
         self.leave_if_idle();
     }
 

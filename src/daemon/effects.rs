@@ -216,6 +216,7 @@ impl Dispatcher {
     }
 
     pub(super) fn remove_remains(&mut self, attempt: &AttemptId) {
+        self.let_go(attempt);
         let Some(held) = self.attempts.get_mut(attempt) else {
             self.to_self
                 .send(Msg::Cleaned(attempt.clone()))

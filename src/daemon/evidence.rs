@@ -47,6 +47,7 @@ impl Dispatcher {
         if known.boot_id != self.boot_id {
             return false;
         }
+        let known = known.clone();
         let wanted = ProcessIdentity {
             pid: known.pid,
             pidfs_inode: known.pidfs_inode,
@@ -58,7 +59,10 @@ impl Dispatcher {
             .entry
             .as_ref()
             .is_some_and(|entry| entry.lock == LockState::Held);
+        held.kept = self.kept.name_of(known.pidfs_inode);
+        let ended = || self.kept.end_of(known.pidfs_inode);
         let Ok(pidfd) = PidFd::open(known.pid) else {
+            held.exit = Some(ended());
             return false;
         };
         let same = match wanted.compare(&pidfd) {
@@ -76,8 +80,9 @@ impl Dispatcher {
             held.pid = known.pid;
             held.proven = same == SameProcess::Same;
             held.pidfd = Some(pidfd);
-        } else if same == SameProcess::Same {
-            held.exit = Some(pidfd.zombie_status());
+        } else {
+            let zombie = pidfd.zombie_status().filter(|_| same == SameProcess::Same);
+            held.exit = Some(zombie.or_else(ended));
         }
         alive
     }

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::boot::{Failure, because};
 use crate::config::types::LogTarget;
 use crate::config::{Config, Paths};
 use crate::model::hash::hex;
-use crate::sys::cgroup::{CgroupRoot, Controllers};
+use crate::sys::cgroup::{self, CgroupRoot, Controllers};
 use crate::sys::files::Dir;
 use crate::sys::{creds, socket};
 use crate::telemetry::{self, Target, Telemetry, events};
@@ -45,10 +45,10 @@ fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
 
 /// Finds the shim: beside the daemon, or where packages put it. It stays open, so that an upgrade meanwhile
 /// cannot mix versions.
-pub(super) fn find_shim() -> Result<(std::fs::File, std::path::PathBuf), Failure> {
+pub(super) fn find_shim() -> Result<(std::fs::File, PathBuf), Failure> {
     let own = std::env::current_exe().map_err(because("the daemon's own path"))?;
     let beside = own.with_file_name("proctor-shim");
-    let packaged = std::path::PathBuf::from("/usr/libexec/proctor/proctor-shim");
+    let packaged = PathBuf::from("/usr/libexec/proctor/proctor-shim");
     for path in [&beside, &packaged] {
         if let Ok(file) = std::fs::File::open(path) {
             return Ok((file, path.clone()));
@@ -80,7 +80,22 @@ pub(super) fn find_cgroups(config: &Config) -> Result<FoundCgroups, Failure> {
     if !config.cgroup.enabled {
         return Ok(none("attempts have no cgroups: cgroup.enabled is false"));
     }
-    let above = match CgroupRoot::detect(config.cgroup.parent.as_deref()) {
+    let of_unit = attempts_unit(config).and_then(|path| match CgroupRoot::detect(Some(&path)) {
+        Ok(root) => Some(root),
+        Err(unavailable) => {
+            // The cure is with who has changed the units.
+            tracing::warn!(
+                "{}; attempts get cgroups below the daemon's own, where their limits may not be enforceable",
+                unavailable.reason
+            );
+            None
+        }
+    });
+    let detected = match of_unit {
+        Some(root) => Ok(root),
+        None => CgroupRoot::detect(config.cgroup.parent.as_deref()),
+    };
+    let above = match detected {
         Ok(root) => root,
         Err(unavailable) if config.cgroup.parent.is_some() => {
             return Err(Failure::Other(format!("cgroup.parent: {}", unavailable.reason)));
@@ -106,11 +121,24 @@ pub(super) fn find_cgroups(config: &Config) -> Result<FoundCgroups, Failure> {
     })
 }
 
+/// The cgroup of the unit that is for attempts, if the daemon's own unit names one (`PROCTOR_CGROUP`): it lies beside the
+/// daemon's own. The configuration goes before it.
+fn attempts_unit(config: &Config) -> Option<PathBuf> {
+    let name = std::env::var_os("PROCTOR_CGROUP")?;
+    if config.cgroup.parent.is_some() || config.paths.private {
+        return None;
+    }
+    Some(cgroup::own_path().ok()?.parent()?.join(name))
+}
+
 /// The control socket: given by systemd, or made here; with the device and inode of one that is made here, which
 /// goes with the daemon. One that systemd holds stays, so that clients wait for the next daemon. Only the holder of
 /// the daemon's lock comes so far, so a socket that is there is a dead daemon's.
-pub(super) fn control_listener(config: &Config) -> Result<(OwnedFd, Option<(u64, u64)>), Failure> {
-    if let Some(listener) = inherited_listener()? {
+pub(super) fn control_listener(
+    config: &Config,
+    given: Option<OwnedFd>,
+) -> Result<(OwnedFd, Option<(u64, u64)>), Failure> {
+    if let Some(listener) = given {
         return Ok((listener, None));
     }
     let path = config.paths.control_socket();
@@ -121,17 +149,6 @@ pub(super) fn control_listener(config: &Config) -> Result<(OwnedFd, Option<(u64,
     }
     let listener = socket::listen(&path, config.control.socket_mode).map_err(because(path.display()))?;
     Ok((listener, socket_identity(&config.paths)))
-}
-
-/// The socket that the service manager listens on for us (socket activation, sd_listen_fds(3)).
-fn inherited_listener() -> Result<Option<OwnedFd>, Failure> {
-    let mut given = sd_notify::listen_fds().map_err(because("the inherited sockets"))?;
-    match given.next() {
-        Some(number) => socket::inherited_listener(number)
-            .map(Some)
-            .map_err(because("the inherited socket")),
-        None => Ok(None),
-    }
 }
 
 fn socket_identity(paths: &Paths) -> Option<(u64, u64)> {

@@ -9,6 +9,7 @@ use super::decisions::resume_steps;
 use super::dispatcher::{Dispatcher, now};
 use super::effects::{carried_over, fresh_view};
 use super::live::LiveRun;
+use super::patience::Patience;
 use super::registry::ownerless;
 use super::run_as;
 use super::shims::identity;
@@ -42,10 +43,13 @@ impl Dispatcher {
         let paused = self.reader.paused().map_err(|error| text(&error))?;
         let mut list = Vec::new();
         let mut later = Vec::new();
+        let mut patience = Patience::new();
         for attempt in held {
+            patience.progress();
             list.extend(self.recover_ended(attempt, &scan.entries).await?);
         }
         for attempt in recovery.live {
+            patience.progress();
             let (recovered, end) = self.recover_live(attempt, &scan.entries).await?;
             if let (Some(end), Some((attempt, ..))) = (end, &recovered.live) {
                 later.push(Event::Ended(attempt.clone(), end));
@@ -53,6 +57,7 @@ impl Dispatcher {
             list.push(recovered);
         }
         for run in recovery.queued {
+            patience.progress();
             list.push(self.recover_queued(run)?);
         }
         for run in recovery.retrying {
@@ -60,6 +65,7 @@ impl Dispatcher {
                 list.extend(self.recover_retrying(&run)?);
             }
         }
+        self.let_go_of_the_rest();
         self.remove_leftovers(&scan.entries);
         self.watch_foreign(&scan.entries);
         if !list.is_empty() {

@@ -13,7 +13,7 @@ use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::AttemptEnd;
 use crate::model::change::{AttemptIdentity, Change};
 use crate::model::{AttemptId, Fact, Record, StepStatus};
-use crate::sys::cgroup::Cgroup;
+use crate::sys::cgroup::{Cgroup, CgroupRoot};
 use crate::sys::identity::ProcessIdentity;
 use crate::sys::pidfd::{PidFd, WaitStatus};
 use crate::sys::reap;
@@ -46,6 +46,12 @@ impl Dispatcher {
         };
         let launched = match result {
             Ok(launched) => *launched,
+            // It is not the attempt's fault: the next daemon finds that it never started, and starts it.
+            Err(why) if self.workshop.cgroups.as_ref().is_some_and(CgroupRoot::is_gone) => {
+                let text = format!("the cgroup of the attempts is gone, as when its unit was stopped: {why}");
+                self.leaving = Some(Err(text));
+                return;
+            }
             Err(why) => {
                 events::launch_failed(&held.run, attempt, &why);
                 self.close_gate(attempt);
@@ -68,6 +74,7 @@ impl Dispatcher {
             Err(error) => tracing::error!(attempt = %attempt, %error, "the shim cannot be watched"),
         }
         self.take_channel(attempt, launched.channel);
+        self.keep_soon(attempt);
     }
 
     pub(super) fn shim_says(&mut self, attempt: &AttemptId, message: FromShim) {
@@ -331,6 +338,7 @@ impl Dispatcher {
         }
         self.reach(attempt);
         self.watch_heartbeat(attempt);
+        self.keep_soon(attempt);
     }
 }
 

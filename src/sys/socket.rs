@@ -125,23 +125,31 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// A listener that this process was started with (socket activation), by number. Gives a close-on-exec
-/// duplicate; the original stays open, but no child inherits it.
+/// Takes over a descriptor that this process was started with, by number, close-on-exec. The number is free afterwards.
+///
+/// # Errors
+/// `EBADF` if there is none.
+pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
+    let fd = raw::process::duplicate(number)?;
+    nix::unistd::close(number)?;
+    Ok(fd)
+}
+
+/// Makes a descriptor a listener that does not block, if it is one (socket activation).
 ///
 /// # Errors
 /// `InvalidInput` if it is not a listening Unix stream socket.
-pub fn inherited_listener(number: RawFd) -> io::Result<OwnedFd> {
-    let fd = raw::process::duplicate(number)?;
-    let family = socket::getsockname::<socket::SockaddrStorage>(fd.as_raw_fd())?;
-    let listens = socket::getsockopt(&fd, sockopt::AcceptConn)?;
-    let is_stream = socket::getsockopt(&fd, sockopt::SockType)? == SockType::Stream;
-    if family.as_unix_addr().is_none() || !listens || !is_stream {
+pub fn as_listener(fd: OwnedFd) -> io::Result<OwnedFd> {
+    let family = socket::getsockname::<socket::SockaddrStorage>(fd.as_raw_fd());
+    let listens = socket::getsockopt(&fd, sockopt::AcceptConn).unwrap_or(false);
+    let is_stream = socket::getsockopt(&fd, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream);
+    let is_unix = family.is_ok_and(|family| family.as_unix_addr().is_some());
+    if !is_unix || !listens || !is_stream {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!("descriptor {number} is not a listening Unix stream socket"),
+            "not a listening Unix stream socket",
         ));
     }
-    raw::process::close_on_exec(number)?;
     let flags = nix::fcntl::OFlag::from_bits_truncate(nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_GETFL)?);
     nix::fcntl::fcntl(
         &fd,

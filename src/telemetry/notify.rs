@@ -1,11 +1,14 @@
 //! What the service manager is told (sd_notify(3)). Without `NOTIFY_SOCKET` every call does nothing.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
 use super::escape::escape_cut;
+use crate::sys::fdpass;
 
 /// Longest status text, in bytes.
 const STATUS_MAX: usize = 512;
@@ -67,6 +70,46 @@ pub fn watchdog_interval() -> Option<Duration> {
 /// As [`ready`].
 pub fn watchdog() -> io::Result<()> {
     sd_notify::notify(&[NotifyState::Watchdog])
+}
+
+/// How many descriptors the manager keeps for this service: `FDSTORE`, which systemd 254 sets, and the unit for earlier
+/// ones. 0 without a manager.
+#[must_use]
+pub fn fd_room() -> usize {
+    let room = std::env::var("FDSTORE").ok().and_then(|room| room.parse().ok());
+    room.filter(|_| std::env::var_os("NOTIFY_SOCKET").is_some())
+        .unwrap_or(0)
+}
+
+/// Leaves a descriptor with the manager, which passes it to the next process of this service; it does not watch it. Not
+/// more of them than [`fd_room`] says, and none twice.
+///
+/// # Errors
+/// When the manager's socket cannot be reached, or (`WouldBlock`) it has not read what was sent before.
+pub fn store_fd(name: &str, fd: BorrowedFd<'_>) -> io::Result<()> {
+    send_now(
+        &format!("FDSTORE=1\nFDNAME={}\nFDPOLL=0\n", sanitize(name)),
+        &[fd],
+    )
+}
+
+/// Takes what was left under a name away from the manager.
+///
+/// # Errors
+/// As [`store_fd`].
+pub fn forget_fd(name: &str) -> io::Result<()> {
+    send_now(&format!("FDSTOREREMOVE=1\nFDNAME={}\n", sanitize(name)), &[])
+}
+
+/// Sends a message without waiting for room: what comes in thousands must not hold up the daemon when the manager is busy.
+fn send_now(message: &str, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
+        return Ok(());
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect(path)?;
+    fdpass::send_with_fds(socket.as_fd(), message.as_bytes(), fds)
 }
 
 /// A message is lines of assignments, so a newline in a status could assign anything.

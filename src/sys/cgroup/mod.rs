@@ -74,6 +74,12 @@ impl CgroupRoot {
         &self.path
     }
 
+    /// Whether it was removed, by whomever: nothing can be made in it any more, whatever has its name now.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        nix::sys::stat::fstat(&self.dir).is_ok_and(|stat| stat.st_nlink == 0)
+    }
+
     /// Opens the cgroup `name` below this one as a root of its own, making it if needed.
     ///
     /// # Errors

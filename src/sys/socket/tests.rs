@@ -93,12 +93,14 @@ fn adopts_a_listener_and_nothing_else() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("s");
     let listener = listen(&path, 0o600).unwrap();
-    let adopted = inherited_listener(listener.as_raw_fd()).unwrap();
-    drop(listener);
+    use std::os::fd::IntoRawFd;
+    let number = listener.into_raw_fd();
+    let adopted = as_listener(take_inherited(number).unwrap()).unwrap();
     let _client = connect(&path).unwrap();
     assert!(accept(adopted.as_fd()).unwrap().is_some());
     let (pair, _) = super::super::fdpass::socketpair().unwrap();
-    assert!(inherited_listener(pair.as_raw_fd()).is_err());
+    assert!(as_listener(pair).is_err());
     let file = std::fs::File::open("/dev/null").unwrap();
-    assert!(inherited_listener(file.as_raw_fd()).is_err());
+    assert!(as_listener(file.into()).is_err());
+    assert!(take_inherited(i32::MAX).is_err());
 }
