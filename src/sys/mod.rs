@@ -26,3 +26,4 @@ pub mod stdio;
 #[cfg(test)]
 mod testing;
 pub mod timezone;
+pub mod usage;

@@ -9,6 +9,7 @@ mod capture;
 pub mod escape;
 pub mod events;
 mod journal;
+pub mod metrics;
 pub mod notify;
 mod queue;
 mod render;

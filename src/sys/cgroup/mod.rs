@@ -6,10 +6,12 @@
 mod find;
 mod kill;
 mod stats;
+mod usage;
 mod walk;
 
 pub use find::{CgroupUnavailable, id_of_process, own_path};
 pub use stats::CgroupStats;
+pub use usage::SubtreeUsage;
 
 use super::files::{self, Dir};
 use std::fs::File;
