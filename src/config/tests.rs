@@ -94,6 +94,16 @@ runs = 50
 [log]
 level = "warn,proctor::engine=debug"
 target = "json"
+steps = false
+step_output = "both"
+journal_socket = "/run/systemd/journal.jobs/socket"
+[metrics]
+socket = true
+socket_mode = "0660"
+group = "monitoring"
+textfile = "/var/lib/node_exporter/proctor.prom"
+textfile_mode = "640"
+interval_sec = 60
 "#;
 
 #[test]
@@ -296,6 +306,14 @@ fn wrong_types_and_ranges_say_what_to_write() {
         (
             "job.default_shell = \"a\\u0000\"",
             "1:21: `job.default_shell` holds a control character; leave it out",
+        ),
+        (
+            "metrics.textfile = '/m/'",
+            "1:20: `metrics.textfile` names the directory \"/m/\"; write the path of a file in it, such as /var/lib/node_exporter/proctor.prom",
+        ),
+        (
+            "log.step_output = 'jounral'",
+            "1:19: `log.step_output` is \"jounral\"; did you mean \"journal\"?",
         ),
         (
             "access.admin_group = 'a b'",
