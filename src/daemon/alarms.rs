@@ -17,6 +17,10 @@ pub(super) enum Alarm {
     Hook(i64),
     /// Places of installed DAGs that could not be looked at are to be tried again.
     Registry,
+    /// The file of metrics is to be written.
+    Textfile,
+    /// The service manager may be told again how the daemon stands.
+    Status,
 }
 
 /// Every deadline; each owner has at most one.
@@ -95,9 +99,12 @@ impl Dispatcher {
                 Alarm::Foreign(path) => self.look_at_foreign(&path),
                 Alarm::Hook(id) => self.hook_late(id),
                 Alarm::Registry => self.look_again(),
+                Alarm::Textfile => self.write_textfile(),
+                Alarm::Status => self.status_due(),
             }
         }
         self.arm();
+        self.tell_status();
         self.leave_if_idle();
     }
 }

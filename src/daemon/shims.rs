@@ -8,11 +8,12 @@ use super::channel::{watch_adopted, watch_child};
 use super::dispatcher::{Dispatcher, Msg};
 use super::follow::changed_children;
 use super::launch::Launched;
+use super::story::tell_step;
 use super::tree;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::AttemptEnd;
 use crate::model::change::{AttemptIdentity, Change};
-use crate::model::{AttemptId, Fact, Record, StepStatus};
+use crate::model::{AttemptId, Fact, Record};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::identity::ProcessIdentity;
 use crate::sys::pidfd::{PidFd, WaitStatus};
@@ -48,6 +49,7 @@ impl Dispatcher {
             Ok(launched) => *launched,
             Err(why) => {
                 events::launch_failed(&held.run, attempt, &why);
+                self.metrics.launch_failed();
                 self.close_gate(attempt);
                 self.tell(Event::LaunchFailed(attempt.clone(), why));
                 return;
@@ -132,6 +134,7 @@ impl Dispatcher {
         let Some(journal) = &mut held.journal else {
             return false;
         };
+        let from = journal.offset();
         let records = match journal.read_new(JOURNAL_PIECE) {
             Ok(records) => records,
             Err(error) => {
@@ -144,6 +147,8 @@ impl Dispatcher {
         if records.is_empty() {
             return false;
         }
+        let bytes = journal.offset().saturating_sub(from);
+        self.metrics.journal_read(bytes);
         self.apply_records(attempt, &records);
         true
     }
@@ -161,6 +166,8 @@ impl Dispatcher {
             for record in records {
                 changed.extend(live.view.apply(record));
                 changed_children(record, &mut children);
+                self.metrics.fact(&record.fact);
+                tell_step(&self.config, &live.view, attempt, &record.fact);
                 match &record.fact {
                     Fact::Started { .. } => {
                         events::attempt_started(&run, attempt, live.view.pid.unwrap_or(0));
@@ -185,20 +192,6 @@ impl Dispatcher {
                             at: record.at,
                         };
                         news.push(Event::Ended(attempt.clone(), end));
-                    }
-                    Fact::NodeEnded {
-                        node,
-                        status: StepStatus::Failed,
-                        error,
-                        ..
-                    } => {
-                        let name = live.view.node(*node).map_or("", |step| &step.name);
-                        events::step_failed(
-                            &run,
-                            attempt,
-                            name,
-                            &error.as_deref().unwrap_or("no reason given"),
-                        );
                     }
                     _ => {}
                 }
@@ -281,6 +274,7 @@ impl Dispatcher {
             .is_some_and(|live| !live.view.status.ends_attempt() && live.view.started_at.is_some());
         if lost {
             self.counters.lost += 1;
+            self.metrics.attempt_lost(&cause);
             events::attempt_lost(&held.run, attempt, &cause);
             let named = format!("attempt {attempt} of {}: {cause}", held.run);
             self.acted("attempt lost", named);
