@@ -21,6 +21,13 @@ impl Log {
         }
     }
 
+    /// The journal's socket, if what steps write goes there.
+    #[must_use]
+    pub fn steps_journal(&self) -> Option<String> {
+        let path = self.step_output.is_to_journal().then_some(&self.journal_socket);
+        path.map(|path| path.display().to_string())
+    }
+
     pub(super) fn fill<'t>(&mut self, reader: &mut Reader<'_>, root: &'t DeTable<'t>) {
         let section = reader.section(root, "log");
         reader.set(&section, "level", &mut self.level, value::filter);

@@ -298,6 +298,8 @@ fn specification(
         max_clients: job.config.control.max_status_clients,
         resume: job.resume.clone(),
         retried_on: job.retried_on.clone(),
+        output: job.config.log.step_output,
+        journal: job.config.log.steps_journal(),
         descriptors: SpecDescriptors { steps_cgroup },
         open_files: workshop.open_files,
         no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,

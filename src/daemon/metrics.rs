@@ -17,7 +17,7 @@ use crate::model::{Boot, Fact, LostCause, RunStatus, StepStatus, Time, Trigger};
 use crate::telemetry::metrics::Histogram;
 use crate::wire::control::Response;
 pub(super) use outside::Outside;
-pub(super) use socket::{Socket, open as open_socket};
+pub(super) use socket::open as open_socket;
 
 /// How long a batch takes from its submission to the store's answer, in microseconds: a committed one costs a wait for the
 /// disk.

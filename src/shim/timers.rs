@@ -20,6 +20,8 @@ pub(super) enum Alarm {
     Substitution(TaskKey),
     /// The journal could not be written; try again.
     Journal,
+    /// The systemd journal has had its last chance to take what steps wrote.
+    Outlet,
 }
 
 /// All armed deadlines.
@@ -50,6 +52,11 @@ impl Timers {
         self.disarm(alarm);
         self.by_alarm.insert(alarm, at);
         self.by_time.insert((at, alarm));
+    }
+
+    /// Whether there is such a deadline.
+    pub(super) fn is_armed(&self, alarm: Alarm) -> bool {
+        self.by_alarm.contains_key(&alarm)
     }
 
     pub(super) fn disarm(&mut self, alarm: Alarm) {

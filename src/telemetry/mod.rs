@@ -10,6 +10,7 @@ pub mod escape;
 pub mod events;
 mod journal;
 pub mod metrics;
+pub mod native;
 pub mod notify;
 mod queue;
 mod render;

@@ -38,7 +38,11 @@ mod hostile;
 #[cfg(test)]
 mod installed;
 #[cfg(test)]
+mod journal;
+#[cfg(test)]
 mod lost;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod names;
 #[cfg(test)]

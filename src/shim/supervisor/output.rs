@@ -4,10 +4,12 @@ use std::io;
 use std::rc::Rc;
 
 use super::super::children::{Purpose, Streams};
+use super::super::files::LogNames;
 use super::super::taps::{Flow, Pipes, Tap, Taps};
 use super::super::task::Task;
 use super::super::tree;
 use super::{COPIES, Supervisor};
+use crate::model::Node;
 use crate::sys::epoll::Ready;
 use crate::sys::inotify::Inotify;
 
@@ -50,15 +52,23 @@ impl Supervisor {
         token
     }
 
-    /// Puts pipes in front of a node's logs if there are secrets to hide, or if standard output is captured and shares
-    /// its log with standard error.
-    pub(super) fn tap(&mut self, logs: &Streams, merged: bool, captured: bool) -> io::Result<Option<Taps>> {
+    /// Puts pipes in front of a node's logs if there are secrets to hide, if standard output is captured and shares its log
+    /// with standard error, or if the journal gets what is written.
+    pub(super) fn tap(
+        &mut self,
+        node: Node,
+        names: &LogNames,
+        logs: &Streams,
+        captured: bool,
+    ) -> io::Result<Option<Taps>> {
+        let merged = names.stdout == names.stderr;
+        let lines = self.lines_of(node, names);
         let masker = self.boot.masker().map(Rc::clone);
-        if masker.is_none() && !(merged && captured) {
+        if masker.is_none() && lines.is_none() && !(merged && captured) {
             return Ok(None);
         }
         let limit = captured.then_some(self.boot.dag.max_output_size);
-        let taps = Taps::open(masker.as_ref(), logs, merged, limit)?;
+        let taps = Taps::open(masker.as_ref(), logs, merged, limit, lines)?;
         for tap in taps.each() {
             self.watch_tap(tap)?;
         }
