@@ -82,10 +82,15 @@ impl Log {
         }
         // Whoever can make it first reads what all steps write.
         let shared = ["/tmp", "/var/tmp", "/dev/shm"];
-        if shared.iter().any(|dir| self.journal_socket.starts_with(Path::new(dir))) {
+        if shared
+            .iter()
+            .any(|dir| self.journal_socket.starts_with(Path::new(dir)))
+        {
             found.push(Warning {
                 key: "log.journal_socket",
-                message: String::from("everybody can make the socket before the journal does; use one that root owns"),
+                message: String::from(
+                    "everybody can make the socket before the journal does; use one that root owns",
+                ),
             });
         }
     }

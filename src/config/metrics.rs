@@ -49,7 +49,8 @@ impl Metrics {
             && (path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/"))
         {
             let message = format!("`metrics.textfile` names the directory {path:?}");
-            let cure = String::from("write the path of a file in it, such as /var/lib/node_exporter/proctor.prom");
+            let cure =
+                String::from("write the path of a file in it, such as /var/lib/node_exporter/proctor.prom");
             reader.problem(&span, message, cure);
         }
         reader.set(&section, "textfile_mode", &mut self.textfile_mode, value::mode);

@@ -151,7 +151,8 @@ async fn serve(
         to_self.clone(),
         dispatcher.limits.subscribe(),
     ));
-    let readers = super::metrics::open_socket(&dispatcher.config, to_self.clone(), dispatcher.limits.subscribe());
+    let readers =
+        super::metrics::open_socket(&dispatcher.config, to_self.clone(), dispatcher.limits.subscribe());
     let metrics = readers.map_err(because("metrics.sock"))?;
     dispatcher.arm_textfile();
     let timer = dispatcher

@@ -28,7 +28,11 @@ pub(super) struct Limits {
 impl Limits {
     /// What the configuration says. A group that does not exist has no members.
     pub(super) fn of(config: &Config) -> Self {
-        let gid = |group: &String| Some(group).filter(|group| !group.is_empty()).and_then(|group| creds::group_gid(group).ok());
+        let gid = |group: &String| {
+            Some(group)
+                .filter(|group| !group.is_empty())
+                .and_then(|group| creds::group_gid(group).ok())
+        };
         Self {
             clients: usize::try_from(config.control.max_clients).unwrap_or(usize::MAX),
             patience: Duration::from_secs_f64(config.control.client_timeout_sec),

@@ -167,7 +167,7 @@ impl Made<'_> {
             .map_or(Ok(()), |cgroup| cgroup.kill().and_then(|()| cgroup.remove()));
         for error in [socket.err(), dir.err(), cgroup.err()].into_iter().flatten() {
             if error.kind() != io::ErrorKind::NotFound {
-                tracing::warn!(attempt = %self.attempt, %error, "a part of a failed launch is left over");
+                tracing::warn!(ATTEMPT_ID = %self.attempt, %error, "a part of a failed launch is left over");
             }
         }
     }

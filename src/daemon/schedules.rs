@@ -63,7 +63,11 @@ impl Dispatcher {
             TickOutcome::Started { run, caught_up } => {
                 ticks.started += 1;
                 ticks.caught_up += u64::from(*caught_up);
-                self.metrics.accepted(if *caught_up { Trigger::Catchup } else { Trigger::Scheduler });
+                self.metrics.accepted(if *caught_up {
+                    Trigger::Catchup
+                } else {
+                    Trigger::Scheduler
+                });
                 events::schedule_started(run, at, *caught_up);
             }
             TickOutcome::Stopped(count) => {

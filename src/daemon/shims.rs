@@ -66,7 +66,7 @@ impl Dispatcher {
         held.pidfd = Some(launched.pidfd);
         match watched {
             Ok(pidfd) => watch_child(attempt.clone(), pidfd, self.to_self.clone()),
-            Err(error) => tracing::error!(attempt = %attempt, %error, "the shim cannot be watched"),
+            Err(error) => tracing::error!(ATTEMPT_ID = %attempt, %error, "the shim cannot be watched"),
         }
         self.take_channel(attempt, launched.channel);
     }
@@ -82,7 +82,7 @@ impl Dispatcher {
             }
             FromShim::Failed(why) => {
                 // It exits now; what it said is the reason, its exit status is not.
-                tracing::error!(attempt = %attempt, why, "a supervisor could not get ready");
+                tracing::error!(ATTEMPT_ID = %attempt, why, "a supervisor could not get ready");
                 if let Some(held) = self.attempts.get_mut(attempt) {
                     held.damaged = None;
                 }
@@ -138,7 +138,7 @@ impl Dispatcher {
         let records = match journal.read_new(JOURNAL_PIECE) {
             Ok(records) => records,
             Err(error) => {
-                tracing::error!(attempt = %attempt, %error, "the journal cannot be read on");
+                tracing::error!(ATTEMPT_ID = %attempt, %error, "the journal cannot be read on");
                 held.damaged = Some(error.to_string());
                 held.journal = None;
                 return false;
@@ -249,7 +249,7 @@ impl Dispatcher {
         let mark = self.workshop.mark(&attempt);
         tokio::spawn(async move {
             while let Err(error) = tree::end(cgroup.as_ref(), &mark).await {
-                tracing::error!(attempt = %attempt, %error, "what an attempt left cannot be ended; trying again");
+                tracing::error!(ATTEMPT_ID = %attempt, %error, "what an attempt left cannot be ended; trying again");
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
             drop(to_self.send(Msg::TreeEmpty(attempt)));

@@ -50,7 +50,9 @@ impl Dispatcher {
     /// The daemon serves.
     pub(super) fn first_status(&mut self, adopted: usize) {
         let line = self.status_line();
-        drop(notify::ready(&format!("serving; {adopted} attempts adopted; {line}")));
+        drop(notify::ready(&format!(
+            "serving; {adopted} attempts adopted; {line}"
+        )));
         self.status = Status {
             managed: notify::is_listening(),
             told: self.standing(),
@@ -166,7 +168,10 @@ mod tests {
             local: LocalTime::new(2026, 11, 29, 2, 0).unwrap(),
             far: false,
         };
-        assert_eq!(line(&standing, Some(&next)), "3 live, 12 queued, next nightly 02:00");
+        assert_eq!(
+            line(&standing, Some(&next)),
+            "3 live, 12 queued, next nightly 02:00"
+        );
         next.far = true;
         next.stops = true;
         let told = line(&standing, Some(&next));

@@ -134,7 +134,11 @@ impl Outlet {
         field(&mut record, "PRIORITY", b"4");
         field(&mut record, "MESSAGE_ID", native::STEP_OUTPUT_LOST.as_bytes());
         field(&mut record, "COUNT", lost.to_string().as_bytes());
-        let lines = if lost == 1 { "line of a step is" } else { "lines of steps are" };
+        let lines = if lost == 1 {
+            "line of a step is"
+        } else {
+            "lines of steps are"
+        };
         let text = format!("{lost} {lines} in the log files only, since the journal was not quick enough");
         field(&mut record, "MESSAGE", text.as_bytes());
         if self.journal.send(&record).is_ok() {

@@ -124,7 +124,10 @@ impl Page {
         let mut below = 0;
         for (bound, count) in histogram.bounds.iter().zip(&histogram.counts) {
             below += count;
-            self.line(format_args!("{name}_bucket{{le=\"{}\"}} {below}", seconds(*bound)));
+            self.line(format_args!(
+                "{name}_bucket{{le=\"{}\"}} {below}",
+                seconds(*bound)
+            ));
         }
         self.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {}", histogram.count));
         self.line(format_args!("{name}_sum {}", seconds(histogram.sum)));

@@ -96,7 +96,10 @@ mod tests {
     fn a_journal_that_comes_back_is_found_again_and_one_that_sleeps_is_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
-        assert_eq!(Journal::connect(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            Journal::connect(&path).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
         let listener = UnixDatagram::bind(&path).unwrap();
         let journal = Journal::connect(&path).unwrap();
         let mut sent = 0;

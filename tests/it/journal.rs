@@ -42,7 +42,11 @@ fn logs(daemon: &Daemon) -> Vec<String> {
     let mut files = files_below(&daemon.path("var/lib/proctor/attempts"));
     files.retain(|file| file.extension().is_some_and(|ending| ending != "json"));
     files.sort();
-    files.iter().map(|file| read(file)).filter(|text| !text.is_empty()).collect()
+    files
+        .iter()
+        .map(|file| read(file))
+        .filter(|text| !text.is_empty())
+        .collect()
 }
 
 fn variable(result: &Value, step: usize, name: &str) -> String {
@@ -63,9 +67,19 @@ fn lines_go_to_the_journal_with_the_fields_of_their_step_and_to_the_file() {
     found.sort_by_key(|record| get(record, "STREAM") == "stderr");
     let said: Vec<(&str, &str, &str)> = found
         .iter()
-        .map(|record| (get(record, "STREAM"), get(record, "PRIORITY"), get(record, "MESSAGE")))
+        .map(|record| {
+            (
+                get(record, "STREAM"),
+                get(record, "PRIORITY"),
+                get(record, "MESSAGE"),
+            )
+        })
         .collect();
-    let wanted = [("stdout", "6", "one *******"), ("stdout", "6", "two"), ("stderr", "5", "oh")];
+    let wanted = [
+        ("stdout", "6", "one *******"),
+        ("stdout", "6", "two"),
+        ("stderr", "5", "oh"),
+    ];
     assert_eq!(said, wanted);
     let (dag, id) = run.split_once(':').unwrap();
     for record in &found {
@@ -111,7 +125,10 @@ fn what_the_journal_has_leaves_no_file_behind_and_what_it_has_not_does() {
 fn a_journal_that_does_not_read_holds_up_no_step_and_is_told_what_it_has_not_got() {
     let (daemon, journal) = world("journal");
     let lines = 30_000;
-    let text = format!("steps: [{{name: a, command: \"seq 1000000 {}\"}}]", 1_000_000 + lines - 1);
+    let text = format!(
+        "steps: [{{name: a, command: \"seq 1000000 {}\"}}]",
+        1_000_000 + lines - 1
+    );
     let run = daemon.submit("much", &text);
     // Nobody reads the journal before the run has ended.
     let result = daemon.wait_success(&run);

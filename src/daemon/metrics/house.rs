@@ -11,13 +11,28 @@ impl Dispatcher {
         let help = "How long the store takes for a batch, from its submission to the answer.";
         page.histogram("proctor_store_commit_seconds", help, &counted.commits);
         let help = "Batches that the store did not commit; they are tried again.";
-        page.one(Counter, "proctor_store_commits_failed_total", help, counted.commits_failed);
+        page.one(
+            Counter,
+            "proctor_store_commits_failed_total",
+            help,
+            counted.commits_failed,
+        );
         let help = "Changes given to the store.";
         page.one(Counter, "proctor_store_changes_total", help, counted.changes);
         let help = "Batches given to the store that it has not answered for.";
-        page.one(Gauge, "proctor_store_batches_pending", help, counted.submitted.len());
+        page.one(
+            Gauge,
+            "proctor_store_batches_pending",
+            help,
+            counted.submitted.len(),
+        );
         let help = "Whether the store takes batches.";
-        page.one(Gauge, "proctor_store_writable", help, self.store_trouble.is_none());
+        page.one(
+            Gauge,
+            "proctor_store_writable",
+            help,
+            self.store_trouble.is_none(),
+        );
         let help = "Size of the store's file.";
         page.known(Gauge, "proctor_store_bytes", help, outside.store);
         let help = "Size of the store's write-ahead log.";
@@ -28,7 +43,12 @@ impl Dispatcher {
         let help = "Bytes of logs and scratch directories that were removed with them.";
         page.one(Counter, "proctor_retention_bytes_total", help, removed.bytes);
         let help = "Directories of removed runs that could not be removed.";
-        page.one(Counter, "proctor_retention_failures_total", help, removed.failures);
+        page.one(
+            Counter,
+            "proctor_retention_failures_total",
+            help,
+            removed.failures,
+        );
     }
 
     pub(super) fn daemon_on(&self, page: &mut Page) {
@@ -40,7 +60,12 @@ impl Dispatcher {
         let help = "Requests that were denied.";
         page.one(Counter, "proctor_requests_denied_total", help, counters.denied);
         let help = "Records of the log that were dropped because it was not read.";
-        page.one(Counter, "proctor_log_dropped_total", help, self.telemetry.dropped());
+        page.one(
+            Counter,
+            "proctor_log_dropped_total",
+            help,
+            self.telemetry.dropped(),
+        );
         let help = "Reloads of the configuration, by whether it was right.";
         let mut reloads = page.family(Counter, "proctor_config_reloads_total", help);
         reloads.sample(&[("result", "applied")], counted.reloads);
@@ -52,7 +77,12 @@ impl Dispatcher {
         let help = "Proc entries of other writers.";
         page.one(Gauge, "proctor_foreign_entries", help, self.foreign.len());
         let help = "Proc entries of other writers that were stale and were removed.";
-        page.one(Counter, "proctor_foreign_entries_removed_total", help, self.foreign.removed);
+        page.one(
+            Counter,
+            "proctor_foreign_entries_removed_total",
+            help,
+            self.foreign.removed,
+        );
         let help = "Whether the daemon stops attempts in order to leave.";
         page.one(Gauge, "proctor_draining", help, self.draining);
         let help = "Whether attempts get cgroups.";
@@ -66,7 +96,12 @@ impl Dispatcher {
     pub(super) fn process_on(&self, page: &mut Page, outside: &Outside) {
         let process = &outside.process;
         let cpu = process.cpu_usec.map(seconds);
-        page.known(Counter, "process_cpu_seconds_total", "CPU time of the daemon.", cpu);
+        page.known(
+            Counter,
+            "process_cpu_seconds_total",
+            "CPU time of the daemon.",
+            cpu,
+        );
         let help = "Resident memory of the daemon.";
         page.known(Gauge, "process_resident_memory_bytes", help, process.resident);
         let help = "Size of the daemon's address space.";

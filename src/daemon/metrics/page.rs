@@ -27,7 +27,11 @@ impl Dispatcher {
 
     fn runs_on(&self, page: &mut Page) {
         let (counted, held) = (&self.metrics, self.engine.counts());
-        let mut accepted = page.family(Counter, "proctor_runs_accepted_total", "Runs accepted, by what made them.");
+        let mut accepted = page.family(
+            Counter,
+            "proctor_runs_accepted_total",
+            "Runs accepted, by what made them.",
+        );
         for trigger in Trigger::ALL {
             let value = counted.accepted.get(trigger).copied().unwrap_or(0);
             accepted.sample(&[("trigger", trigger.as_str())], value);
@@ -113,9 +117,19 @@ impl Dispatcher {
         let oldest = outside.oldest_beat.map(seconds);
         page.known(Gauge, "proctor_heartbeat_age_max_seconds", help, oldest);
         let help = "Attempts whose supervisor was started.";
-        page.one(Counter, "proctor_attempts_launched_total", help, counters.launched);
+        page.one(
+            Counter,
+            "proctor_attempts_launched_total",
+            help,
+            counters.launched,
+        );
         let help = "Attempts that passed the gate.";
-        page.one(Counter, "proctor_attempts_started_total", help, counted.attempts_started);
+        page.one(
+            Counter,
+            "proctor_attempts_started_total",
+            help,
+            counted.attempts_started,
+        );
         let help = "Attempts that outlived an earlier daemon and were taken up.";
         page.one(Counter, "proctor_attempts_adopted_total", help, counters.adopted);
         let help = "Attempts that ended, by status; waiting is for a person's approval.";
@@ -124,14 +138,20 @@ impl Dispatcher {
             let value = counted.attempts_ended.get(status).copied().unwrap_or(0);
             ended.sample(&[("status", status.as_str())], value);
         }
-        let help = "Attempts that died without a final record, by cause; they are among the failed ones, too.";
+        let help =
+            "Attempts that died without a final record, by cause; they are among the failed ones, too.";
         let mut lost = page.family(Counter, "proctor_attempts_lost_total", help);
         for cause in CAUSES {
             let value = counted.attempts_lost.get(cause).copied().unwrap_or(0);
             lost.sample(&[("cause", cause)], value);
         }
         let help = "Attempts that could not be started; nothing of them ran.";
-        page.one(Counter, "proctor_launches_failed_total", help, counted.launches_failed);
+        page.one(
+            Counter,
+            "proctor_launches_failed_total",
+            help,
+            counted.launches_failed,
+        );
         let help = "What was done about silent attempts.";
         let mut silence = page.family(Counter, "proctor_stalls_total", help);
         for (what, value) in [
@@ -143,9 +163,19 @@ impl Dispatcher {
             silence.sample(&[("what", what)], value);
         }
         let help = "Tries of steps and handlers that began.";
-        page.one(Counter, "proctor_steps_started_total", help, counted.steps_started);
+        page.one(
+            Counter,
+            "proctor_steps_started_total",
+            help,
+            counted.steps_started,
+        );
         let help = "Tries of steps that failed and are followed by another one.";
-        page.one(Counter, "proctor_steps_retried_total", help, counted.steps_retried);
+        page.one(
+            Counter,
+            "proctor_steps_retried_total",
+            help,
+            counted.steps_retried,
+        );
         let help = "Steps and handlers that ended, by status.";
         let mut ended = page.family(Counter, "proctor_steps_ended_total", help);
         for status in StepStatus::ALL.iter().filter(|status| status.is_done()) {
@@ -153,7 +183,12 @@ impl Dispatcher {
             ended.sample(&[("status", status.as_str())], value);
         }
         let help = "Bytes of attempts' journals that were read.";
-        page.one(Counter, "proctor_journal_read_bytes_total", help, counted.journal_bytes);
+        page.one(
+            Counter,
+            "proctor_journal_read_bytes_total",
+            help,
+            counted.journal_bytes,
+        );
     }
 
     fn schedules_on(&self, page: &mut Page) {
@@ -170,20 +205,33 @@ impl Dispatcher {
         ] {
             family.sample(&[("outcome", outcome)], value);
         }
-        let help = "Of the starts, those made up for because their time had passed while nothing could start.";
+        let help =
+            "Of the starts, those made up for because their time had passed while nothing could start.";
         page.one(Counter, "proctor_schedule_late_total", help, ticks.caught_up);
         let help = "Tries to act on a scheduled time that the store refused; each is tried again.";
         page.one(Counter, "proctor_schedule_delayed_total", help, ticks.delayed);
         let next = self.engine.next_due().map(|(_, due, ..)| due.secs());
         let next = next.and_then(|secs| u64::try_from(secs).ok());
-        let help = "When the next scheduled time is due, in seconds since the epoch; there is none without one.";
+        let help =
+            "When the next scheduled time is due, in seconds since the epoch; there is none without one.";
         page.known(Gauge, "proctor_schedule_next_timestamp_seconds", help, next);
         let help = "Installed DAGs that are in force.";
-        page.one(Gauge, "proctor_dags_installed", help, self.registry.in_force.len());
+        page.one(
+            Gauge,
+            "proctor_dags_installed",
+            help,
+            self.registry.in_force.len(),
+        );
         let help = "Files of installed DAGs that have errors, or a name that is taken.";
-        page.one(Gauge, "proctor_dags_with_errors", help, self.registry.with_errors());
+        page.one(
+            Gauge,
+            "proctor_dags_with_errors",
+            help,
+            self.registry.with_errors(),
+        );
         let hooks = &self.hooks.counters;
-        let help = "Hooks for operators: those that ended well, failed, or were dropped because too many waited.";
+        let help =
+            "Hooks for operators: those that ended well, failed, or were dropped because too many waited.";
         let mut family = page.family(Counter, "proctor_hooks_total", help);
         for (outcome, value) in [
             ("done", hooks.done),
@@ -207,6 +255,7 @@ fn usage_on(page: &mut Page, outside: &Outside) {
     page.known(Gauge, "proctor_attempts_memory_bytes", help, usage.memory);
     let help = "Processes and threads of live attempts.";
     page.known(Gauge, "proctor_attempts_pids", help, usage.pids);
-    let help = "Processes of attempts that the out-of-memory killer took, since the attempts' cgroup was made.";
+    let help =
+        "Processes of attempts that the out-of-memory killer took, since the attempts' cgroup was made.";
     page.known(Counter, "proctor_attempts_oom_kills_total", help, usage.oom_kills);
 }

@@ -95,7 +95,7 @@ async fn serve(
         };
         let limits = *limits.borrow();
         if !may_read(&limits, cred, &stream) {
-            deny(stream, cred, &to_self).await;
+            deny(stream, cred, &to_self);
             continue;
         }
         // It is only closed with the daemon.
@@ -122,16 +122,20 @@ fn may_read(limits: &Limits, cred: PeerCred, stream: &UnixStream) -> bool {
 }
 
 /// Refuses a reader, and waits for nothing of it: nobody without permission keeps others waiting.
-async fn deny(mut stream: UnixStream, cred: PeerCred, to_self: &UnboundedSender<Msg>) {
+fn deny(stream: UnixStream, cred: PeerCred, to_self: &UnboundedSender<Msg>) {
+    use std::io::{Read, Write};
+    let Ok(mut stream) = stream.into_std() else {
+        return;
+    };
     let mut begun = [0; 8];
-    let count = stream.try_read(&mut begun).unwrap_or(0);
+    let count = stream.read(&mut begun).unwrap_or(0);
     let text = format!("# user id {} may not {}\n", cred.uid, Verb::Metrics.words());
     let answer = match Asked::of(begun.get(..count).unwrap_or_default()) {
         Asked::Nothing => text,
         Asked::Page | Asked::Head | Asked::Other => answer("403 Forbidden", &text, true),
     };
-    drop(stream.try_write(answer.as_bytes()));
-    drop(stream.shutdown().await);
+    // It never blocks, and so little always fits.
+    drop(stream.write_all(answer.as_bytes()));
     let peer = Peer {
         pid: cred.pid,
         uid: cred.uid,
@@ -175,7 +179,13 @@ async fn reader(
 ) -> io::Result<()> {
     let mut begun = Vec::new();
     // Whoever is silent, or has closed its side, gets the plain page.
-    drop(timeout(FIRST_WORD, fill(&mut stream, &mut begun, |bytes| bytes.len() >= 8)).await);
+    drop(
+        timeout(
+            FIRST_WORD,
+            fill(&mut stream, &mut begun, |bytes| bytes.len() >= 8),
+        )
+        .await,
+    );
     let asked = Asked::of(&begun);
     if asked != Asked::Nothing {
         // What is left unread would break the connection when it is closed.
@@ -278,8 +288,14 @@ mod tests {
     #[test]
     fn an_answer_tells_its_length() {
         let whole = answer("200 OK", "a 1\n", true);
-        assert!(whole.starts_with("HTTP/1.0 200 OK\r\n") && whole.ends_with("\r\n\r\na 1\n"), "{whole}");
+        assert!(
+            whole.starts_with("HTTP/1.0 200 OK\r\n") && whole.ends_with("\r\n\r\na 1\n"),
+            "{whole}"
+        );
         let head = answer("200 OK", "a 1\n", false);
-        assert!(head.contains("Content-Length: 4\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+        assert!(
+            head.contains("Content-Length: 4\r\n") && head.ends_with("\r\n\r\n"),
+            "{head}"
+        );
     }
 }

@@ -84,7 +84,10 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "a 1\n");
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o640);
-        assert_eq!(std::io::read_to_string(old).unwrap(), "an older and longer text\n");
+        assert_eq!(
+            std::io::read_to_string(old).unwrap(),
+            "an older and longer text\n"
+        );
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         let missing = dir.path().join("none/proctor.prom");
         let error = write(&missing, "a 1\n", 0o640).unwrap_err();

@@ -101,7 +101,11 @@ fn what_a_slow_journal_does_not_take_waits_in_order_and_nothing_waits_without_li
     }
     {
         let outlet = outlet.borrow();
-        assert!(outlet.bytes <= WAITING_MAX && outlet.lost > 1000, "{}", outlet.lost);
+        assert!(
+            outlet.bytes <= WAITING_MAX && outlet.lost > 1000,
+            "{}",
+            outlet.lost
+        );
         assert!(!outlet.has_all_of("l") && outlet.has_all_of("other"));
     }
     let lost = outlet.borrow().lost;

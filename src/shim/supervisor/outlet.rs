@@ -79,7 +79,11 @@ impl Supervisor {
 
     /// Removes the log files of which the journal has everything, if they are wanted there only.
     fn remove_what_the_journal_has(&self) {
-        let Some(outlet) = self.outlet.as_ref().filter(|_| self.boot.spec.output == StepOutput::Journal) else {
+        let Some(outlet) = self
+            .outlet
+            .as_ref()
+            .filter(|_| self.boot.spec.output == StepOutput::Journal)
+        else {
             return;
         };
         let outlet = outlet.borrow();
