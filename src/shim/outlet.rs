@@ -1,22 +1,24 @@
 //! What steps write, on its way to the journal: line by line, with the fields that tell whose it is.
 //!
-//! Nobody waits for the journal. What it does not take at once waits here, in order and bounded; what is too much is left
-//! out and counted, and it is in the log file anyway. The records are sent by the job's user, who could send the same
-//! without us: what journald itself says of their sender is what can be trusted.
+//! It is read from the log files, which have it first and masked, and sent as fast as the journal takes it. So no step waits
+//! for the journal, nothing of it waits in memory, and what the journal never takes is in its file. The records are sent by
+//! the job's user, who could send the same without us: what journald itself says of their sender is what can be trusted.
 
-use std::cell::RefCell;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::rc::Rc;
+use std::os::unix::fs::FileExt;
 
+use super::files::length;
+use crate::sys::files::Dir;
 use crate::telemetry::native::{self, Journal, field};
 use crate::wire::shim::ShimSpec;
 
-/// Most bytes that wait for the journal.
-const WAITING_MAX: usize = 1024 * 1024;
 /// Longest line of one record, in bytes; longer ones come in pieces. journald cuts at 48 KiB by default.
 const LINE_MAX: usize = 16 * 1024;
+/// Most records that are sent at a time, so that nobody else has to wait.
+const TURN: usize = 512;
 /// The identifier that journalctl shows.
 const IDENTIFIER: &[u8] = b"proctor-step";
 
@@ -26,17 +28,46 @@ pub(super) struct Outlet {
     journal: Journal,
     /// Fields of every record.
     head: Vec<u8>,
-    /// Records that wait, and the log files that have them, too.
-    waiting: VecDeque<(Vec<u8>, Rc<str>)>,
-    bytes: usize,
-    /// Lines that were left out since that was last told.
-    lost: u64,
-    /// Log files of which the journal does not have everything.
-    incomplete: BTreeSet<Rc<str>>,
+    /// Logs of which something may have to be sent, by file name.
+    open: BTreeMap<String, Stream>,
+    /// How far other logs have been sent.
+    sent: BTreeMap<String, u64>,
+    /// Logs of which the journal does not have everything, and will not.
+    missing: BTreeSet<String>,
 }
 
-/// The outlet, as its streams share it.
-pub(super) type Shared = Rc<RefCell<Outlet>>;
+/// A log by its file name, and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LogOf<'a> {
+    pub(super) name: &'a str,
+    pub(super) step: &'a str,
+    pub(super) is_error: bool,
+}
+
+/// A log that is being sent.
+#[derive(Debug)]
+struct Stream {
+    log: File,
+    /// Fields of every record of it.
+    head: Vec<u8>,
+    /// Everything before this position is sent, or is no record.
+    at: u64,
+    /// Up to here a line needs no end.
+    until: u64,
+    /// Whether nothing more is written to it for now.
+    ended: bool,
+}
+
+/// Why sending stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// There is nothing more.
+    Nothing,
+    /// Others have their turn, or the journal does not take more now.
+    Later,
+    /// The journal does not take it at all.
+    Refused,
+}
 
 impl AsFd for Outlet {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -58,162 +89,190 @@ impl Outlet {
         ] {
             field(&mut head, name, value);
         }
-        Some(Self {
+        Some(Self::to(journal, head))
+    }
+
+    const fn to(journal: Journal, head: Vec<u8>) -> Self {
+        Self {
             journal,
             head,
-            waiting: VecDeque::new(),
-            bytes: 0,
-            lost: 0,
-            incomplete: BTreeSet::new(),
-        })
-    }
-
-    /// Whether nothing waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// Whether the journal has everything that is in a log file.
-    pub(super) fn has_all_of(&self, log: &str) -> bool {
-        !self.incomplete.contains(log)
-    }
-
-    /// Sends what waits, as far as the journal takes it.
-    pub(super) fn flush(&mut self) {
-        while let Some((record, log)) = self.waiting.pop_front() {
-            match self.journal.send(&record) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return self.waiting.push_front((record, log));
-                }
-                // A record that is refused would be refused again.
-                Err(_) => self.leave_out(&log),
-            }
-            self.bytes = self.bytes.saturating_sub(record.len());
+            open: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            missing: BTreeSet::new(),
         }
-        self.tell_lost();
     }
 
-    /// Gives up what still waits: the attempt leaves.
+    /// A log of a step grows from now on. One that had grown before goes on where it was.
+    pub(super) fn add(&mut self, log: &LogOf<'_>, file: io::Result<File>) {
+        if let Some(stream) = self.open.get_mut(log.name) {
+            stream.ended = false;
+            return;
+        }
+        let name = log.name.to_owned();
+        match file {
+            Ok(file) if !self.missing.contains(&name) => {
+                let at = self.sent.remove(&name).unwrap_or(0);
+                let stream = Stream {
+                    log: file,
+                    head: self.head_of(log),
+                    at,
+                    until: at,
+                    ended: false,
+                };
+                self.open.insert(name, stream);
+            }
+            _ => drop(self.missing.insert(name)),
+        }
+    }
+
+    fn head_of(&self, log: &LogOf<'_>) -> Vec<u8> {
+        let mut head = self.head.clone();
+        let (stream, priority): (&[u8], &[u8]) = if log.is_error {
+            (b"stderr", b"5")
+        } else {
+            (b"stdout", b"6")
+        };
+        field(&mut head, "STEP", log.step.as_bytes());
+        field(&mut head, "STREAM", stream);
+        field(&mut head, "PRIORITY", priority);
+        field(&mut head, "MESSAGE_ID", native::STEP_OUTPUT.as_bytes());
+        head
+    }
+
+    /// The step has ended: its last line needs no end, and its log is closed once it is sent.
+    pub(super) fn end(&mut self, name: &str) {
+        if let Some(stream) = self.open.get_mut(name) {
+            stream.ended = true;
+            stream.until = length(&stream.log);
+        }
+    }
+
+    /// The step of this log has ended long ago, and the attempt has now: what it left in the background may have written more.
+    pub(super) fn end_for_good(&mut self, log: &LogOf<'_>, dir: &Dir) {
+        if let Some(at) = self.sent.get(log.name).copied()
+            && let Ok(file) = dir.open_regular(log.name)
+            && length(&file) > at
+        {
+            self.add(log, Ok(file));
+        }
+        self.end(log.name);
+    }
+
+    /// Sends what the logs have and the journal takes. Whether something is left that can be sent when it takes more.
+    pub(super) fn pump(&mut self) -> bool {
+        let mut left = false;
+        let mut piece = vec![0; LINE_MAX + 1];
+        // All have the same share, so that one that is written to without end keeps no other waiting.
+        let share = (TURN / self.open.len().max(1)).max(1);
+        for (name, stream) in &mut self.open {
+            match stream.send(&self.journal, share, &mut piece) {
+                Stop::Later => left = true,
+                Stop::Refused => drop(self.missing.insert(name.clone())),
+                Stop::Nothing => {}
+            }
+        }
+        // What is refused now would be refused again, and what has ended and is sent needs no descriptor.
+        let missing = &self.missing;
+        let over: Vec<String> = self
+            .open
+            .iter()
+            .filter(|(name, stream)| missing.contains(*name) || (stream.ended && stream.at >= stream.until))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in over {
+            if let Some(stream) = self.open.remove(&name) {
+                self.sent.insert(name, stream.at);
+            }
+        }
+        left
+    }
+
+    /// The journal gets nothing more: tells it what it does not have.
     pub(super) fn give_up(&mut self) {
-        for (_, log) in std::mem::take(&mut self.waiting) {
-            self.leave_out(&log);
+        let behind = std::mem::take(&mut self.open).into_iter();
+        let behind = behind.filter(|(_, stream)| stream.at < length(&stream.log));
+        let mut bytes: u64 = 0;
+        for (name, stream) in behind {
+            bytes = bytes.saturating_add(length(&stream.log).saturating_sub(stream.at));
+            self.missing.insert(name);
         }
-        self.bytes = 0;
-    }
-
-    /// A record goes out behind what waits.
-    fn offer(&mut self, record: Vec<u8>, log: &Rc<str>) {
-        self.flush();
-        if self.waiting.is_empty() {
-            match self.journal.send(&record) {
-                Ok(()) => return,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return self.leave_out(log),
-            }
-        }
-        if self.bytes.saturating_add(record.len()) > WAITING_MAX {
-            return self.leave_out(log);
-        }
-        self.bytes += record.len();
-        self.waiting.push_back((record, Rc::clone(log)));
-    }
-
-    fn leave_out(&mut self, log: &Rc<str>) {
-        self.lost += 1;
-        self.incomplete.insert(Rc::clone(log));
-    }
-
-    /// Once there is room again, the journal says what it does not have.
-    fn tell_lost(&mut self) {
-        let lost = self.lost;
-        if lost == 0 {
+        if bytes == 0 {
             return;
         }
         let mut record = self.head.clone();
         field(&mut record, "PRIORITY", b"4");
         field(&mut record, "MESSAGE_ID", native::STEP_OUTPUT_LOST.as_bytes());
-        field(&mut record, "COUNT", lost.to_string().as_bytes());
-        let lines = if lost == 1 {
-            "line of a step is"
-        } else {
-            "lines of steps are"
-        };
-        let text = format!("{lost} {lines} in the log files only, since the journal was not quick enough");
+        field(&mut record, "BYTES", bytes.to_string().as_bytes());
+        let text = format!(
+            "{bytes} bytes that steps wrote are in the log files only: the journal has not taken them in time"
+        );
         field(&mut record, "MESSAGE", text.as_bytes());
-        if self.journal.send(&record).is_ok() {
-            self.lost = 0;
-        }
+        // A journal that does not even take that is one that nobody reads.
+        drop(self.journal.send(&record));
+    }
+
+    /// Whether the journal has everything that is in a log file.
+    pub(super) fn has_all_of(&self, log: &str) -> bool {
+        !self.missing.contains(log) && !self.open.contains_key(log)
     }
 }
 
-/// One stream of a step.
-#[derive(Debug)]
-pub(super) struct Lines {
-    outlet: Shared,
-    /// Fields of every record of it.
-    head: Vec<u8>,
-    /// Name of its log file.
-    log: Rc<str>,
-    /// A line that has no end yet.
-    begun: Vec<u8>,
-}
-
-impl Lines {
-    /// Standard output, or standard error, of a step.
-    pub(super) fn new(outlet: &Shared, step: &str, log: &str, is_error: bool) -> Self {
-        let mut head = outlet.borrow().head.clone();
-        let (stream, priority): (&[u8], &[u8]) = if is_error {
-            (b"stderr", b"5")
-        } else {
-            (b"stdout", b"6")
-        };
-        field(&mut head, "STEP", step.as_bytes());
-        field(&mut head, "STREAM", stream);
-        field(&mut head, "PRIORITY", priority);
-        field(&mut head, "MESSAGE_ID", native::STEP_OUTPUT.as_bytes());
-        Self {
-            outlet: Rc::clone(outlet),
-            head,
-            log: log.into(),
-            begun: Vec::new(),
+impl Stream {
+    /// Sends line after line, so many at most. `piece` is to read into, and has room for a line and its end.
+    fn send(&mut self, journal: &Journal, mut most: usize, piece: &mut [u8]) -> Stop {
+        loop {
+            let count = match self.log.read_at(piece, self.at) {
+                Ok(0) => return Stop::Nothing,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // A log that cannot be read is no log to follow.
+                Err(_) => return Stop::Refused,
+            };
+            let mut rest = piece.get(..count).unwrap_or_default();
+            while let Some((line, taken)) = self.next_line(rest) {
+                if most == 0 {
+                    return Stop::Later;
+                }
+                match self.send_line(journal, line) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Stop::Later,
+                    Err(_) => return Stop::Refused,
+                }
+                most -= 1;
+                self.at = self.at.saturating_add(u64::try_from(taken).unwrap_or(0));
+                rest = rest.get(taken..).unwrap_or_default();
+            }
+            // Without another whole line it is waited for more, unless the file goes on behind this piece.
+            if rest.len() == count || count < piece.len() {
+                return Stop::Nothing;
+            }
         }
     }
 
-    /// Takes bytes that were written to the log.
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) {
-        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-            let (line, rest) = bytes.split_at(end);
-            self.take(line);
-            self.finish();
-            bytes = rest.get(1..).unwrap_or_default();
+    /// The next line without its end, and how many bytes it takes. None if it is not complete yet.
+    fn next_line<'p>(&self, bytes: &'p [u8]) -> Option<(&'p [u8], usize)> {
+        let window = bytes.get(..bytes.len().min(LINE_MAX + 1)).unwrap_or_default();
+        if let Some(end) = window.iter().position(|byte| *byte == b'\n') {
+            return Some((window.get(..end).unwrap_or_default(), end + 1));
         }
-        self.take(bytes);
+        if window.len() > LINE_MAX {
+            let cut = cut(window);
+            return Some((window.get(..cut).unwrap_or_default(), cut));
+        }
+        let length = u64::try_from(window.len()).unwrap_or(u64::MAX);
+        let is_last = !window.is_empty() && self.at.saturating_add(length) <= self.until;
+        is_last.then_some((window, window.len()))
     }
 
-    /// The line is at its end, or nothing more comes. An empty one is no record.
-    pub(super) fn finish(&mut self) {
-        let line = std::mem::take(&mut self.begun);
-        if !line.is_empty() {
-            self.send(&line);
+    /// An empty line is no record.
+    fn send_line(&self, journal: &Journal, line: &[u8]) -> io::Result<()> {
+        if line.is_empty() {
+            return Ok(());
         }
-    }
-
-    /// Takes a part of a line.
-    fn take(&mut self, part: &[u8]) {
-        self.begun.extend_from_slice(part);
-        while self.begun.len() > LINE_MAX {
-            let rest = self.begun.split_off(cut(&self.begun));
-            let piece = std::mem::replace(&mut self.begun, rest);
-            self.send(&piece);
-        }
-    }
-
-    fn send(&self, line: &[u8]) {
         let mut record = Vec::with_capacity(self.head.len() + line.len() + 16);
         record.extend_from_slice(&self.head);
         field(&mut record, "MESSAGE", line);
-        self.outlet.borrow_mut().offer(record, &self.log);
+        journal.send(&record)
     }
 }
 

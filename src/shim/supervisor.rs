@@ -7,7 +7,6 @@ mod peers;
 mod rest;
 mod work;
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,7 +18,7 @@ use super::boot::Boot;
 use super::children::Child;
 use super::conn::Conn;
 use super::journalled::Journalled;
-use super::outlet::{Outlet, Shared};
+use super::outlet::Outlet;
 use super::status::Client;
 use super::taps::Tap;
 use super::task::{Task, TaskKey, Work};
@@ -62,9 +61,8 @@ struct Supervisor {
     copies: Option<Inotify>,
     /// Pipes that steps write to, or what they left in the background.
     taps: BTreeMap<u64, Rc<Tap>>,
-    /// The way of what steps write to the journal, and whether room there is waited for.
-    outlet: Option<Shared>,
-    outlet_waits: bool,
+    /// The way of what steps write to the journal, if it goes there.
+    outflow: Option<outlet::Outflow>,
     clients: BTreeMap<u64, Client>,
     next_token: u64,
     max_clients: usize,
@@ -166,10 +164,9 @@ impl Supervisor {
         entry.beat(start.wall)?;
         timers.arm(Alarm::Beat, start.boot.after_secs(beat_secs(spec.heartbeat_ms)));
         let max_clients = usize::try_from(spec.max_clients).unwrap_or(usize::MAX);
-        let outlet = Outlet::open(&spec).map(|outlet| Rc::new(RefCell::new(outlet)));
+        let outflow = Outlet::open(&spec).map(outlet::Outflow::new);
         let mut supervisor = Self {
-            outlet,
-            outlet_waits: false,
+            outflow,
             boot: Rc::new(super::task::Facts::new(spec, dag)),
             engine,
             truth,
@@ -271,6 +268,7 @@ impl Supervisor {
         if let Some(secrets) = self.boot.secrets.get() {
             fact = secrets.cover_fact(fact);
         }
+        self.note_end_of_logs(&fact);
         self.truth.record(now().wall, fact);
         if self.truth.is_behind() {
             self.timers

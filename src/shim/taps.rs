@@ -1,8 +1,7 @@
 //! Pipes that the shim reads: what comes through them is masked, appended to a log, kept in part.
 //!
 //! A step's output goes through them on its way to its logs where secrets have to be hidden, or where standard output is
-//! captured and shares a log with standard error, or where the journal gets it, too; other steps write to their logs
-//! themselves. What substitutions and
+//! captured and shares a log with standard error; other steps write to their logs themselves. What substitutions and
 //! conditions write is read through them too, so that it is bounded in memory however much it is. Nothing here waits: a
 //! process that was left in the background and keeps a pipe open holds up nobody (W32), and what it writes later is masked
 //! and appended as well, until the run ends.
@@ -17,7 +16,6 @@ use std::rc::Rc;
 use super::children::Streams;
 use super::files;
 use super::mask::{Masker, Stream};
-use super::outlet::Lines;
 use crate::sys::pipe;
 
 /// Most bytes that are read at a time, so that nobody else has to wait.
@@ -43,8 +41,6 @@ struct State {
     /// What hides secrets on the way to the log.
     masker: Option<(Rc<Masker>, Stream)>,
     log: Option<File>,
-    /// The way to the journal.
-    lines: Option<Lines>,
     kept: Option<Kept>,
     /// Why the log says less than the step wrote.
     error: Option<String>,
@@ -100,16 +96,10 @@ impl AsFd for Tap {
 
 impl Tap {
     /// A pipe that ends in a log, and the end to write to. With a limit the first bytes are kept, too.
-    fn open(
-        masker: Option<&Rc<Masker>>,
-        log: &File,
-        capture: Option<u64>,
-        lines: Option<Lines>,
-    ) -> io::Result<(Rc<Self>, File)> {
+    fn open(masker: Option<&Rc<Masker>>, log: &File, capture: Option<u64>) -> io::Result<(Rc<Self>, File)> {
         Self::with(State {
             masker: masker.map(|masker| (Rc::clone(masker), Stream::default())),
             log: Some(log.try_clone()?),
-            lines,
             kept: capture.map(Kept::first),
             ..State::default()
         })
@@ -199,24 +189,17 @@ impl State {
     }
 
     fn end(&mut self) {
-        if std::mem::replace(&mut self.over, true) {
-            return;
-        }
-        if let Some((_, stream)) = &mut self.masker {
+        if !std::mem::replace(&mut self.over, true)
+            && let Some((_, stream)) = &mut self.masker
+        {
             let mut out = Vec::new();
             stream.finish(&mut out);
             self.append(&out);
-        }
-        if let Some(lines) = &mut self.lines {
-            lines.finish();
         }
     }
 
     /// A log that cannot be written loses text; its step goes on, and fails at its end.
     fn append(&mut self, masked: &[u8]) {
-        if let Some(lines) = &mut self.lines {
-            lines.feed(masked);
-        }
         if let Some(Err(error)) = self.log.as_mut().map(|log| log.write_all(masked)) {
             self.error.get_or_insert(format!("cannot write the log: {error}"));
         }
@@ -259,20 +242,18 @@ pub(super) struct Taps {
 }
 
 impl Taps {
-    /// Pipes in front of the logs, and of the journal if it gets `lines`. With a limit standard output is captured; merged streams share a pipe if it is not.
+    /// Pipes in front of the logs. With a limit standard output is captured; merged streams share a pipe if it is not.
     pub(super) fn open(
         masker: Option<&Rc<Masker>>,
         logs: &Streams,
         merged: bool,
         capture: Option<u64>,
-        lines: Option<(Lines, Lines)>,
     ) -> io::Result<Self> {
-        let (out_lines, err_lines) = lines.unzip();
-        let (stdout, out) = Tap::open(masker, &logs.stdout, capture, out_lines)?;
+        let (stdout, out) = Tap::open(masker, &logs.stdout, capture)?;
         let (stderr, err) = if merged && capture.is_none() {
             (None, out.try_clone()?)
         } else {
-            let (tap, err) = Tap::open(masker, &logs.stderr, None, err_lines)?;
+            let (tap, err) = Tap::open(masker, &logs.stderr, None)?;
             (Some(tap), err)
         };
         let writers = Streams {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// `MESSAGE_ID` of a line that a step wrote. Never changed.
 pub const STEP_OUTPUT: &str = "d7a0b35c4e1f48269b6cf8015e92a47d";
-/// `MESSAGE_ID` of the record that tells how many lines of steps the journal does not have. Never changed.
+/// `MESSAGE_ID` of the record that tells how much of what steps wrote the journal does not have. Never changed.
 pub const STEP_OUTPUT_LOST: &str = "1c84e9f2a6d04b7bb35e07d92f16c8a3";
 
 /// Appends a field to a record. `name` is of capitals, digits and `_`.

@@ -1,24 +1,27 @@
 //! What steps write: copies of logs that the DAG wants, and the pipes that are read.
 
+use std::fs::File;
 use std::io;
 use std::rc::Rc;
 
 use super::super::children::{Purpose, Streams};
-use super::super::files::LogNames;
 use super::super::taps::{Flow, Pipes, Tap, Taps};
 use super::super::task::Task;
 use super::super::tree;
 use super::{COPIES, Supervisor};
-use crate::model::Node;
 use crate::sys::epoll::Ready;
 use crate::sys::inotify::Inotify;
 
 impl Supervisor {
     /// Has the copies of a task's logs kept up to date. Without a watch they are made when the try ends.
     pub(super) fn watch_copies(&mut self, task: &Task) {
-        if task.copies().is_empty() {
-            return;
+        for copy in task.copies() {
+            self.watch_log(copy.log());
         }
+    }
+
+    /// Has it told when a log grows.
+    pub(super) fn watch_log(&mut self, log: &File) {
         if self.copies.is_none()
             && let Ok(watch) = Inotify::new()
             && self.epoll.add(&watch, COPIES, Ready::READ).is_ok()
@@ -26,10 +29,8 @@ impl Supervisor {
             self.copies = Some(watch);
         }
         if let Some(watch) = &self.copies {
-            for copy in task.copies() {
-                // Adding a watch that is there already changes nothing.
-                drop(watch.add_file_watch(copy.log()));
-            }
+            // Adding a watch that is there already changes nothing.
+            drop(watch.add_file_watch(log));
         }
     }
 
@@ -38,6 +39,7 @@ impl Supervisor {
         if let Some(watch) = &self.copies {
             drop(watch.read());
         }
+        self.logs_grew();
         for task in self.tasks.values() {
             for copy in task.copies() {
                 drop(copy.follow());
@@ -52,23 +54,15 @@ impl Supervisor {
         token
     }
 
-    /// Puts pipes in front of a node's logs if there are secrets to hide, if standard output is captured and shares its log
-    /// with standard error, or if the journal gets what is written.
-    pub(super) fn tap(
-        &mut self,
-        node: Node,
-        names: &LogNames,
-        logs: &Streams,
-        captured: bool,
-    ) -> io::Result<Option<Taps>> {
-        let merged = names.stdout == names.stderr;
-        let lines = self.lines_of(node, names);
+    /// Puts pipes in front of a node's logs if there are secrets to hide, or if standard output is captured and shares
+    /// its log with standard error.
+    pub(super) fn tap(&mut self, logs: &Streams, merged: bool, captured: bool) -> io::Result<Option<Taps>> {
         let masker = self.boot.masker().map(Rc::clone);
-        if masker.is_none() && lines.is_none() && !(merged && captured) {
+        if masker.is_none() && !(merged && captured) {
             return Ok(None);
         }
         let limit = captured.then_some(self.boot.dag.max_output_size);
-        let taps = Taps::open(masker.as_ref(), logs, merged, limit, lines)?;
+        let taps = Taps::open(masker.as_ref(), logs, merged, limit)?;
         for tap in taps.each() {
             self.watch_tap(tap)?;
         }

@@ -19,12 +19,14 @@ impl Supervisor {
     /// Opens the logs of a node and begins its try.
     pub(super) fn execute(&mut self, key: NodeKey) {
         let names = self.boot.log_names(key.node);
+        let merged = names.stdout == names.stderr;
         let captured = self.boot.step(key.node).is_some_and(|step| step.output.is_some());
         let opened = names
             .open(&self.log_dir)
-            .and_then(|streams| Ok((self.tap(key.node, &names, &streams, captured)?, streams)));
+            .and_then(|streams| Ok((self.tap(&streams, merged, captured)?, streams)));
         match opened {
             Ok((taps, streams)) => {
+                self.send_logs(key.node, &names, &streams);
                 self.record(Fact::NodeStarted {
                     node: key.node,
                     stdout: names.stdout.clone(),

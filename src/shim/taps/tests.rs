@@ -32,7 +32,7 @@ impl World {
     }
 
     fn open(&self, merged: bool, capture: Option<u64>) -> Taps {
-        Taps::open(Some(&self.masker), &self.logs, merged, capture, None).unwrap()
+        Taps::open(Some(&self.masker), &self.logs, merged, capture).unwrap()
     }
 
     fn log(&self, which: usize) -> String {
@@ -161,7 +161,7 @@ fn a_log_that_cannot_be_written_fails_the_try() {
 #[test]
 fn captured_output_of_merged_streams_is_bounded_and_in_the_log_at_once() {
     let world = World::new();
-    let taps = Taps::open(None, &world.logs, true, Some(10), None).unwrap();
+    let taps = Taps::open(None, &world.logs, true, Some(10)).unwrap();
     let writers = taps.writers().unwrap();
     write(&writers.stdout, "secret out\n");
     write(&writers.stderr, "err\n");
