@@ -54,11 +54,6 @@ impl Timers {
         self.by_time.insert((at, alarm));
     }
 
-    /// Whether there is such a deadline.
-    pub(super) fn is_armed(&self, alarm: Alarm) -> bool {
-        self.by_alarm.contains_key(&alarm)
-    }
-
     pub(super) fn disarm(&mut self, alarm: Alarm) {
         if let Some(at) = self.by_alarm.remove(&alarm) {
             self.by_time.remove(&(at, alarm));
