@@ -42,6 +42,8 @@ impl Config {
             );
         }
         self.hooks.check(&mut found);
+        self.log.check(&mut found);
+        self.metrics.check(&mut found);
         found
     }
 

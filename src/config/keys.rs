@@ -92,6 +92,15 @@ pub const KEYS: &[Key] = &[
     now("retention", "runs"),
     now("log", "level"),
     later("log", "target"),
+    now("log", "steps"),
+    now("log", "step_output"),
+    now("log", "journal_socket"),
+    later("metrics", "socket"),
+    later("metrics", "socket_mode"),
+    now("metrics", "group"),
+    now("metrics", "textfile"),
+    now("metrics", "textfile_mode"),
+    now("metrics", "interval_sec"),
 ];
 
 /// The tables a file may have at its top.

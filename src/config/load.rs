@@ -8,9 +8,9 @@ use toml::de::DeTable;
 
 use super::error::ConfigError;
 use super::reader::{Reader, shown};
-use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue};
+use super::types::{Access, Cgroup, Config, Control, Job, Log, OnShutdown, Proc, Queue};
 use super::types::{Retention, Schedule, Shutdown};
-use super::{Hooks, Paths, limits, value};
+use super::{Hooks, Metrics, Paths, limits, value};
 use crate::model::{GroupName, Resources};
 use crate::sys::{creds, files};
 
@@ -72,10 +72,8 @@ impl Config {
                 days: 30,
                 runs: 0,
             },
-            log: Log {
-                level: "info".to_owned(),
-                target: LogTarget::Auto,
-            },
+            log: Log::defaults(),
+            metrics: Metrics::defaults(private),
         }
     }
 
@@ -252,15 +250,8 @@ fn fill<'t>(config: &mut Config, reader: &mut Reader<'_>, root: &'t DeTable<'t>)
         value::whole(0, 1_000_000_000),
     );
 
-    let section = reader.section(root, "log");
-    reader.set(&section, "level", &mut config.log.level, value::filter);
-    let words = &[
-        ("auto", LogTarget::Auto),
-        ("journal", LogTarget::Journal),
-        ("stderr", LogTarget::Stderr),
-        ("json", LogTarget::Json),
-    ];
-    reader.set(&section, "target", &mut config.log.target, value::choice(words));
+    config.log.fill(reader, root);
+    config.metrics.fill(reader, root);
 }
 
 fn paths<'t>(paths: &mut Paths, reader: &mut Reader<'_>, root: &'t DeTable<'t>) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::keys::{Effect, effect_of};
 use super::limits;
-use super::types::{Access, Cgroup, Config, Control, Job, Log, LogTarget, OnShutdown, Proc, Queue};
+use super::types::{Access, Cgroup, Config, Control, Job, OnShutdown, Proc, Queue};
 use super::types::{Retention, Schedule, Shutdown};
 
 /// What a reload does.
@@ -64,7 +64,8 @@ impl Config {
                     days,
                     runs,
                 },
-            log: Log { level, target },
+            log,
+            metrics,
         } = self;
         let mut all = BTreeMap::new();
         let mut put = |key: &str, value: String| {
@@ -101,20 +102,14 @@ impl Config {
         put("retention.enabled", retains.to_string());
         put("retention.days", days.to_string());
         put("retention.runs", runs.to_string());
-        put("log.level", quoted(level));
-        let word = match target {
-            LogTarget::Auto => "auto",
-            LogTarget::Journal => "journal",
-            LogTarget::Stderr => "stderr",
-            LogTarget::Json => "json",
-        };
-        put("log.target", quoted(word));
+        log.entries(&mut put);
+        metrics.entries(&mut put);
         all
     }
 
     /// Compares with a newly read configuration and says what of it can be applied now.
     ///
-    /// Paths, cgroup, log target and the socket's mode are built into what stands for the daemon's life. All
+    /// Paths, cgroup, log target and the sockets with their modes are built into what stands for the daemon's life. All
     /// else can change: limits at once, what attempts get for attempts that start afterwards.
     #[must_use]
     pub fn diff_reload(&self, new: &Self) -> Reload {
@@ -138,6 +133,8 @@ impl Config {
             ..self.cgroup.clone()
         };
         config.log.target = self.log.target;
+        config.metrics.socket = self.metrics.socket;
+        config.metrics.socket_mode = self.metrics.socket_mode;
         config.control.socket_mode = self.control.socket_mode;
         Reload {
             config,

@@ -1,6 +1,7 @@
 //! Tests of the configuration: defaults, errors, paths.
 
 mod effects;
+mod everything;
 mod hooks;
 mod limits;
 
@@ -10,6 +11,7 @@ use super::keys::{KEYS, cure_for_key, nearest};
 use super::types::{LogTarget, OnShutdown};
 use super::{Config, ConfigError, Problem};
 use crate::model::GroupName;
+use everything::EVERYTHING;
 
 const FILE: &str = "/etc/proctor/proctord.toml";
 
@@ -30,83 +32,6 @@ fn problem(text: &str) -> String {
     assert_eq!(found.len(), 1, "{found:?}");
     found[0].to_string()
 }
-
-/// Every key with a value that is not its default.
-const EVERYTHING: &str = r#"
-[paths]
-dags = "/a/dags"
-base = "/a/base.yaml"
-state = "/a/state"
-runtime = "/a/run"
-[proc]
-heartbeat_interval_sec = 2.5
-stale_after_sec = 30
-stop_stalled_after_sec = 600
-[queue]
-max_active_runs = 2
-max_live_attempts = 100
-[queues.nightly]
-max_active_runs = 7
-[queues."a.b"]
-max_active_runs = 0
-[schedule]
-time_zone = "Europe/Berlin"
-[job]
-default_shell = "/bin/bash -e"
-path = "/bin"
-inherit_environment = true
-environment = { LANG = "C.UTF-8", EMPTY = "" }
-umask = "077"
-no_new_privs = false
-[job.limits]
-memory_max = "512M"
-memory_high = 268435456
-swap_max = 0
-cpu_weight = 50
-cpu_max = "150%"
-io_weight = 10
-pids_max = 64
-nice = 5
-rlimits = { nofile = 1024, core = "unlimited", stack = { soft = "8M", hard = "64M" }, cpu = { hard = 60 } }
-[control]
-max_clients = 9
-max_status_clients = 3
-socket_mode = 0o660
-client_timeout_sec = 1
-[access]
-admin_group = "wheel"
-[cgroup]
-enabled = false
-parent = "/sys/fs/cgroup/x"
-require_limits = false
-[shutdown]
-attempts = "stop"
-[hooks]
-max_parallel = 2
-queue_max = 10
-[hooks.failed]
-command = ["/bin/notify", "-v", ""]
-user = "operator"
-timeout_sec = 5
-dags = ["backup", "report"]
-[hooks.lost]
-command = ["/bin/page"]
-user = "operator"
-timeout_sec = 6
-dags = ["backup"]
-[hooks.succeeded]
-command = ["/bin/true"]
-user = "nobody"
-timeout_sec = 7
-dags = ["report"]
-[retention]
-enabled = false
-days = 7
-runs = 50
-[log]
-level = "warn,proctor::engine=debug"
-target = "json"
-"#;
 
 #[test]
 fn every_key_is_read() {
@@ -309,6 +234,14 @@ fn wrong_types_and_ranges_say_what_to_write() {
         (
             "job.default_shell = \"a\\u0000\"",
             "1:21: `job.default_shell` holds a control character; leave it out",
+        ),
+        (
+            "metrics.textfile = '/m/'",
+            "1:20: `metrics.textfile` names the directory \"/m/\"; write the path of a file in it, such as /var/lib/node_exporter/proctor.prom",
+        ),
+        (
+            "log.step_output = 'jounral'",
+            "1:19: `log.step_output` is \"jounral\"; did you mean \"journal\"?",
         ),
         (
             "access.admin_group = 'a b'",

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Hooks, Paths};
-use crate::model::{GroupName, Resources};
+use super::{Hooks, Metrics, Paths};
+use crate::model::{GroupName, Resources, StepOutput};
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Config {
     pub retention: Retention,
     /// Logging.
     pub log: Log,
+    /// Where metrics can be read.
+    pub metrics: Metrics,
 }
 
 /// `[proc]`: heartbeats.
@@ -150,6 +152,12 @@ pub struct Log {
     pub level: String,
     /// Where to.
     pub target: LogTarget,
+    /// Whether the start, the tries and the end of each step are logged; that a step failed is anyway.
+    pub steps: bool,
+    /// Where what steps write goes.
+    pub step_output: StepOutput,
+    /// The socket of the journal that gets it, with the journal's native protocol.
+    pub journal_socket: PathBuf,
 }
 
 /// Where the log goes.

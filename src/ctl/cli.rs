@@ -106,6 +106,8 @@ pub(super) enum Verb {
     Cleanup(verbs::cleanup::Args),
     /// Check the daemon and the machine
     Doctor(verbs::doctor::Args),
+    /// Show numbers about the daemon, as Prometheus reads them
+    Metrics(verbs::metrics::Args),
     /// Have the daemon read its configuration again
     Reload(verbs::reload::Args),
     /// Show the versions of proctorctl and of the daemon

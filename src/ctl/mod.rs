@@ -122,6 +122,7 @@ fn dispatch(verb: Verb, call: &mut Call) -> Result<Exit, Failure> {
         Verb::Why(args) => verbs::why::run(&args, call),
         Verb::Cleanup(args) => verbs::cleanup::run(&args, call),
         Verb::Doctor(args) => verbs::doctor::run(&args, call),
+        Verb::Metrics(args) => verbs::metrics::run(&args, call),
         Verb::Reload(args) => verbs::reload::run(&args, call),
         Verb::Version(args) => verbs::version::run(&args, call),
     }

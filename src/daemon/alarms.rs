@@ -21,6 +21,10 @@ pub(super) enum Alarm {
     Young,
     /// The service manager is to be asked for more time.
     Patience,
+    /// The file of metrics is to be written.
+    Textfile,
+    /// The service manager may be told again how the daemon stands.
+    Status,
 }
 
 /// Every deadline; each owner has at most one.
@@ -101,9 +105,12 @@ impl Dispatcher {
                 Alarm::Registry => self.look_again(),
                 Alarm::Young => self.keep_due(),
                 Alarm::Patience => self.ask_for_time(),
+                Alarm::Textfile => self.write_textfile(),
+                Alarm::Status => self.status_due(),
             }
         }
         self.arm();
+        self.tell_status();
         self.leave_if_idle();
     }
 }

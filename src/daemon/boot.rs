@@ -161,6 +161,10 @@ async fn serve(
         to_self.clone(),
         dispatcher.limits.subscribe(),
     ));
+    let readers =
+        super::metrics::open_socket(&dispatcher.config, to_self.clone(), dispatcher.limits.subscribe());
+    let metrics = readers.map_err(because("metrics.sock"))?;
+    dispatcher.arm_textfile();
     let timer = dispatcher
         .timer
         .as_fd()
@@ -169,7 +173,7 @@ async fn serve(
     let timer = reactor::readable(timer).map_err(because("the timer"))?;
     let watched = watched(&dispatcher)?;
     tokio::spawn(super::retention::daily(to_self.clone()));
-    announce_ready(&dispatcher, embedded);
+    announce_ready(&mut dispatcher, embedded);
     if let Some(caller) = caller.take() {
         caller.ready();
     }
@@ -222,7 +226,7 @@ async fn serve(
             inode,
         ));
     }
-    drop(dispatcher);
+    drop((dispatcher, metrics));
     remove_if_empty(cgroup_path.as_deref());
     ended.map_err(Failure::Other)
 }
@@ -359,6 +363,8 @@ fn build(
         kept: Kept::default(),
         actions: std::collections::BTreeMap::new(),
         counters: Counters::default(),
+        metrics: super::metrics::Metrics::new(),
+        status: super::status::Status::default(),
         boot_id,
         store_trouble: None,
         clients: 0,
@@ -371,10 +377,10 @@ fn build(
 }
 
 /// Tells everybody who waits for it that the daemon serves: the service manager, or the client that started it.
-fn announce_ready(dispatcher: &Dispatcher, embedded: bool) {
+fn announce_ready(dispatcher: &mut Dispatcher, embedded: bool) {
     let adopted = usize::try_from(dispatcher.counters.adopted).unwrap_or(usize::MAX);
     events::daemon_started(env!("CARGO_PKG_VERSION"), adopted);
-    drop(notify::ready(&format!("serving; {adopted} attempts adopted")));
+    dispatcher.first_status(adopted);
     if embedded {
         drop(writeln!(io::stdout(), "ready"));
         // The client reads to the end of the pipe.

@@ -53,7 +53,7 @@ impl Dispatcher {
             return;
         };
         if self.calls.preparing(attempt) >= PREPARING_MAX {
-            tracing::warn!(attempt = %attempt, "a supervisor asks for more sub-runs at a time than any does");
+            tracing::warn!(ATTEMPT_ID = %attempt, "a supervisor asks for more sub-runs at a time than any does");
             self.lose_channel(attempt);
             return;
         }

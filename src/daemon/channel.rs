@@ -59,7 +59,7 @@ impl Dispatcher {
                 };
                 let Some(pause) = pauses.next() else {
                     // It is watched by its pidfd all the same, and its journal is read when it ends.
-                    tracing::warn!(attempt = %attempt, failure, "a live attempt does not answer on its socket");
+                    tracing::warn!(ATTEMPT_ID = %attempt, failure, "a live attempt does not answer on its socket");
                     break;
                 };
                 tokio::time::sleep(pause).await;
@@ -132,7 +132,7 @@ impl Dispatcher {
                     held.channel = Some(channel);
                 }
             }
-            Err(error) => tracing::error!(attempt = %attempt, %error, "the shim cannot be listened to"),
+            Err(error) => tracing::error!(ATTEMPT_ID = %attempt, %error, "the shim cannot be listened to"),
         }
     }
 
@@ -167,7 +167,7 @@ pub(super) fn watch_child(attempt: AttemptId, pidfd: PidFd, to_self: UnboundedSe
             Ok(watched) => drop(watched.readable().await),
             Err(error) => {
                 // SIGCHLD tells as well.
-                tracing::warn!(attempt = %attempt, %error, "a shim's pidfd cannot be watched");
+                tracing::warn!(ATTEMPT_ID = %attempt, %error, "a shim's pidfd cannot be watched");
                 return;
             }
         }
@@ -182,7 +182,7 @@ pub(super) fn watch_adopted(attempt: AttemptId, pidfd: PidFd, to_self: Unbounded
         let watched = match copy.and_then(reactor::readable) {
             Ok(watched) => watched,
             Err(error) => {
-                tracing::error!(attempt = %attempt, %error, "an adopted shim cannot be watched");
+                tracing::error!(ATTEMPT_ID = %attempt, %error, "an adopted shim cannot be watched");
                 return;
             }
         };

@@ -47,7 +47,7 @@ pub(super) fn clean(paths: &Paths, cgroups: Option<&CgroupRoot>, remains: &Remai
     ];
     for (what, result) in results {
         if let Err(error) = result {
-            tracing::warn!(attempt = %attempt, what, %error, "a part of an ended attempt is left over");
+            tracing::warn!(ATTEMPT_ID = %attempt, what, %error, "a part of an ended attempt is left over");
         }
     }
 }

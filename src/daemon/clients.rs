@@ -21,16 +21,23 @@ pub(super) struct Limits {
     pub(super) patience: Duration,
     /// Members of this group are admins.
     pub(super) admin_gid: Option<u32>,
+    /// Members of this group may read metrics from their socket.
+    pub(super) metrics_gid: Option<u32>,
 }
 
 impl Limits {
     /// What the configuration says. A group that does not exist has no members.
     pub(super) fn of(config: &Config) -> Self {
-        let group = Some(&config.access.admin_group).filter(|group| !group.is_empty());
+        let gid = |group: &String| {
+            Some(group)
+                .filter(|group| !group.is_empty())
+                .and_then(|group| creds::group_gid(group).ok())
+        };
         Self {
             clients: usize::try_from(config.control.max_clients).unwrap_or(usize::MAX),
             patience: Duration::from_secs_f64(config.control.client_timeout_sec),
-            admin_gid: group.and_then(|group| creds::group_gid(group).ok()),
+            admin_gid: gid(&config.access.admin_group),
+            metrics_gid: gid(&config.metrics.group),
         }
     }
 }
@@ -140,6 +147,7 @@ mod tests {
             clients,
             patience: Duration::from_secs(1),
             admin_gid: None,
+            metrics_gid: None,
         };
         let (sender, receiver) = watch::channel(limits);
         (sender, Clients::new(receiver, 500))

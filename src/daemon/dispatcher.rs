@@ -176,6 +176,8 @@ pub(super) struct Dispatcher {
     pub(super) foreign: Foreign,
     pub(super) kept: super::kept::Kept,
     pub(super) counters: Counters,
+    pub(super) metrics: super::metrics::Metrics,
+    pub(super) status: super::status::Status,
     /// The last time that each kind of thing was done.
     pub(super) actions: BTreeMap<&'static str, (Time, String)>,
     pub(super) boot_id: String,
@@ -227,6 +229,7 @@ impl Dispatcher {
             Msg::Terminate(why) => self.terminate(why),
             Msg::Fatal(text) => self.leaving = Some(Err(text)),
         }
+        self.tell_status();
         self.leave_if_idle();
     }
 

@@ -127,7 +127,7 @@ impl Dispatcher {
             match prepared.publish(&owner, now().wall) {
                 Ok(entry) => held.entry = Some(entry),
                 Err(error) => {
-                    tracing::error!(attempt = %attempt, %error, "the proc entry cannot be published");
+                    tracing::error!(ATTEMPT_ID = %attempt, %error, "the proc entry cannot be published");
                     self.close_gate(attempt);
                     return;
                 }
@@ -150,7 +150,7 @@ impl Dispatcher {
             if let Some(prepared) = held.prepared.take()
                 && let Err(error) = prepared.abandon()
             {
-                tracing::warn!(attempt = %attempt, %error, "a prepared proc entry is left over");
+                tracing::warn!(ATTEMPT_ID = %attempt, %error, "a prepared proc entry is left over");
             }
         }
     }
@@ -202,7 +202,7 @@ impl Dispatcher {
         };
         for signal in signals {
             if let Err(error) = pidfd.send_signal(*signal) {
-                tracing::debug!(attempt = %attempt, %error, "the shim to be stopped is gone");
+                tracing::debug!(ATTEMPT_ID = %attempt, %error, "the shim to be stopped is gone");
             }
         }
     }
@@ -226,7 +226,7 @@ impl Dispatcher {
         if let Some(entry) = held.entry.take()
             && let Err(error) = self.proc.remove(&entry)
         {
-            tracing::warn!(attempt = %attempt, %error, "the proc entry of an ended attempt is left over");
+            tracing::warn!(ATTEMPT_ID = %attempt, %error, "the proc entry of an ended attempt is left over");
         }
         held.journal = None;
         held.pidfd = None;
@@ -262,7 +262,7 @@ impl Dispatcher {
         if let Some(held) = self.attempts.get(attempt).filter(|held| held.swept)
             && let Err(error) = cleanup::remove_files(&self.config.paths, &remains(attempt, held))
         {
-            tracing::warn!(attempt = %attempt, %error, "the directory of an attempt that never started is left over");
+            tracing::warn!(ATTEMPT_ID = %attempt, %error, "the directory of an attempt that never started is left over");
         }
     }
 

@@ -172,7 +172,7 @@ impl Made<'_> {
             .map_or(Ok(()), |cgroup| cgroup.kill().and_then(|()| cgroup.remove()));
         for error in [socket.err(), dir.err(), cgroup.err()].into_iter().flatten() {
             if error.kind() != io::ErrorKind::NotFound {
-                tracing::warn!(attempt = %self.attempt, %error, "a part of a failed launch is left over");
+                tracing::warn!(ATTEMPT_ID = %self.attempt, %error, "a part of a failed launch is left over");
             }
         }
     }
@@ -310,6 +310,8 @@ fn specification(
         max_clients: job.config.control.max_status_clients,
         resume: job.resume.clone(),
         retried_on: job.retried_on.clone(),
+        output: job.config.log.step_output,
+        journal: job.config.log.steps_journal(),
         descriptors: SpecDescriptors::default(),
         open_files: workshop.open_files,
         no_new_privs: job.config.job.no_new_privs && root && user.uid != 0,

@@ -82,7 +82,7 @@ impl Dispatcher {
         let (descriptor, prepared) = match made {
             Ok(made) => made,
             Err(error) => {
-                tracing::error!(attempt = %attempt, %error, "a deleted entry cannot be made again");
+                tracing::error!(ATTEMPT_ID = %attempt, %error, "a deleted entry cannot be made again");
                 return;
             }
         };
@@ -95,7 +95,7 @@ impl Dispatcher {
             self.proc_events(&unwatched);
         }
         if !self.send_with_fd(attempt, &ToShim::ReplaceEntry, descriptor.as_fd()) {
-            tracing::warn!(attempt = %attempt, "a shim cannot be given its new entry");
+            tracing::warn!(ATTEMPT_ID = %attempt, "a shim cannot be given its new entry");
         }
     }
 
@@ -119,7 +119,7 @@ impl Dispatcher {
                 self.acted("entry made again", path);
             }
             Err(error) => {
-                tracing::error!(attempt = %attempt, %error, "a deleted entry cannot be published again");
+                tracing::error!(ATTEMPT_ID = %attempt, %error, "a deleted entry cannot be published again");
             }
         }
     }

@@ -152,12 +152,16 @@ impl Dispatcher {
             return;
         }
         if let Some(asked) = self.asked.remove(&token) {
-            let decides = matches!(asked.asking, Asking::Decision(_));
             if asked.created
-                && !decides
                 && let Some(live) = self.runs.get(&asked.run)
             {
-                events::run_accepted(&asked.run, live.new.trigger);
+                if live.view.number == 0 {
+                    self.metrics.accepted(live.new.trigger);
+                    events::run_accepted(&asked.run, live.new.trigger);
+                } else {
+                    self.metrics.requeued(&asked.asking);
+                    events::run_requeued(&asked.run, live.view.number);
+                }
             }
             match asked.asking {
                 Asking::Client(answers) => {

@@ -74,7 +74,7 @@ impl Dispatcher {
         };
         let idle = held.outbox.is_empty();
         if let Err(error) = held.outbox.push(channel, frame) {
-            tracing::debug!(attempt = %attempt, %error, "a shim does not take a message");
+            tracing::debug!(ATTEMPT_ID = %attempt, %error, "a shim does not take a message");
             self.lose_channel(attempt);
             return false;
         }

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::engine::scheduler::{Event, Place, Token};
 use crate::model::view::RunSummary;
 use crate::model::{GroupName, Priority, RunRef, RunStatus, StopReason, Time};
+use crate::telemetry::events;
 use crate::wire::control::{ErrorKind, Problem, Response};
 use crate::wire::manage::QueueView;
 
@@ -214,8 +215,7 @@ impl Dispatcher {
             return false;
         };
         let paused = self.engine.queue(&queue).paused;
-        let what = if paused { "is paused" } else { "goes on" };
-        tracing::info!(queue = %queue, paused, "queue {queue} {what}");
+        events::queue_paused(&queue, paused);
         let waiting = self.waiting_by_queue(None);
         let views = self.queue_views(&queue, &waiting);
         self.answer(&answers, Response::Queues(views));

@@ -199,7 +199,7 @@ impl Dispatcher {
                 at,
                 params: Some(view.params.clone()),
             });
-        tracing::debug!(attempt = %attempt, run = %stored.run, ?evidence, "found");
+        tracing::debug!(ATTEMPT_ID = %attempt, run = %stored.run, ?evidence, "found");
         let (parent, origin) = (parent_of(&new), Origin::of(&new));
         let retry = self.stored_retries(&new)?;
         self.runs.insert(
@@ -242,7 +242,7 @@ impl Dispatcher {
         if matches!(ended, Ok(Ok(()))) {
             return true;
         }
-        tracing::warn!(attempt = %attempt, "what a dead attempt left does not end; it counts as live until it does");
+        tracing::warn!(ATTEMPT_ID = %attempt, "what a dead attempt left does not end; it counts as live until it does");
         held.ending = true;
         self.end_in_background(mark, held.cgroup.clone());
         false

@@ -67,11 +67,13 @@ impl Dispatcher {
         let new = match Config::load(named, &root) {
             Ok(new) => new,
             Err(error) => {
+                self.metrics.reloaded(false);
                 events::config_rejected(&error.report());
                 return Err(Box::new(error));
             }
         };
         if let Err(error) = super::registry::zone_of(&new) {
+            self.metrics.reloaded(false);
             let error = ConfigError::Zone(error);
             events::config_rejected(&error.report());
             return Err(Box::new(error));
@@ -93,6 +95,10 @@ impl Dispatcher {
         if reload.applied.iter().any(|key| key.starts_with("retention.")) {
             self.retain_all();
         }
+        if reload.applied.iter().any(|key| key.starts_with("metrics.")) {
+            self.arm_textfile();
+        }
+        self.metrics.reloaded(true);
         let applied = reload.applied.iter().map(|key| format!("applied: {key}"));
         let later = reload
             .needs_restart

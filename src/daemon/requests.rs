@@ -96,6 +96,7 @@ impl Dispatcher {
             Request::Ps => self.list_live(owner, asker),
             Request::History(filter) => self.history(filter, owner, asker),
             Request::Doctor { repair } => self.doctor(repair, asker),
+            Request::Metrics => self.metrics_request(asker),
             Request::Reload => {
                 let answer = self.reload_request();
                 self.answer(&asker.answers, answer);
@@ -241,8 +242,13 @@ impl Dispatcher {
         let Some(live) = self.runs.get(run) else { return };
         if live.view.status.ends_attempt() {
             self.counters.ended += 1;
-            if let Some(attempt) = live.view.attempt.as_ref().filter(|_| live.view.lost.is_none()) {
-                events::attempt_ended(run, attempt, live.view.status);
+            let attempt = live.view.attempt.as_ref();
+            // Of a run that ended in its queue, the last attempt had ended before.
+            if let Some(attempt) = attempt.filter(|attempt| self.attempts.contains_key(attempt)) {
+                self.metrics.attempt_ended(live.view.status);
+                if live.view.lost.is_none() {
+                    events::attempt_ended(run, attempt, live.view.status);
+                }
             }
         }
         let none = std::collections::BTreeSet::new();
@@ -256,6 +262,8 @@ impl Dispatcher {
             return;
         };
         live.over = true;
+        self.metrics.over(live.view.status, live.new.parent.is_some());
+        events::run_over(run, live.view.status, live.view.number);
         self.followers.end(run, &live.view);
         // A run that ended in the queue has no attempt to clean up after.
         let in_queue = live

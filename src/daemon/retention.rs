@@ -13,7 +13,7 @@ mod worker;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -72,6 +72,7 @@ pub(super) struct Retention {
     orders: Option<mpsc::Sender<Order>>,
     answers: Option<mpsc::Sender<Result<(), store::Error>>>,
     leaving: Arc<AtomicBool>,
+    removed: Arc<Mutex<tally::Removed>>,
     thread: Option<JoinHandle<()>>,
     /// Closed when the thread is through.
     through: mpsc::Receiver<()>,
@@ -91,6 +92,7 @@ impl Retention {
         let (answers, answered) = mpsc::channel();
         let (alive, through) = mpsc::channel();
         let leaving = Arc::new(AtomicBool::new(false));
+        let removed = Arc::new(Mutex::default());
         let worker = worker::Worker::new(
             Arc::clone(config),
             reader,
@@ -98,6 +100,7 @@ impl Retention {
                 to_self,
                 orders: received,
                 answers: answered,
+                removed: Arc::clone(&removed),
             },
             Arc::clone(&leaving),
         );
@@ -111,12 +114,19 @@ impl Retention {
             orders: Some(orders),
             answers: Some(answers),
             leaving,
+            removed,
             thread: Some(thread),
             through,
             batch: None,
             retiring: BTreeSet::new(),
             cleaning: BTreeSet::new(),
         })
+    }
+
+    /// What was removed since the daemon started.
+    pub(super) fn removed(&self) -> tally::Removed {
+        // Counting is never left half done.
+        *self.removed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the run is being removed: it cannot be retried.

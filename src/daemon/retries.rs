@@ -41,6 +41,7 @@ impl Dispatcher {
                 {
                     live.view.held = self.engine.holds_retries(&run.dag, live.new.owner);
                     events::retry_pending(run, retry);
+                    self.metrics.retry_pending();
                 }
             }
             Change::Requeue { run, .. } => {

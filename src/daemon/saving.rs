@@ -78,6 +78,7 @@ impl Dispatcher {
     }
 
     pub(super) fn submit(&mut self, number: u64, batch: Vec<Change>) {
+        self.metrics.submitted(number, batch.len());
         if let Err(error) = self.store.submit(number, batch) {
             self.leaving = Some(Err(format!("the store is gone: {error}")));
         }
@@ -110,6 +111,7 @@ impl Dispatcher {
 
     /// The store's answer.
     pub(super) fn stored(&mut self, number: u64, result: Result<(), store::Error>) {
+        self.metrics.stored(number, result.is_ok());
         self.retention_stored(number, &result);
         self.account_stored(number, result.is_ok());
         let saved = self.saving.remove(&number);

@@ -11,7 +11,7 @@ use crate::engine::scheduler::api::{SCHEDULED_MAX, USER_SCHEDULED_MAX};
 use crate::engine::scheduler::{Scheduler, TickOutcome};
 use crate::engine::scheduler::{TickKind, Upcoming};
 use crate::model::change::NewRun;
-use crate::model::{DagName, Time};
+use crate::model::{DagName, Time, Trigger};
 use crate::telemetry::events;
 use crate::wire::control::{ErrorKind, Response};
 use crate::wire::manage;
@@ -63,6 +63,11 @@ impl Dispatcher {
             TickOutcome::Started { run, caught_up } => {
                 ticks.started += 1;
                 ticks.caught_up += u64::from(*caught_up);
+                self.metrics.accepted(if *caught_up {
+                    Trigger::Catchup
+                } else {
+                    Trigger::Scheduler
+                });
                 events::schedule_started(run, at, *caught_up);
             }
             TickOutcome::Stopped(count) => {

@@ -8,11 +8,12 @@ use super::channel::{watch_adopted, watch_child};
 use super::dispatcher::{Dispatcher, Msg};
 use super::follow::changed_children;
 use super::launch::Launched;
+use super::story::tell_step;
 use super::tree::{self, Mark};
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::AttemptEnd;
 use crate::model::change::{AttemptIdentity, Change};
-use crate::model::{AttemptId, Fact, Record, StepStatus};
+use crate::model::{AttemptId, Fact, Record};
 use crate::sys::cgroup::{Cgroup, CgroupRoot};
 use crate::sys::identity::ProcessIdentity;
 use crate::sys::pidfd::{PidFd, WaitStatus};
@@ -54,6 +55,7 @@ impl Dispatcher {
             }
             Err(why) => {
                 events::launch_failed(&held.run, attempt, &why);
+                self.metrics.launch_failed();
                 self.close_gate(attempt);
                 self.tell(Event::LaunchFailed(attempt.clone(), why));
                 return;
@@ -71,7 +73,7 @@ impl Dispatcher {
         held.proven = true;
         match watched {
             Ok(pidfd) => watch_child(attempt.clone(), pidfd, self.to_self.clone()),
-            Err(error) => tracing::error!(attempt = %attempt, %error, "the shim cannot be watched"),
+            Err(error) => tracing::error!(ATTEMPT_ID = %attempt, %error, "the shim cannot be watched"),
         }
         self.take_channel(attempt, launched.channel);
         self.keep_soon(attempt);
@@ -88,7 +90,7 @@ impl Dispatcher {
             }
             FromShim::Failed(why) => {
                 // It exits now; what it said is the reason, its exit status is not.
-                tracing::error!(attempt = %attempt, why, "a supervisor could not get ready");
+                tracing::error!(ATTEMPT_ID = %attempt, why, "a supervisor could not get ready");
                 if let Some(held) = self.attempts.get_mut(attempt) {
                     held.damaged = None;
                 }
@@ -140,10 +142,11 @@ impl Dispatcher {
         let Some(journal) = &mut held.journal else {
             return false;
         };
+        let from = journal.offset();
         let records = match journal.read_new(JOURNAL_PIECE) {
             Ok(records) => records,
             Err(error) => {
-                tracing::error!(attempt = %attempt, %error, "the journal cannot be read on");
+                tracing::error!(ATTEMPT_ID = %attempt, %error, "the journal cannot be read on");
                 held.damaged = Some(error.to_string());
                 held.journal = None;
                 return false;
@@ -152,6 +155,8 @@ impl Dispatcher {
         if records.is_empty() {
             return false;
         }
+        let bytes = journal.offset().saturating_sub(from);
+        self.metrics.journal_read(bytes);
         self.apply_records(attempt, &records);
         true
     }
@@ -169,6 +174,8 @@ impl Dispatcher {
             for record in records {
                 changed.extend(live.view.apply(record));
                 changed_children(record, &mut children);
+                self.metrics.fact(&record.fact);
+                tell_step(&self.config, &live.view, attempt, &record.fact);
                 match &record.fact {
                     Fact::Started { .. } => {
                         events::attempt_started(&run, attempt, live.view.pid.unwrap_or(0));
@@ -193,20 +200,6 @@ impl Dispatcher {
                             at: record.at,
                         };
                         news.push(Event::Ended(attempt.clone(), end));
-                    }
-                    Fact::NodeEnded {
-                        node,
-                        status: StepStatus::Failed,
-                        error,
-                        ..
-                    } => {
-                        let name = live.view.node(*node).map_or("", |step| &step.name);
-                        events::step_failed(
-                            &run,
-                            attempt,
-                            name,
-                            &error.as_deref().unwrap_or("no reason given"),
-                        );
                     }
                     _ => {}
                 }
@@ -265,7 +258,7 @@ impl Dispatcher {
         let (attempt, to_self) = (mark.attempt.clone(), self.to_self.clone());
         tokio::spawn(async move {
             while let Err(error) = tree::end(cgroup.as_ref(), &mark).await {
-                tracing::error!(attempt = %attempt, %error, "what an attempt left cannot be ended; trying again");
+                tracing::error!(ATTEMPT_ID = %attempt, %error, "what an attempt left cannot be ended; trying again");
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
             drop(to_self.send(Msg::TreeEmpty(attempt)));
@@ -295,6 +288,7 @@ impl Dispatcher {
             .is_some_and(|live| !live.view.status.ends_attempt() && live.view.started_at.is_some());
         if lost {
             self.counters.lost += 1;
+            self.metrics.attempt_lost(&cause);
             events::attempt_lost(&held.run, attempt, &cause);
             let named = format!("attempt {attempt} of {}: {cause}", held.run);
             self.acted("attempt lost", named);

@@ -7,6 +7,7 @@ use super::dispatcher::Dispatcher;
 use crate::model::change::Change;
 use crate::model::view::RunView;
 use crate::model::{RunRef, RunStatus, StopReason, Time};
+use crate::telemetry::events;
 
 /// What is to be shown again if the batch of this number fails.
 pub(super) type Undo = BTreeMap<u64, Vec<(RunRef, Before)>>;
@@ -73,6 +74,9 @@ impl Dispatcher {
     pub(super) fn show(&mut self, number: u64, run: &RunRef, change: &Change) {
         let live = self.runs.get_mut(run);
         if let Some(before) = live.and_then(|live| Before::show(change, &mut live.view)) {
+            if let (Before::Stop { stop: None, .. }, Change::Stop { reason, .. }) = (&before, change) {
+                events::stop_requested(run, reason);
+            }
             self.undo.entry(number).or_default().push((run.clone(), before));
         }
     }

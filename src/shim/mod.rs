@@ -17,6 +17,7 @@ mod files;
 mod hook;
 mod journalled;
 mod mask;
+mod outlet;
 mod outputs;
 mod references;
 mod secrets;

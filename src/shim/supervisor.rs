@@ -1,6 +1,7 @@
 //! The shim's one loop: it waits for the kernel, tells the engine, and performs what the engine wants.
 
 mod calls;
+mod outlet;
 mod output;
 mod peers;
 mod rest;
@@ -17,6 +18,7 @@ use super::boot::Boot;
 use super::children::Child;
 use super::conn::Conn;
 use super::journalled::Journalled;
+use super::outlet::Outlet;
 use super::status::Client;
 use super::taps::Tap;
 use super::task::{Task, TaskKey, Work};
@@ -40,6 +42,7 @@ const LISTENER: u64 = 1;
 const SIGNALS: u64 = 2;
 const TIMER: u64 = 3;
 const COPIES: u64 = 4;
+const OUTLET: u64 = 5;
 /// Clients and pipes have tokens from here on.
 const FIRST_TOKEN: u64 = 16;
 
@@ -60,6 +63,8 @@ struct Supervisor {
     copies: Option<Inotify>,
     /// Pipes that steps write to, or what they left in the background.
     taps: BTreeMap<u64, Rc<Tap>>,
+    /// The way of what steps write to the journal, if it goes there.
+    outflow: Option<outlet::Outflow>,
     clients: BTreeMap<u64, Client>,
     next_token: u64,
     max_clients: usize,
@@ -162,7 +167,9 @@ impl Supervisor {
         entry.beat(start.wall)?;
         timers.arm(Alarm::Beat, start.boot.after_secs(beat_secs(spec.heartbeat_ms)));
         let max_clients = usize::try_from(spec.max_clients).unwrap_or(usize::MAX);
+        let outflow = Outlet::open(&spec).map(outlet::Outflow::new);
         let mut supervisor = Self {
+            outflow,
             boot: Rc::new(super::task::Facts::new(spec, dag)),
             engine,
             truth,
@@ -205,12 +212,14 @@ impl Supervisor {
                 SIGNALS => self.on_signals(),
                 TIMER => self.timers.fired(),
                 COPIES => self.copy_logs(),
+                OUTLET => self.room_in_outlet(),
                 token if self.taps.contains_key(&token) => self.serve_tap(token),
                 client => self.serve_client(client),
             }
         }
         self.on_due_alarms();
         self.drain_events();
+        self.serve_outlet();
         Ok(())
     }
 
@@ -263,6 +272,7 @@ impl Supervisor {
         if let Some(secrets) = self.boot.secrets.get() {
             fact = secrets.cover_fact(fact);
         }
+        self.note_end_of_logs(&fact);
         if matches!(fact, Fact::Ended { .. }) {
             let usage = self.witness.usage();
             self.truth.record(now().wall, Fact::Used { usage });
@@ -276,10 +286,11 @@ impl Supervisor {
 
     /// Leaves as soon as everything is on the disk.
     fn leave(&mut self) {
-        self.leaving = !self.truth.is_behind();
-        if !self.leaving {
+        if self.truth.is_behind() {
             self.timers
                 .arm(Alarm::Journal, now().boot.after_secs(JOURNAL_RETRY_SECS));
+        } else {
+            self.leaving = self.outlet_is_done();
         }
     }
 
@@ -319,11 +330,15 @@ impl Supervisor {
                 Alarm::Journal => {
                     if self.truth.write_held() {
                         self.poke();
-                        self.leaving = self.engine.is_finished();
+                        self.leave_if_finished();
                     } else {
                         self.timers
                             .arm(Alarm::Journal, at.boot.after_secs(JOURNAL_RETRY_SECS));
                     }
+                }
+                Alarm::Outlet => {
+                    self.give_up_outlet();
+                    self.leave_if_finished();
                 }
             }
         }

@@ -20,6 +20,8 @@ pub(super) enum Alarm {
     Substitution(TaskKey),
     /// The journal could not be written; try again.
     Journal,
+    /// The systemd journal has had its last chance to take what steps wrote.
+    Outlet,
 }
 
 /// All armed deadlines.

@@ -27,3 +27,4 @@ pub mod stdio;
 #[cfg(test)]
 mod testing;
 pub mod timezone;
+pub mod usage;

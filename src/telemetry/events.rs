@@ -9,7 +9,8 @@ use std::path::Path;
 use tracing::Level;
 
 use crate::model::access::Peer;
-use crate::model::{AttemptId, DagName, LostCause, PendingRetry, RunRef, RunStatus, Time, Trigger};
+use crate::model::{AttemptId, DagName, GroupName, LostCause, PendingRetry, RunRef, RunStatus};
+use crate::model::{StepStatus, StopReason, Time, Trigger};
 
 /// A kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,34 @@ events! {
     run_accepted(run: &RunRef, trigger: Trigger) [
         DAG = %run.dag, RUN_ID = %run.id, TRIGGER = %trigger,
         "run {run} accepted ({trigger})"
+    ];
+
+    /// A run that has had attempts is queued again, because somebody, the run that calls it or a decision wants it.
+    info INFO "c4d1f6a07b8e4a2f9d35e1708b6c2f94"
+    run_requeued(run: &RunRef, attempts: u32) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPTS = attempts,
+        "run {run} is queued again after {attempts} {}", if attempts == 1 { "attempt" } else { "attempts" }
+    ];
+
+    /// Somebody or something wants a run to stop.
+    info INFO "7e2b94d0c15f4e6a8a03f5d9b1c76e48"
+    stop_requested(run: &RunRef, reason: &StopReason) [
+        DAG = %run.dag, RUN_ID = %run.id, REASON = %reason,
+        "run {run} is to stop: {reason}"
+    ];
+
+    /// A run is over: no retry follows by itself.
+    info INFO "e05a3c7d918b4f2c86d4a7f01b9e53c2"
+    run_over(run: &RunRef, status: RunStatus, attempts: u32) [
+        DAG = %run.dag, RUN_ID = %run.id, STATUS = %status, ATTEMPTS = attempts,
+        "run {run} is over: {status}"
+    ];
+
+    /// A queue starts nothing more, or goes on.
+    info INFO "2f9b61c8e47d4a03b5e8d06f1a7c9342"
+    queue_paused(queue: &GroupName, paused: bool) [
+        QUEUE = %queue, PAUSED = paused,
+        "queue {queue} {}", if paused { "is paused" } else { "goes on" }
     ];
 
     /// A DAG is installed, or a new version of it is in force.
@@ -193,6 +222,27 @@ events! {
     launch_failed(run: &RunRef, attempt: &AttemptId, error: &dyn Display) [
         DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt,
         "attempt {attempt} of {run} could not be started: {error}"
+    ];
+
+    /// A try of a step began (log.steps).
+    info INFO "96c0e5b17f3a4d88a1f2c74b0d5e6938"
+    step_started(run: &RunRef, attempt: &AttemptId, step: &str) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, STEP = step,
+        "step {step} of {run} started"
+    ];
+
+    /// A try of a step failed, and another one follows (log.steps).
+    info INFO "b83d07f4a2c6415e9f60d1c58e7a2b49"
+    step_retried(run: &RunRef, attempt: &AttemptId, step: &str, retry: u32, why: &str) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, STEP = step, RETRY = retry,
+        "step {step} of {run} is tried again, retry {retry}: {why}"
+    ];
+
+    /// A step ended, and did not fail (log.steps).
+    info INFO "5a7fc2e91d084b36a4e9b07d3f6c81d5"
+    step_ended(run: &RunRef, attempt: &AttemptId, step: &str, status: StepStatus, why: &str) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt, STEP = step, STATUS = %status,
+        "step {step} of {run} ended: {status}{}{why}", if why.is_empty() { "" } else { ", " }
     ];
 
     /// A step failed for good.

@@ -9,6 +9,8 @@ mod capture;
 pub mod escape;
 pub mod events;
 mod journal;
+pub mod metrics;
+pub mod native;
 pub mod notify;
 mod queue;
 mod render;

@@ -13,6 +13,12 @@ use crate::sys::fdpass;
 /// Longest status text, in bytes.
 const STATUS_MAX: usize = 512;
 
+/// Whether there is a manager that listens.
+#[must_use]
+pub fn is_listening() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// The daemon serves, and this is how it is. Also ends a reload.
 ///
 /// # Errors

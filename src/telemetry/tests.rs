@@ -17,7 +17,8 @@ use super::queue::Queue;
 use super::{events, filter, journal, render};
 use crate::model::access::Peer;
 use crate::model::{
-    AttemptId, DagName, LostCause, PendingRetry, RunId, RunRef, RunStatus, Time, Trigger, limits,
+    AttemptId, DagName, GroupName, LostCause, PendingRetry, RunId, RunRef, RunStatus, StepStatus, StopReason,
+    Time, Trigger, limits,
 };
 
 /// A layer that keeps what it sees.
@@ -59,6 +60,10 @@ fn every_event() {
     events::config_reloaded("a", "b");
     events::config_rejected(&"c");
     events::run_accepted(&run, Trigger::Manual);
+    events::run_requeued(&run, 1);
+    events::stop_requested(&run, &StopReason::Schedule);
+    events::run_over(&run, RunStatus::Succeeded, 1);
+    events::queue_paused(&GroupName::new("q").unwrap(), true);
     events::dag_installed(&run.dag, "/d/a\nb.yaml", 1000, false);
     events::dag_uninstalled(&run.dag);
     events::dag_rejected(Path::new("/d/a\nb.yaml"), "p\nq", false, true);
@@ -80,6 +85,9 @@ fn every_event() {
     };
     events::retry_pending(&run, &retry);
     events::launch_failed(&run, &attempt, &"d");
+    events::step_started(&run, &attempt, "s\n1");
+    events::step_retried(&run, &attempt, "s\n1", 1, "e\nf");
+    events::step_ended(&run, &attempt, "s\n1", StepStatus::Skipped, "e\nf");
     events::step_failed(&run, &attempt, "s\n1", &"e");
     events::step_approved(&run, &attempt, "s\n1", 1000);
     events::step_rejected(&run, &attempt, "s\n1", 1000, "e\nf");

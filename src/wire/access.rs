@@ -73,6 +73,8 @@ pub enum Verb {
     Dequeue,
     /// Remove old runs.
     Cleanup,
+    /// See numbers about the daemon.
+    Metrics,
 }
 
 /// The table's answer.
@@ -87,7 +89,7 @@ pub enum Grant {
 }
 
 /// Number of verbs.
-const VERBS: usize = 26;
+const VERBS: usize = 27;
 
 /// The permit table. One row for each verb; columns: root, admin, owner, other.
 const TABLE: [(Verb, [Grant; 4]); VERBS] = {
@@ -119,6 +121,7 @@ const TABLE: [(Verb, [Grant; 4]); VERBS] = {
         (Verb::Move, [Yes, Yes, Yes, No]),
         (Verb::Dequeue, [Yes, Yes, Yes, No]),
         (Verb::Cleanup, [Yes, Yes, Yes, OwnOnly]),
+        (Verb::Metrics, [Yes, Yes, Yes, No]),
     ]
 };
 
@@ -189,6 +192,7 @@ impl Verb {
             Request::Move { .. } => Self::Move,
             Request::Dequeue(_) => Self::Dequeue,
             Request::Cleanup { .. } => Self::Cleanup,
+            Request::Metrics => Self::Metrics,
         }
     }
 
@@ -241,6 +245,7 @@ impl Verb {
             Self::Move => "move",
             Self::Dequeue => "dequeue",
             Self::Cleanup => "cleanup",
+            Self::Metrics => "metrics",
         }
     }
 
@@ -271,6 +276,7 @@ impl Verb {
             Self::Move => "give queued runs another place",
             Self::Dequeue => "dequeue",
             Self::Cleanup => "remove old runs",
+            Self::Metrics => "see numbers about this daemon",
         }
     }
 }

@@ -187,6 +187,8 @@ pub enum Request {
         /// Only tell what would be removed.
         dry_run: bool,
     },
+    /// Numbers about the daemon. Answer: [`Response::Metrics`].
+    Metrics,
 }
 
 /// Kind of a refusal; each has an exit status of its own in the client.
@@ -356,4 +358,6 @@ pub enum Response {
     Queues(Vec<QueueView>),
     /// What was removed, or would be.
     Cleaned(CleanupReport),
+    /// Numbers about the daemon, in the text format 0.0.4 of Prometheus.
+    Metrics(String),
 }

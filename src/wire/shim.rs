@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::view::{RunView, StepView};
-use crate::model::{AttemptId, DagName, Rlimit, RunId, RunRef, RunStatus, SchemaFile, StopReason};
+use crate::model::{AttemptId, DagName, Rlimit, RunId, RunRef, RunStatus, SchemaFile, StepOutput, StopReason};
 
 /// Everything a shim must know to run one attempt. It travels sealed over the socket pair, never in argv, the
 /// environment or a file.
@@ -69,6 +69,12 @@ pub struct ShimSpec {
     /// The exit codes of failed steps after which the whole run is tried again; empty is any failure, none is never.
     #[serde(default)]
     pub retried_on: Option<Vec<i32>>,
+    /// Where what steps write goes.
+    #[serde(default)]
+    pub output: StepOutput,
+    /// Socket of the journal that gets it, if it goes to one.
+    #[serde(default)]
+    pub journal: Option<String>,
 }
 
 /// The user a job runs as, looked up by the daemon before the spawn.

@@ -55,6 +55,21 @@ fn the_defaults_are_wise_and_unwise_settings_are_named() {
         warned("cgroup.enabled = false\ncgroup.parent = '/c'"),
         ["cgroup.enabled", "cgroup.parent"]
     );
+    assert_eq!(warned("metrics.group = 'x'"), ["metrics.group"]);
+    assert_eq!(warned("metrics = {socket = true, group = 'x'}"), [""; 0]);
+    assert_eq!(warned("metrics.textfile_mode = '666'"), ["metrics.textfile_mode"]);
+    assert_eq!(
+        warned("metrics.textfile = '/m/proctor.txt'"),
+        ["metrics.textfile"]
+    );
+    assert_eq!(warned("metrics.textfile = '/m/proctor.prom'"), [""; 0]);
+    let socket = |text: &str| format!("log = {{step_output = '{text}', journal_socket = '/run/j'}}");
+    assert_eq!(warned(&socket("file")), ["log.journal_socket"]);
+    assert_eq!(warned(&socket("both")), [""; 0]);
+    assert_eq!(
+        warned("log = {step_output = 'both', journal_socket = '/tmp/j'}"),
+        ["log.journal_socket"]
+    );
     assert_eq!(
         warned(&format!("paths.runtime = '/{}'", "r".repeat(76))),
         ["paths.runtime"]
@@ -78,6 +93,8 @@ fn a_reload_applies_what_it_can_and_keeps_the_rest() {
         "cgroup.parent",
         "control.socket_mode",
         "log.target",
+        "metrics.socket",
+        "metrics.socket_mode",
         "paths.base",
         "paths.dags",
         "paths.runtime",

@@ -14,6 +14,7 @@ pub(super) mod history;
 pub(super) mod install;
 pub(super) mod installed;
 pub(super) mod logs;
+pub(super) mod metrics;
 pub(super) mod ps;
 pub(super) mod queue;
 pub(super) mod reload;

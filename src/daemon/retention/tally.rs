@@ -7,6 +7,16 @@ use crate::wire::manage::CleanupReport;
 /// Most runs that a report names, and most failures.
 const NAMED: usize = 100;
 
+/// What was removed since the daemon started, for the metrics.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::daemon) struct Removed {
+    /// With those that they called.
+    pub(in crate::daemon) runs: u64,
+    pub(in crate::daemon) bytes: u64,
+    /// Directories that could not be removed.
+    pub(in crate::daemon) failures: u64,
+}
+
 /// What was removed, or would be.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -34,6 +44,13 @@ impl Tally {
         if self.failures.len() < NAMED {
             self.failures.push(what);
         }
+    }
+
+    /// Adds what went to what has gone before.
+    pub(super) fn note(&self, removed: &mut Removed) {
+        removed.runs += self.runs + self.sub_runs;
+        removed.bytes = removed.bytes.saturating_add(self.bytes);
+        removed.failures += u64::try_from(self.failures.len()).unwrap_or(u64::MAX);
     }
 
     pub(super) fn report(self, dry_run: bool) -> CleanupReport {

@@ -6,13 +6,13 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::orders::{Next, Orders};
 use super::policy::{self, Said};
-use super::tally::Tally;
+use super::tally::{Removed, Tally};
 use super::{Cleanup, Order, files};
 use crate::config::Config;
 use crate::daemon::control::refusal;
@@ -36,6 +36,8 @@ pub(super) struct Wires {
     pub(super) to_self: UnboundedSender<Msg>,
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) answers: mpsc::Receiver<Result<(), store::Error>>,
+    /// What has gone, for the metrics.
+    pub(super) removed: Arc<Mutex<Removed>>,
 }
 
 /// Why something was not done to its end.
@@ -155,6 +157,7 @@ impl Worker {
         let limits = self.limits(series)?;
         let mut tally = Tally::default();
         let done = self.remove_old(series, &limits, &mut tally);
+        self.note(&tally);
         if tally.runs > 0 {
             tracing::info!(
                 dag = %series.dag,
@@ -166,6 +169,12 @@ impl Worker {
             );
         }
         done
+    }
+
+    /// For the metrics.
+    fn note(&self, tally: &Tally) {
+        let removed = self.wires.removed.lock();
+        tally.note(&mut removed.unwrap_or_else(PoisonError::into_inner));
     }
 
     fn limits(&mut self, series: &Series) -> Result<Limits, Halt> {
@@ -285,6 +294,9 @@ impl Worker {
     fn cleanup(&mut self, cleanup: &Cleanup) -> Result<(), Halt> {
         let mut tally = Tally::default();
         let done = self.clean_up(cleanup, &mut tally);
+        if !cleanup.dry_run {
+            self.note(&tally);
+        }
         let answer = match &done {
             Ok(()) => Response::Cleaned(tally.report(cleanup.dry_run)),
             Err(Halt::Leaving) => refusal(

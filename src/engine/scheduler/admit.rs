@@ -214,7 +214,7 @@ impl Scheduler {
     pub(super) fn enqueue(&mut self, key: Key) {
         if let Some(run) = self.runs.get_mut(&key) {
             run.phase = Phase::Queued;
-            self.resting += 1;
+            self.resting.add(run);
             self.groups.push(run, key);
         }
     }
@@ -234,7 +234,7 @@ impl Scheduler {
         }
         self.clear_timer(key);
         if let Some(run) = self.runs.get(&key).filter(|run| run.rests()) {
-            self.resting = self.resting.saturating_sub(1);
+            self.resting.take(run);
             // A delayed one is not in it.
             if matches!(run.phase, Phase::Queued) {
                 self.groups.remove(run);

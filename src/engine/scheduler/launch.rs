@@ -23,7 +23,7 @@ impl Scheduler {
             let Some(run) = self.runs.get_mut(&key) else {
                 continue;
             };
-            self.resting = self.resting.saturating_sub(1);
+            self.resting.take(run);
             self.waiting.take(run);
             run.slot = true;
             self.groups.occupy(run);
@@ -301,7 +301,7 @@ impl Scheduler {
     pub(super) fn delay_until(&mut self, key: Key, at: Boot) {
         if let Some(run) = self.runs.get_mut(&key) {
             run.phase = Phase::Delayed;
-            self.resting += 1;
+            self.resting.add(run);
             self.set_timer(key, at);
         }
     }

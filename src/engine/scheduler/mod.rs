@@ -26,6 +26,7 @@ mod launch;
 mod plan;
 mod queues;
 mod recover;
+mod resting;
 mod run;
 mod save;
 pub mod stalled;
@@ -45,6 +46,7 @@ use crate::model::{AttemptId, DagName, GroupName, Now, RunRef};
 use groups::Groups;
 use plan::Plans;
 use queues::Pausing;
+use resting::Resting;
 use run::{Key, Run};
 use save::Owner;
 use timers::Timers;
@@ -70,6 +72,8 @@ pub struct Counts {
     pub queued: usize,
     /// Attempts that count against capacity.
     pub live: u32,
+    /// Those that wait for a retry as a whole.
+    pub retrying: usize,
 }
 
 /// The state machine. See the module's documentation.
@@ -95,7 +99,7 @@ pub struct Scheduler {
     /// Of `runs`, those that schedules made and that are not live.
     waiting: Waiting,
     /// How many of `runs` rest in a queue.
-    resting: usize,
+    resting: Resting,
     /// Those that wait for a retry as a whole, by DAG.
     retrying: BTreeSet<(DagName, Key)>,
     /// DAGs, and whose they are, of which runs are not tried again for now.
@@ -133,7 +137,7 @@ impl Scheduler {
             timers: Timers::default(),
             plans: Plans::default(),
             waiting: Waiting::default(),
-            resting: 0,
+            resting: Resting::default(),
             retrying: BTreeSet::new(),
             on_hold: BTreeSet::new(),
             ownerless: BTreeSet::new(),
@@ -201,7 +205,7 @@ impl Scheduler {
             out.push(Effect::Arm(at));
         }
         let rest = if self.draining {
-            self.resting + self.waiting_retries()
+            self.resting.all() + self.waiting_retries()
         } else {
             0
         };
@@ -219,7 +223,8 @@ impl Scheduler {
     pub fn counts(&self) -> Counts {
         Counts {
             runs: self.runs.len(),
-            queued: self.resting,
+            queued: self.resting.all(),
+            retrying: self.retrying.len(),
             live: self.groups.live(),
         }
     }
@@ -237,7 +242,7 @@ impl Scheduler {
             && self.pausing.is_empty()
             && self.timers.runs() == 0
             && self.waiting.is_empty()
-            && self.resting == 0
+            && self.resting.is_empty()
             && self.retrying.is_empty()
             && self.groups.live() == 0
     }

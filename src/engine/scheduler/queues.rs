@@ -268,6 +268,12 @@ impl Scheduler {
         rows.map(|(user, load)| (user, load.into())).collect()
     }
 
+    /// How many runs wait in a queue. Those that others called wait in none.
+    #[must_use]
+    pub fn waiting_in(&self, queue: &GroupName) -> usize {
+        self.resting.in_queue(queue)
+    }
+
     /// The queues that are configured, hold runs or are paused, by name.
     pub fn queues(&self) -> impl Iterator<Item = &GroupName> {
         self.groups.names().into_iter()

@@ -229,7 +229,7 @@ impl Scheduler {
                     run.timer = None;
                     match run.phase {
                         Phase::Delayed => {
-                            self.resting = self.resting.saturating_sub(1);
+                            self.resting.take(run);
                             self.enqueue(key);
                         }
                         Phase::Pausing => self.retry_due(now, key, out),

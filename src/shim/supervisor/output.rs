@@ -1,5 +1,6 @@
 //! What steps write: copies of logs that the DAG wants, and the pipes that are read.
 
+use std::fs::File;
 use std::io;
 use std::rc::Rc;
 
@@ -14,9 +15,13 @@ use crate::sys::inotify::Inotify;
 impl Supervisor {
     /// Has the copies of a task's logs kept up to date. Without a watch they are made when the try ends.
     pub(super) fn watch_copies(&mut self, task: &Task) {
-        if task.copies().is_empty() {
-            return;
+        for copy in task.copies() {
+            self.watch_log(copy.log());
         }
+    }
+
+    /// Has it told when a log grows.
+    pub(super) fn watch_log(&mut self, log: &File) {
         if self.copies.is_none()
             && let Ok(watch) = Inotify::new()
             && self.epoll.add(&watch, COPIES, Ready::READ).is_ok()
@@ -24,10 +29,8 @@ impl Supervisor {
             self.copies = Some(watch);
         }
         if let Some(watch) = &self.copies {
-            for copy in task.copies() {
-                // Adding a watch that is there already changes nothing.
-                drop(watch.add_file_watch(copy.log()));
-            }
+            // Adding a watch that is there already changes nothing.
+            drop(watch.add_file_watch(log));
         }
     }
 
@@ -36,6 +39,7 @@ impl Supervisor {
         if let Some(watch) = &self.copies {
             drop(watch.read());
         }
+        self.logs_grew();
         for task in self.tasks.values() {
             for copy in task.copies() {
                 drop(copy.follow());

@@ -26,6 +26,7 @@ impl Supervisor {
             .and_then(|streams| Ok((self.tap(&streams, merged, captured)?, streams)));
         match opened {
             Ok((taps, streams)) => {
+                self.send_logs(key.node, &names, &streams);
                 self.record(Fact::NodeStarted {
                     node: key.node,
                     stdout: names.stdout.clone(),

@@ -7,11 +7,13 @@ mod control;
 mod find;
 mod kill;
 mod stats;
+mod usage;
 mod walk;
 
 pub use control::{Controller, Controllers, LimitError};
 pub use find::{CgroupUnavailable, id_of_process, own_path};
 pub use stats::{Events, Hits};
+pub use usage::SubtreeUsage;
 
 use super::files::{self, Dir};
 use std::fs::File;

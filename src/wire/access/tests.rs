@@ -15,7 +15,7 @@ fn every_cell_of_the_table() {
     let reading = ["status", "follow", "why", "attempts"];
     let changing = ["stop", "retry", "rerun", "approve", "reject", "dequeue"];
     // Who goes before others is not for those others to say: the owner is the daemon's own user.
-    let checking = ["doctor", "pause-queue", "move"];
+    let checking = ["doctor", "pause-queue", "move", "metrics"];
     let operating = ["repair", "reload"];
     let mut cells = 0;
     for verb in Verb::all() {
@@ -160,6 +160,7 @@ fn every_request_has_its_verb() {
             keep_runs: None,
             dry_run: true,
         },
+        Request::Metrics,
     ];
     let verbs: Vec<Verb> = requests.iter().map(Verb::of).collect();
     assert_eq!(verbs, Verb::all());

@@ -138,6 +138,8 @@ fn a_run_changes_queue_and_priority() {
         .map(|run| run.id.to_string())
         .collect();
     assert_eq!(waits, ["d", "b"]);
+    assert_eq!(bed.engine.waiting_in(&queue("g")), 2);
+    assert_eq!(bed.engine.waiting_in(&queue("other")), 0);
     bed.play(&[("gone a1", "commit 11 end-failed-lost, commit 12 intend d1")]);
 }
 
@@ -180,6 +182,8 @@ fn a_run_whose_start_went_wrong_is_passed_over_as_long_after_a_move_as_before() 
         assert!(!told.contains("intend"), "{told}");
         assert!(matches!(bed.engine.holds(&run("a"))[..], [Hold::Delayed(_)]));
         assert_eq!(bed.engine.counts().queued, 1);
+        assert_eq!(bed.engine.waiting_in(&queue("g")), 1);
         assert_eq!(bed.tell("tick 500"), "commit 4 intend a1");
+        assert_eq!(bed.engine.waiting_in(&queue("g")), 0);
     }
 }

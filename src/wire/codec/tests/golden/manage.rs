@@ -126,6 +126,7 @@ fn requests() {
             },
             "1a00011e0001",
         ),
+        (Request::Metrics, "1b"),
     ];
     for (index, (request, bytes)) in all.iter().enumerate() {
         assert_eq!(hex(request), *bytes, "request {index}");
@@ -175,6 +176,7 @@ fn responses() {
         ),
         (Response::Queues(vec![view]), "0f010171010301020101016401720200"),
         (Response::Cleaned(cleaned), "10010201fb2c01010164017201016601"),
+        (Response::Metrics("m".to_owned()), "11016d"),
     ];
     for (index, (response, bytes)) in all.iter().enumerate() {
         assert_eq!(hex(response), *bytes, "response {index}");
