@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::view::{RunView, StepView};
-use crate::model::{AttemptId, DagName, Rlimit, RunId, RunRef, RunStatus, SchemaFile, StepOutput, StopReason};
+use crate::model::{
+    AttemptId, DagName, Rlimit, RunId, RunRef, RunStatus, SchemaFile, StepOutput, StopReason,
+};
 
 /// Everything a shim must know to run one attempt. It travels sealed over the socket pair, never in argv, the
 /// environment or a file.
