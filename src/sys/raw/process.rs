@@ -24,15 +24,6 @@ pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// Marks descriptor number `fd` close-on-exec.
-pub(crate) fn close_on_exec(fd: RawFd) -> io::Result<()> {
-    // SAFETY: changes one flag of a descriptor; no memory is touched and no ownership changes.
-    check(libc::c_long::from(unsafe {
-        libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC)
-    }))?;
-    Ok(())
-}
-
 /// `ioprio_set(2)` for the calling process: no class, so that the nice value decides.
 pub(crate) fn reset_io_priority() -> io::Result<()> {
     const WHO_PROCESS: libc::c_long = 1;
