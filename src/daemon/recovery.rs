@@ -177,7 +177,14 @@ impl Dispatcher {
         }
         let alive = self.find_shim(&mut held, stored.identity.as_ref())
             || !self.end_rest(&mut held, &attempt, new.owner).await;
-        let told = self.read_from_start(&attempt, &mut held, &mut view, &mut unsaved);
+        let mut told = self.read_from_start(&attempt, &mut held, &mut view, &mut unsaved);
+        if stored.started_at.is_some() && !told.started {
+            // It cannot be taken for one that never started, which the store would refuse again and again.
+            told.started = true;
+            held.damaged.get_or_insert_with(|| {
+                String::from("it does not tell of the start, which the store knows of")
+            });
+        }
         let oom_told = view.usage.oom_kills;
         if !alive {
             held.account(&mut view);

@@ -87,6 +87,9 @@ fn single(name: &OsStr) -> io::Result<&OsStr> {
     Ok(name)
 }
 
+/// How often a file is opened that is replaced meanwhile.
+const TRIES: u32 = 4;
+
 fn not_regular(name: &OsStr) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
@@ -187,8 +190,7 @@ impl Dir {
             Create::Append => OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NONBLOCK,
             Create::Open => OFlag::O_RDWR | OFlag::O_NONBLOCK,
         };
-        let fd = self.open_at(name, flags | OFlag::O_CREAT, mode_bits(mode))?;
-        checked_regular(fd, name)
+        self.open_only_name(name, flags | OFlag::O_CREAT, mode_bits(mode), false)
     }
 
     /// Opens a regular file for reading, if it is no link. Never blocks, whatever the name leads to.
@@ -200,13 +202,35 @@ impl Dir {
     /// # Errors
     /// `NotFound`; `ELOOP` for a symbolic link; `InvalidInput` for other kinds.
     pub fn open_regular(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
-        let name = name.as_ref();
-        let fd = self.open_at(name, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty())?;
-        let stat = nix::sys::stat::fstat(&fd)?;
-        if is_kind(&stat, SFlag::S_IFREG) && stat.st_nlink > 1 && self.is_ours()? {
-            return Ok(File::from(fd));
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+        self.open_only_name(name.as_ref(), flags, Mode::empty(), true)
+    }
+
+    /// Opens a regular file of which this is the only name; in a directory of ours it may have others with `others`.
+    fn open_only_name(&self, name: &OsStr, flags: OFlag, mode: Mode, others: bool) -> io::Result<File> {
+        for _ in 0..TRIES {
+            let fd = self.open_at(name, flags, mode)?;
+            let opened = nix::sys::stat::fstat(&fd)?;
+            if !is_kind(&opened, SFlag::S_IFREG) {
+                break;
+            }
+            if others && self.is_ours()? {
+                return Ok(File::from(fd));
+            }
+            // Asked of the name and not of the file: one that was a second name, and is removed by now, leaves a file
+            // with one name, which is elsewhere.
+            let named = nix::sys::stat::fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+            if let Ok(named) = named
+                && (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
+            {
+                if named.st_nlink == 1 {
+                    return Ok(File::from(fd));
+                }
+                break;
+            }
+            // Another file has the name since.
         }
-        checked_regular(fd, name)
+        Err(not_regular(name))
     }
 
     /// Whether the name leads to a regular file with nothing in it and no other name. It is not opened for that, so
@@ -315,14 +339,6 @@ impl Dir {
     pub fn sync(&self) -> io::Result<()> {
         Ok(nix::unistd::fsync(&self.0)?)
     }
-}
-
-fn checked_regular(fd: OwnedFd, name: &OsStr) -> io::Result<File> {
-    let stat = nix::sys::stat::fstat(&fd)?;
-    if !is_kind(&stat, SFlag::S_IFREG) || stat.st_nlink != 1 {
-        return Err(not_regular(name));
-    }
-    Ok(File::from(fd))
 }
 
 /// Sets the permission bits of an open file.

@@ -88,7 +88,7 @@ fn t26_a_reload_takes_the_whole_configuration_or_nothing_of_it() {
     let daemon = Daemon::start("[queue]\nmax_live_attempts = 1\n[proc]\nheartbeat_interval_sec = 1\n");
     let path = daemon.path("etc/proctor/proctord.toml");
     let in_force = || daemon.json(&["reload"])["changes"].to_string();
-    assert_eq!(in_force(), "[]");
+    assert!(in_force().contains("nothing has changed"));
     let whole = "[queue]\nmax_live_attempts = 7\n[proc]\nheartbeat_interval_sec = 2\nstale_after_sec = 30\n";
     let refused = |why: &str| {
         let out = daemon.ctl(&["reload"]);
@@ -121,7 +121,7 @@ fn t26_a_reload_takes_the_whole_configuration_or_nothing_of_it() {
     for key in ["max_live_attempts", "heartbeat_interval_sec", "stale_after_sec"] {
         assert!(changes.contains(key), "{changes}");
     }
-    assert_eq!(in_force(), "[]");
+    assert!(in_force().contains("nothing has changed"));
     daemon.expect_clean();
 }
 

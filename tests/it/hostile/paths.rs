@@ -138,7 +138,7 @@ fn run_as(user: &User, daemon: &Daemon, words: &[&str]) -> crate::helper::Out {
 fn t01_nothing_of_others_is_touched_while_a_user_swaps_what_is_in_his_directories() {
     const RUNS: usize = 40;
     let Some((one, _)) = two_users() else { return };
-    let daemon = house("[retention]\nkeep_runs = 1\n");
+    let daemon = house("[retention]\nruns = 1\n");
     let canary = Canary::new(&daemon);
     let file = daemon.dag(
         "swapped",
@@ -232,8 +232,8 @@ fn t01c_what_a_step_writes_goes_nowhere_that_its_user_may_not_write() {
     for (number, place) in places.iter().enumerate() {
         // By its own name, and by a link in a directory of the user's.
         let text = format!(
-            "working_dir: /\nsteps:\n  - name: link\n    command: ln -s {place} $DAG_RUN_WORK_DIR/link\n  \
-             - name: direct\n    command: echo evil\n    stdout: {place}\n    continue_on: failure\n  \
+            "working_dir: /\nsteps:\n  - name: link\n    command: ln -s {place} $DAG_RUN_WORK_DIR/link; echo made\n  \
+             - name: direct\n    command: echo evil\n    stdout: {place}\n    continue_on: failed\n  \
              - name: linked\n    command: echo evil\n    stdout: ${{DAG_RUN_WORK_DIR}}/link\n",
             place = place.display()
         );

@@ -80,7 +80,7 @@ fn t27_nothing_is_put_where_everybody_may_write() {
 
 /// Uses whatever could want a temporary file.
 fn exercise(daemon: &mut Daemon) {
-    let text = "schedule: 1 3 1 1 *\nenv: [{A: '`echo b`'}]\nparams: [{P: 1}]\nsteps:\n  \
+    let text = "type: graph\nschedule: 1 3 1 1 *\nenv: [{A: '`echo b`'}]\nparams: [{P: 1}]\nsteps:\n  \
                 - {name: a, script: 'echo $A $P', output: OUT}\n  \
                 - {name: b, command: 'echo err >&2; false', depends: [a]}\n";
     let file = daemon.dag("uses", text);

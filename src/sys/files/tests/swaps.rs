@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 
 /// Puts other things in the place of `name`, again and again: links, second names, FIFOs, directories, devices.
-fn swap(dir: &std::path::Path, name: &str, outside: &std::path::Path, times: u32) {
+fn swap(dir: &Path, name: &str, outside: &Path, times: u32) {
     let (spare, place) = (dir.join("spare"), dir.join(name));
     let mode = Mode::S_IRWXU;
     for turn in 0..times {
