@@ -8,14 +8,13 @@ use crate::helper::{DEADLINE, Daemon, files_below, read};
 
 /// A daemon whose steps write to this journal, too.
 fn world(output: &str) -> (Daemon, UnixDatagram) {
-    let daemon = Daemon::prepare("");
+    let mut daemon = Daemon::prepare("");
     let path = daemon.path("journal");
     let journal = UnixDatagram::bind(&path).unwrap();
     journal.set_read_timeout(Some(DEADLINE)).unwrap();
     daemon.configure(&format!(
         "[log]\nstep_output = \"{output}\"\njournal_socket = {path:?}\n"
     ));
-    let mut daemon = daemon;
     daemon.restart();
     (daemon, journal)
 }

@@ -192,6 +192,39 @@ fn the_manual_lists_every_metric_and_no_other() {
     daemon.expect_clean();
 }
 
+#[test]
+fn schedules_and_what_is_removed_are_counted() {
+    let mut daemon = Daemon::prepare("");
+    let dags = daemon.path("etc/proctor/dags");
+    std::fs::create_dir_all(&dags).unwrap();
+    let text = "schedule: \"* * * * * *\"\noverlap_policy: skip\nsteps: [{name: a, command: \"true\"}]";
+    std::fs::write(dags.join("often.yaml"), text).unwrap();
+    daemon.restart();
+    let found = until("two starts", || {
+        let found = samples(&daemon);
+        (found["proctor_schedule_times_total{outcome=\"started\"}"] >= 2.0).then_some(found)
+    });
+    assert!(found["proctor_runs_accepted_total{trigger=\"scheduler\"}"] >= 2.0);
+    assert_eq!(found["proctor_dags_installed"], 1.0);
+    let next = found["proctor_schedule_next_timestamp_seconds"];
+    assert!(next > found["process_start_time_seconds"], "{next}");
+    daemon.ctl(&["disable", "often"]).expect_code(0);
+    until("the last one is over", || {
+        let found = samples(&daemon);
+        let open = found["proctor_runs_in_memory"];
+        (open == 0.0).then_some(())
+    });
+    let runs = daemon.json(&["history"])["runs"].as_array().unwrap().len();
+    daemon
+        .ctl(&["cleanup", "--yes", "--keep-runs", "1"])
+        .expect_code(0);
+    let left = daemon.json(&["history"])["runs"].as_array().unwrap().len();
+    assert!(left < runs, "{left} of {runs}");
+    let removed = samples(&daemon)["proctor_retention_runs_total"];
+    assert_eq!(removed, f64::from(u32::try_from(runs - left).unwrap()));
+    daemon.expect_clean();
+}
+
 /// What the socket answers to these words, or to none.
 fn ask(path: &Path, words: &str) -> String {
     let mut stream = UnixStream::connect(path).unwrap();
