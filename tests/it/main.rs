@@ -40,6 +40,8 @@ mod installed;
 #[cfg(test)]
 mod lost;
 #[cfg(test)]
+mod manager;
+#[cfg(test)]
 mod names;
 #[cfg(test)]
 mod output;
