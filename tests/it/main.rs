@@ -46,6 +46,8 @@ mod limits;
 #[cfg(test)]
 mod lost;
 #[cfg(test)]
+mod manager;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod names;

@@ -147,6 +147,19 @@ impl Daemon {
         }
     }
 
+    /// Waits until the daemon has ended by itself; with which status, unless a signal ended it.
+    pub(crate) fn wait_end_of_daemon(&mut self) -> Option<i32> {
+        let child = self.child.as_mut().unwrap();
+        let status = until("the daemon's end", || child.try_wait().unwrap());
+        self.child = None;
+        status.code()
+    }
+
+    /// The cgroup that attempts' cgroups are made in, if there are any.
+    pub(crate) fn cgroup(&self) -> Option<PathBuf> {
+        cgroup_of(self.root())
+    }
+
     /// A call of `proctorctl` for this daemon.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = program(env!("CARGO_BIN_EXE_proctorctl"));

@@ -45,6 +45,8 @@ pub(crate) fn program(path: &str) -> Command {
         "PROCTOR_ROOT",
         "JOURNAL_STREAM",
         "NOTIFY_SOCKET",
+        "FDSTORE",
+        "PROCTOR_CGROUP",
         "SHELL",
         "XDG_STATE_HOME",
     ] {
