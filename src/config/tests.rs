@@ -58,16 +58,7 @@ inherit_environment = true
 environment = { LANG = "C.UTF-8", EMPTY = "" }
 umask = "077"
 no_new_privs = false
-[job.limits]
-memory_max = "512M"
-memory_high = 268435456
-swap_max = 0
-cpu_weight = 50
-cpu_max = "150%"
-io_weight = 10
-pids_max = 64
-nice = 5
-rlimits = { nofile = 1024, core = "unlimited", stack = { soft = "8M", hard = "64M" }, cpu = { hard = 60 } }
+limits = { memory_max = "512M", memory_high = 268435456, swap_max = 0, cpu_weight = 50, cpu_max = "150%", io_weight = 10, pids_max = 64, nice = 5, rlimits = { nofile = 1024, core = "unlimited", stack = { soft = "8M", hard = "64M" }, cpu = { hard = 60 } } }
 [control]
 max_clients = 9
 max_status_clients = 3

@@ -80,6 +80,7 @@ fn every_event() {
     };
     events::retry_pending(&run, &retry);
     events::launch_failed(&run, &attempt, &"d");
+    events::limit_not_enforced(&run, &attempt, &"e");
     events::step_failed(&run, &attempt, "s\n1", &"e");
     events::step_approved(&run, &attempt, "s\n1", 1000);
     events::step_rejected(&run, &attempt, "s\n1", 1000, "e\nf");

@@ -22,7 +22,9 @@ steps:
 ";
 
 fn value<'t>(text: &'t str, name: &str) -> &'t str {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("{name}: {text}")).trim()
 }
 
@@ -43,7 +45,11 @@ fn burdened(daemon: &mut Daemon) {
         command.args(["--inh-caps", "+net_raw,+sys_admin", "--ambient-caps", "+net_raw"]);
         command.args(["--securebits", "+no_setuid_fixup", "--"]);
         command.args(["ionice", "-c", "2", "-n", "7"]);
-        command.args(["sh", "-c", "echo 77777 >/proc/self/timerslack_ns; echo -300 >/proc/self/oom_score_adj; exec \"$@\""]);
+        command.args([
+            "sh",
+            "-c",
+            "echo 77777 >/proc/self/timerslack_ns; echo 300 >/proc/self/oom_score_adj; exec \"$@\"",
+        ]);
         command.args(["sh", env!("CARGO_BIN_EXE_proctord"), "--root", &root]);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
     });
@@ -61,7 +67,10 @@ fn a_job_begins_as_after_a_login_whatever_its_daemon_was_given() {
     let result = ran_as(&guest, &daemon, SHOWN).expect_code(0).json();
     let text = output(&result, "FOUND");
     for name in ["CapInh", "CapPrm", "CapEff", "CapAmb", "SigBlk", "SigIgn"] {
-        assert!(value(text, name).bytes().all(|digit| digit == b'0'), "{name}: {text}");
+        assert!(
+            value(text, name).bytes().all(|digit| digit == b'0'),
+            "{name}: {text}"
+        );
     }
     assert_eq!(value(text, "NoNewPrivs"), "0", "below --root that is the default");
     assert_eq!(value(text, "slack"), "50000", "{text}");
