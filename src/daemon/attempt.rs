@@ -1,7 +1,7 @@
 //! An attempt in the daemon's memory.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::outbox::Outbox;
 use crate::engine::scheduler::stalled::Stage;
@@ -40,6 +40,10 @@ pub(super) struct Attempt {
     pub(super) damaged: Option<String>,
     /// Why the shim says that it cannot run.
     pub(super) refusal: Option<String>,
+    /// The channel that is listened to.
+    pub(super) heard: Option<Weak<OwnedFd>>,
+    /// Its tree has ended, and what is left in its channel is waited for.
+    pub(super) last_word: bool,
     /// The end of its tree is being awaited.
     pub(super) ending: bool,
     /// Its shim was told to stop.
@@ -76,6 +80,8 @@ impl Attempt {
             exit: None,
             damaged: None,
             refusal: None,
+            heard: None,
+            last_word: false,
             ending: false,
             stop_sent: false,
             reaching: false,
@@ -84,5 +90,10 @@ impl Attempt {
             swept: false,
             stage: Stage::default(),
         }
+    }
+
+    /// Whether more may come from its channel.
+    pub(super) const fn is_heard(&self) -> bool {
+        self.heard.is_some()
     }
 }

@@ -74,7 +74,9 @@ impl Callees {
                     name: found.name.as_deref(),
                     base: found.base.as_deref(),
                 };
-                let key = key(&parent.dag_hash, &source, holding.base, &found.schemas);
+                // The same text from elsewhere is not the system's.
+                let place = format!("{} {system}", parent.dag_hash);
+                let key = key(&place, &source, holding.base, &found.schemas);
                 (key, Some((source, holding, &found.schemas)))
             }
         };

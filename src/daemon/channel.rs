@@ -129,6 +129,7 @@ impl Dispatcher {
                     drop(to_self.send(Msg::Then(Box::new(ended))));
                 });
                 if let Some(held) = self.attempts.get_mut(attempt) {
+                    held.heard = Some(Arc::downgrade(&channel));
                     held.channel = Some(channel);
                 }
             }
@@ -138,6 +139,17 @@ impl Dispatcher {
 
     /// Nothing more comes from a channel. An attempt that goes on all the same gets another one.
     fn channel_ended(&mut self, attempt: &AttemptId, channel: &Weak<OwnedFd>) {
+        if let Some(held) = self.attempts.get_mut(attempt)
+            && held
+                .heard
+                .as_ref()
+                .is_some_and(|heard| Weak::ptr_eq(heard, channel))
+        {
+            held.heard = None;
+            if std::mem::take(&mut held.last_word) {
+                return self.tree_empty(attempt);
+            }
+        }
         let held = self.attempts.get(attempt);
         let Some(held) = held.filter(|held| is_same(held.channel.as_ref(), channel)) else {
             return;

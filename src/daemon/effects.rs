@@ -246,6 +246,36 @@ impl Dispatcher {
         );
     }
 
+    /// Removes what was made for an attempt whose supervisor could not get ready, and then tells that.
+    pub(super) fn take_away(&mut self, attempt: &AttemptId, why: String) {
+        self.close_gate(attempt);
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            return;
+        };
+        held.journal = None;
+        held.pidfd = None;
+        held.cgroup = None;
+        // Its journal is the witness until the store knows.
+        let remains = Remains {
+            settled: false,
+            ..remains(attempt, held)
+        };
+        let (paths, workshop) = (self.config.paths.clone(), Arc::clone(&self.workshop));
+        self.elsewhere(
+            move || {
+                cleanup::clean(&paths, workshop.cgroups.as_ref(), &remains);
+                (remains.attempt, why)
+            },
+            |dispatcher, (attempt, why)| {
+                if let Some(held) = dispatcher.attempts.get_mut(&attempt) {
+                    *held = Attempt::new(held.run.clone(), held.number, held.intended_at);
+                    held.swept = true;
+                }
+                dispatcher.tell(Event::LaunchFailed(attempt, why));
+            },
+        );
+    }
+
     pub(super) fn cleaned(&mut self, attempt: &AttemptId, swept: bool) {
         if let Some(held) = self.attempts.get_mut(attempt) {
             // It may be launched once more under the same id: nothing of the last time counts then.

@@ -270,10 +270,13 @@ impl Dispatcher {
         let Some(held) = self.attempts.get_mut(attempt) else {
             return;
         };
-        if let Some(why) = held.refusal.take() {
-            self.close_gate(attempt);
-            self.tell(Event::LaunchFailed(attempt.clone(), why));
+        // What it said last may still be on its way, and is the reason why it left.
+        if held.is_heard() && held.entry.is_none() {
+            held.last_word = true;
             return;
+        }
+        if let Some(why) = held.refusal.take() {
+            return self.take_away(attempt, why);
         }
         let Some(cause) = self.account(attempt) else {
             return;

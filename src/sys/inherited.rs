@@ -14,7 +14,13 @@ const TIMER_SLACK: u64 = 50_000;
 /// The step that failed, and why. That the audit trail cannot be told is none: not every kernel has one, and some let
 /// nobody change what it says.
 pub fn reset(uid: u32) -> Result<(), (&'static str, io::Error)> {
-    raw::reset_io_priority().map_err(|error| ("the priority for disks", error))?;
+    match raw::reset_io_priority() {
+        // A kernel without disks has no priorities for them.
+        Err(error) if error.raw_os_error() != Some(libc::ENOSYS) => {
+            return Err(("the priority for disks", error));
+        }
+        _ => {}
+    }
     nix::sys::prctl::set_timerslack(TIMER_SLACK).map_err(|errno| ("the timer slack", errno.into()))?;
     raw::reset_secure_bits().map_err(|error| ("the rules for capabilities", error))?;
     let _told = std::fs::write("/proc/self/loginuid", uid.to_string());

@@ -224,6 +224,13 @@ events! {
         "attempt {attempt} of {run} could not be started: {error}"
     ];
 
+    /// An attempt starts without a limit that its DAG or the configuration wants, since that cannot be enforced here.
+    warn WARN "7f4e2b6a90c14d5e8a3b1c6d2f905e78"
+    limit_not_enforced(run: &RunRef, attempt: &AttemptId, why: &dyn Display) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt,
+        "attempt {attempt} of {run} starts without a limit: {why}"
+    ];
+
     /// A try of a step began (log.steps).
     info INFO "96c0e5b17f3a4d88a1f2c74b0d5e6938"
     step_started(run: &RunRef, attempt: &AttemptId, step: &str) [

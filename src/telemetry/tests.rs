@@ -85,6 +85,7 @@ fn every_event() {
     };
     events::retry_pending(&run, &retry);
     events::launch_failed(&run, &attempt, &"d");
+    events::limit_not_enforced(&run, &attempt, &"e");
     events::step_started(&run, &attempt, "s\n1");
     events::step_retried(&run, &attempt, "s\n1", 1, "e\nf");
     events::step_ended(&run, &attempt, "s\n1", StepStatus::Skipped, "e\nf");

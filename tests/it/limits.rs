@@ -124,6 +124,9 @@ fn a_hard_limit_above_that_of_a_daemon_without_root_does_not_start() {
         why.contains("rlimits.nofile") && why.contains("only a daemon of root can raise"),
         "{result:#}"
     );
+    // What the supervisor says is heard before its death is judged.
+    let said = daemon.log().matches("a supervisor could not get ready").count();
+    assert_eq!(said, 1, "{}", daemon.log());
     daemon.expect_clean();
 }
 

@@ -230,7 +230,7 @@ fn what_is_called_runs_as_the_run_that_calls_it() {
         &naming("root", "").replace("run_as: root\n", ""),
         0o644,
     );
-    installed(&daemon, "same", &naming(&guest.name, ""), 0o600);
+    installed(&daemon, "same", &naming(&guest.name, ""), 0o644);
     installed(&daemon, "other", &naming(&host.name, ""), 0o644);
     for (child, ends) in [("plain", "succeeded"), ("same", "succeeded"), ("other", "failed")] {
         installed(&daemon, &format!("calls-{child}"), &caller(child), 0o644);

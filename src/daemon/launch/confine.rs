@@ -8,6 +8,7 @@ use crate::dag::types::Execution;
 use crate::model::{Amount, Rlimit};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::creds::{self, User};
+use crate::telemetry::events;
 use crate::wire::shim::{ShimSpec, SpecLimits};
 
 /// Name of the cgroup of an attempt's steps, below the attempt's own.
@@ -46,7 +47,7 @@ pub(super) fn cgroups(
         let require = job.config.cgroup.require_limits;
         let unmet = limits::enforce(cgroup, &workshop.controllers, &limits.resources, require)?;
         for why in unmet {
-            tracing::warn!(run = %job.new.run, attempt = %job.attempt, why, "a limit is not enforced");
+            events::limit_not_enforced(&job.new.run, &job.attempt, &why);
         }
         Ok(())
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
+use super::walk::procs_in;
 use super::{Cgroup, CgroupRoot};
 use crate::model::resources::WEIGHT_DEFAULT;
 use crate::model::{Amount, Resources};
@@ -124,19 +125,25 @@ impl CgroupRoot {
         if !self.listed("cgroup.controllers", name).map_err(unreadable)? {
             return Err(unavailable(name, &place.to_string()));
         }
+        // The kernel would turn some on all the same, and then let nothing into the cgroups below.
+        if self.has_processes().map_err(unreadable)? {
+            return Err(occupied(&place.to_string()));
+        }
         // One write for each, so that one that is refused takes no other with it.
         self.write("cgroup.subtree_control", &format!("+{name}"))
             .map_err(|error| match error.raw_os_error() {
-                Some(libc::EBUSY | libc::EOPNOTSUPP) => format!(
-                    "the cgroup {place} has processes of its own, and then gives no controller to cgroups below it: have \
-                     proctord run in a cgroup below that one (DelegateSubgroup= of systemd 254), or name another one in \
-                     cgroup.parent"
-                ),
+                Some(libc::EBUSY | libc::EOPNOTSUPP) => occupied(&place.to_string()),
                 Some(libc::EACCES | libc::EPERM) => format!(
                     "this daemon may not change the cgroup {place}: only one of root, or one to whom it is delegated, can"
                 ),
                 _ => format!("{name} cannot be turned on in the cgroup {place}: {error}"),
             })
+    }
+
+    /// Whether processes are in this very cgroup. Those of the root of all do not count.
+    fn has_processes(&self) -> io::Result<bool> {
+        let is_root = self.dir.inode_of("cgroup.type")?.is_none();
+        Ok(!is_root && !procs_in(&self.dir)?.is_empty())
     }
 
     fn listed(&self, file: &str, name: &str) -> io::Result<bool> {
@@ -149,6 +156,14 @@ impl CgroupRoot {
         nix::unistd::write(self.dir.open_for_writing(file)?, text.as_bytes())?;
         Ok(())
     }
+}
+
+/// Why a cgroup that has processes of its own gives no controller (cgroups(7), "no internal processes").
+fn occupied(place: &str) -> String {
+    format!(
+        "the cgroup {place} has processes of its own, and then gives no controller to cgroups below it: have proctord run in \
+         a cgroup below that one (DelegateSubgroup= of systemd 254), or name another one in cgroup.parent"
+    )
 }
 
 /// Why a cgroup cannot give a controller: the cgroups above do not give it, or the whole machine has it elsewhere.

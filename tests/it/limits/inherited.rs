@@ -48,7 +48,7 @@ fn burdened(daemon: &mut Daemon) {
         command.args([
             "sh",
             "-c",
-            "echo 77777 >/proc/self/timerslack_ns; echo -300 >/proc/self/oom_score_adj; exec \"$@\"",
+            "echo 77777 >/proc/self/timerslack_ns; echo 300 >/proc/self/oom_score_adj; exec \"$@\"",
         ]);
         command.args(["sh", env!("CARGO_BIN_EXE_proctord"), "--root", &root]);
         command.stdout(Stdio::null()).stderr(Stdio::piped());

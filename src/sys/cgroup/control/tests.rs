@@ -128,6 +128,32 @@ fn turns_on_what_there_is_and_says_of_the_rest_why_not() {
 }
 
 #[test]
+fn a_cgroup_with_processes_gives_none_not_even_those_that_the_kernel_would_turn_on() {
+    let Some(root) = cgroups() else { return };
+    let name = format!("proctor-test-busy-{}", std::process::id());
+    let sub = root.subtree(&name).unwrap();
+    let cgroup = root.open(&name).unwrap().unwrap();
+    let mut shell = crate::sys::testing::Shell::run_with("read x", |spawn| spawn.cgroup = Some(&cgroup));
+    assert!(sub.has_processes().unwrap());
+    assert!(!sub.create("below").unwrap().is_populated().unwrap());
+    let wanted = Controller::ALL.map(Controller::as_str);
+    for (name, refused) in sub.turn_on(&wanted) {
+        let why = refused.unwrap_or_else(|| panic!("{name} was turned on"));
+        assert!(
+            why.contains("has processes of its own") || why.contains("controller"),
+            "{why}"
+        );
+    }
+    // So what is below can still be used.
+    let below = sub.open("below").unwrap().unwrap();
+    let other = crate::sys::testing::Shell::run_with("true", |spawn| spawn.cgroup = Some(&below));
+    other.child.pidfd.wait().unwrap();
+    shell.close_input();
+    shell.child.pidfd.wait().unwrap();
+    cgroup.remove().unwrap();
+}
+
+#[test]
 fn a_limit_without_its_controller_is_an_error_that_names_both() {
     let Some(root) = cgroups() else { return };
     // Nothing is turned on in a cgroup that was just made.
