@@ -12,7 +12,7 @@ pub struct Usage {
     pub cpu_user_usec: Option<u64>,
     /// CPU time in the kernel, in microseconds.
     pub cpu_system_usec: Option<u64>,
-    /// Most memory used at once, in bytes (`memory.peak`, Linux 5.19).
+    /// Most memory used at once, in bytes (`memory.peak`, Linux 5.19 and later).
     pub mem_peak: Option<u64>,
     /// Largest resident set of one process, in bytes (`ru_maxrss`). Known without a controller; no sum.
     pub rss_max: Option<u64>,
@@ -20,7 +20,7 @@ pub struct Usage {
     pub io_read: Option<u64>,
     /// Bytes written to block devices.
     pub io_written: Option<u64>,
-    /// Most processes and threads at once (`pids.peak`, Linux 6.12).
+    /// Most processes and threads at once (`pids.peak`, Linux 6.1 and later).
     pub pids_peak: Option<u64>,
     /// Processes killed by the kernel's out-of-memory killer.
     pub oom_kills: Option<u64>,

@@ -327,6 +327,7 @@ impl World<'_> {
             output: output.filter(|_| exit.is_some() && step.is_some_and(|step| step.output.is_some())),
             output_matched: matched && failed && step.is_some_and(|step| !step.continue_on.output.is_empty()),
             verdict: None,
+            cause: None,
         }
     }
 

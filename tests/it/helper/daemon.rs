@@ -343,6 +343,14 @@ impl Drop for Daemon {
                 eprintln!("{}", waits_for(pid));
             }
         } else {
+            // What has ended may still be being cleaned up.
+            let begun = Instant::now();
+            while self.child.is_some()
+                && begun.elapsed() < Duration::from_secs(20)
+                && !self.remains().is_empty()
+            {
+                pause(20);
+            }
             self.stop();
         }
         if let Some(mut child) = self.child.take() {
