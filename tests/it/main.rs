@@ -4,6 +4,8 @@
 //! `PROCTOR_IT_SEED=n` replays what is random.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod again;
 #[cfg(test)]
 mod approval;

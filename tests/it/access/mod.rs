@@ -1,0 +1,64 @@
+//! Who may use the daemon, and for what: the lists of the configuration, and every cell of role, verb and owner.
+
+mod lists;
+mod matrix;
+mod seen;
+mod status;
+
+use std::os::unix::net::UnixStream;
+
+use proctor::sys::creds::User;
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+use crate::helper::{Control, Daemon, is_root, skip};
+
+/// Users of the machine that are not root: Ann and Bob have runs, the admin is of the admin group.
+pub(crate) struct People {
+    pub(crate) ann: User,
+    pub(crate) bob: User,
+    pub(crate) admin: User,
+}
+
+/// None where the tests cannot be other users.
+pub(crate) fn people() -> Option<People> {
+    if !is_root() {
+        skip("only root can be other users");
+        return None;
+    }
+    match ["daemon", "nobody", "bin"].map(User::by_name) {
+        [Ok(ann), Ok(bob), Ok(admin)] => Some(People { ann, bob, admin }),
+        _ => {
+            skip("there are no users daemon, nobody and bin");
+            None
+        }
+    }
+}
+
+impl People {
+    /// A configuration in which everybody may connect, and the admin's primary group is the admin group.
+    pub(crate) fn config(&self) -> String {
+        let group = User::by_name("bin").map(|user| user.name).unwrap();
+        format!("[control]\nsocket_mode = \"0666\"\n[access]\nadmin_group = \"{group}\"\n")
+    }
+}
+
+/// A connection of a user's process to a socket, as the kernel tells the other side. Only the thread that connects is that
+/// user, so nothing else of the tests is.
+pub(crate) fn connect_as(user: &User, path: &std::path::Path) -> UnixStream {
+    let (user, path) = (user.clone(), path.to_owned());
+    let connecting = std::thread::spawn(move || {
+        let groups: Vec<Gid> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+        let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+        set_thread_groups(&groups).unwrap();
+        set_thread_res_gid(gid, gid, gid).unwrap();
+        set_thread_res_uid(uid, uid, uid).unwrap();
+        UnixStream::connect(&path).unwrap()
+    });
+    connecting.join().unwrap()
+}
+
+/// A connection of a user's to the control socket that speaks JSON.
+pub(crate) fn control_as(user: &User, daemon: &Daemon) -> Control {
+    Control::over(connect_as(user, &daemon.path("run/proctor/control.sock")))
+}
