@@ -38,6 +38,8 @@ mod hooks;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod installed;
 #[cfg(test)]
 mod lost;

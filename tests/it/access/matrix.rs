@@ -168,7 +168,8 @@ fn t05_every_cell_of_role_verb_and_owner_is_as_the_rules_say_and_every_denial_is
         world.run(whose);
     }
     let exe = std::env::current_exe().unwrap();
-    let (mut cells, mut number) = (0, 0);
+    let (mut cells, mut number, mut denials) = (0, 0, 0);
+    let logged = || world.daemon.log().matches("denied to uid ").count();
     for verb in Verb::all() {
         for asks in [Asks::Root, Asks::Admin, Asks::Ann, Asks::Bob] {
             for whose in [Whose::Root, Whose::Closed, Whose::Ann] {
@@ -178,36 +179,28 @@ fn t05_every_cell_of_role_verb_and_owner_is_as_the_rules_say_and_every_denial_is
                 }
                 number += 1;
                 let request = request(word, whose, number);
-                let denied = world.daemon.doctor_value("requests denied");
-                let logged = world.daemon.log().len();
                 let (found, answer) = world.ask(asks, &request);
                 let wanted = expected(word, asks, whose);
                 // Of a run it is told that it is not in the queue, or that it does not wait: that is no secret from who may.
                 let same = found == wanted
                     || (wanted == Word::Yes && found == Word::Hidden && verb.is_about_a_run());
                 assert!(same, "{asks:?} {word} {whose:?}: {wanted:?} expected: {answer:#}");
-                let more = u64::from(wanted == Word::Denied);
-                assert_eq!(
-                    world.daemon.doctor_value("requests denied"),
-                    denied + more,
-                    "{asks:?} {word} {whose:?}"
-                );
                 if wanted == Word::Denied {
-                    let line = format!(
-                        "denied to uid {} (pid {}, {}): ",
-                        world.user(asks).uid,
-                        std::process::id(),
-                        exe.display()
-                    );
-                    until("the denial is logged", || {
-                        let log = world.daemon.log();
-                        log.get(logged..).unwrap_or("").contains(&line).then_some(())
-                    });
+                    denials += 1;
+                    until("the denial is logged", || (logged() == denials).then_some(()));
+                    let uid = world.user(asks).uid;
+                    let line = format!("denied to uid {uid} (pid {}, {}): ", std::process::id(), exe.display());
+                    let log = world.daemon.log();
+                    let last = log.lines().rfind(|line| line.contains("denied to uid ")).unwrap();
+                    assert!(last.contains(&line), "{line}: {last}");
                 }
                 cells += 1;
             }
         }
     }
+    // And nothing else was.
+    assert_eq!(logged(), denials, "{}", world.daemon.log());
+    assert_eq!(world.daemon.doctor_value("requests denied"), denials as u64);
     assert_eq!(cells, Verb::all().len() * 12);
     world.daemon.expect_clean();
 }

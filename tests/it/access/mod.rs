@@ -6,6 +6,7 @@ mod seen;
 mod status;
 
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use proctor::sys::creds::User;
 use rustix::process::{Gid, Uid};
@@ -43,19 +44,24 @@ impl People {
     }
 }
 
-/// A connection of a user's process to a socket, as the kernel tells the other side. Only the thread that connects is that
-/// user, so nothing else of the tests is.
-pub(crate) fn connect_as(user: &User, path: &std::path::Path) -> UnixStream {
-    let (user, path) = (user.clone(), path.to_owned());
-    let connecting = std::thread::spawn(move || {
+/// Does something as a user: on a thread of its own, so that nothing else of the tests is that user.
+pub(crate) fn as_user<T: Send + 'static>(user: &User, act: impl FnOnce() -> T + Send + 'static) -> T {
+    let user = user.clone();
+    let acting = std::thread::spawn(move || {
         let groups: Vec<Gid> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
         let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
         set_thread_groups(&groups).unwrap();
         set_thread_res_gid(gid, gid, gid).unwrap();
         set_thread_res_uid(uid, uid, uid).unwrap();
-        UnixStream::connect(&path).unwrap()
+        act()
     });
-    connecting.join().unwrap()
+    acting.join().unwrap()
+}
+
+/// A connection of a user's process to a socket, as the kernel tells the other side.
+pub(crate) fn connect_as(user: &User, path: &Path) -> UnixStream {
+    let path = path.to_owned();
+    as_user(user, move || UnixStream::connect(path).unwrap())
 }
 
 /// A connection of a user's to the control socket that speaks JSON.

@@ -1,14 +1,16 @@
 //! What lists show: users see their own runs, DAGs and queues, those who rule all.
 
+use std::path::PathBuf;
+
 use proctor::sys::creds::User;
 use serde_json::{Value, json};
 
-use super::{control_as, people};
-use crate::helper::Daemon;
+use super::{as_user, control_as, people};
+use crate::helper::{Daemon, files_below};
 use crate::users::open_up;
 
 const SLEEPS: &str = "working_dir: /\nsteps: [{name: a, command: sleep 1000}]";
-const TRUE: &str = "working_dir: /\nsteps: [{name: a, command: \"true\"}]";
+const TRUE: &str = "working_dir: /\nsteps: [{name: a, command: echo said}]";
 const WAITS: &str = "working_dir: /\nsteps: [{name: a, command: \"true\", approval: {}}]";
 
 #[test]
@@ -75,6 +77,22 @@ fn every_list_shows_a_user_what_is_theirs_and_those_who_rule_everything() {
         }
         let cleanup = control_as(user, &daemon).ask(&json!({"cleanup": {"keep_runs": 0, "dry_run": true}}));
         assert_eq!(cleanup["cleaned"]["runs"], sees.len(), "{cleanup:#}");
+    }
+    // Nor do files show what the daemon does not: what others' runs have said, journals, the store.
+    let state = daemon.path("var/lib/proctor");
+    let files: Vec<PathBuf> = files_below(&state)
+        .into_iter()
+        .filter(|file| !file.starts_with(state.join("dags")))
+        .collect();
+    let logs = files.iter().filter(|file| file.to_string_lossy().contains("/logs/"));
+    assert!(logs.count() > 0, "{files:#?}");
+    let open = files.clone();
+    let opened: Vec<PathBuf> = as_user(&people.bob, move || {
+        open.into_iter().filter(|file| std::fs::File::open(file).is_ok()).collect()
+    });
+    for file in opened {
+        let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&file).unwrap());
+        assert_eq!(owner, people.bob.uid, "{}", file.display());
     }
     for (_, word) in owners {
         for run in [format!("{word}-live:r"), format!("{word}-waits:r")] {
