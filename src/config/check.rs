@@ -64,10 +64,22 @@ impl Config {
                 found.push(Warning { key, message });
             }
         };
-        missing("access.allow_users", access.allow_users.iter().filter_map(no_user).collect());
-        missing("access.deny_users", access.deny_users.iter().filter_map(no_user).collect());
-        missing("access.allow_groups", access.allow_groups.iter().filter_map(no_group).collect());
-        missing("access.deny_groups", access.deny_groups.iter().filter_map(no_group).collect());
+        missing(
+            "access.allow_users",
+            access.allow_users.iter().filter_map(no_user).collect(),
+        );
+        missing(
+            "access.deny_users",
+            access.deny_users.iter().filter_map(no_user).collect(),
+        );
+        missing(
+            "access.allow_groups",
+            access.allow_groups.iter().filter_map(no_group).collect(),
+        );
+        missing(
+            "access.deny_groups",
+            access.deny_groups.iter().filter_map(no_group).collect(),
+        );
         for (key, lists) in [
             ("access.deny_users", [&access.allow_users, &access.deny_users]),
             ("access.deny_groups", [&access.allow_groups, &access.deny_groups]),
@@ -78,7 +90,10 @@ impl Config {
                 found.push(Warning { key, message });
             }
         }
-        let denied = access.deny_users.contains("root").then_some("root has no effect: root always may");
+        let denied = access
+            .deny_users
+            .contains("root")
+            .then_some("root has no effect: root always may");
         found.extend(denied.map(|message| Warning {
             key: "access.deny_users",
             message: message.to_owned(),

@@ -65,8 +65,14 @@ fn decide(access: &Access, uid: u32, accounts: &Accounts<'_>) -> Result<(), Barr
         }),
         None => Ok(()),
     };
-    denied("deny_users", first(&access.deny_users, &is_user).map_err(unknown)?)?;
-    denied("deny_groups", first(&access.deny_groups, &is_member).map_err(unknown)?)?;
+    denied(
+        "deny_users",
+        first(&access.deny_users, &is_user).map_err(unknown)?,
+    )?;
+    denied(
+        "deny_groups",
+        first(&access.deny_groups, &is_member).map_err(unknown)?,
+    )?;
     if access.allow_users.is_empty() && access.allow_groups.is_empty() {
         return Ok(());
     }

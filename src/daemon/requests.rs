@@ -88,11 +88,16 @@ impl Dispatcher {
             return self.serve(asker, request);
         }
         let config = Arc::clone(&self.config);
+        let any = if asker.verb.is_about_a_run() {
+            " any run"
+        } else {
+            ""
+        };
         self.elsewhere(
             move || allowed::judge(&config.access, peer.uid),
             move |dispatcher, judged| match judged {
                 Ok(()) => dispatcher.serve(asker, request),
-                Err(barred) => dispatcher.deny(&asker, &format!(" here: {barred}")),
+                Err(barred) => dispatcher.deny(&asker, &format!("{any}: {barred}")),
             },
         );
     }

@@ -58,7 +58,11 @@ impl Dispatcher {
     /// What became of a scheduled time.
     pub(super) fn ticked(&mut self, dag: &DagName, at: Time, kind: TickKind, outcome: &TickOutcome) {
         let mut words = words(kind, outcome);
-        if let Some(why) = self.registry.barred(dag).filter(|_| *outcome == TickOutcome::Barred) {
+        if let Some(why) = self
+            .registry
+            .barred(dag)
+            .filter(|_| *outcome == TickOutcome::Barred)
+        {
             words = format!("{words}: {why}");
         }
         let ticks = &mut self.counters.ticks;
@@ -143,10 +147,7 @@ impl Dispatcher {
     pub(super) fn told(&self, next: Upcoming) -> manage::Upcoming {
         let barred = self.registry.barred(&next.dag);
         let barred = barred.filter(|_| next.kind != TickKind::Stop).map(str::to_owned);
-        manage::Upcoming {
-            barred,
-            ..told(next)
-        }
+        manage::Upcoming { barred, ..told(next) }
     }
 }
 

@@ -7,7 +7,7 @@ fn lists_hold_names_of_users_and_groups() {
     for (text, wanted) in [
         (
             "access.allow_users = ['']",
-            "1:22: `access.allow_users` has an element that names \"\"; write names of users, as in [\"ann\", \"bob\"]",
+            "1:22: `access.allow_users` names \"\"; write names of users, as in [\"ann\", \"bob\"]",
         ),
         (
             "access.deny_users = 'eve'",
@@ -15,7 +15,7 @@ fn lists_hold_names_of_users_and_groups() {
         ),
         (
             "access.deny_groups = ['a:b']",
-            "1:22: `access.deny_groups` has an element that names \"a:b\"; write names of groups, as in [\"staff\", \"operators\"]",
+            "1:22: `access.deny_groups` names \"a:b\"; write names of groups, as in [\"staff\", \"operators\"]",
         ),
         (
             "access.allow_groups = [0]",
@@ -24,7 +24,9 @@ fn lists_hold_names_of_users_and_groups() {
     ] {
         assert_eq!(problem(text), wanted);
     }
-    let access = parse("access.deny_users = ['eve', 'adam', 'eve']").unwrap().access;
+    let access = parse("access.deny_users = ['eve', 'adam', 'eve']")
+        .unwrap()
+        .access;
     assert!(access.deny_users.iter().eq(["adam", "eve"]));
     assert!(!access.is_open());
     for key in ["allow_users", "allow_groups", "deny_groups"] {
@@ -50,7 +52,10 @@ fn names_that_mean_nobody_and_lists_that_contradict_are_named() {
         }
     }
     let both = warned("access = {allow_users = ['daemon', 'nobody'], deny_users = ['nobody']}");
-    assert_eq!(both, ["access.deny_users: also allowed, which has no effect: nobody"]);
+    assert_eq!(
+        both,
+        ["access.deny_users: also allowed, which has no effect: nobody"]
+    );
     let root = warned("access.deny_users = ['root']");
     assert_eq!(root, ["access.deny_users: root has no effect: root always may"]);
 }

@@ -128,7 +128,9 @@ fn user_of(name: &str) -> Result<User, CredsError> {
     match (User::by_name(name), number) {
         (Err(CredsError::NoSuchName(_) | CredsError::BadName(_)), Some(uid)) => User::by_uid(uid),
         // The name of one is the number of another, whose name can name no directory.
-        (Ok(user), Some(uid)) if user.uid != uid && User::by_uid(uid).is_ok_and(|user| !is_plain(&user.name)) => {
+        (Ok(user), Some(uid))
+            if user.uid != uid && User::by_uid(uid).is_ok_and(|user| !is_plain(&user.name)) =>
+        {
             Err(CredsError::Lookup {
                 what: format!("the user of the directory {name}"),
                 source: std::io::Error::other("one user has that name and another one that number"),

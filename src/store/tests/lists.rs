@@ -125,7 +125,11 @@ fn of_a_users_runs_the_newest_is_found_whether_it_is_open_or_not() {
             .find(|run| run.run.dag == name && run.owner == owner)
             .map(|run| run.run.clone());
         assert_eq!(reader.latest_run_of(&name, owner).unwrap(), first, "{owner}");
-        assert_eq!(reader.has_runs_of(&name, owner).unwrap(), first.is_some(), "{owner}");
+        assert_eq!(
+            reader.has_runs_of(&name, owner).unwrap(),
+            first.is_some(),
+            "{owner}"
+        );
     }
     let of_user = |status: RunStatus| {
         let found = all.iter().find(|run| run.run.dag == name && run.status == status);

@@ -3,18 +3,14 @@
 use proctor::sys::creds::User;
 use serde_json::{Value, json};
 
-use super::{People, control_as, people};
+use super::{People, control_as, open_world, people};
 use crate::helper::{Daemon, lines, text_of, until};
-use crate::users::open_up;
 
 const TRUE: &str = "working_dir: /\nsteps: [{name: a, command: \"true\"}]";
 
-/// A daemon that everybody may ask, with these lists.
-fn world(people: &People, lists: &str) -> Daemon {
-    let mut daemon = Daemon::prepare(&format!("{}{lists}", people.config()));
-    open_up(&daemon, &User::by_uid(0).unwrap());
-    daemon.restart();
-    daemon
+/// A daemon that everybody may ask.
+fn world(people: &People) -> Daemon {
+    open_world(&people.config())
 }
 
 fn ask(user: &User, daemon: &Daemon, request: &Value) -> Value {
@@ -39,7 +35,7 @@ fn is_denied(user: &User, daemon: &Daemon, id: &str) -> bool {
 #[test]
 fn lists_of_users_and_groups_say_who_may_start_something_and_a_reload_takes_them_up() {
     let Some(people) = people() else { return };
-    let daemon = world(&people, "");
+    let daemon = world(&people);
     let root = User::by_uid(0).unwrap();
     // Whether Ann (daemon), Bob (nobody) and the admin (bin) may.
     for (number, (lists, may)) in [
@@ -51,7 +47,10 @@ fn lists_of_users_and_groups_say_who_may_start_something_and_a_reload_takes_them
             "allow_groups = ['nogroup', 'daemon']\ndeny_users = ['daemon']",
             [false, true, false],
         ),
-        ("deny_groups = ['daemon']\nallow_users = ['daemon']", [false, false, false]),
+        (
+            "deny_groups = ['daemon']\nallow_users = ['daemon']",
+            [false, false, false],
+        ),
         ("allow_users = ['no-such-user']", [false, false, false]),
     ]
     .into_iter()
@@ -72,7 +71,7 @@ fn lists_of_users_and_groups_say_who_may_start_something_and_a_reload_takes_them
 #[test]
 fn who_is_denied_brings_no_work_and_may_look_at_stop_and_remove_what_is_there() {
     let Some(people) = people() else { return };
-    let mut daemon = world(&people, "");
+    let mut daemon = world(&people);
     let bob = &people.bob;
     let install = |name: &str| json!({"install": {"source": TRUE, "stem": name}});
     let run = |id: &str| json!({"dag": "own", "run": id});
@@ -87,7 +86,8 @@ fn who_is_denied_brings_no_work_and_may_look_at_stop_and_remove_what_is_there() 
     let waits = "working_dir: /\nsteps: [{name: a, command: \"true\", approval: {}}]";
     let sleeps = "working_dir: /\nsteps: [{name: a, command: sleep 1000}]";
     for (id, source) in [("waits", waits), ("live", sleeps)] {
-        let submit = json!({"submit": {"source": source, "stem": id, "name": "own", "run_id": id, "queue": id}});
+        let submit =
+            json!({"submit": {"source": source, "stem": id, "name": "own", "run_id": id, "queue": id}});
         assert!(ask(bob, &daemon, &submit)["accepted"].is_object());
     }
     daemon.wait_end("own:waits");
@@ -111,7 +111,7 @@ fn who_is_denied_brings_no_work_and_may_look_at_stop_and_remove_what_is_there() 
             let answer = ask(bob, daemon, request);
             assert_eq!(answer["error"]["kind"], "denied", "{request}: {answer:#}");
             let message = text_of(&answer["error"]["message"]);
-            assert!(message.ends_with(" here: access.deny_users names nobody"), "{message}");
+            assert!(message.ends_with(": access.deny_users names nobody"), "{message}");
         }
         assert_eq!(
             daemon.doctor_value("requests denied"),
@@ -141,7 +141,7 @@ fn who_is_denied_brings_no_work_and_may_look_at_stop_and_remove_what_is_there() 
     let log = daemon.log();
     let exe = std::env::current_exe().unwrap();
     let line = format!(
-        "denied to uid {} (pid {}, {}): submit a run here: access.deny_users names nobody",
+        "denied to uid {} (pid {}, {}): submit a run: access.deny_users names nobody",
         bob.uid,
         std::process::id(),
         exe.display()
@@ -170,7 +170,7 @@ fn schedules_of_a_user_who_is_denied_start_nothing_and_say_why_also_of_a_broken_
         let list = if on { "deny_groups = ['nogroup']\n" } else { "" };
         format!("{}{list}", people.config())
     };
-    let mut daemon = world(&people, "");
+    let mut daemon = world(&people);
     let bob = &people.bob;
     let every_second = "schedule: '* * * * * *'\noverlap_policy: skip\n";
     let source = |name: &str| {
@@ -184,7 +184,11 @@ fn schedules_of_a_user_who_is_denied_start_nothing_and_say_why_also_of_a_broken_
     let src = daemon.path("src");
     std::fs::set_permissions(&src, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     for name in ["whole", "broken"] {
-        let answer = ask(bob, &daemon, &json!({"install": {"source": source(name), "stem": name}}));
+        let answer = ask(
+            bob,
+            &daemon,
+            &json!({"install": {"source": source(name), "stem": name}}),
+        );
         assert!(answer["dag"].is_array(), "{answer:#}");
     }
     // The system's is no user's work.
@@ -231,7 +235,9 @@ fn schedules_of_a_user_who_is_denied_start_nothing_and_say_why_also_of_a_broken_
     daemon.ctl(&["reload"]).expect_code(0);
     for name in ["whole", "broken"] {
         let before = starts(&daemon, name);
-        until("it starts again", || (starts(&daemon, name) > before).then_some(()));
+        until("it starts again", || {
+            (starts(&daemon, name) > before).then_some(())
+        });
         assert!(!barred(&daemon, name));
     }
     for name in ["whole", "broken"] {

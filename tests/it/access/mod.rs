@@ -13,6 +13,7 @@ use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::helper::{Control, Daemon, is_root, skip};
+use crate::users::open_up;
 
 /// Users of the machine that are not root: Ann and Bob have runs, the admin is of the admin group.
 pub(crate) struct People {
@@ -42,6 +43,15 @@ impl People {
         let group = User::by_name("bin").map(|user| user.name).unwrap();
         format!("[control]\nsocket_mode = \"0666\"\n[access]\nadmin_group = \"{group}\"\n")
     }
+}
+
+/// A daemon with this configuration that every user can find the way to.
+pub(crate) fn open_world(config: &str) -> Daemon {
+    let mut daemon = Daemon::prepare(config);
+    daemon.dag("who", "steps: [{name: a, command: \"true\"}]");
+    open_up(&daemon, &User::by_uid(0).unwrap());
+    daemon.restart();
+    daemon
 }
 
 /// Does something as a user: on a thread of its own, so that nothing else of the tests is that user.

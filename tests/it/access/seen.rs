@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use proctor::sys::creds::User;
 use serde_json::{Value, json};
 
-use super::{as_user, control_as, people};
-use crate::helper::{Daemon, files_below};
-use crate::users::open_up;
+use super::{as_user, control_as, open_world, people};
+use crate::helper::files_below;
 
 const SLEEPS: &str = "working_dir: /\nsteps: [{name: a, command: sleep 1000}]";
 const TRUE: &str = "working_dir: /\nsteps: [{name: a, command: echo said}]";
@@ -16,9 +15,7 @@ const WAITS: &str = "working_dir: /\nsteps: [{name: a, command: \"true\", approv
 #[test]
 fn every_list_shows_a_user_what_is_theirs_and_those_who_rule_everything() {
     let Some(people) = people() else { return };
-    let mut daemon = Daemon::prepare(&people.config());
-    open_up(&daemon, &User::by_uid(0).unwrap());
-    daemon.restart();
+    let daemon = open_world(&people.config());
     let root = User::by_uid(0).unwrap();
     let owners = [(&people.ann, "anns"), (&people.bob, "bobs"), (&root, "roots")];
     for (user, word) in owners {
@@ -36,11 +33,11 @@ fn every_list_shows_a_user_what_is_theirs_and_those_who_rule_everything() {
         daemon.wait_success(&format!("{word}-ended:r"));
         // This one waits behind the live one.
         let queue = format!("{word}-live");
-        let submit =
-            json!({"submit": {"source": TRUE, "stem": format!("{word}-queued"), "run_id": "r", "queue": queue}});
+        let submit = json!({"submit": {"source": TRUE, "stem": format!("{word}-queued"), "run_id": "r", "queue": queue}});
         assert!(control.ask(&submit)["accepted"].is_object());
         let scheduled = format!("schedule: 1 3 1 1 *\n{TRUE}");
-        let install = json!({"install": {"source": scheduled, "stem": format!("{word}-dag"), "private": true}});
+        let install =
+            json!({"install": {"source": scheduled, "stem": format!("{word}-dag"), "private": true}});
         assert!(control.ask(&install)["dag"].is_array());
     }
     let lists: [(Value, &[&str]); 6] = [
@@ -66,7 +63,11 @@ fn every_list_shows_a_user_what_is_theirs_and_those_who_rule_everything() {
                     assert_eq!(shown, right, "{} {request} {word}-{kind}: {answer}", user.name);
                 }
                 let mentioned = answer.contains(&format!("{word}-"));
-                assert!(!mentioned || sees.contains(&word), "{} {request}: {answer}", user.name);
+                assert!(
+                    !mentioned || sees.contains(&word),
+                    "{} {request}: {answer}",
+                    user.name
+                );
             }
         }
         // One queue, by its name.
@@ -84,11 +85,15 @@ fn every_list_shows_a_user_what_is_theirs_and_those_who_rule_everything() {
         .into_iter()
         .filter(|file| !file.starts_with(state.join("dags")))
         .collect();
-    let logs = files.iter().filter(|file| file.to_string_lossy().contains("/logs/"));
+    let logs = files
+        .iter()
+        .filter(|file| file.to_string_lossy().contains("/logs/"));
     assert!(logs.count() > 0, "{files:#?}");
     let open = files.clone();
     let opened: Vec<PathBuf> = as_user(&people.bob, move || {
-        open.into_iter().filter(|file| std::fs::File::open(file).is_ok()).collect()
+        open.into_iter()
+            .filter(|file| std::fs::File::open(file).is_ok())
+            .collect()
     });
     for file in opened {
         let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&file).unwrap());

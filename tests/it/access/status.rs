@@ -5,18 +5,16 @@ use proctor::wire::control::ErrorKind;
 use proctor::wire::shim::{StatusRequest, StatusResponse};
 use serde_json::json;
 
-use super::{connect_as, control_as, people};
-use crate::helper::{Daemon, Status, until};
-use crate::users::open_up;
+use super::{connect_as, control_as, open_world, people};
+use crate::helper::{Status, until};
 
-const TRAPS: &str = "working_dir: /\nsteps: [{name: a, script: \"trap 'exit 0' USR1\\nwhile :; do sleep 0.05; done\"}]";
+const TRAPS: &str =
+    "working_dir: /\nsteps: [{name: a, script: \"trap 'exit 0' USR1\\nwhile :; do sleep 0.05; done\"}]";
 
 #[test]
 fn every_cell_of_role_and_verb_of_a_status_socket_with_the_daemon_and_without() {
     let Some(people) = people() else { return };
-    let mut daemon = Daemon::prepare(&people.config());
-    open_up(&daemon, &User::by_uid(0).unwrap());
-    daemon.restart();
+    let mut daemon = open_world(&people.config());
     let root = User::by_uid(0).unwrap();
     let submitted = control_as(&people.ann, &daemon)
         .submit("traps", "r", TRAPS)
@@ -51,7 +49,12 @@ fn every_cell_of_role_and_verb_of_a_status_socket_with_the_daemon_and_without() 
             let answer = ask(user, &StatusRequest::Status);
             assert_eq!(matches!(answer, StatusResponse::Status(_)), may, "{answer:?}");
             assert_eq!(denied(&answer), !may, "{} {answer:?}", user.name);
-            assert_eq!(denied(&ask(user, &StatusRequest::Signal(0))), !may, "{}", user.name);
+            assert_eq!(
+                denied(&ask(user, &StatusRequest::Signal(0))),
+                !may,
+                "{}",
+                user.name
+            );
             if !may {
                 let stop = StatusRequest::Stop { interrupted: false };
                 for request in [stop, StatusRequest::Signal(libc::SIGKILL), StatusRequest::Attach] {

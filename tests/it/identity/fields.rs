@@ -1,8 +1,6 @@
 //! `/proc/<step pid>/{status,environ,fd,cgroup,limits}`, field by field: as for a program that `su - USER` starts, except for
 //! what the DAG and the daemon say.
 
-use std::collections::BTreeMap;
-
 use super::{LOOKS, Land, Look, USERS, user};
 
 /// The same look by a shell that another program starts as the user.
@@ -14,9 +12,25 @@ fn by(land: &Land, words: &[&str]) -> Look {
 }
 
 /// The fields of a status file that say what a process may, and is.
-const SAME: [&str; 20] = [
-    "Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd", "Seccomp", "Seccomp_filters", "SigPnd",
-    "ShdPnd", "SigBlk", "SigIgn", "SigCgt", "TracerPid", "FDSize", "THP_enabled", "CoreDumping", "Cpus_allowed",
+const SAME: [&str; 18] = [
+    "Uid",
+    "Gid",
+    "Groups",
+    "CapInh",
+    "CapPrm",
+    "CapEff",
+    "CapAmb",
+    "CapBnd",
+    "Seccomp",
+    "Seccomp_filters",
+    "SigPnd",
+    "ShdPnd",
+    "SigBlk",
+    "SigCgt",
+    "TracerPid",
+    "THP_enabled",
+    "CoreDumping",
+    "Cpus_allowed",
 ];
 
 #[test]
@@ -34,18 +48,28 @@ fn what_proc_says_of_a_step_is_what_su_and_the_dag_ask_for_for_0_1_64_and_200_gr
         let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
         let setpriv = by(
             &land,
-            &["setpriv", "--reuid", &uid, "--regid", &gid, "--init-groups", "sh", "-c"],
+            &[
+                "setpriv",
+                "--reuid",
+                &uid,
+                "--regid",
+                &gid,
+                "--init-groups",
+                "sh",
+                "-c",
+            ],
         );
         let su = by(&land, &["su", "-", name, "-c"]);
         step.is(&user);
         for reference in [&setpriv, &su] {
             for field in SAME {
-                // The reference may be a child of what has more descriptors; a step has three.
                 let (found, wanted) = (step.field(field), reference.field(field));
                 assert_eq!(found, wanted, "{name}: {field}");
             }
         }
-        for zero in ["CapInh", "CapPrm", "CapEff", "CapAmb", "SigBlk", "SigIgn", "SigPnd"] {
+        for zero in [
+            "CapInh", "CapPrm", "CapEff", "CapAmb", "SigBlk", "SigIgn", "SigPnd",
+        ] {
             assert!(step.field(zero).bytes().all(|digit| digit == b'0'), "{zero}");
         }
         assert_eq!(step.field("Umask"), "0027");
@@ -55,19 +79,15 @@ fn what_proc_says_of_a_step_is_what_su_and_the_dag_ask_for_for_0_1_64_and_200_gr
         limits(&step, &setpriv);
         environment(&step, &su);
         cgroup(&step);
-        session(&step);
+        session(&step, &setpriv);
         assert_eq!(step.part("cwd"), "/\n");
     }
     land.daemon.expect_clean();
 }
 
 fn descriptors(step: &Look) {
-    let found: BTreeMap<&str, &str> = step
-        .part("fd")
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .collect();
-    assert_eq!(found.keys().copied().collect::<Vec<_>>(), ["0", "1", "2"], "{step:?}");
+    let found = step.descriptors();
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["0", "1", "2"], "{step:?}");
     assert_eq!(found["0"], "/dev/null");
     for output in ["1", "2"] {
         assert!(found[output].contains("/logs/"), "{found:?}");
@@ -89,14 +109,24 @@ fn environment(step: &Look, su: &Look) {
         assert_eq!(found.get(name), wanted.get(name), "{name}");
     }
     assert_eq!(found["LANG"], "C.UTF-8", "not the daemon's");
-    for name in ["SUDO_USER", "XDG_RUNTIME_DIR", "NOTIFY_SOCKET", "LISTEN_FDS", "MAIL"] {
+    for name in [
+        "SUDO_USER",
+        "XDG_RUNTIME_DIR",
+        "NOTIFY_SOCKET",
+        "LISTEN_FDS",
+        "MAIL",
+    ] {
         assert!(!found.contains_key(name), "{name}");
     }
 }
 
 /// In the attempt's own group, or where there are none, in that of the daemon.
 fn cgroup(step: &Look) {
-    let path = step.part("cgroup").lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("");
+    let path = step
+        .part("cgroup")
+        .lines()
+        .find_map(|line| line.strip_prefix("0::"))
+        .unwrap_or("");
     if path.contains("/proctor-") {
         assert!(path.ends_with("/steps"), "{path}");
     } else {
@@ -105,12 +135,17 @@ fn cgroup(step: &Look) {
 }
 
 /// Leader of a session and a group of its own, without a terminal.
-fn session(step: &Look) {
+fn session(step: &Look, setpriv: &Look) {
+    let words = |look: &Look| -> Vec<String> {
+        let rest = look.part("stat").rsplit_once(") ").unwrap().1;
+        rest.split_whitespace().map(str::to_owned).collect()
+    };
+    let (found, wanted) = (words(step), words(setpriv));
     let stat = step.part("stat");
-    let rest = stat.rsplit_once(") ").unwrap().1;
-    let words: Vec<&str> = rest.split_whitespace().collect();
     let pid = stat.split(' ').next().unwrap();
-    assert_eq!((words[2], words[3], words[4]), (pid, pid, "0"), "{stat}");
-    // Nice value and scheduling policy.
-    assert_eq!((words[16], words[38]), ("0", "0"), "{stat}");
+    assert_eq!([&found[2], &found[3], &found[4]], [pid, pid, "0"], "{stat}");
+    // Nice value, and scheduling policy and priority.
+    for at in [16, 37, 38] {
+        assert_eq!(found[at], wanted[at], "{stat}");
+    }
 }

@@ -96,7 +96,10 @@ fn among(root: &Path, command: &Command) -> Command {
     const ENTER: &str = "mount --bind \"$1/passwd\" /etc/passwd && mount --bind \"$1/group\" /etc/group && shift && exec \"$@\"";
     let mut inside = Command::new("unshare");
     inside.args(["--mount", "--propagation", "private", "sh", "-c", ENTER, "sh"]);
-    inside.arg(root.join("src")).arg(command.get_program()).args(command.get_args());
+    inside
+        .arg(root.join("src"))
+        .arg(command.get_program())
+        .args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => inside.env(name, value),
@@ -115,7 +118,9 @@ impl Land {
             skip("only root can make users of a namespace");
             return None;
         }
-        let probe = Command::new("unshare").args(["--mount", "mount", "--version"]).output();
+        let probe = Command::new("unshare")
+            .args(["--mount", "mount", "--version"])
+            .output();
         if !probe.is_ok_and(|out| out.status.success()) {
             skip("no mount namespace can be made here");
             return None;
@@ -151,7 +156,9 @@ impl Land {
     pub(crate) fn say(&self, words: &[&str]) -> Out {
         let mut command = program(words[0]);
         command.args(&words[1..]);
-        Running::start(among(self.daemon.root(), &command)).finish().expect_code(0)
+        Running::start(among(self.daemon.root(), &command))
+            .finish()
+            .expect_code(0)
     }
 
     /// Submits a DAG as a user and gives the run's name.
@@ -180,13 +187,22 @@ pub(crate) const LOOKS: &str = r#"steps:
   - name: look
     command: >-
       for f in status environ cgroup limits stat; do echo "== $f"; tr '\0' '\n' < /proc/$$/$f; done;
-      echo "== fd"; for f in /proc/$$/fd/*; do echo "${f##*/} $(readlink $f)"; done;
+      echo "== fd"; ls -l /proc/$$/fd;
       echo "== cwd"; readlink /proc/$$/cwd
 "#;
 
 /// What a step saw of itself, by the name of the file in /proc.
 #[derive(Debug)]
 pub(crate) struct Look(BTreeMap<String, String>);
+
+/// The descriptors of a list of `/proc/PID/fd`.
+pub(crate) fn descriptors(list: &str) -> BTreeMap<String, String> {
+    let links = list.lines().filter_map(|line| line.split_once(" -> "));
+    let named = links.filter_map(|(left, target)| Some((left.rsplit(' ').next()?, target)));
+    named
+        .map(|(number, target)| (number.to_owned(), target.to_owned()))
+        .collect()
+}
 
 impl Look {
     /// What the first step of a run saw.
@@ -223,7 +239,10 @@ impl Look {
 
     /// The numbers of a field.
     pub(crate) fn numbers(&self, name: &str) -> Vec<u32> {
-        self.field(name).split_whitespace().map(|word| word.parse().unwrap()).collect()
+        self.field(name)
+            .split_whitespace()
+            .map(|word| word.parse().unwrap())
+            .collect()
     }
 
     pub(crate) fn groups(&self) -> Vec<u32> {
@@ -232,10 +251,20 @@ impl Look {
         groups
     }
 
+    /// The descriptors by number, as ls(1) lists them: the shell itself would open one for that.
+    pub(crate) fn descriptors(&self) -> BTreeMap<String, String> {
+        descriptors(self.part("fd"))
+    }
+
     /// The environment, sorted.
     pub(crate) fn environ(&self) -> BTreeMap<String, String> {
-        let pairs = self.part("environ").lines().filter_map(|line| line.split_once('='));
-        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        let pairs = self
+            .part("environ")
+            .lines()
+            .filter_map(|line| line.split_once('='));
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 
     /// Fails unless it is this user, wholly.

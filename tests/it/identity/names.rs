@@ -30,17 +30,26 @@ fn numbered(name: &str, uid: u32) -> User {
 
 #[test]
 fn t14_large_numbers_are_these_users_and_never_root() {
-    let Some(land) = Land::found("", ODD, |_| {}) else { return };
-    for (name, uid) in [("big", 2_147_483_648), ("last", 4_294_967_294), ("0day", 70_200), ("70001", 70_201)] {
+    let Some(land) = Land::found("", ODD, |_| {}) else {
+        return;
+    };
+    for (name, uid) in [
+        ("big", 2_147_483_648),
+        ("last", 4_294_967_294),
+        ("0day", 70_200),
+        ("70001", 70_201),
+    ] {
         let user = numbered(name, uid);
         let look = land.look(&user, &format!("run-{uid}"), "");
         look.is(&user);
         assert_eq!(look.environ()["USER"], name);
         // The one whose number the name is, is somebody else.
-        let install = json!({"install": {"source": format!("working_dir: /\n{LOOKS}"), "stem": format!("d-{uid}")}});
+        let install =
+            json!({"install": {"source": format!("working_dir: /\n{LOOKS}"), "stem": format!("d-{uid}")}});
         let answer = control_as(&user, &land.daemon).ask(&install);
         assert_eq!(answer["dag"][0]["owner"], uid, "{answer:#}");
-        let run = control_as(&user, &land.daemon).ask(&json!({"submit": {"name": format!("d-{uid}"), "run_id": "r"}}));
+        let run = control_as(&user, &land.daemon)
+            .ask(&json!({"submit": {"name": format!("d-{uid}"), "run_id": "r"}}));
         assert!(run["accepted"].is_object(), "{run:#}");
         let result = land.daemon.wait_success(&format!("d-{uid}:r"));
         super::Look::of(&result).is(&user);
@@ -50,7 +59,9 @@ fn t14_large_numbers_are_these_users_and_never_root() {
 
 #[test]
 fn t14_directories_of_users_are_nobodys_unless_they_are_a_users_name_or_number() {
-    let Some(land) = Land::found("", ODD, |_| {}) else { return };
+    let Some(land) = Land::found("", ODD, |_| {}) else {
+        return;
+    };
     let seen = land.daemon.path("src/seen");
     std::fs::set_permissions(
         land.daemon.path("src"),
@@ -110,7 +121,11 @@ fn t14_directories_of_users_are_nobodys_unless_they_are_a_users_name_or_number()
     std::fs::remove_file(users.join("70000/own.yaml")).unwrap();
     until("nothing is scheduled", || {
         let listed = land.daemon.json(&["dags"]);
-        let own = listed["dags"].as_array().unwrap().iter().any(|dag| dag["dag"] == "own");
+        let own = listed["dags"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|dag| dag["dag"] == "own");
         (!own).then_some(())
     });
     land.daemon.expect_clean();
@@ -118,27 +133,45 @@ fn t14_directories_of_users_are_nobodys_unless_they_are_a_users_name_or_number()
 
 #[test]
 fn t14_names_in_the_configuration_are_names_and_no_numbers() {
-    let Some(mut land) = Land::found("", ODD, |_| {}) else { return };
-    for name in ["0", "0x0", "-1", "+0", "4294967296", "minus", "wraps", " root"] {
+    let Some(land) = Land::found("", ODD, |_| {}) else {
+        return;
+    };
+    let seen = land.daemon.path("src/seen");
+    for (number, name) in ["0", "0x0", "-1", "+0", "4294967296", "minus", "wraps", " root"]
+        .into_iter()
+        .enumerate()
+    {
         let config = format!(
-            "{}[hooks.failed]\ncommand = [\"/bin/true\"]\nuser = \"{name}\"\n[access]\nadmin_group = \"\"\n",
-            crate::users::OPEN
+            "{}[hooks.failed]\ncommand = [\"/bin/sh\", \"-c\", \"id > {}\"]\nuser = \"{name}\"\n",
+            crate::users::OPEN,
+            seen.display()
         );
         land.daemon.configure(&config);
-        let reloaded = land.daemon.ctl(&["reload"]);
-        if reloaded.code() != 0 {
+        if land.daemon.ctl(&["reload"]).code() != 0 {
             // Not even the form of a name.
             continue;
         }
-        let run = land.submit(&user("one"), &format!("fails-{}", name.len()), "steps: [{name: a, command: \"false\"}]");
+        let failed = land.daemon.doctor_value("hooks failed");
+        let run = land.submit(
+            &user("one"),
+            &format!("f{number}"),
+            "steps: [{name: a, command: \"false\"}]",
+        );
         land.daemon.wait_end(&run);
         until("the hook fails for want of its user", || {
-            let log = land.daemon.log();
-            let named = log.lines().any(|line| line.contains("hook") && line.contains(name));
-            named.then_some(())
+            (land.daemon.doctor_value("hooks failed") > failed).then_some(())
         });
-        land.daemon.kill9();
-        land.restart();
+        assert!(!seen.exists(), "{name:?} is somebody");
     }
+    // As a name does it.
+    land.daemon.configure(&format!(
+        "{}[hooks.failed]\ncommand = [\"/bin/sh\", \"-c\", \"id > {}\"]\nuser = \"root\"\n",
+        crate::users::OPEN,
+        seen.display()
+    ));
+    land.daemon.ctl(&["reload"]).expect_code(0);
+    let run = land.submit(&user("one"), "last", "steps: [{name: a, command: \"false\"}]");
+    land.daemon.wait_end(&run);
+    until("the hook runs", || seen.exists().then_some(()));
     land.daemon.expect_clean();
 }

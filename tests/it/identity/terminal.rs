@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use super::{Land, user};
-use crate::helper::{Daemon, Out, Running, program, read, skip, text_of};
+use crate::helper::{Daemon, Out, Running, program, read, signal, skip, text_of};
 
 /// A step that looks for a terminal.
 const LOOKS: &str = r#"working_dir: /
@@ -34,7 +34,13 @@ fn on_a_terminal(command: &Command) -> Out {
 
 fn has_a_terminal() -> bool {
     let probe = program("script")
-        .args(["--quiet", "--return", "--command", "test -t 0 && : < /dev/tty", "/dev/null"])
+        .args([
+            "--quiet",
+            "--return",
+            "--command",
+            "test -t 0 && : < /dev/tty",
+            "/dev/null",
+        ])
         .output();
     let there = probe.is_ok_and(|out| out.status.success());
     if !there {
@@ -63,7 +69,7 @@ fn t18_a_job_that_was_started_on_a_terminal_has_none() {
         expect_none(&read(text_of(&result["steps"][0]["stdout"]).as_ref()));
     }
     // A retry by hand, from a terminal, too.
-    on_a_terminal(&daemon.command(&["restart", "term:r0"]));
+    on_a_terminal(&daemon.command(&["retry", "term:r0"]));
     let result = daemon.wait_success("term");
     expect_none(&read(text_of(&result["steps"][0]["stdout"]).as_ref()));
     daemon.expect_clean();
@@ -84,13 +90,20 @@ fn t18_nor_has_one_of_a_daemon_that_was_started_on_a_terminal() {
         let mut outer = program("sh");
         let script = "exec 3>&2; exec script --quiet --return --command \"$1\" /dev/null";
         outer.args(["-c", script, "sh", &line]);
-        outer.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+        outer
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped());
         *command = outer;
     });
     let run = daemon.submit("term", LOOKS);
     let result = daemon.wait_success(&run);
     expect_none(&read(text_of(&result["steps"][0]["stdout"]).as_ref()));
-    daemon.expect_clean();
+    // What the test started is script(1), which ends with it.
+    let pong = daemon.control().ask(&serde_json::json!({"ping": {}}));
+    signal(
+        u32::try_from(pong["pong"]["pid"].as_u64().unwrap()).unwrap(),
+        libc::SIGTERM,
+    );
 }
 
 #[test]
@@ -98,13 +111,21 @@ fn t18_nor_has_a_job_of_another_user() {
     if !has_a_terminal() {
         return;
     }
-    let Some(land) = Land::found("", "", |_| {}) else { return };
+    let Some(land) = Land::found("", "", |_| {}) else {
+        return;
+    };
     let one = user("one");
     let file = land.daemon.dag("term", LOOKS);
     let inner = land.daemon.command(&["run", "--run-id", "theirs", &file]);
     // As su does it: the terminal is the administrator's, the user another one.
     let mut command = program("setpriv");
-    command.args(["--reuid", &one.uid.to_string(), "--regid", &one.gid.to_string(), "--clear-groups"]);
+    command.args([
+        "--reuid",
+        &one.uid.to_string(),
+        "--regid",
+        &one.gid.to_string(),
+        "--clear-groups",
+    ]);
     command.arg(inner.get_program()).args(inner.get_args());
     on_a_terminal(&command);
     let result = land.daemon.wait_success("term:theirs");
