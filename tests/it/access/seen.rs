@@ -22,7 +22,8 @@ fn every_list_shows_a_user_what_is_theirs_and_those_who_rule_everything() {
         let mut control = control_as(user, &daemon);
         let mut run = |kind: &str, source: &str| {
             let name = format!("{word}-{kind}");
-            let submit = json!({"submit": {"source": source, "stem": name, "run_id": "r", "queue": name}});
+            let queue = format!("{word}-q-{kind}");
+            let submit = json!({"submit": {"source": source, "stem": name, "run_id": "r", "queue": queue}});
             assert!(control.ask(&submit)["accepted"].is_object());
         };
         run("live", SLEEPS);
@@ -32,7 +33,7 @@ fn every_list_shows_a_user_what_is_theirs_and_those_who_rule_everything() {
         daemon.wait_end(&format!("{word}-waits:r"));
         daemon.wait_success(&format!("{word}-ended:r"));
         // This one waits behind the live one.
-        let queue = format!("{word}-live");
+        let queue = format!("{word}-q-live");
         let submit = json!({"submit": {"source": TRUE, "stem": format!("{word}-queued"), "run_id": "r", "queue": queue}});
         assert!(control.ask(&submit)["accepted"].is_object());
         let scheduled = format!("schedule: 1 3 1 1 *\n{TRUE}");
@@ -45,7 +46,7 @@ fn every_list_shows_a_user_what_is_theirs_and_those_who_rule_everything() {
         (json!({"history": {}}), &["live", "waits", "ended", "queued"]),
         (json!({"dags": {}}), &["dag"]),
         (json!({"next": {}}), &["dag"]),
-        (json!({"queues": {}}), &["live"]),
+        (json!({"queues": {}}), &["q-live"]),
         (json!({"cleanup": {"keep_runs": 0, "dry_run": true}}), &[]),
     ];
     for (user, sees) in [
@@ -72,7 +73,7 @@ fn every_list_shows_a_user_what_is_theirs_and_those_who_rule_everything() {
         }
         // One queue, by its name.
         for (_, word) in owners {
-            let answer = control_as(user, &daemon).ask(&json!({"queue": format!("{word}-live")}));
+            let answer = control_as(user, &daemon).ask(&json!({"queue": format!("{word}-q-live")}));
             let shown = answer["runs"].as_array().is_some_and(|runs| !runs.is_empty());
             assert_eq!(shown, sees.contains(&word), "{} {word}: {answer:#}", user.name);
         }

@@ -12,7 +12,7 @@ fn by(land: &Land, words: &[&str]) -> Look {
 }
 
 /// The fields of a status file that say what a process may, and is.
-const SAME: [&str; 18] = [
+const SAME: [&str; 17] = [
     "Uid",
     "Gid",
     "Groups",
@@ -25,7 +25,6 @@ const SAME: [&str; 18] = [
     "Seccomp_filters",
     "SigPnd",
     "ShdPnd",
-    "SigBlk",
     "SigCgt",
     "TracerPid",
     "THP_enabled",
