@@ -12,7 +12,7 @@ fn by(land: &Land, words: &[&str]) -> Look {
 }
 
 /// The fields of a status file that say what a process may, and is.
-const SAME: [&str; 17] = [
+const SAME: [&str; 18] = [
     "Uid",
     "Gid",
     "Groups",
@@ -25,6 +25,7 @@ const SAME: [&str; 17] = [
     "Seccomp_filters",
     "SigPnd",
     "ShdPnd",
+    "SigBlk",
     "SigCgt",
     "TracerPid",
     "THP_enabled",
@@ -35,10 +36,11 @@ const SAME: [&str; 17] = [
 #[test]
 fn what_proc_says_of_a_step_is_what_su_and_the_dag_ask_for_for_0_1_64_and_200_groups() {
     let config = "[job]\numask = \"027\"\n";
-    let Some(land) = Land::found(config, "", |command| {
-        // Signals that a daemon may have been started with ignored reach no job.
+    // Of the daemon's language nothing is to be seen.
+    let laden: fn(&mut std::process::Command) = |command| {
         command.env("LANG", "de_DE.UTF-8");
-    }) else {
+    };
+    let Some(land) = Land::found(config, "", laden) else {
         return;
     };
     for (name, _) in USERS {

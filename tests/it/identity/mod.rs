@@ -182,11 +182,13 @@ impl Land {
     }
 }
 
-/// A step that shows what /proc says of it: of the shell itself, which starts others only to read.
+/// A step that shows what /proc says of it: of the shell itself, which starts others only to read. Not for its status:
+/// while a process makes another one it has all its signals blocked.
 pub(crate) const LOOKS: &str = r#"steps:
   - name: look
     command: >-
-      for f in status environ cgroup limits stat; do echo "== $f"; tr '\0' '\n' < /proc/$$/$f; done;
+      echo "== status"; while IFS= read -r line; do echo "$line"; done < /proc/$$/status;
+      for f in environ cgroup limits stat; do echo "== $f"; tr '\0' '\n' < /proc/$$/$f; done;
       echo "== fd"; ls -l /proc/$$/fd;
       echo "== cwd"; readlink /proc/$$/cwd
 "#;
