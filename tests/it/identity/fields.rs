@@ -1,7 +1,7 @@
 //! `/proc/<step pid>/{status,environ,fd,cgroup,limits}`, field by field: as for a program that `su - USER` starts, except for
 //! what the DAG and the daemon say.
 
-use super::{LOOKS, Land, Look, USERS, user};
+use super::{Change, LOOKS, Land, Look, USERS, user};
 
 /// The same look by a shell that another program starts as the user.
 fn by(land: &Land, words: &[&str]) -> Look {
@@ -37,7 +37,7 @@ const SAME: [&str; 18] = [
 fn what_proc_says_of_a_step_is_what_su_and_the_dag_ask_for_for_0_1_64_and_200_groups() {
     let config = "[job]\numask = \"027\"\n";
     // Of the daemon's language nothing is to be seen.
-    let laden: fn(&mut std::process::Command) = |command| {
+    let laden: Change = |command| {
         command.env("LANG", "de_DE.UTF-8");
     };
     let Some(land) = Land::found(config, "", laden) else {

@@ -30,10 +30,13 @@ const FIRST: u32 = 70_000;
 /// The users, and in how many groups each is beside their own.
 const USERS: [(&str, u32); 5] = [("none", 0), ("one", 1), ("many", 64), ("most", 200), ("wheel", 1)];
 
+/// What is changed of the command that starts the daemon.
+pub(crate) type Change = fn(&mut Command);
+
 /// A daemon of root's among users of the test.
 pub(crate) struct Land {
     pub(crate) daemon: Daemon,
-    change: fn(&mut Command),
+    change: Change,
 }
 
 fn uid_of(name: &str) -> u32 {
@@ -113,7 +116,7 @@ fn among(root: &Path, command: &Command) -> Command {
 impl Land {
     /// A land with this configuration, further lines of passwd(5), and a change to the command that starts the daemon.
     /// None where there cannot be one.
-    pub(crate) fn found(config: &str, more: &str, change: fn(&mut Command)) -> Option<Self> {
+    pub(crate) fn found(config: &str, more: &str, change: Change) -> Option<Self> {
         if !is_root() {
             skip("only root can make users of a namespace");
             return None;
