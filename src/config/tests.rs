@@ -1,5 +1,6 @@
 //! Tests of the configuration: defaults, errors, paths.
 
+mod access;
 mod effects;
 mod everything;
 mod hooks;

@@ -91,6 +91,8 @@ async fn client(
     let admin = limits
         .admin_gid
         .is_some_and(|gid| cred.gid == gid || groups.contains(&gid));
+    // Held so that the process that is told of is this one, also when its number is another one's by then.
+    let process = peer_pidfd(stream.inner().as_fd()).or_else(|| PidFd::open(cred.pid).ok());
     let mut connection = Connection {
         stream,
         buffer: FrameBuffer::new(FRAME_MAX),

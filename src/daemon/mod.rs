@@ -6,6 +6,7 @@
 mod account;
 mod admission;
 mod alarms;
+mod allowed;
 mod args;
 mod attempt;
 mod below;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 
+use super::allowed;
 use super::control::refusal;
 use super::dispatcher::Dispatcher;
 use super::privileges::owner_goes_first;
@@ -57,6 +58,16 @@ impl Asker {
             Role::Other
         }
     }
+
+    /// The program that asks, for the log. By its own descriptor: the number may be another process' by now, which is not to
+    /// be accused.
+    fn program(&self) -> String {
+        let program = self.process.as_ref().and_then(|process| process.program());
+        program.map_or_else(
+            || String::from("unknown program"),
+            |path| path.display().to_string(),
+        )
+    }
 }
 
 impl Dispatcher {
@@ -74,6 +85,28 @@ impl Dispatcher {
             self.deny(&asker, ": the jobs of this daemon run as somebody else");
             return;
         }
+        let lists = &self.config.access;
+        if !access::brings_work(&request) || lists.is_open() || allowed::is_exempt(peer.uid) {
+            return self.serve(asker, request);
+        }
+        let config = Arc::clone(&self.config);
+        let any = if asker.verb.is_about_a_run() {
+            " any run"
+        } else {
+            ""
+        };
+        self.elsewhere(
+            move || allowed::judge(&config.access, peer.uid),
+            move |dispatcher, judged| match judged {
+                Ok(()) => dispatcher.serve(asker, request),
+                Err(barred) => dispatcher.deny(&asker, &format!("{any}: {barred}")),
+            },
+        );
+    }
+
+    /// Does what a client asks for, if it may.
+    fn serve(&mut self, asker: Asker, request: Request) {
+        let peer = asker.peer;
         let mut grant = Grant::Yes;
         if !asker.verb.is_about_a_run() {
             grant = access::grant(asker.role(creds::effective_uid()), asker.verb);
@@ -164,18 +197,17 @@ impl Dispatcher {
 
     /// Refuses what a client may not do. `what` follows the words of the verb: the run, or in which way, or why.
     pub(super) fn deny(&mut self, asker: &Asker, what: &str) {
-        self.counters.denied += 1;
-        let uid = asker.peer.uid;
-        // By its own descriptor: the number may be another process' by now, which is not to be accused.
-        let program = asker.process.as_ref().and_then(|process| process.program());
-        let exe = program.map_or_else(
-            || String::from("unknown program"),
-            |path| path.display().to_string(),
-        );
-        let (verb, what) = (asker.verb.as_str(), format!("{}{what}", asker.verb.words()));
-        events::request_denied(asker.peer, &exe, verb, &what);
-        let text = format!("user id {uid} may not {what}");
+        let what = self.note_denial(asker, what);
+        let text = format!("user id {} may not {what}", asker.peer.uid);
         self.answer(&asker.answers, refusal(ErrorKind::Denied, &text));
+    }
+
+    /// Counts and logs that something is refused to a client. Returns what, in words.
+    pub(super) fn note_denial(&mut self, asker: &Asker, what: &str) -> String {
+        self.counters.denied += 1;
+        let what = format!("{}{what}", asker.verb.words());
+        events::request_denied(asker.peer, &asker.program(), asker.verb.as_str(), &what);
+        what
     }
 
     /// Finds the run, checks that the peer may, and goes on. Runs that are queued or live are in memory.
@@ -196,9 +228,12 @@ impl Dispatcher {
             }
         }
         let reader = self.reader.clone();
+        // Without a run id somebody means a run that they may see.
+        let sees_all = asker.role(creds::effective_uid()) != Role::Other;
+        let owner = (!sees_all).then_some(asker.peer.uid);
         self.elsewhere(
             move || {
-                let view = look_up(&reader, &selector);
+                let view = look_up(&reader, &selector, owner);
                 (selector, view)
             },
             move |dispatcher, (selector, view)| {
@@ -294,17 +329,24 @@ enum Found {
     OnlyCalled,
 }
 
-fn look_up(reader: &Reader, selector: &Selector) -> Result<Found, crate::store::Error> {
-    let run = match &selector.run {
-        Some(id) => Some(RunRef {
-            dag: selector.dag.clone(),
+/// Finds what is meant; if only runs of `owner` can be meant by a DAG's name alone, one of these.
+fn look_up(reader: &Reader, selector: &Selector, owner: Option<u32>) -> Result<Found, crate::store::Error> {
+    let dag = &selector.dag;
+    let run = match (&selector.run, owner) {
+        (Some(id), _) => Some(RunRef {
+            dag: dag.clone(),
             id: id.clone(),
         }),
-        None => reader.latest_run(&selector.dag)?,
+        (None, Some(owner)) => reader.latest_run_of(dag, owner)?,
+        (None, None) => reader.latest_run(dag)?,
+    };
+    let called = || match owner {
+        Some(owner) => reader.has_runs_of(dag, owner),
+        None => reader.has_runs(dag),
     };
     let view = match &run {
         Some(run) => reader.run_view(run)?,
-        None if reader.has_runs(&selector.dag)? => return Ok(Found::OnlyCalled),
+        None if called()? => return Ok(Found::OnlyCalled),
         None => None,
     };
     Ok(view.map_or(Found::Nothing, |view| Found::Run(Box::new(view))))
