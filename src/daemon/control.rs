@@ -20,6 +20,7 @@ use super::requests::Requester;
 use crate::model::access::Peer;
 use crate::model::limits::FRAME_MAX;
 use crate::sys::creds;
+use crate::sys::pidfd::PidFd;
 use crate::sys::socket::{PeerCred, peer_cred, peer_groups, peer_pidfd};
 use crate::telemetry::events;
 use crate::wire::codec::{self, FrameBuffer};
@@ -87,12 +88,13 @@ async fn client(
         gid: cred.gid,
     };
     let groups = peer_groups(stream.inner().as_fd()).unwrap_or_default();
-    let process = peer_pidfd(stream.inner().as_fd()).map(Arc::new);
     let admin = limits
         .admin_gid
         .is_some_and(|gid| cred.gid == gid || groups.contains(&gid));
     // Held so that the process that is told of is this one, also when its number is another one's by then.
-    let process = peer_pidfd(stream.inner().as_fd()).or_else(|| PidFd::open(cred.pid).ok());
+    let process = peer_pidfd(stream.inner().as_fd())
+        .or_else(|| PidFd::open(cred.pid).ok())
+        .map(Arc::new);
     let mut connection = Connection {
         stream,
         buffer: FrameBuffer::new(FRAME_MAX),

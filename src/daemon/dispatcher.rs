@@ -29,7 +29,7 @@ use crate::proc::{ProcDir, ProcEvent, ProcWatch};
 use crate::store::{self, Reader, Store};
 use crate::sys::clock;
 use crate::sys::epoll::TimerFd;
-use crate::sys::pidfd::{PidFd, WaitStatus};
+use crate::sys::pidfd::WaitStatus;
 use crate::wire::control::{Request, Response};
 use crate::wire::shim::{FromShim, ToShim};
 

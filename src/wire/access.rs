@@ -184,6 +184,7 @@ pub const fn brings_work(request: &Request) -> bool {
         | Request::Enable { on: false, .. }
         | Request::Queues
         | Request::Queue(_)
+        | Request::Metrics
         | Request::PauseQueue { .. }
         | Request::Move { .. }
         | Request::Dequeue(_)
