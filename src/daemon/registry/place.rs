@@ -71,7 +71,7 @@ impl Place {
     /// can name a directory.
     pub(in crate::daemon) fn of_user(uid: u32) -> Self {
         let name = User::by_uid(uid).map(|user| user.name).ok();
-        let plain = name.filter(|name| !name.starts_with('.') && !name.contains('/'));
+        let plain = name.filter(|name| is_plain(name));
         Self::User(plain.unwrap_or_else(|| uid.to_string()))
     }
 
@@ -121,11 +121,28 @@ pub(in crate::daemon) fn ownerless(config: &Config, dags: &[InstalledDag]) -> BT
         .collect()
 }
 
+/// The user that a directory is named after, by name or by number. Only the usual form of a number counts: `+0` and `00`
+/// are nobody.
 fn user_of(name: &str) -> Result<User, CredsError> {
-    match (User::by_name(name), name.parse()) {
-        (Err(CredsError::NoSuchName(_) | CredsError::BadName(_)), Ok(uid)) => User::by_uid(uid),
+    let number = name.parse::<u32>().ok().filter(|uid| uid.to_string() == name);
+    match (User::by_name(name), number) {
+        (Err(CredsError::NoSuchName(_) | CredsError::BadName(_)), Some(uid)) => User::by_uid(uid),
+        // The name of one is the number of another, whose name can name no directory.
+        (Ok(user), Some(uid))
+            if user.uid != uid && User::by_uid(uid).is_ok_and(|user| !is_plain(&user.name)) =>
+        {
+            Err(CredsError::Lookup {
+                what: format!("the user of the directory {name}"),
+                source: std::io::Error::other("one user has that name and another one that number"),
+            })
+        }
         (found, _) => found,
     }
+}
+
+/// Whether a user's name can be that of a directory among others.
+fn is_plain(name: &str) -> bool {
+    !name.starts_with('.') && !name.contains('/')
 }
 
 impl FileId {
@@ -206,6 +223,10 @@ mod tests {
     fn a_user_is_known_by_name_or_by_number() {
         assert_eq!(user_of("root").unwrap().uid, 0);
         assert_eq!(user_of("0").unwrap().uid, 0);
+        for odd in ["+0", "00", " 0", "-0", "0x0", "4294967295", "4294967296"] {
+            let found = user_of(odd).map_err(NoOwner::from);
+            assert!(matches!(found, Err(NoOwner::Nobody(_))), "{odd}: {found:?}");
+        }
         let unknown = user_of("no-such-user").map_err(NoOwner::from);
         assert!(matches!(unknown, Err(NoOwner::Nobody(_))), "{unknown:?}");
         let lookup = CredsError::Lookup {
