@@ -243,21 +243,19 @@ fn step(stage: i32, result: libc::c_long) -> Result<(), (i32, i32)> {
     }
 }
 
+/// Closes the descriptors from `first` to `last`, or has them close when the program starts.
+fn close_range(first: libc::c_uint, last: libc::c_uint, flags: libc::c_uint) -> libc::c_long {
+    // SAFETY: numbers only; the child's table is its own, and nothing in it is used after it was closed.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }
+}
+
 fn carry_out(plan: &Plan<'_>) -> Result<std::convert::Infallible, (i32, i32)> {
     for (target, source) in (0i32..).zip(plan.stdio) {
         // SAFETY: two numbers; the child's table is its own, and the plan's descriptors are all above 2.
         step(0, unsafe { libc::dup2(source, target) }.into())?;
     }
-    // SAFETY: numbers only. Everything from 3 on closes when the program starts, whoever opened it.
-    let closed = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            3u32,
-            libc::c_uint::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
-    step(1, closed)?;
+    // Everything from 3 on closes when the program starts, whoever opened it.
+    step(1, close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC))?;
     if plan.new_session {
         // SAFETY: no arguments.
         step(2, unsafe { libc::setsid() }.into())?;
@@ -277,6 +275,14 @@ fn carry_out(plan: &Plan<'_>) -> Result<std::convert::Infallible, (i32, i32)> {
         step(5, unsafe { libc::fchdir(plan.cwd_fd) }.into())?;
     }
     if !plan.cwd_path.is_null() {
+        if plan.program_fd < 0 {
+            // A path may name a descriptor (`/proc/self/fd/N`), and none of the parent's is to be where the program starts.
+            let report = plan.report.unsigned_abs();
+            if report > 3 {
+                step(1, close_range(3, report - 1, 0))?;
+            }
+            step(1, close_range(report.saturating_add(1), libc::c_uint::MAX, 0))?;
+        }
         // SAFETY: a C string that the plan's owner keeps.
         step(5, unsafe { libc::chdir(plan.cwd_path) }.into())?;
     }

@@ -47,6 +47,25 @@ fn the_child_has_descriptors_0_to_2_and_the_given_environment_only() {
 }
 
 #[test]
+fn no_descriptor_of_the_parent_is_a_working_directory() {
+    use std::os::fd::AsRawFd;
+    // Below and above that of the error pipe, which is made later.
+    let mut many: Vec<std::fs::File> = (0..100).map(|_| std::fs::File::open("/").unwrap()).collect();
+    let ends = [many.remove(0), many.pop().unwrap()];
+    drop(many);
+    for dir in &ends {
+        for place in ["self", "thread-self"] {
+            for way in [Way::Best, Way::Legacy] {
+                let mut spawn = Spawn::new("/bin/true");
+                spawn.cwd = WorkDir::Path(format!("/proc/{place}/fd/{}", dir.as_raw_fd()).into());
+                let error = spawn.start(way).unwrap_err();
+                assert_eq!((error.stage, error.errno), ("chdir", libc::ENOENT), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_given_descriptors_are_in_place() {
     let mut shell = Shell::run("read x; echo out $x; echo err >&2; exit 5");
     shell.input.as_ref().unwrap().write_all(b"in\n").unwrap();
