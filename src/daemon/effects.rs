@@ -238,6 +238,27 @@ impl Dispatcher {
         );
     }
 
+    /// Removes what a supervisor that could not get ready has left, then tells the engine why: as when a part could not be
+    /// made nothing is there any more.
+    pub(super) fn clean_unready(&mut self, attempt: &AttemptId, why: String) {
+        self.close_gate(attempt);
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            return;
+        };
+        held.journal = None;
+        held.pidfd = None;
+        held.cgroup = None;
+        let remains = remains(attempt, held);
+        let (paths, workshop) = (self.config.paths.clone(), Arc::clone(&self.workshop));
+        self.elsewhere(
+            move || {
+                cleanup::clean(&paths, workshop.cgroups.as_ref(), &remains);
+                remains.attempt
+            },
+            move |dispatcher, attempt| dispatcher.tell(Event::LaunchFailed(attempt, why)),
+        );
+    }
+
     pub(super) fn cleaned(&mut self, attempt: &AttemptId, swept: bool) {
         if let Some(held) = self.attempts.get_mut(attempt) {
             // It may be launched once more under the same id: nothing of the last time counts then.

@@ -269,8 +269,7 @@ impl Dispatcher {
             return;
         };
         if let Some(why) = held.refusal.take() {
-            self.close_gate(attempt);
-            self.tell(Event::LaunchFailed(attempt.clone(), why));
+            self.clean_unready(attempt, why);
             return;
         }
         let cause = Self::cause_of(held);
