@@ -94,6 +94,44 @@ pub(super) fn latest(db: &Connection, dag: &DagName) -> Result<Option<RunRef>, F
     id.map(|id| reference(dag.as_str(), id)).transpose()
 }
 
+/// One user's newest run of a DAG. It goes through that user's own ended runs of it and all that are open, and not
+/// through what others have run.
+pub(super) const LATEST_OF: &str = "
+    SELECT run_id FROM (
+        SELECT * FROM (
+            SELECT run_id, created_at, id FROM runs INDEXED BY runs_ended
+            WHERE dag = (SELECT id FROM words WHERE word = ?1) AND owner = ?2
+              AND parent IS NULL AND status IN (2, 3, 4, 6, 8)
+            ORDER BY created_at DESC, id DESC LIMIT 1)
+        UNION ALL SELECT * FROM (
+            SELECT run_id, created_at, id FROM runs INDEXED BY runs_open
+            WHERE status IN (0, 1, 5, 7) AND dag = (SELECT id FROM words WHERE word = ?1) AND owner = ?2
+              AND parent IS NULL
+            ORDER BY created_at DESC, id DESC LIMIT 1))
+    ORDER BY created_at DESC, id DESC LIMIT 1";
+
+pub(super) fn latest_of(db: &Connection, dag: &DagName, owner: u32) -> Result<Option<RunRef>, Fault> {
+    let id = db
+        .prepare_cached(LATEST_OF)?
+        .query_row((dag.as_str(), owner), |row| row.get::<_, String>(0))
+        .optional()?;
+    id.map(|id| reference(dag.as_str(), id)).transpose()
+}
+
+/// Most runs of a DAG that are looked at for one of a user's. Only a hint depends on it.
+const LOOKED_AT: u32 = 1000;
+
+/// Whether there is a run of that DAG and user, also one that was called, as far as is looked.
+pub(super) fn has_runs_of(db: &Connection, dag: &DagName, owner: u32) -> Result<bool, Fault> {
+    Ok(db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM (SELECT owner FROM runs INDEXED BY runs_by_name
+                                           WHERE dag = (SELECT id FROM words WHERE word = ?1) LIMIT ?3)
+                            WHERE owner = ?2)",
+        )?
+        .query_row((dag.as_str(), owner, LOOKED_AT), |row| row.get(0))?)
+}
+
 /// Whether there is any run of that DAG, also one that was called.
 pub(super) fn has_runs(db: &Connection, dag: &DagName) -> Result<bool, Fault> {
     Ok(db

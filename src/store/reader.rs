@@ -110,6 +110,23 @@ impl Reader {
         self.ask(|db, _| history::latest(db, dag))
     }
 
+    /// The newest run of a DAG that belongs to this user id, without those that a step of another run called.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn latest_run_of(&self, dag: &DagName, owner: u32) -> Result<Option<RunRef>, Error> {
+        self.ask(|db, _| history::latest_of(db, dag, owner))
+    }
+
+    /// Whether this user id has any run of that DAG, also if only steps of other runs called it. Among more than 1000 runs
+    /// of the DAG it may be overlooked.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn has_runs_of(&self, dag: &DagName, owner: u32) -> Result<bool, Error> {
+        self.ask(|db, _| history::has_runs_of(db, dag, owner))
+    }
+
     /// Whether there is any run of that DAG, also if only steps of other runs called it.
     ///
     /// # Errors

@@ -114,6 +114,32 @@ fn history_is_filtered_and_the_newest_is_first() {
 }
 
 #[test]
+fn of_a_users_runs_the_newest_is_found_whether_it_is_open_or_not() {
+    let bench = filled();
+    let reader = bench.reader();
+    let name = DagName::new("etl").unwrap();
+    let all = reader.history(&Filter::default()).unwrap().runs;
+    for owner in [0, 7, 1000, 1001, 4_000_000_000] {
+        let first = all
+            .iter()
+            .find(|run| run.run.dag == name && run.owner == owner)
+            .map(|run| run.run.clone());
+        assert_eq!(reader.latest_run_of(&name, owner).unwrap(), first, "{owner}");
+        assert_eq!(
+            reader.has_runs_of(&name, owner).unwrap(),
+            first.is_some(),
+            "{owner}"
+        );
+    }
+    let of_user = |status: RunStatus| {
+        let found = all.iter().find(|run| run.run.dag == name && run.status == status);
+        let found = found.unwrap();
+        reader.latest_run_of(&name, found.owner).unwrap().is_some()
+    };
+    assert!(of_user(RunStatus::Queued) && of_user(RunStatus::Succeeded));
+}
+
+#[test]
 fn lost_runs_are_found_alone_or_beside_others() {
     let mut bench = filled();
     let lost = |bench: &Bench, statuses: &[RunStatus]| {

@@ -116,6 +116,10 @@ fn pending_is_found_at_once(db: &Connection) {
         has_no_sort_and_scans_only(&plan, &["r USING INDEX runs_open"]);
         assert!(steps < 200, "{steps} steps: {plan:#?}");
     }
+    for owner in [7, 1000] {
+        let (plan, steps) = cost(db, history::LATEST_OF, &["etl".to_owned().into(), owner.into()]);
+        assert!(steps < 300, "{steps} steps: {plan:#?}");
+    }
     let (plan, steps) = cost(db, recovery::GROUP_QUEUE, &["main".to_owned().into()]);
     has_no_sort_and_scans_only(&plan, &[]);
     assert!(steps < 200, "{steps} steps: {plan:#?}");
