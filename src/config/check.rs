@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::types::Config;
+use crate::sys::creds::{CredsError, User, group_gid};
 
 /// A setting that is legal and probably not what was meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ impl fmt::Display for Warning {
 }
 
 impl Config {
-    /// Everything legal and unwise about the configuration. It looks at nothing else but the programs and users of hooks: whether
+    /// Everything legal and unwise about the configuration. It looks at nothing else but the programs and users of hooks and the names of [access]: whether
     /// the admin group or the directories exist, the daemon finds out. The defaults have no warnings.
     #[must_use]
     pub fn check(&self) -> Vec<Warning> {
@@ -42,7 +43,61 @@ impl Config {
             );
         }
         self.hooks.check(&mut found);
+        self.check_access(&mut found);
         found
+    }
+
+    /// A name that nobody has is not an error: who has it may come, as with a directory service that is not up yet.
+    fn check_access(&self, found: &mut Vec<Warning>) {
+        let access = &self.access;
+        let no_user = |name: &String| match User::by_name(name) {
+            Err(error @ (CredsError::NoSuchName(_) | CredsError::BadName(_))) => Some(error.to_string()),
+            _ => None,
+        };
+        let no_group = |name: &String| match group_gid(name) {
+            Err(error @ (CredsError::NoSuchGroup(_) | CredsError::BadName(_))) => Some(error.to_string()),
+            _ => None,
+        };
+        let mut missing = |key, wrong: Vec<String>| {
+            if !wrong.is_empty() {
+                let message = format!("{}; make it, or correct the name", wrong.join(", "));
+                found.push(Warning { key, message });
+            }
+        };
+        missing(
+            "access.allow_users",
+            access.allow_users.iter().filter_map(no_user).collect(),
+        );
+        missing(
+            "access.deny_users",
+            access.deny_users.iter().filter_map(no_user).collect(),
+        );
+        missing(
+            "access.allow_groups",
+            access.allow_groups.iter().filter_map(no_group).collect(),
+        );
+        missing(
+            "access.deny_groups",
+            access.deny_groups.iter().filter_map(no_group).collect(),
+        );
+        for (key, lists) in [
+            ("access.deny_users", [&access.allow_users, &access.deny_users]),
+            ("access.deny_groups", [&access.allow_groups, &access.deny_groups]),
+        ] {
+            let both: Vec<&str> = lists[0].intersection(lists[1]).map(String::as_str).collect();
+            if !both.is_empty() {
+                let message = format!("also allowed, which has no effect: {}", both.join(", "));
+                found.push(Warning { key, message });
+            }
+        }
+        let denied = access
+            .deny_users
+            .contains("root")
+            .then_some("root has no effect: root always may");
+        found.extend(denied.map(|message| Warning {
+            key: "access.deny_users",
+            message: message.to_owned(),
+        }));
     }
 
     fn check_liveness(&self, warn: &mut impl FnMut(&'static str, &str)) {

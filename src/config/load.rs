@@ -1,5 +1,6 @@
 //! From the file to a [`Config`]: defaults, then what the file says, then what contradicts itself.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -56,6 +57,10 @@ impl Config {
             },
             access: Access {
                 admin_group: "proctor".to_owned(),
+                allow_users: BTreeSet::new(),
+                deny_users: BTreeSet::new(),
+                allow_groups: BTreeSet::new(),
+                deny_groups: BTreeSet::new(),
             },
             cgroup: Cgroup {
                 enabled: true,
@@ -214,12 +219,12 @@ fn fill<'t>(config: &mut Config, reader: &mut Reader<'_>, root: &'t DeTable<'t>)
     );
 
     let section = reader.section(root, "access");
-    reader.set(
-        &section,
-        "admin_group",
-        &mut config.access.admin_group,
-        value::group,
-    );
+    let access = &mut config.access;
+    reader.set(&section, "admin_group", &mut access.admin_group, value::group);
+    reader.set(&section, "allow_users", &mut access.allow_users, value::users);
+    reader.set(&section, "deny_users", &mut access.deny_users, value::users);
+    reader.set(&section, "allow_groups", &mut access.allow_groups, value::groups);
+    reader.set(&section, "deny_groups", &mut access.deny_groups, value::groups);
 
     let section = reader.section(root, "cgroup");
     reader.set(&section, "enabled", &mut config.cgroup.enabled, value::truth);

@@ -1,6 +1,6 @@
 //! The values in effect, one by one, and what a reload can change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::keys::{Effect, effect_of};
@@ -48,7 +48,14 @@ impl Config {
                     socket_mode,
                     client_timeout_sec,
                 },
-            access: Access { admin_group },
+            access:
+                Access {
+                    admin_group,
+                    allow_users,
+                    deny_users,
+                    allow_groups,
+                    deny_groups,
+                },
             cgroup: Cgroup { enabled, parent },
             shutdown: Shutdown { attempts },
             hooks,
@@ -83,6 +90,10 @@ impl Config {
         put("control.socket_mode", mode(*socket_mode));
         put("control.client_timeout_sec", client_timeout_sec.to_string());
         put("access.admin_group", quoted(admin_group));
+        put("access.allow_users", names(allow_users));
+        put("access.deny_users", names(deny_users));
+        put("access.allow_groups", names(allow_groups));
+        put("access.deny_groups", names(deny_groups));
         put("cgroup.enabled", enabled.to_string());
         put("cgroup.parent", path(parent.as_deref().unwrap_or(Path::new(""))));
         let word = match attempts {
@@ -158,6 +169,11 @@ fn job_entries(job: &Job, put: &mut impl FnMut(&str, String)) {
 
 fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
+}
+
+fn names(list: &BTreeSet<String>) -> String {
+    let list = list.iter().map(|name| toml::Value::from(name.as_str()));
+    toml::Value::Array(list.collect()).to_string()
 }
 
 fn path(path: &Path) -> String {

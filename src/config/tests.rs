@@ -1,5 +1,6 @@
 //! Tests of the configuration: defaults, errors, paths.
 
+mod access;
 mod effects;
 mod hooks;
 
@@ -64,6 +65,10 @@ socket_mode = 0o660
 client_timeout_sec = 1
 [access]
 admin_group = "wheel"
+allow_users = ["ann", "bob"]
+deny_users = ["eve"]
+allow_groups = ["staff"]
+deny_groups = ["guests"]
 [cgroup]
 enabled = false
 parent = "/sys/fs/cgroup/x"

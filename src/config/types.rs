@@ -1,6 +1,6 @@
 //! The configuration as the daemon uses it: every default filled in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::{Hooks, Paths};
@@ -101,6 +101,29 @@ pub struct Control {
 pub struct Access {
     /// Members of this group may do everything but repair and reload; empty is nobody.
     pub admin_group: String,
+    /// Users that alone may start anything, beside those of `allow_groups`; if both are empty everybody may. Names.
+    pub allow_users: BTreeSet<String>,
+    /// Users that may start nothing, whoever allows it. Names.
+    pub deny_users: BTreeSet<String>,
+    /// Groups whose members may start something, as `allow_users` has it. Names.
+    pub allow_groups: BTreeSet<String>,
+    /// Groups whose members may start nothing, whoever allows it. Names.
+    pub deny_groups: BTreeSet<String>,
+}
+
+impl Access {
+    /// Whether everybody may start something: no list names anybody.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        [
+            &self.allow_users,
+            &self.deny_users,
+            &self.allow_groups,
+            &self.deny_groups,
+        ]
+        .iter()
+        .all(|list| list.is_empty())
+    }
 }
 
 /// `[cgroup]`: the cgroup attempts get theirs in.

@@ -179,11 +179,36 @@ pub(super) fn user(value: &DeValue<'_>) -> Result<String, Complaint> {
 
 fn account(value: &DeValue<'_>, cure: &str) -> Result<String, Complaint> {
     let found = text(value)?;
-    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@' | b'\\' | b'$');
-    if found.len() > 256 || !found.bytes().all(word) || found.starts_with('-') {
+    if !is_account(&found) {
         return complain(format!("is {found:?}"), cure);
     }
     Ok(found)
+}
+
+/// Whether a user or a group can have this name; the empty one stands for none.
+fn is_account(name: &str) -> bool {
+    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@' | b'\\' | b'$');
+    name.len() <= 256 && name.bytes().all(word) && !name.starts_with('-')
+}
+
+/// Names of users of the system.
+pub(super) fn users(value: &DeValue<'_>) -> Result<BTreeSet<String>, Complaint> {
+    accounts(value, "write names of users, as in [\"ann\", \"bob\"]")
+}
+
+/// Names of groups of the system.
+pub(super) fn groups(value: &DeValue<'_>) -> Result<BTreeSet<String>, Complaint> {
+    accounts(value, "write names of groups, as in [\"staff\", \"operators\"]")
+}
+
+fn accounts(value: &DeValue<'_>, cure: &str) -> Result<BTreeSet<String>, Complaint> {
+    let one = |name: String| {
+        if name.is_empty() || !is_account(&name) {
+            return complain(format!("names {name:?}"), cure);
+        }
+        Ok(name)
+    };
+    Ok(list(value, cure, one)?.into_iter().collect())
 }
 
 /// One of some words.
