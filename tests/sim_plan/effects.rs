@@ -266,6 +266,7 @@ impl World {
             TickOutcome::AwaitsRetry(_) => report.awaits_retry += 1,
             TickOutcome::Successful => report.successful += 1,
             TickOutcome::Crowded | TickOutcome::UserCrowded => panic!("{dag}: fewer wait"),
+            TickOutcome::Barred => panic!("{dag}: every user may"),
             TickOutcome::Missed | TickOutcome::HeldBack => report.missed += 1,
             TickOutcome::StopPassed => report.stop_passed += 1,
             TickOutcome::Delayed(_) => {

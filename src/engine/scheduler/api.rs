@@ -207,6 +207,9 @@ pub enum Event {
     /// All DAGs whose users are gone now, and the user ids those had, also before [`Event::Recover`]. Retries of their runs
     /// wait: somebody else may have the number.
     Ownerless(BTreeSet<(DagName, u32)>),
+    /// All DAGs whose users may start nothing now. Their schedules start nothing; what waits already goes on, and they stop
+    /// what they would stop. Before [`Event::Install`], and whenever it changes.
+    Barred(BTreeSet<DagName>),
     /// Queues that are paused, before [`Event::Recover`].
     Paused(Vec<GroupName>),
     /// Somebody gives a queued run another place.

@@ -89,6 +89,8 @@ pub enum TickOutcome {
     StopPassed,
     /// It passed while the DAG was held back. If more than 1000 have passed only the newest are told.
     HeldBack,
+    /// The user of the DAG may start nothing.
+    Barred,
     /// What it needs could not be stored; it is tried again until it can. Told once.
     Delayed(String),
 }

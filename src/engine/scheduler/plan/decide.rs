@@ -112,6 +112,9 @@ impl Scheduler {
                 Act::Stop(others)
             };
         }
+        if self.plans.barred.contains(dag) {
+            return Act::LeaveOut(TickOutcome::Barred);
+        }
         let restart = tick.kind == TickKind::Restart;
         let run = RunRef {
             dag: dag.clone(),

@@ -39,12 +39,19 @@ pub(super) struct Plans {
     flights: usize,
     /// Whether plans are only kept and shown, and nothing is decided.
     idle: bool,
+    /// DAGs of which nothing is started, since their users may start nothing.
+    barred: BTreeSet<DagName>,
 }
 
 impl Plans {
     /// Plans are only kept and shown from now on.
     pub(super) const fn keep_idle(&mut self) {
         self.idle = true;
+    }
+
+    /// These are the DAGs whose users may start nothing. It counts for what is decided from now on.
+    pub(super) fn bar(&mut self, dags: BTreeSet<DagName>) {
+        self.barred = dags;
     }
 
     /// How many batches are in flight.

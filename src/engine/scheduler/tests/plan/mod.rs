@@ -3,6 +3,7 @@
 //! `suspend`, `enable`, `uninstall`, `forget`. `s0800` is the run for 08:00, `r0800` the one of a restart, `s08001` its first
 //! attempt. All of it is UTC. What is armed is left out.
 
+mod barred;
 mod change;
 mod crowd;
 mod idle;
@@ -60,6 +61,7 @@ pub(super) fn outcome(outcome: &TickOutcome) -> String {
         TickOutcome::UserCrowded => "user-crowded".into(),
         TickOutcome::AwaitsRetry(run) => format!("awaits-retry {}", run.id),
         TickOutcome::Successful => "successful".into(),
+        TickOutcome::Barred => "barred".into(),
         TickOutcome::Missed => "missed".into(),
         TickOutcome::Delayed(why) => format!("delayed ({why})"),
     }
