@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use interprocess::os::unix::uds_local_socket::tokio::{Listener, Stream};
@@ -18,7 +19,8 @@ use super::dispatcher::Msg;
 use crate::model::access::Peer;
 use crate::model::limits::FRAME_MAX;
 use crate::sys::creds;
-use crate::sys::socket::{PeerCred, peer_cred, peer_groups};
+use crate::sys::pidfd::PidFd;
+use crate::sys::socket::{PeerCred, peer_cred, peer_groups, peer_pidfd};
 use crate::telemetry::events;
 use crate::wire::codec::{self, FrameBuffer};
 use crate::wire::control::{ErrorKind, Request, Response};
@@ -88,12 +90,15 @@ async fn client(
     let admin = limits
         .admin_gid
         .is_some_and(|gid| cred.gid == gid || groups.contains(&gid));
+    // Held so that the process that is told of is this one, also when its number is another one's by then.
+    let process = peer_pidfd(stream.inner().as_fd()).or_else(|| PidFd::open(cred.pid).ok());
     let mut connection = Connection {
         stream,
         buffer: FrameBuffer::new(FRAME_MAX),
         form: Form::Frames,
         patience: limits.patience,
         peer,
+        process: process.map(Arc::new),
         admin,
     };
     let opened = timeout(limits.patience, connection.open()).await;
@@ -131,6 +136,8 @@ struct Connection {
     form: Form,
     patience: Duration,
     peer: Peer,
+    /// The peer's process, if it could be held.
+    process: Option<Arc<PidFd>>,
     /// Whether the peer is in the admin group.
     admin: bool,
 }
@@ -234,6 +241,7 @@ impl Connection {
             if dispatcher
                 .send(Msg::Request {
                     peer: self.peer,
+                    process: self.process.clone(),
                     admin: self.admin,
                     request,
                     answers,

@@ -29,7 +29,7 @@ use crate::proc::{ProcDir, ProcEvent, ProcWatch};
 use crate::store::{self, Reader, Store};
 use crate::sys::clock;
 use crate::sys::epoll::TimerFd;
-use crate::sys::pidfd::WaitStatus;
+use crate::sys::pidfd::{PidFd, WaitStatus};
 use crate::wire::control::{Request, Response};
 use crate::wire::shim::{FromShim, ToShim};
 
@@ -44,6 +44,8 @@ pub(super) enum Msg {
     /// A client asks.
     Request {
         peer: Peer,
+        /// The peer's process, if it could be held.
+        process: Option<Arc<PidFd>>,
         admin: bool,
         request: Request,
         answers: mpsc::Sender<Response>,
@@ -199,10 +201,11 @@ impl Dispatcher {
         match message {
             Msg::Request {
                 peer,
+                process,
                 admin,
                 request,
                 answers,
-            } => self.request(peer, admin, request, answers),
+            } => self.request(peer, process, admin, request, answers),
             Msg::ClientCame => {
                 self.clients += 1;
                 self.served = true;

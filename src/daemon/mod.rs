@@ -5,6 +5,7 @@
 
 mod admission;
 mod alarms;
+mod allowed;
 mod args;
 mod attempt;
 mod below;

@@ -94,6 +94,10 @@ pub(super) struct Registry {
     postponed: BTreeSet<DagName>,
     /// DAGs whose users are gone, and the user ids those had, as the engine has it.
     pub(super) ownerless: BTreeSet<(DagName, u32)>,
+    /// Places whose users may start nothing, and why.
+    barred: BTreeMap<Place, String>,
+    /// The DAGs in force from there, as the engine has it.
+    barred_dags: BTreeSet<DagName>,
     /// Installations and removals that wait.
     turns: turns::Jobs,
     /// Who waits for schedules to be held back, or not any more.
@@ -140,6 +144,8 @@ impl Registry {
             forgets: BTreeSet::new(),
             postponed: BTreeSet::new(),
             ownerless: BTreeSet::new(),
+            barred: BTreeMap::new(),
+            barred_dags: BTreeSet::new(),
             turns: turns::Jobs::default(),
             suspending: HashMap::new(),
         }
@@ -148,6 +154,12 @@ impl Registry {
     /// Whether the schedules of a DAG are held back.
     pub(super) fn is_suspended(&self, dag: &DagName) -> bool {
         self.plans.get(dag).is_some_and(|plan| plan.suspended)
+    }
+
+    /// Why the schedules of a DAG start nothing, if its user may start nothing.
+    pub(super) fn barred(&self, dag: &DagName) -> Option<&str> {
+        let force = self.in_force.get(dag)?;
+        self.barred.get(&force.file.place).map(String::as_str)
     }
 
     /// How many files have errors.

@@ -1,7 +1,11 @@
 //! Requests: who may ask, what is asked of the engine, what is answered from memory and what from the store.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use tokio::sync::mpsc::Sender;
 
+use super::allowed;
 use super::control::refusal;
 use super::dispatcher::Dispatcher;
 use super::privileges::owner_goes_first;
@@ -11,6 +15,7 @@ use crate::model::access::Peer;
 use crate::model::view::RunView;
 use crate::store::Reader;
 use crate::sys::creds;
+use crate::sys::pidfd::PidFd;
 use crate::telemetry::events;
 use crate::wire::access::{self, Grant, Role, Verb};
 use crate::wire::control::{ErrorKind, Request, Response, Selector};
@@ -19,6 +24,8 @@ use crate::wire::control::{ErrorKind, Request, Response, Selector};
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
     pub(super) peer: Peer,
+    /// The peer's process, if it could be held.
+    process: Option<Arc<PidFd>>,
     pub(super) admin: bool,
     pub(super) verb: Verb,
     pub(super) answers: Sender<Response>,
@@ -42,13 +49,32 @@ impl Asker {
             Role::Other
         }
     }
+
+    /// The program that asks, for the log; empty if it cannot be told, as when the process is gone and its number may be
+    /// another one's.
+    fn exe(&self) -> PathBuf {
+        let found = std::fs::read_link(format!("/proc/{}/exe", self.peer.pid));
+        let is_same = self
+            .process
+            .as_ref()
+            .is_some_and(|process| process.is_exited().is_ok_and(|exited| !exited));
+        found.ok().filter(|_| is_same).unwrap_or_default()
+    }
 }
 
 impl Dispatcher {
     /// A client asks.
-    pub(super) fn request(&mut self, peer: Peer, admin: bool, request: Request, answers: Sender<Response>) {
+    pub(super) fn request(
+        &mut self,
+        peer: Peer,
+        process: Option<Arc<PidFd>>,
+        admin: bool,
+        request: Request,
+        answers: Sender<Response>,
+    ) {
         let asker = Asker {
             peer,
+            process,
             admin,
             verb: Verb::of(&request),
             answers,
@@ -57,6 +83,28 @@ impl Dispatcher {
             self.deny(&asker, ": the jobs of this daemon run as somebody else");
             return;
         }
+        let lists = &self.config.access;
+        if !access::brings_work(&request) || lists.is_open() || allowed::is_exempt(peer.uid) {
+            return self.serve(asker, request);
+        }
+        let config = Arc::clone(&self.config);
+        let any = if asker.verb.is_about_a_run() {
+            " any run"
+        } else {
+            ""
+        };
+        self.elsewhere(
+            move || allowed::judge(&config.access, peer.uid),
+            move |dispatcher, judged| match judged {
+                Ok(()) => dispatcher.serve(asker, request),
+                Err(barred) => dispatcher.deny(&asker, &format!("{any}: {barred}")),
+            },
+        );
+    }
+
+    /// Does what a client asks for, if it may.
+    fn serve(&mut self, asker: Asker, request: Request) {
+        let peer = asker.peer;
         let mut grant = Grant::Yes;
         if !asker.verb.is_about_a_run() {
             grant = access::grant(asker.role(creds::effective_uid()), asker.verb);
@@ -146,13 +194,18 @@ impl Dispatcher {
 
     /// Refuses what a client may not do. `what` follows the words of the verb: the run, or in which way, or why.
     pub(super) fn deny(&mut self, asker: &Asker, what: &str) {
-        self.counters.denied += 1;
-        let Peer { pid, uid, .. } = asker.peer;
-        let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-        let (verb, what) = (asker.verb.as_str(), format!("{}{what}", asker.verb.words()));
-        events::request_denied(asker.peer, &exe.display().to_string(), verb, &what);
-        let text = format!("user id {uid} may not {what}");
+        let what = self.note_denial(asker, what);
+        let text = format!("user id {} may not {what}", asker.peer.uid);
         self.answer(&asker.answers, refusal(ErrorKind::Denied, &text));
+    }
+
+    /// Counts and logs that something is refused to a client. Returns what, in words.
+    pub(super) fn note_denial(&mut self, asker: &Asker, what: &str) -> String {
+        self.counters.denied += 1;
+        let what = format!("{}{what}", asker.verb.words());
+        let exe = asker.exe().display().to_string();
+        events::request_denied(asker.peer, &exe, asker.verb.as_str(), &what);
+        what
     }
 
     /// Finds the run, checks that the peer may, and goes on. Runs that are queued or live are in memory.
@@ -173,9 +226,12 @@ impl Dispatcher {
             }
         }
         let reader = self.reader.clone();
+        // Without a run id somebody means a run that they may see.
+        let sees_all = asker.role(creds::effective_uid()) != Role::Other;
+        let owner = (!sees_all).then_some(asker.peer.uid);
         self.elsewhere(
             move || {
-                let view = look_up(&reader, &selector);
+                let view = look_up(&reader, &selector, owner);
                 (selector, view)
             },
             move |dispatcher, (selector, view)| {
@@ -264,17 +320,24 @@ enum Found {
     OnlyCalled,
 }
 
-fn look_up(reader: &Reader, selector: &Selector) -> Result<Found, crate::store::Error> {
-    let run = match &selector.run {
-        Some(id) => Some(RunRef {
-            dag: selector.dag.clone(),
+/// Finds what is meant; if only runs of `owner` can be meant by a DAG's name alone, one of these.
+fn look_up(reader: &Reader, selector: &Selector, owner: Option<u32>) -> Result<Found, crate::store::Error> {
+    let dag = &selector.dag;
+    let run = match (&selector.run, owner) {
+        (Some(id), _) => Some(RunRef {
+            dag: dag.clone(),
             id: id.clone(),
         }),
-        None => reader.latest_run(&selector.dag)?,
+        (None, Some(owner)) => reader.latest_run_of(dag, owner)?,
+        (None, None) => reader.latest_run(dag)?,
+    };
+    let called = || match owner {
+        Some(owner) => reader.has_runs_of(dag, owner),
+        None => reader.has_runs(dag),
     };
     let view = match &run {
         Some(run) => reader.run_view(run)?,
-        None if reader.has_runs(&selector.dag)? => return Ok(Found::OnlyCalled),
+        None if called()? => return Ok(Found::OnlyCalled),
         None => None,
     };
     Ok(view.map_or(Found::Nothing, |view| Found::Run(Box::new(view))))

@@ -57,7 +57,14 @@ impl Dispatcher {
 
     /// What became of a scheduled time.
     pub(super) fn ticked(&mut self, dag: &DagName, at: Time, kind: TickKind, outcome: &TickOutcome) {
-        let words = words(kind, outcome);
+        let mut words = words(kind, outcome);
+        if let Some(why) = self
+            .registry
+            .barred(dag)
+            .filter(|_| *outcome == TickOutcome::Barred)
+        {
+            words = format!("{words}: {why}");
+        }
         let ticks = &mut self.counters.ticks;
         match outcome {
             TickOutcome::Started { run, caught_up } => {
@@ -76,7 +83,8 @@ impl Dispatcher {
             | TickOutcome::Overlapped
             | TickOutcome::Replaced
             | TickOutcome::AwaitsRetry(_)
-            | TickOutcome::Successful => {
+            | TickOutcome::Successful
+            | TickOutcome::Barred => {
                 ticks.skipped += 1;
                 events::schedule_skipped(dag, at, &words);
             }
@@ -131,8 +139,15 @@ impl Dispatcher {
                 merged(&self.engine, seen.cloned().collect(), at, count)
             }
         };
-        let next = next.into_iter().map(told).collect();
+        let next = next.into_iter().map(|next| self.told(next)).collect();
         self.answer(&asker.answers, Response::Next(next));
+    }
+
+    /// A time to come as it is told, with what the registry knows.
+    pub(super) fn told(&self, next: Upcoming) -> manage::Upcoming {
+        let barred = self.registry.barred(&next.dag);
+        let barred = barred.filter(|_| next.kind != TickKind::Stop).map(str::to_owned);
+        manage::Upcoming { barred, ..told(next) }
     }
 }
 
@@ -170,7 +185,7 @@ fn merged(engine: &Scheduler, dags: BTreeSet<DagName>, after: Time, count: usize
 }
 
 /// A time to come as it is told.
-pub(super) fn told(next: Upcoming) -> manage::Upcoming {
+fn told(next: Upcoming) -> manage::Upcoming {
     let fire = next.fire;
     let note = match fire.dst {
         Dst::Usual => None,
@@ -194,6 +209,7 @@ pub(super) fn told(next: Upcoming) -> manage::Upcoming {
         suspended: next.suspended,
         decided_ahead: next.decided_ahead,
         idle: next.idle,
+        barred: None,
     }
 }
 
@@ -254,6 +270,7 @@ fn words(kind: TickKind, outcome: &TickOutcome) -> String {
             "not started: the time had passed, and so had that of the stop after it".to_owned()
         }
         TickOutcome::HeldBack => format!("{undone}: the DAG was disabled"),
+        TickOutcome::Barred => format!("{undone}: its user may start nothing"),
         TickOutcome::Delayed(why) => match kind {
             TickKind::Start => format!("not started yet: {why}"),
             TickKind::Stop => format!("nothing is stopped yet: {why}"),
@@ -307,6 +324,7 @@ mod tests {
             TickOutcome::Missed,
             TickOutcome::StopPassed,
             TickOutcome::HeldBack,
+            TickOutcome::Barred,
             TickOutcome::Delayed("full".to_owned()),
         ];
         let start: BTreeSet<String> = all.iter().map(|one| words(TickKind::Start, one)).collect();

@@ -76,6 +76,12 @@ impl Dispatcher {
         if view.status.is_terminal() {
             self.explain_left(view, &mut evidence);
         }
+        let force = self.registry.in_force.get(&view.run.dag);
+        if let Some(why) = self.registry.barred(&view.run.dag)
+            && force.is_some_and(|force| force.version.owner == view.owner)
+        {
+            evidence.push(format!("the schedules of {} start nothing: {why}", view.run.dag));
+        }
         if let Some(trouble) = &self.store_trouble {
             evidence.push(format!("the store cannot be written at the moment: {trouble}"));
         }

@@ -152,6 +152,42 @@ pub fn grant(role: Role, verb: Verb) -> Grant {
         .map_or(Grant::No, |(_, grants)| grants[column])
 }
 
+/// Whether a request brings work: something runs that would not run without it. Such requests the lists of the
+/// configuration (`allow_users` and the like) may refuse, beside the table.
+#[must_use]
+pub const fn brings_work(request: &Request) -> bool {
+    match request {
+        Request::Submit(_)
+        | Request::Install(_)
+        | Request::Enable { on: true, .. }
+        | Request::Retry(_)
+        | Request::Rerun(_)
+        | Request::Approve { .. }
+        | Request::Reject { .. } => true,
+        Request::Ping
+        | Request::Follow(_)
+        | Request::Status(_)
+        | Request::Ps
+        | Request::Stop { .. }
+        | Request::History(_)
+        | Request::Attempts(_)
+        | Request::Why(_)
+        | Request::Doctor { .. }
+        | Request::Reload
+        | Request::Dags
+        | Request::Next { .. }
+        | Request::Remove(_)
+        | Request::Source(_)
+        | Request::Enable { on: false, .. }
+        | Request::Queues
+        | Request::Queue(_)
+        | Request::PauseQueue { .. }
+        | Request::Move { .. }
+        | Request::Dequeue(_)
+        | Request::Cleanup { .. } => false,
+    }
+}
+
 impl Verb {
     /// Every verb, in the order of the table.
     #[must_use]

@@ -107,6 +107,8 @@ pub struct Upcoming {
     pub decided_ahead: Option<Time>,
     /// Whether nothing happens at all, since this daemon leaves when it is idle (`--embedded`).
     pub idle: bool,
+    /// Why nothing is started, if the configuration does not allow its user to start anything.
+    pub barred: Option<String>,
 }
 
 /// A queue.

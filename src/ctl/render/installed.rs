@@ -35,6 +35,7 @@ pub(crate) fn upcoming(next: &Upcoming) -> Value {
         "enabled": !next.suspended,
         "decided_ahead": next.decided_ahead.map(Time::rfc3339),
         "idle": next.idle,
+        "barred": next.barred,
     })
 }
 
@@ -85,9 +86,15 @@ fn state(dag: &DagSummary) -> &'static str {
         (true, true, false) if dag.schedules.is_empty() => "by hand",
         // A schedule of fields always has a next time: it is a list of single times that is used up.
         (true, true, false) if dag.next.is_none() => "past",
+        (true, true, false) if barred(dag).is_some() => "barred",
         (true, true, false) if is_idle(dag) => "idle",
         (true, true, false) => "enabled",
     }
+}
+
+/// Why its schedules start nothing, if its user may start nothing.
+fn barred(dag: &DagSummary) -> Option<&str> {
+    dag.next.as_ref().and_then(|next| next.barred.as_deref())
 }
 
 /// Whether the daemon acts on no schedules.
@@ -144,7 +151,8 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
         if let Some(more @ 1..) = dag.schedules.len().checked_sub(SCHEDULES_SHOWN) {
             schedules.push(format!("… {more} more"));
         }
-        let next = dag.next.as_ref().filter(|next| !next.suspended && !next.idle);
+        let next = dag.next.as_ref();
+        let next = next.filter(|next| !next.suspended && !next.idle && next.barred.is_none());
         let newest = dag.newest.as_ref();
         let style = match (state(dag), newest) {
             ("error" | "last good", _) => run_style(crate::model::RunStatus::Failed),
@@ -179,6 +187,7 @@ pub(crate) fn dags(dags: &[DagSummary], width: Option<u16>) -> Vec<String> {
         lines.extend(problems.filter(|problem| told.insert(problem.clone())));
         let until = dag.next.as_ref().and_then(|next| next.decided_ahead);
         lines.extend(until.map(|until| format!("{}: {}", dag.dag, ahead(until))));
+        lines.extend(barred(dag).map(|why| format!("{}: its user may start nothing: {why}", dag.dag)));
     }
     if dags.iter().any(is_idle) {
         lines.push(IDLE.to_owned());
@@ -209,6 +218,7 @@ pub(crate) fn times(next: &[Upcoming], width: Option<u16>) -> Vec<String> {
         if next.idle {
             notes.push("not by this daemon, it leaves when idle".to_owned());
         }
+        notes.extend(next.barred.iter().map(|why| format!("not started: {why}")));
         notes.extend(next.decided_ahead.map(ahead));
         let late = next.due.secs().saturating_sub(next.at.secs());
         if late > 0 {
@@ -267,6 +277,7 @@ mod tests {
             suspended: false,
             decided_ahead: Some(Time::from_secs(3600)),
             idle: false,
+            barred: None,
         }
     }
 

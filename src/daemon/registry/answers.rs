@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::super::control::refusal;
 use super::super::dispatcher::{Dispatcher, now};
 use super::super::requests::Asker;
-use super::super::schedules::told;
 use super::names::FileState;
 use super::place::{FileId, Place};
 use super::problems::{Cure, reserved, taken};
@@ -183,7 +182,7 @@ impl Dispatcher {
             suspended: self.registry.is_suspended(&dag),
             problems,
             in_force: force.is_some(),
-            next: next.map(told),
+            next: next.map(|next| self.told(next)),
             last: force.and_then(|_| self.registry.last.get(&dag).cloned()),
             newest: None,
             dag,
@@ -318,5 +317,17 @@ impl Dispatcher {
             }
         }
         Ok(id)
+    }
+
+    /// Answers that somebody does not get the file of a DAG to change it, and logs it if they may not.
+    pub(super) fn refuse_change(&mut self, asker: &Asker, dag: &DagName, refused: Response) {
+        let kind = match &refused {
+            Response::Error { kind, .. } => Some(*kind),
+            _ => None,
+        };
+        if kind == Some(ErrorKind::Denied) {
+            self.note_denial(asker, &format!(": {dag}, which is the system's"));
+        }
+        self.answer(&asker.answers, refused);
     }
 }

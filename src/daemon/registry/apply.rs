@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::alarms::Alarm;
+use super::super::allowed::Barred;
 use super::super::dispatcher::{Dispatcher, now};
 use super::names::{FileState, InForce, settle};
 use super::place::{FileId, Place};
@@ -170,6 +171,18 @@ impl Registry {
             }
         }
     }
+
+    /// Takes over whose users may start something.
+    fn take_judged(&mut self, judged: BTreeMap<Place, Result<(), Barred>>) {
+        for (place, judged) in judged {
+            match judged {
+                Ok(()) => self.barred.remove(&place),
+                Err(why) => self.barred.insert(place, why.to_string()),
+            };
+        }
+        let kept: BTreeSet<&Place> = self.files.keys().map(|id| &id.place).collect();
+        self.barred.retain(|place, _| kept.contains(place));
+    }
 }
 
 impl Dispatcher {
@@ -178,6 +191,7 @@ impl Dispatcher {
         self.registry.base = seen.base;
         let before = self.registry.before();
         self.registry.take_files(seen.places, &seen.nobodys, seen.all);
+        self.registry.take_judged(seen.judged);
         let reserved = self.registry.reserved(&before);
         let force = settle(&mut self.registry.files, &before, &reserved);
         let last = std::mem::replace(&mut self.registry.in_force, force);
@@ -190,6 +204,7 @@ impl Dispatcher {
             self.tell(Event::Uninstall(dag));
         }
         self.tell_ownerless();
+        self.tell_barred();
         let now: Vec<(DagName, InForce)> = self
             .registry
             .in_force
@@ -212,6 +227,17 @@ impl Dispatcher {
         self.registry.catalog = Arc::new(self.registry.in_force.clone());
         self.tell_problems();
         self.look_again_later();
+    }
+
+    /// Schedules of users who may start nothing start nothing. Before new versions count, so that none slips through.
+    fn tell_barred(&mut self) {
+        let force = self.registry.in_force.iter();
+        let barred = force.filter(|(_, force)| self.registry.barred.contains_key(&force.file.place));
+        let now: BTreeSet<DagName> = barred.map(|(dag, _)| dag.clone()).collect();
+        let last = std::mem::replace(&mut self.registry.barred_dags, now.clone());
+        if last != now {
+            self.tell(Event::Barred(now));
+        }
     }
 
     /// Retries of runs whose users are gone wait: somebody else may have their numbers.

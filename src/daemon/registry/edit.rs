@@ -121,7 +121,7 @@ impl Dispatcher {
                     let summary = dispatcher.summary(&id, owner);
                     dispatcher.remove_file(dag, id, summary, (asker, turn));
                 }
-                Err(refused) => dispatcher.answer(&asker.answers, *refused),
+                Err(refused) => dispatcher.refuse_change(&asker, &dag, *refused),
             }
         });
     }

@@ -46,7 +46,7 @@ impl Dispatcher {
                 return self.answer(&asker.answers, named_twice(&dag));
             }
             Ok(id) => self.registry.user_of(&id),
-            Err(refused) => return self.answer(&asker.answers, *refused),
+            Err(refused) => return self.refuse_change(&asker, &dag, *refused),
         };
         self.next_token += 1;
         let token = Token(self.next_token);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::super::allowed::{Barred, judge};
 use super::files::{self, Stamp};
 use super::place::{FileId, NoOwner, Owner, Place, is_dag_file};
 use super::schemas::{self, READS_MAX};
@@ -95,6 +96,8 @@ pub(super) struct Seen {
     pub(super) places: BTreeMap<Place, Found>,
     /// Those of them that are named after no user that there is.
     pub(super) nobodys: BTreeSet<Place>,
+    /// Those of them whose users may start nothing, with why, and those whose users may. Of others nobody can tell now.
+    pub(super) judged: BTreeMap<Place, Result<(), Barred>>,
     /// The newest time that a success of a user's DAG counts for, for those where that matters.
     pub(super) last_success: HashMap<(DagName, u32), Time>,
 }
@@ -118,6 +121,7 @@ impl Look {
             base: base.clone(),
             places: BTreeMap::new(),
             nobodys: BTreeSet::new(),
+            judged: BTreeMap::new(),
             last_success: HashMap::new(),
         };
         let (places, users) = self.places();
@@ -125,6 +129,11 @@ impl Look {
             let owner = place.owner(&self.context.config);
             if matches!(owner, Err(NoOwner::Nobody(_))) {
                 seen.nobodys.insert(place.clone());
+            }
+            // A DAG of the system is no user's work, whoever it runs as.
+            if let (Ok(owner), Place::User(_)) = (&owner, &place) {
+                let judged = judge(&self.context.config.access, owner.uid);
+                seen.judged.insert(place.clone(), judged);
             }
             let found = self.place(&place, owner.as_ref(), &users, &base);
             seen.places.insert(place, found);
