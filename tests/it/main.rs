@@ -4,6 +4,8 @@
 //! `PROCTOR_IT_SEED=n` replays what is random.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod again;
 #[cfg(test)]
 mod approval;
@@ -35,6 +37,8 @@ mod helper;
 mod hooks;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod identity;
 #[cfg(test)]
 mod installed;
 #[cfg(test)]

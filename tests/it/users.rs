@@ -11,7 +11,7 @@ use proctor::sys::creds::User;
 
 use crate::helper::{Daemon, Out, Running, is_root, program, skip, text_of, until};
 
-const OPEN: &str = "[control]\nsocket_mode = \"0666\"\n";
+pub(crate) const OPEN: &str = "[control]\nsocket_mode = \"0666\"\n";
 
 /// `proctorctl` as another user.
 pub(crate) fn ctl_as(user: &User, root: &Path) -> Command {
@@ -40,7 +40,7 @@ pub(crate) fn two_users() -> Option<(User, User)> {
 }
 
 /// Lets everybody find the way to what is below the root; it belongs to `owner`.
-fn open_up(daemon: &Daemon, owner: &User) {
+pub(crate) fn open_up(daemon: &Daemon, owner: &User) {
     for below in [
         "",
         "src",

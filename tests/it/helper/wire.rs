@@ -24,11 +24,15 @@ impl Control {
 
     /// None if nobody listens.
     pub(crate) fn try_connect(path: &Path) -> Option<Self> {
-        let stream = UnixStream::connect(path).ok()?;
+        UnixStream::connect(path).ok().map(Self::over)
+    }
+
+    /// Over this connection.
+    pub(crate) fn over(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        Some(Self {
+        Self {
             stream: BufReader::new(stream),
-        })
+        }
     }
 
     /// Sends a request; an error if the daemon is gone.
@@ -69,7 +73,11 @@ pub(crate) struct Status {
 impl Status {
     /// Connects and exchanges hellos.
     pub(crate) fn connect(path: &Path) -> Self {
-        let mut stream = UnixStream::connect(path).unwrap();
+        Self::over(UnixStream::connect(path).unwrap())
+    }
+
+    /// Exchanges hellos over this connection.
+    pub(crate) fn over(mut stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let ours = Hello::new(STATUS_MAGIC);
         stream.write_all(&ours.to_bytes()).unwrap();
