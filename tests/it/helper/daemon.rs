@@ -155,11 +155,6 @@ impl Daemon {
         status.code()
     }
 
-    /// The cgroup that attempts' cgroups are made in, if there are any.
-    pub(crate) fn cgroup(&self) -> Option<PathBuf> {
-        cgroup_of(self.root())
-    }
-
     /// A call of `proctorctl` for this daemon.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = program(env!("CARGO_BIN_EXE_proctorctl"));
