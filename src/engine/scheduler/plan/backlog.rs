@@ -110,12 +110,12 @@ impl Plan {
         else {
             return;
         };
-        if last.due <= now {
+        if self.backlog.iter().all(|tick| tick.due <= now) {
             return;
         }
         let span = last.at.0.saturating_sub(first.at.0);
         // What was decided or never scheduled before an edit does not come by that.
-        let decided = self.mark.map_or(self.watermark, |mark| mark.max(self.watermark));
+        let decided = self.decided_up_to().max(self.mark.unwrap_or_default());
         let (due, next) = ticks::newest(installed, decided, now, span);
         // What is known of those that are still due stays known.
         let due = due.into_iter().map(|tick| (tick.at, tick));

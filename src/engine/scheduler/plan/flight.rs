@@ -158,6 +158,8 @@ impl Scheduler {
                     for tick in decided.ticks.into_iter().rev() {
                         plan.backlog.push_front(tick);
                     }
+                    // An edit may have come while the clock was behind them.
+                    plan.backlog.make_contiguous().sort_by_key(|tick| tick.at);
                 }
                 if !known {
                     self.pause_plan(now, dag);

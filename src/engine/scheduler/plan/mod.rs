@@ -119,6 +119,8 @@ impl Scheduler {
             (plan.last_success, plan.success_to_come) = (None, None);
         }
         plan.note_success(new.last_success, now.wall);
+        // What is not due any more was never due by the schedule before.
+        plan.put_back(now.wall);
         if let Some(old) = &plan.installed {
             let same = old.starts == new.starts
                 && old.stops == new.stops

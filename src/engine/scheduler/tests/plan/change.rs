@@ -230,6 +230,29 @@ fn a_clock_that_is_put_back_brings_nothing_of_a_new_schedule_from_before_the_edi
     ]);
 }
 
+#[test]
+fn a_clock_that_is_put_back_before_an_edit_takes_what_is_not_due_any_more_with_it() {
+    let mut desk = Desk::quiet("0730", every("0"));
+    desk.play(&[
+        ("at 0800", "make s0800, commit 1 accept+mark 0800"),
+        ("io 1", "0800 delayed (broken), unmake s0800, idle"),
+        ("set 1030", ""),
+        ("set 0835", ""),
+    ]);
+    // By the old schedule 09:00 was due meanwhile, and is not any more; 08:00 still is.
+    assert_eq!(desk.install(every("50")), "");
+    desk.play(&[
+        ("set 0910", ""),
+        ("at 091001", "make s0800, commit 2 accept+mark 0800"),
+        (
+            "ok 2",
+            "changed, 0800 started s0800, make s0850, commit 3 accept+mark 0850, commit 4 intend s08001",
+        ),
+        ("ok 3", "changed, 0850 made-up s0850"),
+        ("at 0949", ""),
+    ]);
+}
+
 /// Of a start at 01:00 that is put off until this time by its jitter.
 fn put_off() -> (Installed, Time) {
     let plan = Installed {
