@@ -87,7 +87,7 @@ fn single(name: &OsStr) -> io::Result<&OsStr> {
     Ok(name)
 }
 
-/// How often a file is opened that is replaced meanwhile.
+/// How often a file is opened that is removed meanwhile.
 const TRIES: u32 = 4;
 
 fn not_regular(name: &OsStr) -> io::Error {
@@ -179,56 +179,61 @@ impl Dir {
     }
 
     /// Makes or opens a regular file; a new one gets `mode` (less the umask). What exists already must be a
-    /// regular file with one name.
+    /// regular file with one name, which belongs to the directory's owner.
     ///
     /// # Errors
     /// `AlreadyExists` with [`Create::New`]; `ELOOP` for a symbolic link; `InvalidInput` for other kinds.
     pub fn create_file(&self, name: impl AsRef<OsStr>, mode: u32, how: Create) -> io::Result<File> {
         let name = name.as_ref();
         let flags = match how {
-            Create::New => OFlag::O_RDWR | OFlag::O_EXCL,
-            Create::Append => OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NONBLOCK,
-            Create::Open => OFlag::O_RDWR | OFlag::O_NONBLOCK,
+            Create::New => {
+                // Nothing else than what this makes can be opened.
+                let flags = OFlag::O_RDWR | OFlag::O_EXCL | OFlag::O_CREAT;
+                return self.open_at(name, flags, mode_bits(mode)).map(File::from);
+            }
+            Create::Append => OFlag::O_WRONLY | OFlag::O_APPEND,
+            Create::Open => OFlag::O_RDWR,
         };
-        self.open_only_name(name, flags | OFlag::O_CREAT, mode_bits(mode), false)
+        let flags = flags | OFlag::O_CREAT | OFlag::O_NONBLOCK;
+        self.open_there(name, flags, mode_bits(mode), false)
     }
 
     /// Opens a regular file for reading, if it is no link. Never blocks, whatever the name leads to.
     ///
-    /// It must have one name only, unless the directory is [ours](Self::is_ours): nobody can have put a strange file there,
-    /// and who gives ours a second name elsewhere, which not every kernel forbids, must not take it away from us
-    /// (CVE-2007-1856).
+    /// It must be the directory's owner's and have one name only, unless the directory is [ours](Self::is_ours): nobody can
+    /// have put a strange file there, and who gives ours a second name elsewhere, which not every kernel forbids, must not
+    /// take it away from us (CVE-2007-1856).
     ///
     /// # Errors
     /// `NotFound`; `ELOOP` for a symbolic link; `InvalidInput` for other kinds.
     pub fn open_regular(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
-        self.open_only_name(name.as_ref(), flags, Mode::empty(), true)
+        self.open_there(name.as_ref(), flags, Mode::empty(), true)
     }
 
-    /// Opens a regular file of which this is the only name; in a directory of ours it may have others with `others`.
-    fn open_only_name(&self, name: &OsStr, flags: OFlag, mode: Mode, others: bool) -> io::Result<File> {
+    /// Opens a regular file, one that is there. In a directory of ours it may have further names with `others`.
+    ///
+    /// In a directory of somebody else's it must be that user's. He can give any file a name there, where the kernel lets
+    /// him, and take it away while we look, so that a count of names says nothing; an owner he cannot change.
+    fn open_there(&self, name: &OsStr, flags: OFlag, mode: Mode, others: bool) -> io::Result<File> {
         for _ in 0..TRIES {
             let fd = self.open_at(name, flags, mode)?;
-            let opened = nix::sys::stat::fstat(&fd)?;
-            if !is_kind(&opened, SFlag::S_IFREG) {
+            let stat = nix::sys::stat::fstat(&fd)?;
+            if !is_kind(&stat, SFlag::S_IFREG) {
                 break;
+            }
+            if stat.st_nlink == 0 {
+                // Removed since. What has the name now is meant.
+                continue;
             }
             if others && self.is_ours()? {
                 return Ok(File::from(fd));
             }
-            // Asked of the name and not of the file: one that was a second name, and is removed by now, leaves a file
-            // with one name, which is elsewhere.
-            let named = nix::sys::stat::fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW);
-            if let Ok(named) = named
-                && (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
-            {
-                if named.st_nlink == 1 {
-                    return Ok(File::from(fd));
-                }
+            let owner = nix::sys::stat::fstat(&self.0)?.st_uid;
+            if stat.st_uid != owner || stat.st_nlink != 1 {
                 break;
             }
-            // Another file has the name since.
+            return Ok(File::from(fd));
         }
         Err(not_regular(name))
     }
