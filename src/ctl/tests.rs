@@ -97,6 +97,8 @@ fn accepts(view: RunView) -> impl Fn(Request) -> Vec<Response> + Send + Sync + '
                 outputs: view.outputs.clone(),
                 lost: view.lost.clone(),
                 log_dir: None,
+                timed_out: view.timed_out,
+                kill_escalated: view.kill_escalated,
             };
             vec![
                 Response::Run(Box::new(before)),

@@ -1,8 +1,9 @@
-//! What attempts use: read from the cgroup once that is empty, and in the store before the cgroup is removed, so that a crash in
-//! between loses nothing.
+//! What attempts use: read from the cgroup once that is empty and before it is removed.
 //!
-//! The shim has told before the end, as well as it could, what it saw; that is stored with the end. What is read here replaces
-//! it: it is of the whole attempt, and nobody but the kernel has had a hand in it.
+//! The shim has told before the end what it saw, and that is stored with the end. What is read here replaces it: it is of the
+//! whole attempt, and nobody but the kernel has had a hand in it. It goes to the store with the batch that says that the attempt
+//! is cleaned up; if the shim has told nothing, before anything is removed. So a crash in between loses nothing, and an attempt
+//! that ends in the usual way costs no commit of its own.
 
 use super::attempt::Attempt;
 use super::dispatcher::Dispatcher;
@@ -21,6 +22,7 @@ impl Attempt {
         if view.started_at.is_none() {
             return;
         }
+        self.use_told |= view.usage.is_known() && view.status.ends_attempt();
         if let Some(cgroup) = &self.cgroup {
             let usage = cgroup.usage().or(view.usage);
             view.usage = usage;
@@ -62,10 +64,11 @@ impl Dispatcher {
     }
 
     /// What is known of an attempt's use and of its bad end when its end is given to the store.
-    pub(super) fn account_for_end(&self, attempt: &AttemptId) -> Option<Change> {
-        let held = self.attempts.get(attempt)?;
+    pub(super) fn account_for_end(&mut self, attempt: &AttemptId) -> Option<Change> {
+        let held = self.attempts.get_mut(attempt)?;
         let view = &self.runs.get(&held.run)?.view;
         let (usage, cause) = (held.used.unwrap_or(view.usage), view.ended_by());
+        held.use_told = usage.is_known();
         (usage.is_known() || cause.is_some()).then(|| Change::Account {
             attempt: attempt.clone(),
             usage,
@@ -83,8 +86,12 @@ impl Dispatcher {
         })
     }
 
-    /// Gives what was read of an attempt's use to the store before its cgroup is removed. False if there is nothing to give.
+    /// Gives what was read of an attempt's use to the store before its cgroup is removed, if the store has nothing of it. False
+    /// if there is nothing to give.
     pub(super) fn store_account(&mut self, attempt: &AttemptId) -> bool {
+        if self.attempts.get(attempt).is_some_and(|held| held.use_told) {
+            return false;
+        }
         let Some(change) = self.unstored_account(attempt) else {
             return false;
         };

@@ -34,6 +34,8 @@ pub(super) struct Attempt {
     pub(super) cgroup: Option<Cgroup>,
     /// What it has used, once nothing of it lives and until the store has it.
     pub(super) used: Option<Usage>,
+    /// Whether the store has what its supervisor has told of that.
+    pub(super) use_told: bool,
     /// The shim is dead; how, if it is known.
     pub(super) exit: Option<Option<WaitStatus>>,
     /// Why the journal cannot be read on.
@@ -77,6 +79,7 @@ impl Attempt {
             journal: None,
             cgroup: None,
             used: None,
+            use_told: false,
             exit: None,
             damaged: None,
             refusal: None,

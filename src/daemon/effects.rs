@@ -279,10 +279,11 @@ impl Dispatcher {
     pub(super) fn cleaned(&mut self, attempt: &AttemptId, swept: bool) {
         if let Some(held) = self.attempts.get_mut(attempt) {
             // It may be launched once more under the same id: nothing of the last time counts then.
-            let used = held.used;
-            *held = Attempt::new(held.run.clone(), held.number, held.intended_at);
-            held.swept = swept;
-            held.used = used;
+            *held = Attempt {
+                swept,
+                used: held.used,
+                ..Attempt::new(held.run.clone(), held.number, held.intended_at)
+            };
         }
         self.tell(Event::Cleaned(attempt.clone()));
     }

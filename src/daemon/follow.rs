@@ -43,6 +43,8 @@ fn update(view: &RunView, nodes: &BTreeSet<Node>, children: &BTreeSet<(Node, u32
         outputs: view.outputs.clone(),
         lost: view.lost.clone(),
         log_dir: anew.then(|| view.log_dir.clone()),
+        timed_out: view.timed_out,
+        kill_escalated: view.kill_escalated,
     }
 }
 

@@ -147,7 +147,6 @@ pub(crate) const CONFINED: &[(&str, &[&str])] = &[
 pub(crate) const FEWER_PLEASE: &[(&str, &str, &str)] = &[
     // Numbers of signals and errors: constants, no calls.
     ("libc", "src/daemon/cleanup.rs", "ENOTEMPTY"),
-    ("libc", "src/daemon/evidence.rs", "SIGKILL"),
     ("libc", "src/daemon/effects.rs", "SIGTERM"),
     ("libc", "src/daemon/tree.rs", "SIGKILL and ESRCH"),
     ("libc", "src/daemon/hooks/end.rs", "SIGKILL and ESRCH"),

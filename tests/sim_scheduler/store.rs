@@ -185,7 +185,6 @@ impl Store {
             | Change::Install(_)
             | Change::Uninstall { .. }
             | Change::Notify(_)
-            | Change::Account { .. }
             | Change::Notified { .. }
             | Change::Retire { .. }
             | Change::Removed { .. } => panic!("nobody asked for it: {change:?}"),
@@ -215,7 +214,7 @@ impl Store {
             | Change::Start { attempt, .. }
             | Change::End { attempt, .. }
             | Change::Clean { attempt } => self.apply_attempt(attempt, change, truth(attempt)),
-            Change::Step { .. } => panic!("the shell's business: {change:?}"),
+            Change::Step { .. } | Change::Account { .. } => panic!("the shell's business: {change:?}"),
         }
         Ok(())
     }

@@ -24,6 +24,10 @@ pub struct Update {
     pub lost: Option<LostCause>,
     /// Names of the steps if the whole run was begun anew (a retry): everything else is then reset.
     pub log_dir: Option<String>,
+    /// Whether the time limit of the run was over.
+    pub timed_out: bool,
+    /// Whether SIGKILL had to end the grace period of a stop.
+    pub kill_escalated: bool,
 }
 
 /// Changes of the sub-runs of a node. There may be a thousand of them, so only those that changed are told.
@@ -77,6 +81,9 @@ impl Update {
         view.lost = self.lost;
         view.retry = summary.retry;
         view.held = summary.held;
+        view.usage = summary.usage;
+        view.timed_out = self.timed_out;
+        view.kill_escalated = self.kill_escalated;
     }
 }
 
@@ -100,7 +107,7 @@ impl ChildUpdate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DagName, RunId, RunRef, RunStatus};
+    use crate::model::{Cause, DagName, GroupName, RunId, RunRef, RunStatus, Time, Trigger};
 
     fn child(id: &str, status: RunStatus) -> ChildView {
         ChildView {
@@ -111,6 +118,36 @@ mod tests {
             params: String::new(),
             status,
         }
+    }
+
+    #[test]
+    fn a_view_that_is_brought_up_to_date_tells_the_same_cause_as_the_one_it_follows() {
+        let dag = DagName::new("d").unwrap();
+        let group = GroupName::from(&dag);
+        let id = RunId::new("r").unwrap();
+        let mut followed = RunView::new(RunRef { dag, id }, group, 0, Trigger::Manual, Time(1));
+        followed.steps = vec![StepView::new("s")];
+        let mut view = followed.clone();
+        followed.status = RunStatus::Failed;
+        followed.timed_out = true;
+        followed.kill_escalated = true;
+        followed.usage.cpu_user_usec = Some(1);
+        followed.steps[0].cause = Some(Cause::RunTimeout {});
+        let update = Update {
+            summary: followed.summary(),
+            stop: None,
+            nodes: vec![(Node::Step(0), followed.steps[0].clone())],
+            children: Vec::new(),
+            params: None,
+            outputs: Vec::new(),
+            lost: None,
+            log_dir: None,
+            timed_out: followed.timed_out,
+            kill_escalated: followed.kill_escalated,
+        };
+        update.apply_to(&mut view);
+        assert_eq!(view, followed);
+        assert!(view.ended_by().is_some());
     }
 
     #[test]

@@ -265,6 +265,6 @@ fn with_all_controllers_nothing_is_unknown_that_this_kernel_counts() {
         assert!(number(counted).is_some(), "{counted}: {usage:#}");
     }
     assert!(number("mem_peak") >= Some(20_000_000), "{usage:#}");
-    // Linux 6.12 counts the most processes.
+    // Linux 6.1 counts the most processes.
     assert!(number("pids_peak").is_none_or(|most| most >= 4), "{usage:#}");
 }
