@@ -22,7 +22,7 @@ impl Manager {
     }
 
     /// What a manager gives to a service, which may leave so many descriptors with it.
-    fn give(daemon: &Daemon, room: u32) -> impl FnOnce(&mut Command) {
+    fn give(daemon: &Daemon, room: u32) -> impl FnOnce(&mut Command) + use<> {
         let path = daemon.path("src/notify");
         move |command| {
             command
