@@ -26,7 +26,7 @@ impl Cgroup {
                     Some(libc::ENOENT | libc::EOPNOTSUPP | libc::EACCES)
                 ) =>
             {
-                if self.is_removed() {
+                if super::is_removed(&self.dir) {
                     Ok(())
                 } else {
                     self.kill_each()
@@ -40,11 +40,6 @@ impl Cgroup {
         self.dir
             .inode_of("cgroup.kill")
             .is_ok_and(|found| found.is_some())
-    }
-
-    fn is_removed(&self) -> bool {
-        // A removed cgroup's directory has lost its files, but can still be held open.
-        nix::sys::stat::fstat(&self.dir).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
     pub(super) fn kill_each(&self) -> io::Result<()> {

@@ -79,7 +79,7 @@ impl CgroupRoot {
     /// Whether it was removed, by whomever: nothing can be made in it any more, whatever has its name now.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        nix::sys::stat::fstat(&self.dir).is_ok_and(|stat| stat.st_nlink == 0)
+        is_removed(&self.dir)
     }
 
     /// Opens the cgroup `name` below this one as a root of its own, making it if needed.
@@ -316,6 +316,11 @@ pub fn populated(events: &File) -> io::Result<bool> {
     stats::field(&text, "populated")
         .map(|value| value != 0)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "cgroup.events without `populated`"))
+}
+
+/// A removed cgroup's directory can still be held open; it has lost its files then. Its count of links does not tell.
+fn is_removed(dir: &Dir) -> bool {
+    matches!(dir.inode_of("cgroup.procs"), Ok(None))
 }
 
 fn check_name(name: &str) -> io::Result<()> {

@@ -80,6 +80,19 @@ fn removes_what_a_job_nested_below() {
 }
 
 #[test]
+fn a_root_that_was_removed_is_gone_whatever_has_its_name_now() {
+    let Some(root) = cgroups() else { return };
+    let ours = root.subtree(&unique("root")).unwrap();
+    assert!(!ours.is_gone());
+    std::fs::remove_dir(root.path().join(unique("root"))).unwrap();
+    assert!(ours.is_gone());
+    let again = root.subtree(&unique("root")).unwrap();
+    assert!(ours.is_gone() && !again.is_gone());
+    assert_eq!(ours.create("x").unwrap_err().kind(), io::ErrorKind::NotFound);
+    std::fs::remove_dir(again.path()).unwrap();
+}
+
+#[test]
 fn moves_a_process_in_and_finds_its_id() {
     let Some(root) = cgroups() else { return };
     let cgroup = root.create(&unique("move")).unwrap();
