@@ -274,12 +274,6 @@ fn build(
     let config = Arc::new(config);
     let paths = config.paths.clone();
     let (shim, shim_path) = find_shim()?;
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| !matches!(name.as_str(), "NOTIFY_SOCKET" | "WATCHDOG_USEC" | "WATCHDOG_PID"))
-        .filter(|(name, _)| !name.starts_with("LISTEN_") && name != "JOURNAL_STREAM")
-        .filter(|(name, _)| name != "FDSTORE" && name != "PROCTOR_CGROUP")
-        .collect();
     let workshop = Arc::new(Workshop {
         open_files: raise_open_files(),
         shim,
@@ -287,7 +281,7 @@ fn build(
         cgroups: cgroups.root,
         controllers: cgroups.controllers,
         daemon_id: tree::daemon_id(&paths.state).map_err(because("the state directory"))?,
-        environment,
+        environment: super::job_env::of_the_daemon(),
     });
     let answers = to_self.clone();
     let log_paths = paths.clone();

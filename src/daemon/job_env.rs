@@ -4,6 +4,22 @@ use super::tree::Mark;
 use crate::config::Config;
 use crate::sys::creds::{self, User};
 
+/// The daemon's own environment without what the service manager has put there for the daemon alone.
+pub(super) fn of_the_daemon() -> Vec<(String, String)> {
+    const MANAGERS: [&str; 6] = [
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+        "JOURNAL_STREAM",
+        "FDSTORE",
+        "PROCTOR_CGROUP",
+    ];
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| !MANAGERS.contains(&name.as_str()) && !name.starts_with("LISTEN_"))
+        .collect()
+}
+
 /// The job's environment; `own` is the daemon's. Built from nothing unless it inherits the daemon's.
 pub(super) fn environment(
     own: &[(String, String)],

@@ -16,8 +16,8 @@ fn naming(user: &str, more: &str) -> String {
 /// What `dags` says of a DAG.
 fn listed(daemon: &Daemon, name: &str) -> Option<Value> {
     let answer = daemon.json(&["dags"]);
-    let all = answer["dags"].as_array().unwrap().iter();
-    all.filter(|dag| dag["dag"] == name).next().cloned()
+    let mut all = answer["dags"].as_array().unwrap().iter();
+    all.find(|dag| dag["dag"] == name).cloned()
 }
 
 /// Puts a DAG of the system into its directory, and waits until it is in force.

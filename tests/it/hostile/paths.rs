@@ -11,10 +11,13 @@ use super::{as_user, state_of};
 use crate::helper::{Daemon, Running, text_of, until};
 use crate::users::{ctl_as, two_users};
 
+/// What a file is: its content, and what the file system says of it.
+type State = (Vec<u8>, [i64; 6]);
+
 /// Directories and files of root's, none of which anything may touch.
 struct Canary {
     dir: PathBuf,
-    before: Vec<(PathBuf, (Vec<u8>, [i64; 6]))>,
+    before: Vec<(PathBuf, State)>,
 }
 
 impl Canary {
