@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
@@ -25,6 +25,7 @@ use super::host::{control_listener, find_cgroups, find_shim, make_directories, r
 use super::launch::{Launcher, Workshop};
 use super::tree;
 use crate::config::Config;
+use crate::config::types::OnShutdown;
 use crate::engine::scheduler::Scheduler;
 use crate::proc::{ProcDir, ProcWatch};
 use crate::store::{Options, Store};
@@ -131,7 +132,7 @@ async fn serve(
 ) -> Result<(), Failure> {
     let (to_self, mut messages) = mpsc::unbounded_channel();
     reap::become_subreaper().map_err(because("becoming the subreaper"))?;
-    let mut signals = signal_hook_tokio::Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP])
+    let mut signals = signal_hook_tokio::Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1])
         .map_err(because("the signal handlers"))?;
     let cgroups = find_cgroups(&config)?;
     let cgroup_path = cgroups.as_ref().map(|cgroups| cgroups.path().to_owned());
@@ -176,8 +177,9 @@ async fn serve(
             signal = signals.next() => match signal {
                 Some(SIGCHLD) => dispatcher.take(Msg::Reap),
                 Some(SIGHUP) => dispatcher.take(Msg::Reload),
-                Some(SIGINT) => dispatcher.take(Msg::Terminate("SIGINT")),
-                _ => dispatcher.take(Msg::Terminate("SIGTERM")),
+                Some(SIGUSR1) => dispatcher.take(Msg::Terminate("SIGUSR1", Some(OnShutdown::Stop))),
+                Some(SIGINT) => dispatcher.take(Msg::Terminate("SIGINT", None)),
+                _ => dispatcher.take(Msg::Terminate("SIGTERM", None)),
             },
             ready = timer.readable() => {
                 if let Ok(mut ready) = ready {
