@@ -11,6 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+#[cfg(test)]
+#[path = "docs/completions.rs"]
+mod completions;
 #[path = "docs/examples.rs"]
 mod examples;
 
