@@ -11,6 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+#[cfg(test)]
+#[path = "docs/completions.rs"]
+mod completions;
 #[path = "docs/examples.rs"]
 mod examples;
 
@@ -316,6 +319,47 @@ fn the_page_of_proctord_has_every_option_and_no_other() {
 }
 
 #[test]
+fn the_page_of_the_shim_has_every_option_and_no_other() {
+    let page = page("proctor-shim.8");
+    let there = options(&help(env!("CARGO_BIN_EXE_proctor-shim"), &[]));
+    assert!(there.len() > 2, "{there:?}");
+    assert_eq!(flags(section(&page, ".Sh OPTIONS")), there);
+    assert_eq!(flags(section(&page, ".Sh SYNOPSIS")), there);
+}
+
+/// The options of one letter that a help text lists.
+fn letters(help: &str) -> BTreeSet<String> {
+    help.lines()
+        .filter_map(|line| line.trim_start().strip_prefix('-'))
+        .filter_map(|rest| rest.split_once(", --"))
+        .map(|(letter, _)| letter.to_owned())
+        .collect()
+}
+
+#[test]
+fn every_option_of_one_letter_is_in_the_page_of_its_program() {
+    let pages = [
+        (CTL, "proctorctl.1"),
+        (env!("CARGO_BIN_EXE_proctord"), "proctord.8"),
+        (env!("CARGO_BIN_EXE_proctor-shim"), "proctor-shim.8"),
+    ];
+    for (program, name) in pages {
+        let page = page(name);
+        let main = help(program, &[]);
+        let mut there = letters(&main);
+        for verb in commands(&main) {
+            there.extend(letters(&help(program, &[verb])));
+        }
+        for letter in there {
+            let told = page
+                .lines()
+                .any(|line| line.starts_with('.') && line.contains(&format!("Fl {letter}")));
+            assert!(told, "-{letter} is not in {name}");
+        }
+    }
+}
+
+#[test]
 fn the_page_of_the_configuration_has_every_key_in_its_table() {
     let page = page("proctord.toml.5");
     for key in proctor::config::keys::KEYS {
@@ -354,4 +398,39 @@ fn what_a_page_opens_it_closes_and_refers_to_pages_that_exist() {
             assert_eq!(text(&output), "", "{name}");
         }
     }
+}
+
+#[test]
+fn every_page_can_be_read_without_a_word_from_man_or_mandoc() {
+    let dir = repository().join("packaging/man");
+    let mut judged = BTreeSet::new();
+    for entry in fs::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        let mut man = Command::new("man");
+        man.args(["--warnings", "-l"]).env("MANWIDTH", "80");
+        let mut mandoc = Command::new("mandoc");
+        mandoc.args(["-T", "lint", "-W", "error"]);
+        for command in [&mut man, &mut mandoc] {
+            let program = command.get_program().to_owned();
+            let Ok(output) = command.arg(&path).env("LC_ALL", "C.UTF-8").output() else {
+                eprintln!(
+                    "SKIP {} is not here to judge {}",
+                    program.display(),
+                    path.display()
+                );
+                continue;
+            };
+            judged.insert(program.clone());
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(
+                output.status.success() && said.is_empty(),
+                "{}: {said}",
+                path.display()
+            );
+            if program == "man" {
+                assert!(output.stdout.len() > 500, "{}", path.display());
+            }
+        }
+    }
+    eprintln!("judged by {judged:?}");
 }

@@ -100,6 +100,8 @@ pub(super) enum Verb {
     Graph(verbs::graph::Args),
     /// Print the JSON schema of DAG files, for editors
     Schema(verbs::schema::Args),
+    /// Print completions of the command line for a shell
+    Completions(verbs::completions::Args),
     /// Tell in plain words why a run is in its state
     Why(verbs::why::Args),
     /// Remove old runs with their logs

@@ -119,6 +119,7 @@ fn dispatch(verb: Verb, call: &mut Call) -> Result<Exit, Failure> {
         Verb::Cron(args) => verbs::cron::run(&args, call),
         Verb::Graph(args) => verbs::graph::run(&args, call),
         Verb::Schema(args) => verbs::schema::run(&args, call),
+        Verb::Completions(args) => verbs::completions::run(&args, call),
         Verb::Why(args) => verbs::why::run(&args, call),
         Verb::Cleanup(args) => verbs::cleanup::run(&args, call),
         Verb::Doctor(args) => verbs::doctor::run(&args, call),

@@ -1,6 +1,6 @@
 //! A verb's dealings with one daemon: finding it, starting a private one where that is wanted, leaving it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::client::{Client, ClientError};
 use super::embedded::{self, Daemon, Turn};
@@ -14,6 +14,33 @@ use crate::wire::control::{Request, Response, Selector};
 
 /// How often a daemon that is just leaving is waited for before a new one is started.
 const TRIES: usize = 5;
+
+/// Connects. A daemon that is just leaving may have a socket that the next one serves, so that it is tried once more.
+fn connect(socket: &Path) -> Result<Client, ClientError> {
+    match Client::connect(socket) {
+        Err(ClientError::Leaving { .. }) => Client::connect(socket),
+        other => other,
+    }
+}
+
+/// Whether a request changes nothing, so that it does no harm to send it twice.
+fn only_asks(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Ping
+            | Request::Status(_)
+            | Request::Ps
+            | Request::History(_)
+            | Request::Attempts(_)
+            | Request::Why(_)
+            | Request::Doctor { repair: false }
+            | Request::Dags
+            | Request::Source(_)
+            | Request::Next { .. }
+            | Request::Queues
+            | Request::Queue(_)
+    )
+}
 
 /// A connection, and the private daemon if this call started it.
 #[derive(Debug)]
@@ -29,7 +56,7 @@ impl Session {
     /// Connects. Only `--embedded` has a daemon started if none answers.
     pub(super) fn open(place: &Place) -> Result<Self, Failure> {
         let socket = place.socket();
-        let error = match Client::connect(&socket) {
+        let error = match connect(&socket) {
             Ok(client) => return Ok(Self::of(client, place, None)),
             Err(error) => error,
         };
@@ -72,7 +99,7 @@ impl Session {
     /// Connects for a verb that asks about runs; as [`Self::open`], but with `--embedded` and a root that was never used
     /// there is nothing to ask about, and no daemon is started.
     pub(super) fn open_to_ask(place: &Place) -> Result<Option<Self>, Failure> {
-        match Client::connect(&place.socket()) {
+        match connect(&place.socket()) {
             Err(error) if error.is_nobody() && place.embedded && place.is_unused() => Ok(None),
             Err(error) if error.is_nobody() => Self::open(place).map(Some),
             Err(error) => Err(error.into()),
@@ -89,9 +116,15 @@ impl Session {
         }
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its answer. What only asks is asked once more if the daemon went away instead of
+    /// answering: where the service manager holds the socket, the next daemon answers.
     pub(super) fn call(&mut self, request: &Request) -> Result<Response, Failure> {
-        Ok(self.client.call(request)?)
+        let answer = self.client.call(request);
+        let gone = matches!(&answer, Err(error) if error.is_gone());
+        if gone && !self.owns_daemon() && only_asks(request) && self.reconnect().is_ok() {
+            return Ok(self.client.call(request)?);
+        }
+        Ok(answer?)
     }
 
     /// Begins to follow a run: its present state, after which the connection carries its changes.

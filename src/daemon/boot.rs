@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
@@ -29,6 +29,7 @@ use super::kept::Kept;
 use super::launch::{Launcher, Workshop};
 use super::tree;
 use crate::config::Config;
+use crate::config::types::OnShutdown;
 use crate::engine::scheduler::Scheduler;
 use crate::proc::{ProcDir, ProcWatch};
 use crate::store::{Options, Store};
@@ -139,7 +140,7 @@ async fn serve(
 ) -> Result<(), Failure> {
     let (to_self, mut messages) = mpsc::unbounded_channel();
     reap::become_subreaper().map_err(because("becoming the subreaper"))?;
-    let mut signals = signal_hook_tokio::Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP])
+    let mut signals = signal_hook_tokio::Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1])
         .map_err(because("the signal handlers"))?;
     let inherited = Inherited::take()?;
     let cgroups = find_cgroups(&config)?;
@@ -190,8 +191,9 @@ async fn serve(
             signal = signals.next() => match signal {
                 Some(SIGCHLD) => dispatcher.take(Msg::Reap),
                 Some(SIGHUP) => dispatcher.take(Msg::Reload),
-                Some(SIGINT) => dispatcher.take(Msg::Terminate("SIGINT")),
-                _ => dispatcher.take(Msg::Terminate("SIGTERM")),
+                Some(SIGUSR1) => dispatcher.take(Msg::Terminate("SIGUSR1", Some(OnShutdown::Stop))),
+                Some(SIGINT) => dispatcher.take(Msg::Terminate("SIGINT", None)),
+                _ => dispatcher.take(Msg::Terminate("SIGTERM", None)),
             },
             ready = timer.readable() => {
                 if let Ok(mut ready) = ready {

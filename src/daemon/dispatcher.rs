@@ -22,6 +22,7 @@ use super::registry::Registry;
 use super::requests::Requester;
 use super::saving::Leaving;
 use crate::config::Config;
+use crate::config::types::OnShutdown;
 use crate::engine::scheduler::{Effect, Event, Scheduler, Token};
 use crate::journal::Reader as JournalReader;
 use crate::model::{AttemptId, Boot, Node, Now, RunRef, Time};
@@ -73,8 +74,8 @@ pub(super) enum Msg {
     Proc(Vec<ProcEvent>),
     /// Read the configuration again.
     Reload,
-    /// Shut down.
-    Terminate(&'static str),
+    /// Shut down, because of this signal; what becomes of attempts, if not what the configuration says.
+    Terminate(&'static str, Option<OnShutdown>),
     /// The daemon cannot go on.
     Fatal(String),
 }
@@ -226,7 +227,7 @@ impl Dispatcher {
             Msg::Reap => self.reap(),
             Msg::Proc(events) => self.proc_events(&events),
             Msg::Reload => drop(self.reload()),
-            Msg::Terminate(why) => self.terminate(why),
+            Msg::Terminate(why, attempts) => self.terminate(why, attempts),
             Msg::Fatal(text) => self.leaving = Some(Err(text)),
         }
         self.tell_status();
@@ -314,11 +315,11 @@ impl Dispatcher {
         }
     }
 
-    /// Shutdown: attempts go on, or are stopped first if the configuration says so.
-    fn terminate(&mut self, why: &'static str) {
-        use crate::config::types::OnShutdown;
+    /// Shutdown: attempts go on, or are stopped first if the signal or the configuration says so.
+    fn terminate(&mut self, why: &'static str, attempts: Option<OnShutdown>) {
         tracing::info!(signal = why, live = self.attempts.len(), "shutting down");
-        if self.draining || self.config.shutdown.attempts == OnShutdown::Keep {
+        let attempts = attempts.unwrap_or(self.config.shutdown.attempts);
+        if self.draining || attempts == OnShutdown::Keep {
             self.leaving = Some(Ok(()));
             return;
         }

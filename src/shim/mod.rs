@@ -30,7 +30,20 @@ mod timers;
 mod tree;
 mod witness;
 
+use std::io::Write;
 use std::process::ExitCode;
+
+const HELP: &str = "\
+Supervise one attempt at a run. proctord starts it; there is nothing to do by hand.
+
+Usage: proctor-shim [OPTIONS]
+
+Options:
+      --hook     Run a hook for operators, as standard input describes it
+      --version  Print version
+      --help     Print help
+
+See proctor-shim(8).";
 
 /// Runs the shim. Descriptor 0 must be a socket whose other end is the daemon.
 ///
@@ -45,12 +58,17 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some("--hook") => return hook::run(),
-        Some(_) => {
-            write_line(
-                "proctor-shim supervises one attempt. proctord starts it; there is nothing to do by hand.\n\
-                 Options: --version, --help. See proctord(8).",
-            );
+        Some("--help") => {
+            write_line(HELP);
             return ExitCode::SUCCESS;
+        }
+        Some(_) => {
+            // Whoever closed standard error does not want to read it.
+            drop(writeln!(
+                std::io::stderr(),
+                "proctor-shim: it takes no such argument; see `proctor-shim --help`"
+            ));
+            return ExitCode::from(2);
         }
     }
     match boot::boot() {
@@ -65,7 +83,6 @@ pub fn main() -> ExitCode {
 }
 
 fn write_line(text: &str) {
-    use std::io::Write;
     // Whoever closed standard output does not want to read it.
     drop(writeln!(std::io::stdout(), "{text}"));
 }

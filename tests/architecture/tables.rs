@@ -98,6 +98,7 @@ pub(crate) const CONFINED: &[(&str, &[&str])] = &[
     ),
     ("chrono_tz", &["src/dag/cron"]),
     ("clap", &["src/ctl", "src/daemon"]),
+    ("clap_complete", &["src/ctl/verbs/completions.rs"]),
     ("comfy_table", &["src/ctl"]),
     ("crc32fast", &["src/journal"]),
     ("daemonize", &["src/daemon"]),

@@ -1,6 +1,6 @@
 //! How daemons start, which of two wins, and what they make of their configuration.
 
-use crate::helper::{Daemon, alive, proctord, read, signal, until};
+use crate::helper::{Daemon, alive, lines, proctord, read, signal, until};
 
 #[test]
 fn of_two_daemons_on_one_root_the_second_refuses_and_the_first_does_not_notice() {
@@ -126,6 +126,30 @@ fn a_daemon_that_is_told_to_stop_its_attempts_does_so_before_it_leaves() {
     assert!(daemon.remains().is_empty(), "{:?}", daemon.remains());
     daemon.restart();
     assert_eq!(daemon.status(&run)["status"], "aborted");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_signal_has_attempts_stopped_though_the_configuration_keeps_them() {
+    let mut daemon = Daemon::start("[queue]\nmax_active_runs = 1\n");
+    let text = format!(
+        "steps: [{{name: a, command: \"echo a >> {}; sleep 1000\"}}]",
+        daemon.path("begun").display()
+    );
+    let run = daemon.submit("stops", &text);
+    let shim = daemon.shim(&run);
+    daemon.wait_file("begun");
+    let queued = daemon.submit("stops", &text);
+    daemon.end_by(libc::SIGUSR1);
+    assert!(!alive(shim));
+    assert!(daemon.remains().is_empty(), "{:?}", daemon.remains());
+    // What waited has not taken the place that became free.
+    assert_eq!(lines(&daemon.path("begun")), 1);
+    daemon.restart();
+    assert_eq!(daemon.status(&run)["status"], "aborted");
+    daemon.shim(&queued);
+    daemon.ctl(&["stop", &queued]).expect_code(0);
+    daemon.wait_end(&queued);
     daemon.expect_clean();
 }
 

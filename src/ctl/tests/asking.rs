@@ -226,6 +226,47 @@ fn an_answer_that_breaks_off_is_no_answer() {
 }
 
 #[test]
+fn a_question_that_a_leaving_daemon_did_not_answer_is_put_to_the_next() {
+    let left = std::sync::atomic::AtomicBool::new(false);
+    let answers = accepts(ended(RunStatus::Succeeded));
+    let server = Server::start(move |request| {
+        let gone = !left.swap(true, std::sync::atomic::Ordering::SeqCst);
+        if gone { Vec::new() } else { answers(request) }
+    });
+    let answer = call(server.root(), &["ps", "--json"]);
+    assert_eq!(answer.exit, Exit::Ok, "{}", answer.stderr);
+    assert_eq!(server.requests(), [Request::Ps, Request::Ps]);
+}
+
+#[test]
+fn what_changes_something_is_never_asked_for_twice() {
+    let server = Server::start(|_| Vec::new());
+    let file = dag_file(server.root());
+    for verb in [
+        &["enqueue", &file][..],
+        &["retry", "hello"],
+        &["cleanup", "--yes"],
+    ] {
+        let before = server.requests().len();
+        assert_eq!(call(server.root(), verb).exit, Exit::Unreachable, "{verb:?}");
+        assert_eq!(server.requests().len(), before + 1, "{verb:?}");
+    }
+}
+
+#[test]
+fn who_meets_a_daemon_that_is_leaving_waits_for_the_next() {
+    let left = std::sync::atomic::AtomicBool::new(false);
+    let root = server::listen(move |stream| {
+        // Closed before the hello, as by a daemon that has accepted its last client.
+        if left.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            server::serve(stream, &Mutex::default(), &accepts(ended(RunStatus::Succeeded)));
+        }
+    });
+    let answer = call(root.path(), &["ps", "--json"]);
+    assert_eq!(answer.exit, Exit::Ok, "{}", answer.stderr);
+}
+
+#[test]
 fn validate_and_dry_run_apply_a_json_schema() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();

@@ -48,7 +48,12 @@ impl Server {
     }
 }
 
-fn serve(mut stream: UnixStream, record: &Mutex<Vec<Request>>, answer: &impl Fn(Request) -> Vec<Response>) {
+/// Says hello, records the requests and answers them, until the client leaves.
+pub(in crate::ctl) fn serve(
+    mut stream: UnixStream,
+    record: &Mutex<Vec<Request>>,
+    answer: &impl Fn(Request) -> Vec<Response>,
+) {
     let ours = Hello::new(CONTROL_MAGIC);
     let mut buffer = FrameBuffer::new(FRAME_MAX);
     let mut chunk = [0; 4096];

@@ -1,6 +1,7 @@
 //! The verbs of `proctorctl`, one file each: its arguments, what it asks the daemon, what it answers.
 
 pub(super) mod cleanup;
+pub(super) mod completions;
 pub(super) mod cron;
 pub(super) mod decide;
 pub(super) mod dequeue;

@@ -132,10 +132,15 @@ impl Daemon {
 
     /// Ends the daemon in an orderly way. Attempts go on.
     pub(crate) fn stop(&mut self) {
+        self.end_by(libc::SIGTERM);
+    }
+
+    /// Sends the daemon a signal that ends it, and waits for its end.
+    pub(crate) fn end_by(&mut self, number: i32) {
         let Some(mut child) = self.child.take() else {
             return;
         };
-        signal(child.id(), libc::SIGTERM);
+        signal(child.id(), number);
         let begun = Instant::now();
         while child.try_wait().unwrap().is_none() {
             if begun.elapsed() > DEADLINE {
