@@ -16,8 +16,8 @@ fn naming(user: &str, more: &str) -> String {
 /// What `dags` says of a DAG.
 fn listed(daemon: &Daemon, name: &str) -> Option<Value> {
     let answer = daemon.json(&["dags"]);
-    let all = answer["dags"].as_array().unwrap().iter();
-    all.filter(|dag| dag["dag"] == name).next().cloned()
+    let mut all = answer["dags"].as_array().unwrap().iter();
+    all.find(|dag| dag["dag"] == name).cloned()
 }
 
 /// Puts a DAG of the system into its directory, and waits until it is in force.
@@ -185,9 +185,9 @@ fn a_schedule_starts_it_as_that_user_and_an_unknown_one_starts_nothing() {
     );
     let run = until("the schedule starts it", || {
         let history = daemon.json(&["history", "often"]);
-        let runs = history["runs"].as_array().unwrap().iter();
-        let mut ended = runs.filter(|run| run["status"] == "succeeded");
-        ended.next().map(|run| run["run_id"].as_str().unwrap().to_owned())
+        let mut runs = history["runs"].as_array().unwrap().iter();
+        let ended = runs.find(|run| run["status"] == "succeeded");
+        ended.map(|run| run["run_id"].as_str().unwrap().to_owned())
     });
     let result = daemon.status(&format!("often:{run}"));
     assert_eq!(who(&result), as_known(&guest));
