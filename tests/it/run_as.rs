@@ -185,9 +185,9 @@ fn a_schedule_starts_it_as_that_user_and_an_unknown_one_starts_nothing() {
     );
     let run = until("the schedule starts it", || {
         let history = daemon.json(&["history", "often"]);
-        let runs = history["runs"].as_array().unwrap().iter();
-        let mut ended = runs.filter(|run| run["status"] == "succeeded");
-        ended.next().map(|run| run["run_id"].as_str().unwrap().to_owned())
+        let mut runs = history["runs"].as_array().unwrap().iter();
+        let ended = runs.find(|run| run["status"] == "succeeded");
+        ended.map(|run| run["run_id"].as_str().unwrap().to_owned())
     });
     let result = daemon.status(&format!("often:{run}"));
     assert_eq!(who(&result), as_known(&guest));
