@@ -58,16 +58,15 @@ impl Asker {
             Role::Other
         }
     }
+}
 
-    /// The program that asks, for the log. By its own descriptor: the number may be another process' by now, which is not to
-    /// be accused.
-    fn program(&self) -> String {
-        let program = self.process.as_ref().and_then(|process| process.program());
-        program.map_or_else(
-            || String::from("unknown program"),
-            |path| path.display().to_string(),
-        )
-    }
+/// The program that asks, for the log. By its own descriptor: the number may be another process' by now, which is not to be
+/// accused.
+pub(super) fn program_of(process: Option<&PidFd>) -> String {
+    process.and_then(PidFd::program).map_or_else(
+        || String::from("unknown program"),
+        |path| path.display().to_string(),
+    )
 }
 
 impl Dispatcher {
@@ -206,7 +205,8 @@ impl Dispatcher {
     pub(super) fn note_denial(&mut self, asker: &Asker, what: &str) -> String {
         self.counters.denied += 1;
         let what = format!("{}{what}", asker.verb.words());
-        events::request_denied(asker.peer, &asker.program(), asker.verb.as_str(), &what);
+        let program = program_of(asker.process.as_deref());
+        events::request_denied(asker.peer, &program, asker.verb.as_str(), &what);
         what
     }
 

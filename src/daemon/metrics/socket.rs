@@ -17,9 +17,11 @@ use tokio::time::timeout;
 use crate::config::Config;
 use crate::daemon::clients::Limits;
 use crate::daemon::dispatcher::{Dispatcher, Msg};
+use crate::daemon::requests::program_of;
 use crate::model::access::Peer;
 use crate::sys::creds;
 use crate::sys::files::Dir;
+use crate::sys::pidfd::PidFd;
 use crate::sys::socket::{self, PeerCred};
 use crate::telemetry::events;
 use crate::telemetry::metrics::CONTENT_TYPE;
@@ -124,6 +126,7 @@ fn may_read(limits: &Limits, cred: PeerCred, stream: &UnixStream) -> bool {
 /// Refuses a reader, and waits for nothing of it: nobody without permission keeps others waiting.
 fn deny(stream: UnixStream, cred: PeerCred, to_self: &UnboundedSender<Msg>) {
     use std::io::{Read, Write};
+    let process = socket::peer_pidfd(stream.as_fd());
     let Ok(mut stream) = stream.into_std() else {
         return;
     };
@@ -141,7 +144,7 @@ fn deny(stream: UnixStream, cred: PeerCred, to_self: &UnboundedSender<Msg>) {
         uid: cred.uid,
         gid: cred.gid,
     };
-    let denied = move |dispatcher: &mut Dispatcher| dispatcher.deny_metrics(peer);
+    let denied = move |dispatcher: &mut Dispatcher| dispatcher.deny_metrics(peer, process.as_ref());
     drop(to_self.send(Msg::Then(Box::new(denied))));
 }
 
@@ -249,11 +252,10 @@ fn answer(status: &str, body: &str, whole: bool) -> String {
 
 impl Dispatcher {
     /// Somebody may not read metrics.
-    fn deny_metrics(&mut self, peer: Peer) {
+    fn deny_metrics(&mut self, peer: Peer, process: Option<&PidFd>) {
         self.counters.denied += 1;
-        let exe = std::fs::read_link(format!("/proc/{}/exe", peer.pid)).unwrap_or_default();
         let verb = Verb::Metrics;
-        events::request_denied(peer, &exe.display().to_string(), verb.as_str(), verb.words());
+        events::request_denied(peer, &program_of(process), verb.as_str(), verb.words());
     }
 }
 
