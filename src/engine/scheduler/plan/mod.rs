@@ -152,8 +152,12 @@ impl Scheduler {
                 (Some(Flight::Ticks(_) | Flight::Mark(_)), Some(_)) => plan.watermark,
                 (_, known) => known.unwrap_or(now.wall),
             };
-            // So that it counts from today even if nothing is due before the daemon ends.
-            plan.mark = new.watermark.is_none().then_some(now.wall);
+            // So that it counts from today even if nothing is due before the daemon ends. What is on its way may be refused.
+            plan.mark = match (&plan.flight, new.watermark) {
+                (_, None) => Some(now.wall),
+                (Some(Flight::Mark(at)), _) => Some(*at).filter(|at| *at > plan.watermark),
+                _ => None,
+            };
             plan.installed = Some(new);
             plan.go_on_after(plan.decided_up_to());
         }
@@ -292,6 +296,7 @@ impl Plan {
     fn decided_up_to(&self) -> Time {
         match &self.flight {
             Some(Flight::Ticks(decided)) => decided.at.max(self.watermark),
+            Some(Flight::Mark(at)) => self.watermark.max(*at),
             _ => self.watermark,
         }
     }

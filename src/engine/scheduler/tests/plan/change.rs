@@ -253,6 +253,26 @@ fn a_clock_that_is_put_back_before_an_edit_takes_what_is_not_due_any_more_with_i
     ]);
 }
 
+#[test]
+fn what_was_never_scheduled_before_an_edit_does_not_come_by_going_and_coming_back() {
+    let mut desk = Desk::quiet("0730", every("0"));
+    desk.play(&[("at 0735", "")]);
+    assert_eq!(desk.install(every("*/10")), "commit 1 mark 0735");
+    desk.play(&[("uninstall", "")]);
+    let back = Installed {
+        watermark: Some(time("0730")),
+        ..every("*/2")
+    };
+    assert_eq!(desk.install(back), "");
+    // It is tried again if it was refused.
+    desk.play(&[
+        ("io 1", "idle"),
+        ("at 073501", "commit 2 mark 0735"),
+        ("ok 2", "idle"),
+        ("at 0736", "make s0736, commit 3 accept+mark 0736"),
+    ]);
+}
+
 /// Of a start at 01:00 that is put off until this time by its jitter.
 fn put_off() -> (Installed, Time) {
     let plan = Installed {
