@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use proctor::sys::creds::User;
 
-use super::{as_user, state_of};
+use super::{State, as_user, state_of};
 use crate::helper::{Daemon, Running, text_of, until};
 use crate::users::{ctl_as, two_users};
 
 /// Directories and files of root's, none of which anything may touch.
 struct Canary {
     dir: PathBuf,
-    before: Vec<(PathBuf, (Vec<u8>, [i64; 6]))>,
+    before: Vec<(PathBuf, State)>,
 }
 
 impl Canary {
