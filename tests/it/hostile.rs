@@ -135,8 +135,10 @@ fn ask_to_stop(daemon: &Daemon, run: &str) {
         .ask(&json!({"stop": {"run": {"dag": dag, "run": id}}}));
 }
 
-/// Everything about a file that somebody could have changed.
-fn state_of(path: &Path) -> (Vec<u8>, [i64; 6]) {
+/// Everything about a file that somebody could have changed: what is in it, and its mode, owners and times.
+type State = (Vec<u8>, [i64; 6]);
+
+fn state_of(path: &Path) -> State {
     use std::os::unix::fs::MetadataExt;
     let about = std::fs::symlink_metadata(path).unwrap();
     let content = if about.is_file() {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use proctor::sys::creds::User;
 
-use super::{as_user, state_of};
+use super::{State, as_user, state_of};
 use crate::helper::{Daemon, Running, text_of, until};
 use crate::users::{ctl_as, two_users};
 
