@@ -1,8 +1,12 @@
 //! What the service manager is told (sd_notify(3)). Without `NOTIFY_SOCKET` every call does nothing.
+//!
+//! A manager that does not read never holds up the daemon: what it must know is waited with for a second, the rest is left out.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -12,6 +16,9 @@ use crate::sys::fdpass;
 
 /// Longest status text, in bytes.
 const STATUS_MAX: usize = 512;
+
+/// How long the manager may take to read what it must know.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether there is a manager that listens.
 #[must_use]
@@ -24,7 +31,10 @@ pub fn is_listening() -> bool {
 /// # Errors
 /// When the manager's socket cannot be reached; the daemon can go on.
 pub fn ready(status: &str) -> io::Result<()> {
-    sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&sanitize(status))])
+    tell(
+        &[NotifyState::Ready, NotifyState::Status(&sanitize(status))],
+        PATIENCE,
+    )
 }
 
 /// A line about how the daemon is, for `systemctl status`.
@@ -32,7 +42,7 @@ pub fn ready(status: &str) -> io::Result<()> {
 /// # Errors
 /// As [`ready`].
 pub fn status(text: &str) -> io::Result<()> {
-    sd_notify::notify(&[NotifyState::Status(&sanitize(text))])
+    tell(&[NotifyState::Status(&sanitize(text))], Duration::ZERO)
 }
 
 /// The daemon is leaving.
@@ -40,7 +50,10 @@ pub fn status(text: &str) -> io::Result<()> {
 /// # Errors
 /// As [`ready`].
 pub fn stopping(status: &str) -> io::Result<()> {
-    sd_notify::notify(&[NotifyState::Stopping, NotifyState::Status(&sanitize(status))])
+    tell(
+        &[NotifyState::Stopping, NotifyState::Status(&sanitize(status))],
+        PATIENCE,
+    )
 }
 
 /// The daemon reads its configuration again; [`ready`] says that it has. The message carries the time, as
@@ -49,7 +62,10 @@ pub fn stopping(status: &str) -> io::Result<()> {
 /// # Errors
 /// As [`ready`].
 pub fn reloading() -> io::Result<()> {
-    sd_notify::notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?])
+    tell(
+        &[NotifyState::Reloading, NotifyState::monotonic_usec_now()?],
+        PATIENCE,
+    )
 }
 
 /// Starting or stopping takes longer: the manager waits that long from now on, 71 minutes at most.
@@ -58,7 +74,7 @@ pub fn reloading() -> io::Result<()> {
 /// As [`ready`].
 pub fn extend_timeout(by: Duration) -> io::Result<()> {
     let micros = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
-    sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(micros)])
+    tell(&[NotifyState::ExtendTimeoutUsec(micros)], PATIENCE)
 }
 
 /// How often to call [`watchdog`]: half the time after which the manager loses patience (`WATCHDOG_USEC`), as
@@ -75,7 +91,7 @@ pub fn watchdog_interval() -> Option<Duration> {
 /// # Errors
 /// As [`ready`].
 pub fn watchdog() -> io::Result<()> {
-    sd_notify::notify(&[NotifyState::Watchdog])
+    tell(&[NotifyState::Watchdog], Duration::ZERO)
 }
 
 /// How many descriptors the manager keeps for this service: `FDSTORE`, which systemd 254 sets, and the unit for earlier
@@ -107,14 +123,32 @@ pub fn forget_fd(name: &str) -> io::Result<()> {
     send_now(&format!("FDSTOREREMOVE=1\nFDNAME={}\n", sanitize(name)), &[])
 }
 
+fn tell(states: &[NotifyState<'_>], patience: Duration) -> io::Result<()> {
+    let lines: Vec<String> = states.iter().map(|state| format!("{state}\n")).collect();
+    send(&lines.concat(), &[], patience)
+}
+
 /// Sends a message without waiting for room: what comes in thousands must not hold up the daemon when the manager is busy.
 fn send_now(message: &str, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    send(message, fds, Duration::ZERO)
+}
+
+/// Sends a message, and waits so long for room.
+fn send(message: &str, fds: &[BorrowedFd<'_>], patience: Duration) -> io::Result<()> {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
         return Ok(());
     };
     let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
-    socket.connect(path)?;
+    if patience.is_zero() {
+        socket.set_nonblocking(true)?;
+    } else {
+        socket.set_write_timeout(Some(patience))?;
+    }
+    // A name that begins so is one in the abstract namespace (unix(7)).
+    match path.as_bytes().strip_prefix(b"@") {
+        Some(name) => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
+        None => socket.connect(path)?,
+    }
     fdpass::send_with_fds(socket.as_fd(), message.as_bytes(), fds)
 }
 

@@ -11,9 +11,6 @@ use super::{State, as_user, state_of};
 use crate::helper::{Daemon, Running, text_of, until};
 use crate::users::{ctl_as, two_users};
 
-/// What a file is: its content, and what the file system says of it.
-type State = (Vec<u8>, [i64; 6]);
-
 /// Directories and files of root's, none of which anything may touch.
 struct Canary {
     dir: PathBuf,

@@ -235,6 +235,7 @@ fn t08_notifications_are_short_lines_of_known_words() {
         daemon.ctl(&["run", &file, "--run-id", &"r".repeat(64)]);
         daemon.json(&["reload"]);
         daemon.expect_unharmed();
+        daemon.expect_clean();
         daemon.stop();
         done.store(true, Ordering::Relaxed);
         reader.join().unwrap()
