@@ -138,7 +138,7 @@ fn t25_evil_words_of_people_are_logged_and_shown_as_text() {
     daemon.wait_end(&waits);
     let out = daemon.ctl(&["reject", &waits, "--reason", EVIL]);
     expect_harmless("reject", &out.text());
-    assert!(daemon.log().contains("rejected by uid"), "{}", daemon.log());
+    daemon.wait_log("rejected by uid");
     show_all(
         &daemon,
         &waits,
