@@ -77,6 +77,7 @@ pub const KEYS: &[Key] = &[
     later("cgroup", "parent"),
     now("cgroup", "require_limits"),
     now("shutdown", "attempts"),
+    now("shutdown", "wait_sec"),
     now("hooks", "max_parallel"),
     now("hooks", "queue_max"),
     now("hooks.failed", "command"),

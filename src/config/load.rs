@@ -70,6 +70,7 @@ impl Config {
             },
             shutdown: Shutdown {
                 attempts: OnShutdown::Keep,
+                wait_sec: 90.0,
             },
             hooks: Hooks::default(),
             retention: Retention {
@@ -241,6 +242,8 @@ fn fill<'t>(config: &mut Config, reader: &mut Reader<'_>, root: &'t DeTable<'t>)
     let words = &[("keep", OnShutdown::Keep), ("stop", OnShutdown::Stop)];
     let attempts = &mut config.shutdown.attempts;
     reader.set(&section, "attempts", attempts, value::choice(words));
+    let wait = &mut config.shutdown.wait_sec;
+    reader.set(&section, "wait_sec", wait, value::seconds(1.0, 86_400.0));
 
     config.hooks.fill(reader, root);
 

@@ -63,7 +63,7 @@ impl Config {
                     parent,
                     require_limits,
                 },
-            shutdown: Shutdown { attempts },
+            shutdown: Shutdown { attempts, wait_sec },
             hooks,
             retention:
                 Retention {
@@ -109,6 +109,7 @@ impl Config {
             OnShutdown::Stop => "stop",
         };
         put("shutdown.attempts", quoted(word));
+        put("shutdown.wait_sec", wait_sec.to_string());
         hooks.entries(&mut put);
         put("retention.enabled", retains.to_string());
         put("retention.days", days.to_string());

@@ -134,7 +134,7 @@ fn unknown_names_suggest_what_was_meant() {
         ),
         (
             "[shutdown]\nxyzzy = 1",
-            "2:1: unknown key `xyzzy` in [shutdown]; [shutdown] has these keys: attempts",
+            "2:1: unknown key `xyzzy` in [shutdown]; [shutdown] has these keys: attempts, wait_sec",
         ),
         (
             "[contorl]",

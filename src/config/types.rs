@@ -146,6 +146,8 @@ pub struct Cgroup {
 pub struct Shutdown {
     /// What happens to live attempts.
     pub attempts: OnShutdown,
+    /// Seconds after which attempts that are being stopped are left to end by themselves; 1 to 86400.
+    pub wait_sec: f64,
 }
 
 /// What a shutdown does to live attempts.

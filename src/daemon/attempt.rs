@@ -27,6 +27,8 @@ pub(super) struct Attempt {
     pub(super) proven: bool,
     /// The name under which the service manager has a copy of that.
     pub(super) kept: Option<String>,
+    /// Whether the log has its end.
+    pub(super) end_told: bool,
     pub(super) channel: Option<Arc<OwnedFd>>,
     /// What its channel has not taken yet.
     pub(super) outbox: Outbox,
@@ -74,6 +76,7 @@ impl Attempt {
             pidfd: None,
             proven: false,
             kept: None,
+            end_told: false,
             channel: None,
             outbox: Outbox::default(),
             journal: None,

@@ -215,7 +215,12 @@ async fn serve(
     dispatcher.end_hooks().await;
     let ended = dispatcher.leaving.take().unwrap_or(Ok(()));
     // Without a service manager this is nothing; with one that does not listen nothing can be done.
-    drop(notify::stopping("leaving; live attempts go on"));
+    let goes_on = if dispatcher.attempts.is_empty() {
+        "leaving"
+    } else {
+        "leaving; live attempts go on"
+    };
+    drop(notify::stopping(goes_on));
     events::daemon_stopping(
         if ended.is_ok() { "orderly end" } else { "failure" },
         dispatcher.attempts.len(),
@@ -369,6 +374,7 @@ fn build(
         served: false,
         leaving: None,
         draining: false,
+        leaves_by: crate::model::Boot::default(),
     })
 }
 

@@ -190,6 +190,8 @@ pub(super) struct Dispatcher {
     /// Set when the daemon leaves: how.
     pub(super) leaving: Option<Result<(), String>>,
     pub(super) draining: bool,
+    /// When it leaves at the latest, while it drains.
+    pub(super) leaves_by: Boot,
 }
 
 /// Both clocks.
@@ -323,7 +325,7 @@ impl Dispatcher {
             self.leaving = Some(Ok(()));
             return;
         }
-        self.draining = true;
+        self.begin_to_drain();
         self.tell(Event::Drain);
         let live: Vec<RunRef> = self
             .attempts

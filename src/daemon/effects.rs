@@ -249,6 +249,7 @@ impl Dispatcher {
     /// Removes what was made for an attempt whose supervisor could not get ready, and then tells that.
     pub(super) fn take_away(&mut self, attempt: &AttemptId, why: String) {
         self.close_gate(attempt);
+        self.let_go(attempt);
         let Some(held) = self.attempts.get_mut(attempt) else {
             return;
         };

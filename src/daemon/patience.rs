@@ -40,18 +40,31 @@ impl Patience {
 }
 
 impl Dispatcher {
-    /// The daemon waits for attempts to stop, which takes as long as their jobs do: their own limits end it.
+    /// The daemon waits for attempts to stop, as long as `shutdown.wait_sec` says: a job's handlers can take for ever, and no
+    /// user is to keep the machine from going down.
+    pub(super) fn begin_to_drain(&mut self) {
+        let wait = Duration::from_secs_f64(self.config.shutdown.wait_sec).as_micros();
+        let wait = u64::try_from(wait).unwrap_or(u64::MAX);
+        self.draining = true;
+        self.leaves_by = Boot(now().boot.0.saturating_add(wait));
+    }
+
     pub(super) fn ask_for_time(&mut self) {
         if !self.draining || self.leaving.is_some() {
             return;
         }
+        let at = now().boot;
+        if at >= self.leaves_by {
+            tracing::warn!(
+                live = self.attempts.len(),
+                "attempts have not ended within shutdown.wait_sec: their supervisors go on to stop them"
+            );
+            self.leaving = Some(Ok(()));
+            return;
+        }
         drop(notify::extend_timeout(MORE));
-        let live = self.attempts.len();
-        drop(notify::status(&format!(
-            "stopping; {live} attempts are being stopped"
-        )));
-        self.alarms
-            .set(Boot(now().boot.0.saturating_add(AGAIN)), Alarm::Patience);
+        let next = Boot(at.0.saturating_add(AGAIN)).min(self.leaves_by);
+        self.alarms.set(next, Alarm::Patience);
         self.arm();
     }
 }

@@ -275,13 +275,22 @@ impl Dispatcher {
     /// A run changed in a way that its followers want to know.
     pub(super) fn changed(&mut self, run: &RunRef) {
         let Some(live) = self.runs.get(run) else { return };
+        let mut lost = None;
         if live.view.status.ends_attempt() {
             self.counters.ended += 1;
             let attempt = live.view.attempt.as_ref();
             // Of a run that ended in its queue, the last attempt had ended before.
-            if let Some(attempt) = attempt.filter(|attempt| self.attempts.contains_key(attempt)) {
+            let held = attempt.and_then(|attempt| Some((attempt, self.attempts.get_mut(attempt)?)));
+            if let Some((attempt, held)) = held
+                && !std::mem::replace(&mut held.end_told, true)
+            {
                 self.metrics.attempt_ended(live.view.status);
-                if live.view.lost.is_none() {
+                if let Some(cause) = &live.view.lost {
+                    self.counters.lost += 1;
+                    self.metrics.attempt_lost(cause);
+                    events::attempt_lost(run, attempt, cause);
+                    lost = Some(format!("attempt {attempt} of {run}: {cause}"));
+                } else {
                     events::attempt_ended(run, attempt, live.view.status);
                 }
             }
@@ -289,6 +298,9 @@ impl Dispatcher {
         let none = std::collections::BTreeSet::new();
         self.followers
             .update(run, &live.view, &none, &std::collections::BTreeSet::new());
+        if let Some(named) = lost {
+            self.acted("attempt lost", named);
+        }
     }
 
     /// A run is over: who waits for that is told.

@@ -281,21 +281,6 @@ impl Dispatcher {
         let Some(cause) = self.account(attempt) else {
             return;
         };
-        let Some(held) = self.attempts.get(attempt) else {
-            return;
-        };
-        // One that never passed the gate is not lost: it never was.
-        let lost = self
-            .runs
-            .get(&held.run)
-            .is_some_and(|live| !live.view.status.ends_attempt() && live.view.started_at.is_some());
-        if lost {
-            self.counters.lost += 1;
-            self.metrics.attempt_lost(&cause);
-            events::attempt_lost(&held.run, attempt, &cause);
-            let named = format!("attempt {attempt} of {}: {cause}", held.run);
-            self.acted("attempt lost", named);
-        }
         self.tell(Event::Gone(attempt.clone(), cause));
     }
 

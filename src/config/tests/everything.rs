@@ -54,6 +54,7 @@ parent = "/sys/fs/cgroup/x"
 require_limits = false
 [shutdown]
 attempts = "stop"
+wait_sec = 300
 [hooks]
 max_parallel = 2
 queue_max = 10
