@@ -22,7 +22,8 @@ impl fmt::Display for Warning {
 }
 
 impl Config {
-    /// Everything legal and unwise about the configuration. It looks at nothing else but the programs and users of hooks and the names of [access]: whether
+    /// Everything legal and unwise about the configuration. It looks at nothing else but the programs and users of hooks and the
+    /// names of `[access]`: whether
     /// the admin group or the directories exist, the daemon finds out. The defaults have no warnings.
     #[must_use]
     pub fn check(&self) -> Vec<Warning> {
