@@ -154,6 +154,30 @@ fn a_signal_has_attempts_stopped_though_the_configuration_keeps_them() {
 }
 
 #[test]
+fn a_stop_of_all_attempts_waits_no_longer_than_it_may() {
+    let mut daemon = Daemon::start("[shutdown]\nattempts = \"stop\"\nwait_sec = 1\n");
+    let (begun, go) = (daemon.path("begun"), daemon.path("go"));
+    // Nothing limits how long a handler takes.
+    let text = format!(
+        "handler_on:\n  exit:\n    command: while [ ! -e {go} ]; do sleep 0.02; done\nsteps:\n  - command: echo >> {begun}; sleep 1000\n",
+        go = go.display(),
+        begun = begun.display()
+    );
+    let run = daemon.submit("lingers", &text);
+    daemon.wait_file("begun");
+    let shim = daemon.shim(&run);
+    daemon.end_by(libc::SIGTERM);
+    until("it says why it leaves", || {
+        daemon.log().contains("shutdown.wait_sec").then_some(())
+    });
+    assert!(alive(shim), "{}", daemon.log());
+    daemon.restart();
+    std::fs::write(go, "").unwrap();
+    assert_eq!(daemon.wait_end(&run)["status"], "aborted");
+    daemon.expect_clean();
+}
+
+#[test]
 fn a_daemon_that_ends_in_an_orderly_way_leaves_its_attempts_alone() {
     let mut daemon = Daemon::start("");
     let text = format!(
