@@ -146,7 +146,8 @@ fn skip_if_successful_holds_over_a_daemon_that_is_killed_and_a_machine_that_was_
         let listed = daemon.json(&["dags"]);
         (listed["dags"].as_array().unwrap().len() == 2).then_some(())
     });
-    daemon.kill9();
+    // In an orderly way: the store has it then that they count from now on.
+    daemon.stop();
 
     // Both succeed on time, and one of them once more in between.
     start_at(&mut daemon, BEFORE + 50 * 60 + 5);

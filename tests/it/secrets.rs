@@ -214,8 +214,10 @@ fn a_process_in_the_background_holds_up_no_step_and_what_it_says_later_is_masked
     let daemon = world();
     let run = daemon.submit("background", &with_background(&daemon));
     daemon.wait_file("src/ready");
-    let step = &daemon.status(&run)["steps"][0];
-    assert_eq!(step["status"], "succeeded", "{step:#}");
+    let step = &until("the end of the step", || {
+        let step = daemon.status(&run)["steps"][0].clone();
+        (step["status"] == "succeeded").then_some(step)
+    });
     assert_eq!(log(step, "stdout"), format!("early {MASK}\n"));
     for (pid, command) in processes_below(daemon.root()) {
         assert!(!command.contains(SECRET), "{pid}: {command}");

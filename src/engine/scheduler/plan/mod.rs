@@ -22,7 +22,7 @@ use super::api::{Effect, Installed};
 use super::timers::{Timer, backoff};
 use crate::dag::types::OverlapPolicy;
 use crate::model::{Boot, DagName, Now, Time};
-use backlog::Plan;
+use backlog::{AHEAD_MAX, Plan};
 use flight::Flight;
 use ticks::Tick;
 pub use upcoming::Upcoming;
@@ -264,6 +264,7 @@ impl Scheduler {
             plan.mark = Some(now.wall);
             plan.go_on_after(now.wall);
         }
+        plan.begin_earlier(now.wall);
         plan.note_success(None, now.wall);
         plan.put_back(now.wall);
         plan.collect(now.wall);
@@ -298,6 +299,17 @@ impl Plan {
             Some(Flight::Ticks(decided)) => decided.at.max(self.watermark),
             Some(Flight::Mark(at)) => self.watermark.max(*at),
             _ => self.watermark,
+        }
+    }
+
+    /// Its schedule was said to count from a time that the clock is far from: it was wrong then, and the schedule counts
+    /// from now on.
+    fn begin_earlier(&mut self, now: Time) {
+        let far = |mark: Time| mark.0.saturating_sub(now.0) > AHEAD_MAX;
+        if self.mark.is_some_and(far) {
+            self.mark = Some(now);
+            let after = self.decided_up_to().max(now);
+            self.next = self.installed.as_ref().and_then(|plan| ticks::next(plan, after));
         }
     }
 

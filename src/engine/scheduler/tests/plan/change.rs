@@ -273,6 +273,25 @@ fn what_was_never_scheduled_before_an_edit_does_not_come_by_going_and_coming_bac
     ]);
 }
 
+#[test]
+fn an_edit_by_a_clock_that_was_far_ahead_counts_from_now_on() {
+    let mut desk = Desk::quiet("0730", every("0"));
+    desk.play(&[
+        ("at 0800", "make s0800, commit 1 accept+mark 0800"),
+        ("set 1630", ""),
+    ]);
+    assert_eq!(desk.install(every("*/10")), "");
+    desk.play(&[
+        ("set 0835", ""),
+        (
+            "ok 1",
+            "changed, 0800 started s0800, commit 2 mark 0835, commit 3 intend s08001",
+        ),
+        ("ok 2", ""),
+        ("at 0840", "make s0840, commit 4 accept+mark 0840"),
+    ]);
+}
+
 /// Of a start at 01:00 that is put off until this time by its jitter.
 fn put_off() -> (Installed, Time) {
     let plan = Installed {
