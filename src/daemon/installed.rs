@@ -1,6 +1,6 @@
 //! Installed DAGs that somebody starts by name: the one that has the name, else the user's own. They are read as their files
-//! are at that moment; from one that has errors, the version in force is started, as its schedule does. A run of one of these belongs to the one who
-//! asks, so its file must be one that they could read.
+//! are at that moment; from one that has errors, the version in force is started, as its schedule does. A run of one of these
+//! belongs to the one who asks, so its file must be one that they could read.
 
 use super::control::refusal;
 use super::registry::{Catalog, Context, FileId, Place, make, of_file};
