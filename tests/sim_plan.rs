@@ -2,8 +2,8 @@
 //! store that refuses, people who hold DAGs back, and a daemon that crashes at every effect. What is decided is checked
 //! against a reference that knows the rules and nothing of the engine. Each history follows from one number.
 //!
-//! A fiftieth of `PROCTOR_SIM_RUNS` sets how many histories are run; `PROCTOR_SIM_SEED` runs one and prints its trace, with `PROCTOR_SIM_CRASH` one that crashes
-//! before its effect of that number and not at random.
+//! A fiftieth of `PROCTOR_SIM_RUNS` sets how many histories are run; `PROCTOR_SIM_SEED` runs one and prints its trace, with
+//! `PROCTOR_SIM_CRASH` one that crashes before its effect of that number and not at random.
 
 #![expect(
     clippy::unwrap_used,

@@ -10,8 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::left::{cgroup_of, processes_below, remove_cgroup};
-use super::program::waits_for;
-use super::program::{Out, Running, program};
+use super::program::{Out, Running, program, waits_for};
 use super::{Control, DEADLINE, Status, files_below, pause, signal, until};
 
 /// What the daemon has said so far, over all its lives.

@@ -60,6 +60,11 @@ pub(super) enum Class {
     Replaced,
 }
 
+/// Whether a time was noted while the clock was wrong.
+pub(super) const fn is_far_ahead(at: Time, now: Time) -> bool {
+    at.0.saturating_sub(now.0) > AHEAD_MAX
+}
+
 impl Plan {
     /// Moves what is due into the backlog.
     pub(super) fn collect(&mut self, now: Time) {
@@ -134,11 +139,6 @@ impl Plan {
             .flatten();
         self.last_success = known.clone().filter(|at| *at <= now).max();
         self.success_to_come = known.filter(|at| *at > now).max();
-    }
-
-    /// Whether the watermark was made while the clock was wrong.
-    pub(super) const fn is_far_ahead(&self, now: Time) -> bool {
-        self.watermark.0.saturating_sub(now.0) > AHEAD_MAX
     }
 
     /// Up to when nothing happens because the clock was ahead and the times until then are decided already. A lead that

@@ -22,7 +22,7 @@ use super::api::{Effect, Installed};
 use super::timers::{Timer, backoff};
 use crate::dag::types::OverlapPolicy;
 use crate::model::{Boot, DagName, Now, Time};
-use backlog::{AHEAD_MAX, Plan};
+use backlog::{Plan, is_far_ahead};
 use flight::Flight;
 use ticks::Tick;
 pub use upcoming::Upcoming;
@@ -259,12 +259,7 @@ impl Scheduler {
         if plan.suspended || plan.again.is_some() || self.draining || self.plans.idle {
             return;
         }
-        if plan.is_far_ahead(now.wall) {
-            plan.watermark = now.wall;
-            plan.mark = Some(now.wall);
-            plan.go_on_after(now.wall);
-        }
-        plan.begin_earlier(now.wall);
+        plan.disbelieve(now.wall);
         plan.note_success(None, now.wall);
         plan.put_back(now.wall);
         plan.collect(now.wall);
@@ -302,11 +297,14 @@ impl Plan {
         }
     }
 
-    /// Its schedule was said to count from a time that the clock is far from: it was wrong then, and the schedule counts
-    /// from now on.
-    fn begin_earlier(&mut self, now: Time) {
-        let far = |mark: Time| mark.0.saturating_sub(now.0) > AHEAD_MAX;
-        if self.mark.is_some_and(far) {
+    /// A time that lies far ahead of the clock was noted while that was wrong: everything counts from now on.
+    fn disbelieve(&mut self, now: Time) {
+        if is_far_ahead(self.watermark, now) {
+            self.watermark = now;
+            self.mark = Some(now);
+            self.go_on_after(now);
+        } else if self.mark.is_some_and(|mark| is_far_ahead(mark, now)) {
+            // What the schedule before has left undecided is still decided.
             self.mark = Some(now);
             let after = self.decided_up_to().max(now);
             self.next = self.installed.as_ref().and_then(|plan| ticks::next(plan, after));

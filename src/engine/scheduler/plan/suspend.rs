@@ -1,10 +1,11 @@
 //! Suspension: a person holds back all that a DAG's schedules do, or has them go on.
 //!
 //! For scheduled times it counts at once, before it is stored, for retries when it is stored; that it is over counts only
-//! when it is stored. While it lasts nothing is decided and the watermark stays. Who held back a DAG did not want it to run, so what passed meanwhile is left out when
-//! it goes on, whatever its catch-up window is: missed starts are made up for from that moment on.
+//! when it is stored. While it lasts nothing is decided and the watermark stays. Who held back a DAG did not want it to run,
+//! so what passed meanwhile is left out when it goes on, whatever its catch-up window is: missed starts are made up for from
+//! that moment on.
 
-use super::backlog::Plan;
+use super::backlog::{Plan, is_far_ahead};
 use super::flight::Flight;
 use super::ticks::just_before;
 use super::watermark;
@@ -104,7 +105,7 @@ impl Scheduler {
 impl Plan {
     /// What is scheduled for now or earlier, and is due later by its jitter, has not passed.
     fn resumes_at(&self, now: Time) -> Time {
-        if self.is_far_ahead(now) {
+        if is_far_ahead(self.watermark, now) {
             return now;
         }
         let put_off = self.put_off(now, self.watermark);

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::backlog::Plan;
+use super::backlog::{Plan, is_far_ahead};
 use super::ticks::{self, Tick};
 use crate::dag::cron::{Fire, Zone};
 use crate::engine::scheduler::Scheduler;
@@ -64,7 +64,7 @@ impl Scheduler {
         let mut coming: BinaryHeap<Reverse<(Time, usize)>> = BinaryHeap::new();
         let mut heads: Vec<Option<Tick>> = Vec::with_capacity(plans.len());
         for (index, (_, plan)) in plans.iter().enumerate() {
-            let far = plan.is_far_ahead(after);
+            let far = is_far_ahead(plan.watermark, after);
             let decided = if far { Time(i64::MIN) } else { plan.watermark };
             let put_off = plan.put_off(after, decided);
             let head = put_off.or_else(|| next(plan, after.max(decided)));

@@ -209,13 +209,17 @@ fn less_jitter_makes_nothing_late_that_waits_behind_a_batch() {
     desk.play(&[("io 1", told.as_str())]);
 }
 
+/// The start at 08:00, of one at each full hour, is on its way to the store.
+fn eight_is_in_flight() -> Desk {
+    let mut desk = Desk::quiet("0730", every("0"));
+    desk.play(&[("at 0800", "make s0800, commit 1 accept+mark 0800")]);
+    desk
+}
+
 #[test]
 fn a_clock_that_is_put_back_brings_nothing_of_a_new_schedule_from_before_the_edit() {
-    let mut desk = Desk::quiet("0730", every("0"));
-    desk.play(&[
-        ("at 0800", "make s0800, commit 1 accept+mark 0800"),
-        ("at 1030", ""),
-    ]);
+    let mut desk = eight_is_in_flight();
+    desk.play(&[("at 1030", "")]);
     assert_eq!(desk.install(every("*/10")), "");
     desk.play(&[
         ("set 0935", ""),
@@ -232,9 +236,8 @@ fn a_clock_that_is_put_back_brings_nothing_of_a_new_schedule_from_before_the_edi
 
 #[test]
 fn a_clock_that_is_put_back_before_an_edit_takes_what_is_not_due_any_more_with_it() {
-    let mut desk = Desk::quiet("0730", every("0"));
+    let mut desk = eight_is_in_flight();
     desk.play(&[
-        ("at 0800", "make s0800, commit 1 accept+mark 0800"),
         ("io 1", "0800 delayed (broken), unmake s0800, idle"),
         ("set 1030", ""),
         ("set 0835", ""),
@@ -275,11 +278,8 @@ fn what_was_never_scheduled_before_an_edit_does_not_come_by_going_and_coming_bac
 
 #[test]
 fn an_edit_by_a_clock_that_was_far_ahead_counts_from_now_on() {
-    let mut desk = Desk::quiet("0730", every("0"));
-    desk.play(&[
-        ("at 0800", "make s0800, commit 1 accept+mark 0800"),
-        ("set 1630", ""),
-    ]);
+    let mut desk = eight_is_in_flight();
+    desk.play(&[("set 1630", "")]);
     assert_eq!(desk.install(every("*/10")), "");
     desk.play(&[
         ("set 0835", ""),
