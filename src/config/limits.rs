@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::reader::{Reader, Section, shown};
 use super::value::{self, Complaint};
-use crate::model::resources::{MEMORY_MIN, PIDS_MIN, WEIGHT_DEFAULT};
+use crate::model::resources::{MEMORY_MIN, PIDS_MAX, PIDS_MIN, WEIGHT_DEFAULT};
 use crate::model::{Amount, Resources, Rlimit, RlimitPair};
 
 /// The table, for messages.
@@ -158,9 +158,15 @@ fn percent(value: &DeValue<'_>) -> Result<Option<Amount>, Complaint> {
 }
 
 fn pids(value: &DeValue<'_>) -> Result<Option<Amount>, Complaint> {
-    match amount(value).filter(|amount| *amount >= Amount::Of(PIDS_MIN)) {
+    let fits = |amount: &Amount| {
+        *amount == Amount::Max || (Amount::Of(PIDS_MIN)..=Amount::Of(PIDS_MAX)).contains(amount)
+    };
+    match amount(value).filter(fits) {
         Some(amount) => Ok(limit(amount)),
-        None => complaint(value, "write a whole number from 2, or \"max\" for no limit"),
+        None => {
+            let cure = format!("write a whole number from {PIDS_MIN} to {PIDS_MAX}, or \"max\" for no limit");
+            complaint(value, &cure)
+        }
     }
 }
 

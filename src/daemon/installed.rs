@@ -174,7 +174,7 @@ fn choose(
                     let hint = format!("start {} by that name, if it has it", version.record.dag);
                     vec![of_file(text, Some(hint), &path)]
                 }
-                Err(problems) => problems,
+                Err(wrong) => wrong.problems,
             }
         }
     };

@@ -11,6 +11,9 @@ use crate::sys::cgroup::{Cgroup, Controllers};
 use crate::sys::creds;
 use crate::wire::control::Problem;
 
+/// Whose the most is that no configuration can raise.
+const OF_KERNEL: &str = "the most of this kernel (fs.nr_open)";
+
 /// What a limit of processes is if nobody says anything: soft and hard value.
 pub(super) type Inherited<'a> = &'a dyn Fn(Rlimit) -> (u64, u64);
 
@@ -21,8 +24,17 @@ pub(super) struct Effective {
     pub(super) resources: Resources,
     /// Limits of processes that are not inherited: soft and hard value.
     pub(super) rlimits: Vec<(Rlimit, u64, u64)>,
-    /// What counts as less than the DAG says, in words.
-    pub(super) lowered: Vec<String>,
+    /// What counts as less than the DAG says.
+    pub(super) lowered: Vec<Lowered>,
+}
+
+/// What counts as less than the DAG says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lowered {
+    /// In words.
+    pub(super) text: String,
+    /// Whether it is the configuration that says so.
+    pub(super) configured: bool,
 }
 
 /// Whether the limits of the configuration bound those of a DAG: that of a user, in a daemon that serves several.
@@ -35,17 +47,26 @@ pub(super) fn own(limit: Rlimit) -> (u64, u64) {
     creds::get_rlimit(limit).unwrap_or((creds::UNLIMITED, creds::UNLIMITED))
 }
 
+/// The highest limit of open files that the kernel gives anybody, root included (`/proc/sys/fs/nr_open`, proc(5)).
+pub(super) fn open_files_max() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/fs/nr_open").ok();
+    text.and_then(|text| text.trim().parse().ok())
+        .unwrap_or(creds::UNLIMITED)
+}
+
 /// What an attempt gets whose DAG says `wanted`, where the configuration says `given`; `bounded` is whether it may not
-/// have more than that.
+/// have more than that. `open_files_max` is what [`open_files_max`] gives.
 pub(super) fn effective(
     wanted: &Resources,
     given: &Resources,
     bounded: bool,
     inherited: Inherited<'_>,
+    open_files_max: u64,
 ) -> Effective {
     let mut lowered = Vec::new();
     let mut most = Most {
         bounded,
+        open_files: open_files_max,
         lowered: &mut lowered,
     };
     let size = Amount::as_size;
@@ -87,14 +108,16 @@ pub(super) fn effective(
 /// The most that a DAG may have, and what it had to give up.
 struct Most<'a> {
     bounded: bool,
-    lowered: &'a mut Vec<String>,
+    open_files: u64,
+    lowered: &'a mut Vec<Lowered>,
 }
 
 impl Most<'_> {
     fn lower(&mut self, key: &str, wanted: &str, allowed: &str, whose: &str) {
-        self.lowered.push(format!(
-            "`limits.{key}` is {wanted}, and {whose} is {allowed}: it counts as {allowed}"
-        ));
+        self.lowered.push(Lowered {
+            text: format!("`limits.{key}` is {wanted}, and {whose} is {allowed}: it counts as {allowed}"),
+            configured: self.bounded && whose != OF_KERNEL,
+        });
     }
 
     /// The same for what only the system's administrator can change.
@@ -164,6 +187,12 @@ impl Most<'_> {
             self.bound(&key("hard"), &shown(hard), &shown(most));
             hard = most;
         }
+        if limit == Rlimit::OpenFiles && hard > self.open_files {
+            if wanted.hard.is_some() {
+                self.lower(&key("hard"), &shown(hard), &shown(self.open_files), OF_KERNEL);
+            }
+            hard = self.open_files;
+        }
         let soft = match wanted.soft.map(number) {
             Some(soft) if soft > hard => {
                 // Of both in one, that was said already.
@@ -182,10 +211,16 @@ impl Most<'_> {
 /// What of the limits of a DAG counts as less, said of its file.
 pub(super) fn lowered(execution: &Execution, owner: u32, config: &Config, file: &str) -> Vec<Problem> {
     let bounded = is_bounded(owner, execution);
-    let found = effective(&execution.limits, &config.job.limits, bounded, &own);
-    let told = |text| {
+    let found = effective(
+        &execution.limits,
+        &config.job.limits,
+        bounded,
+        &own,
+        open_files_max(),
+    );
+    let told = |lowered: Lowered| {
         let hint = format!("[job.limits] in {} has the most", config.paths.config.display());
-        of_file(text, bounded.then_some(hint), file)
+        of_file(lowered.text, lowered.configured.then_some(hint), file)
     };
     found.lowered.into_iter().map(told).collect()
 }

@@ -74,19 +74,22 @@ impl Dispatcher {
         let plans = self.reader.plans().map_err(|error| text(&error))?;
         let suspended = plans.into_iter().filter(|plan| plan.suspended);
         let installed = self.reader.installed().map_err(|error| text(&error))?;
-        let owner = |dag: &DagName| {
-            let version = installed.iter().find(|version| version.dag == *dag);
-            version.map_or_else(creds::effective_uid, run_as::of_stored)
-        };
-        let suspended = suspended.map(|plan| (plan.dag.clone(), owner(&plan.dag)));
-        self.tell(Event::Suspended(suspended.collect()));
+        let suspended: Vec<DagName> = suspended.map(|plan| plan.dag).collect();
         // Only of those that may be tried again: a directory service may be slow.
         let mut dags = installed;
         let known: HashSet<&DagName> = self.runs.keys().map(|run| &run.dag).collect();
         dags.retain(|version| known.contains(&version.dag));
         let config = Arc::clone(&self.config);
-        let ownerless = tokio::task::spawn_blocking(move || ownerless(&config, &dags));
-        let ownerless = ownerless.await.map_err(|error| text(&error))?;
+        let asked = tokio::task::spawn_blocking(move || {
+            let owners = suspended.into_iter().map(|dag| {
+                let version = dags.iter().find(|version| version.dag == dag);
+                let owner = version.map_or_else(|| Some(creds::effective_uid()), run_as::of_stored);
+                (dag, owner)
+            });
+            (owners.collect(), ownerless(&config, &dags))
+        });
+        let (owners, ownerless): (Vec<_>, _) = asked.await.map_err(|error| text(&error))?;
+        self.tell(Event::Suspended(self.held_back(owners)));
         self.registry.ownerless.clone_from(&ownerless);
         self.tell(Event::Ownerless(ownerless));
         self.tell(Event::Paused(paused));
@@ -95,6 +98,23 @@ impl Dispatcher {
             self.tell(event);
         }
         Ok(())
+    }
+
+    /// Whose retries are held back, given the DAGs that are held back and whose they are. Of one whose user is not known
+    /// now, everybody's are, until it is installed again.
+    fn held_back(&self, dags: Vec<(DagName, Option<u32>)>) -> Vec<(DagName, u32)> {
+        let mut held = BTreeSet::new();
+        for (dag, owner) in dags {
+            match owner {
+                Some(owner) => held.extend([(dag, owner)]),
+                None => {
+                    let runs = self.runs.values().map(|run| &run.view);
+                    let runs = runs.filter(|view| view.run.dag == dag);
+                    held.extend(runs.map(|view| (dag.clone(), view.owner)));
+                }
+            }
+        }
+        held.into_iter().collect()
     }
 
     fn quarantine(&mut self, bad: &crate::proc::BadEntry) {

@@ -3,6 +3,7 @@
 
 mod answers;
 mod apply;
+mod barred;
 mod clock;
 mod edit;
 mod enable;
@@ -94,10 +95,8 @@ pub(super) struct Registry {
     postponed: BTreeSet<DagName>,
     /// DAGs whose users are gone, and the user ids those had, as the engine has it.
     pub(super) ownerless: BTreeSet<(DagName, u32)>,
-    /// Places whose users may start nothing, and why.
-    barred: BTreeMap<Place, String>,
-    /// The DAGs in force from there, as the engine has it.
-    barred_dags: BTreeSet<DagName>,
+    /// Whose users may start something.
+    judgements: barred::Judgements,
     /// Installations and removals that wait.
     turns: turns::Jobs,
     /// Who waits for schedules to be held back, or not any more.
@@ -144,8 +143,7 @@ impl Registry {
             forgets: BTreeSet::new(),
             postponed: BTreeSet::new(),
             ownerless: BTreeSet::new(),
-            barred: BTreeMap::new(),
-            barred_dags: BTreeSet::new(),
+            judgements: barred::Judgements::default(),
             turns: turns::Jobs::default(),
             suspending: HashMap::new(),
         }
@@ -154,12 +152,6 @@ impl Registry {
     /// Whether the schedules of a DAG are held back.
     pub(super) fn is_suspended(&self, dag: &DagName) -> bool {
         self.plans.get(dag).is_some_and(|plan| plan.suspended)
-    }
-
-    /// Why the schedules of a DAG start nothing, if its user may start nothing.
-    pub(super) fn barred(&self, dag: &DagName) -> Option<&str> {
-        let force = self.in_force.get(dag)?;
-        self.barred.get(&force.file.place).map(String::as_str)
     }
 
     /// How many files have errors.
@@ -313,6 +305,7 @@ impl Dispatcher {
             watch.add_all();
         }
         self.registry.anew = true;
+        self.registry.judgements.forget();
         self.look_now(Scope::All);
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Unfit {
     pub(super) message: String,
     /// What to do about it.
     pub(super) hint: String,
+    /// Whether it may be otherwise in a while: that user is not known, or nobody could tell.
+    pub(super) may_pass: bool,
 }
 
 /// The user id that runs belong to: that of the user who is named, else `usual`. Only where the text is the system's or
@@ -27,6 +29,7 @@ pub(super) fn owner(execution: &Execution, usual: u32, may_choose: bool) -> Resu
     let user = named(name).map_err(|error| Unfit {
         message: format!("`run_as`: {error}"),
         hint: String::from("make that user, or name another one"),
+        may_pass: !matches!(error, CredsError::BadName(_)),
     })?;
     if user.uid == usual || (may_choose && own == 0) {
         return Ok(user.uid);
@@ -38,11 +41,13 @@ pub(super) fn owner(execution: &Execution, usual: u32, may_choose: bool) -> Resu
                 "`run_as: {name}`: this daemon runs everything as {whose}, since it is not root"
             ),
             hint: String::from("leave it out, or have the system's daemon run it"),
+            may_pass: false,
         });
     }
     Err(Unfit {
         message: format!("`run_as: {name}`: the DAG of a user runs as that user, and this one is {whose}'s"),
         hint: String::from("leave it out; an administrator can make it a DAG of the system"),
+        may_pass: false,
     })
 }
 
@@ -84,12 +89,12 @@ pub(super) fn user_of(owner: u32, execution: &Execution) -> Result<User, String>
     }
 }
 
-/// Whose runs those of a stored DAG of the system are, as far as that can be told.
-pub(super) fn of_stored(row: &InstalledDag) -> u32 {
+/// Whose runs those of a stored DAG are; none if it names a user who cannot be found now. May wait for the user database.
+pub(super) fn of_stored(row: &InstalledDag) -> Option<u32> {
     let usual = row.owner.unwrap_or_else(creds::effective_uid);
     // Who names no user need not be read.
     if row.owner.is_some() || !row.source.contains("run_as") {
-        return usual;
+        return Some(usual);
     }
     let source = Source {
         text: row.source.as_bytes(),
@@ -100,9 +105,11 @@ pub(super) fn of_stored(row: &InstalledDag) -> u32 {
         skip_schemas: true,
         ..LoadOptions::default()
     };
-    let loaded = load(&source, &options).ok();
-    let named = loaded.and_then(|loaded| owner(&loaded.dag.execution, usual, true).ok());
-    named.unwrap_or(usual)
+    match load(&source, &options) {
+        Ok(loaded) => owner(&loaded.dag.execution, usual, true).ok(),
+        // It was good once: then a schema it needs is not with it, which says nothing of its user.
+        Err(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +164,29 @@ mod tests {
             "4294967296",
         ] {
             assert!(owner(&naming(name), 0, true).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn whose_a_stored_dag_is_may_be_unknown() {
+        let row = |text: &str, owner| InstalledDag {
+            dag: crate::model::DagName::new("a").unwrap(),
+            file: "a.yaml".to_owned(),
+            owner,
+            mode: 0o644,
+            at: crate::model::Time(0),
+            source: format!("{text}steps: [{{name: a, command: x}}]\n"),
+            base: None,
+            schemas: Vec::new(),
+        };
+        let own = creds::effective_uid();
+        assert_eq!(of_stored(&row("", None)), Some(own));
+        assert_eq!(of_stored(&row("", Some(own + 7))), Some(own + 7));
+        assert_eq!(of_stored(&row("run_as: no-such-user-here\n", None)), None);
+        if own == 0
+            && let Ok(nobody) = User::by_name("nobody")
+        {
+            assert_eq!(of_stored(&row("run_as: nobody\n", None)), Some(nobody.uid));
         }
     }
 

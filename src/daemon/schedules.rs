@@ -151,7 +151,7 @@ impl Dispatcher {
     /// A time to come as it is told, with what the registry knows.
     pub(super) fn told(&self, next: Upcoming) -> manage::Upcoming {
         let barred = self.registry.barred(&next.dag);
-        let barred = barred.filter(|_| next.kind != TickKind::Stop).map(str::to_owned);
+        let barred = barred.filter(|_| next.kind != TickKind::Stop);
         manage::Upcoming { barred, ..told(next) }
     }
 }

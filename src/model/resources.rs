@@ -251,6 +251,8 @@ pub const WEIGHT_DEFAULT: u32 = 100;
 pub const MEMORY_MIN: u64 = 4 << 20;
 /// The least processes: the supervisor and one step.
 pub const PIDS_MIN: u64 = 2;
+/// The most processes that the kernel counts (`PID_MAX_LIMIT`); a cgroup takes no larger limit.
+pub const PIDS_MAX: u64 = 4_194_304;
 
 /// Modes are written in octal digits.
 mod octal {

@@ -7,13 +7,20 @@ use super::raw::process as raw;
 /// The kernel's own timer slack, in nanoseconds (prctl(2)).
 const TIMER_SLACK: u64 = 50_000;
 
-/// Sets what only root can set, or what a job could not set back: priority for disks, timer slack, the rules by which
+/// Sets what only root can set, or what a job could not set back: scheduling policy, nice value, priority for disks, timer slack, the rules by which
 /// capabilities outlive a change of user, and the user id that the audit trail names. Before the change of user.
 ///
 /// # Errors
 /// The step that failed, and why. That the audit trail cannot be told is none: not every kernel has one, and some let
-/// nobody change what it says.
+/// nobody change what it says. Nor is it that a root without `CAP_SYS_NICE`, as in a container, has to leave the priority as
+/// it is.
 pub fn reset(uid: u32) -> Result<(), (&'static str, io::Error)> {
+    for done in [raw::reset_scheduling(), raw::set_nice(0)] {
+        match done {
+            Err(error) if !is_harmless(&error) => return Err(("the priority", error)),
+            _ => {}
+        }
+    }
     match raw::reset_io_priority() {
         // A kernel without disks has no priorities for them.
         Err(error) if error.raw_os_error() != Some(libc::ENOSYS) => {

@@ -16,7 +16,7 @@ fn what_is_wrong_with_a_limit_is_said_at_its_value() {
         ),
         (
             "job.limits.pids_max = 1",
-            "1:23: `job.limits.pids_max` is 1; write a whole number from 2, or \"max\" for no limit",
+            "1:23: `job.limits.pids_max` is 1; write a whole number from 2 to 4194304, or \"max\" for no limit",
         ),
         (
             "job.limits.nice = -21",

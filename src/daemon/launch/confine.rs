@@ -21,7 +21,13 @@ pub(super) fn wanted(workshop: &Workshop, job: &Job, execution: &Execution) -> E
         ((_, hard), Some(soft)) if limit == Rlimit::OpenFiles => (soft.min(hard), hard),
         (own, _) => own,
     };
-    limits::effective(&execution.limits, &job.config.job.limits, bounded, &inherited)
+    limits::effective(
+        &execution.limits,
+        &job.config.job.limits,
+        bounded,
+        &inherited,
+        limits::open_files_max(),
+    )
 }
 
 /// Tells the shim what it has to set itself.

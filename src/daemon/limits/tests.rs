@@ -9,7 +9,7 @@ fn of(amount: u64) -> Option<Amount> {
 }
 
 fn got(wanted: &Resources, given: &Resources, bounded: bool) -> Effective {
-    effective(wanted, given, bounded, &|_| INHERITED)
+    effective(wanted, given, bounded, &|_| INHERITED, creds::UNLIMITED)
 }
 
 fn rlimits(pairs: &[(Rlimit, Option<Amount>, Option<Amount>)]) -> Resources {
@@ -81,12 +81,14 @@ fn who_wants_less_gets_less_and_who_wants_more_gets_it_only_from_the_system() {
     assert_eq!(found.resources, given);
     assert_eq!(found.lowered.len(), 8, "{:#?}", found.lowered);
     assert!(
-        found.lowered[4].contains("`limits.cpu_max` is 600%, and the most for DAGs of users is 500%"),
+        found.lowered[4]
+            .text
+            .contains("`limits.cpu_max` is 600%, and the most for DAGs of users is 500%"),
         "{:#?}",
         found.lowered
     );
     assert!(
-        found.lowered[7].contains("the least for DAGs of users is 5"),
+        found.lowered[7].text.contains("the least for DAGs of users is 5"),
         "{:#?}",
         found.lowered
     );
@@ -157,13 +159,13 @@ fn limits_of_processes_are_within_what_the_daemon_has_unless_the_system_says_oth
     let found = got(&rlimits(&[(nofile, of(9000), of(9000))]), &none, true);
     assert_eq!(found.lowered.len(), 1, "{:#?}", found.lowered);
     assert!(
-        found.lowered[0].contains("rlimits.nofile.hard` is 9000"),
+        found.lowered[0].text.contains("rlimits.nofile.hard` is 9000"),
         "{:#?}",
         found.lowered
     );
     let found = got(&rlimits(&[(nofile, of(9000), None)]), &none, false);
     assert!(
-        found.lowered[0].contains("the hard limit is 4096"),
+        found.lowered[0].text.contains("the hard limit is 4096"),
         "{:#?}",
         found.lowered
     );
@@ -191,4 +193,35 @@ fn what_cannot_be_enforced_is_refused_or_told() {
         ..Resources::default()
     };
     assert_eq!(enforce(None, &none, &harmless, true), Ok(Vec::new()));
+}
+
+#[test]
+fn nobody_has_more_open_files_than_the_kernel_gives() {
+    const NR_OPEN: u64 = 50_000;
+    let on_a_kernel =
+        |wanted: &Resources, given: &Resources| effective(wanted, given, false, &|_| INHERITED, NR_OPEN);
+    let none = Resources::default();
+    let unlimited = rlimits(&[(Rlimit::OpenFiles, Some(Amount::Max), Some(Amount::Max))]);
+    let found = on_a_kernel(&unlimited, &none);
+    assert_eq!(found.rlimits, [(Rlimit::OpenFiles, NR_OPEN, NR_OPEN)]);
+    let [told] = &found.lowered[..] else {
+        panic!("{:#?}", found.lowered)
+    };
+    assert!(
+        told.text
+            .contains("is unlimited, and the most of this kernel (fs.nr_open) is 50000"),
+        "{told:?}"
+    );
+    assert!(!told.configured, "no configuration cures it");
+    // What a DAG does not say, it is not told of.
+    let found = on_a_kernel(&none, &unlimited);
+    assert_eq!(found.rlimits, [(Rlimit::OpenFiles, NR_OPEN, NR_OPEN)]);
+    assert_eq!(found.lowered, []);
+    let stack = rlimits(&[(Rlimit::Stack, Some(Amount::Max), Some(Amount::Max))]);
+    let found = on_a_kernel(&stack, &none);
+    assert_eq!(
+        found.rlimits,
+        [(Rlimit::Stack, creds::UNLIMITED, creds::UNLIMITED)]
+    );
+    assert!(open_files_max() > 0);
 }

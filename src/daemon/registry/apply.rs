@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::alarms::Alarm;
-use super::super::allowed::Barred;
 use super::super::dispatcher::{Dispatcher, now};
 use super::names::{FileState, InForce, settle};
 use super::place::{FileId, Place};
@@ -94,10 +93,11 @@ impl Registry {
         stored.chain(good).collect()
     }
 
-    /// Whether time alone may cure something: a place cannot be read, or nobody knows now whose it is.
+    /// Whether time alone may cure something: a place cannot be read, nobody knows now whose it is or what they may, or a
+    /// file names a user who is not there.
     fn is_unsure(&self) -> bool {
-        let ownerless = |state: &FileState| state.now.is_none() && state.owner.is_none();
-        !self.unreadable.is_empty() || self.files.values().any(ownerless)
+        let unsure = |state: &FileState| state.unsure || (state.now.is_none() && state.owner.is_none());
+        !self.unreadable.is_empty() || self.judgements.is_unsure() || self.files.values().any(unsure)
     }
 
     /// Until when the next try is put off. Looks that something else causes neither put it off nor make pauses longer:
@@ -157,7 +157,7 @@ impl Registry {
                 let state = self.files.entry(FileId { place, name }).or_default();
                 let Some(now) = file.now else { continue };
                 state.stamps = file.stamps;
-                (state.owner, state.mode) = (file.owner, file.mode);
+                (state.owner, state.mode, state.unsure) = (file.owner, file.mode, file.unsure);
                 (state.now, state.problems) = match now {
                     Ok(version) => (Some(version), Vec::new()),
                     Err(problems) => (None, problems),
@@ -170,18 +170,6 @@ impl Registry {
                 state.nobodys = nobodys.contains(&id.place);
             }
         }
-    }
-
-    /// Takes over whose users may start something.
-    fn take_judged(&mut self, judged: BTreeMap<Place, Result<(), Barred>>) {
-        for (place, judged) in judged {
-            match judged {
-                Ok(()) => self.barred.remove(&place),
-                Err(why) => self.barred.insert(place, why.to_string()),
-            };
-        }
-        let kept: BTreeSet<&Place> = self.files.keys().map(|id| &id.place).collect();
-        self.barred.retain(|place, _| kept.contains(place));
     }
 }
 
@@ -227,17 +215,6 @@ impl Dispatcher {
         self.registry.catalog = Arc::new(self.registry.in_force.clone());
         self.tell_problems();
         self.look_again_later();
-    }
-
-    /// Schedules of users who may start nothing start nothing. Before new versions count, so that none slips through.
-    fn tell_barred(&mut self) {
-        let force = self.registry.in_force.iter();
-        let barred = force.filter(|(_, force)| self.registry.barred.contains_key(&force.file.place));
-        let now: BTreeSet<DagName> = barred.map(|(dag, _)| dag.clone()).collect();
-        let last = std::mem::replace(&mut self.registry.barred_dags, now.clone());
-        if last != now {
-            self.tell(Event::Barred(now));
-        }
     }
 
     /// Retries of runs whose users are gone wait: somebody else may have their numbers.

@@ -20,6 +20,8 @@ pub(in crate::daemon) struct FileState {
     pub(in crate::daemon) mode: u32,
     /// What it says now.
     pub(in crate::daemon) now: Option<Arc<Version>>,
+    /// Whether what it says cannot be made ready because the user database does not know, or tell, who its user is.
+    pub(super) unsure: bool,
     /// What is wrong with it now.
     pub(in crate::daemon) problems: Vec<Problem>,
     /// The version that was in force last.

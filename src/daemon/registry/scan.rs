@@ -7,7 +7,7 @@ use super::super::allowed::{Barred, judge};
 use super::files::{self, Stamp};
 use super::place::{FileId, NoOwner, Owner, Place, is_dag_file};
 use super::schemas::{self, READS_MAX};
-use super::version::{self, Context, Version, of_file};
+use super::version::{self, Context, Version, Wrong, of_file};
 use crate::dag::{BaseConfig, LoadOptions, Source, schema_files};
 use crate::model::change::InstalledDag;
 use crate::model::{DagName, SchemaRef, Time};
@@ -70,6 +70,8 @@ pub(super) struct FoundFile {
     pub(super) owner: Option<u32>,
     /// Permission bits of the file; none if it could not be read.
     pub(super) mode: u32,
+    /// Whether it, or its last good version, may be good without a change of it: it names a user who cannot be found.
+    pub(super) unsure: bool,
     /// Its last good version, if it is bad now and the store knows one.
     pub(super) stored: Option<Arc<Version>>,
 }
@@ -252,14 +254,22 @@ impl Look {
         let last = row.and_then(|row| {
             let owner = id.place.owner(&self.context.config).ok()?;
             let path = id.path(&self.context.config).display().to_string();
-            version::make(&self.context, &owner, &path, id.stem(), row.clone()).ok()
+            Some(version::make(
+                &self.context,
+                &owner,
+                &path,
+                id.stem(),
+                row.clone(),
+            ))
         });
+        let unsure = matches!(&last, Some(Err(wrong)) if wrong.may_pass);
         FoundFile {
             now: Some(Err(problems)),
             stamps: None,
             owner: id.place.owner(&self.context.config).ok().map(|owner| owner.uid),
             mode: 0,
-            stored: last.map(Arc::new),
+            unsure,
+            stored: last.and_then(Result::ok).map(Arc::new),
         }
     }
 
@@ -286,6 +296,7 @@ impl Look {
                     stamps: known.cloned(),
                     owner: None,
                     mode: 0,
+                    unsure: false,
                     stored: None,
                 });
             }
@@ -342,13 +353,20 @@ impl Look {
                     owner: Some(version.owner),
                     now: Some(Ok(Arc::new(version))),
                     mode: text.mode,
+                    unsure: false,
                     stored: None,
                 },
-                Err(problems) => FoundFile {
-                    stamps: Some(stamps),
-                    mode: text.mode,
-                    ..self.bad(id, problems)
-                },
+                Err(Wrong { problems, may_pass }) => {
+                    let bad = self.bad(id, problems);
+                    let unsure = bad.unsure || may_pass;
+                    FoundFile {
+                        // It is made again at the next look, though it has not changed.
+                        stamps: Some(stamps).filter(|_| !unsure),
+                        mode: text.mode,
+                        unsure,
+                        ..bad
+                    }
+                }
             },
         )
     }

@@ -93,6 +93,24 @@ pub(in crate::daemon) fn hash_of(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }
 
+/// Why no version can be made.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::daemon) struct Wrong {
+    /// Everything that is wrong with the texts.
+    pub(in crate::daemon) problems: Vec<Problem>,
+    /// Whether nothing but that the user whom they name is not known now, which may pass without a change of them.
+    pub(in crate::daemon) may_pass: bool,
+}
+
+impl From<Vec<Problem>> for Wrong {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self {
+            problems,
+            may_pass: false,
+        }
+    }
+}
+
 /// Makes a version of the texts.
 ///
 /// # Errors
@@ -103,7 +121,7 @@ pub(in crate::daemon) fn make(
     path: &str,
     stem: &str,
     mut record: InstalledDag,
-) -> Result<Version, Vec<Problem>> {
+) -> Result<Version, Wrong> {
     let source = Source {
         text: record.source.as_bytes(),
         file: path,
@@ -127,8 +145,10 @@ pub(in crate::daemon) fn make(
     let mut warnings: Vec<Problem> = loaded.warnings.into_iter().map(problem).collect();
     let of_system = record.owner.is_none();
     dag.execution.of_system = of_system;
-    let uid = run_as::owner(&dag.execution, owner.uid, of_system)
-        .map_err(|unfit| vec![of_file(unfit.message, Some(unfit.hint), path)])?;
+    let uid = run_as::owner(&dag.execution, owner.uid, of_system).map_err(|unfit| Wrong {
+        may_pass: unfit.may_pass,
+        problems: vec![of_file(unfit.message, Some(unfit.hint), path)],
+    })?;
     warnings.extend(limits::lowered(&dag.execution, uid, &context.config, path));
     if !owner_goes_first(owner.uid) {
         warnings.extend(lower(&mut dag, path).map(lowered_when_scheduled));

@@ -99,7 +99,8 @@ pub(super) fn write(
         schemas,
     };
     let stem = id.stem().to_owned();
-    let version = version::make(&known.context, &owner, &install.file, &stem, record).map_err(wrong)?;
+    let version = version::make(&known.context, &owner, &install.file, &stem, record)
+        .map_err(|bad| wrong(bad.problems))?;
     if version.record.dag != *dag {
         let text = format!("the text names the DAG {}, not {dag}", version.record.dag);
         return Err(wrong(vec![of_file(

@@ -5,7 +5,7 @@ use super::keys;
 use crate::dag::diag::Report;
 use crate::dag::types::Execution;
 use crate::dag::yaml::{Entry, Node};
-use crate::model::resources::{MEMORY_MIN, PIDS_MIN};
+use crate::model::resources::{MEMORY_MIN, PIDS_MAX, PIDS_MIN};
 use crate::model::{Amount, Resources, Rlimit, RlimitPair};
 
 /// Most percent of one CPU.
@@ -148,6 +148,12 @@ fn pids(report: &mut Report, node: &Node) -> Option<Amount> {
         let message = format!(
             "`limits.pids_max` must be at least {PIDS_MIN}: the supervisor of an attempt counts as one of its processes"
         );
+        report.error(node.at, message);
+        return None;
+    }
+    if number > PIDS_MAX {
+        let message =
+            format!("`limits.pids_max` must be at most {PIDS_MAX}, which no machine exceeds, or `max`");
         report.error(node.at, message);
         return None;
     }

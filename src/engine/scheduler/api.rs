@@ -209,7 +209,13 @@ pub enum Event {
     Ownerless(BTreeSet<(DagName, u32)>),
     /// All DAGs whose users may start nothing now. Their schedules start nothing; what waits already goes on, and they stop
     /// what they would stop. Before [`Event::Install`], and whenever it changes.
-    Barred(BTreeSet<DagName>),
+    Barred {
+        /// The DAGs.
+        dags: BTreeSet<DagName>,
+        /// Others of which nobody knows whether their users may. Their starts wait until that is known; what is more than a
+        /// minute late by then was missed.
+        unsure: BTreeSet<DagName>,
+    },
     /// Queues that are paused, before [`Event::Recover`].
     Paused(Vec<GroupName>),
     /// Somebody gives a queued run another place.

@@ -190,7 +190,7 @@ impl Scheduler {
             Event::Pause(token, queue, on) => self.pause(token, queue, on, out),
             Event::Suspended(dags) => self.on_hold.extend(dags),
             Event::Ownerless(dags) => self.ownerless(now, dags, out),
-            Event::Barred(dags) => self.plans.bar(dags),
+            Event::Barred { dags, unsure } => self.bar(now, dags, unsure, out),
             // What follows from it, recovery decides.
             Event::Paused(queues) => return self.paused(queues),
             Event::Move(token, run, place) => self.place(token, &run, place, out),

@@ -24,6 +24,22 @@ pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
+/// `sched_setscheduler(2)` for the calling thread: the usual policy, which children have, too.
+pub(crate) fn reset_scheduling() -> io::Result<()> {
+    // The kernel's `struct sched_param` is this alone; that policy has no other priority.
+    let priority: libc::c_int = 0;
+    // SAFETY: the kernel reads the one integer, and keeps nothing.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_sched_setscheduler,
+            0usize,
+            libc::SCHED_OTHER,
+            &raw const priority,
+        )
+    })?;
+    Ok(())
+}
+
 /// `ioprio_set(2)` for the calling process: no class, so that the nice value decides.
 pub(crate) fn reset_io_priority() -> io::Result<()> {
     const WHO_PROCESS: libc::c_long = 1;

@@ -15,6 +15,8 @@ steps:
       grep -E '^(Cap(Inh|Prm|Eff|Amb)|SigBlk|SigIgn|NoNewPrivs):' /proc/self/status
       echo \"slack: $(cat /proc/self/timerslack_ns)\"
       echo \"disks: $(ionice)\"
+      echo \"nice: $(nice)\"
+      echo \"policy: $(cut -d' ' -f41 /proc/self/stat)\"
       echo \"oom: $(cat /proc/self/oom_score_adj)\"
       echo \"login: $(cat /proc/self/loginuid 2>/dev/null)\"
       echo \"tty: $(cut -d' ' -f7 /proc/self/stat)\"
@@ -44,7 +46,8 @@ fn burdened(daemon: &mut Daemon) {
         *command = program("setpriv");
         command.args(["--inh-caps", "+net_raw,+sys_admin", "--ambient-caps", "+net_raw"]);
         command.args(["--securebits", "+no_setuid_fixup", "--"]);
-        command.args(["ionice", "-c", "2", "-n", "7"]);
+        command.args(["ionice", "-c", "2", "-n", "7", "nice", "-n", "5"]);
+        command.args(["chrt", "--batch", "0"]);
         command.args([
             "sh",
             "-c",
@@ -58,7 +61,7 @@ fn burdened(daemon: &mut Daemon) {
 #[test]
 fn a_job_begins_as_after_a_login_whatever_its_daemon_was_given() {
     let Some((_, guest)) = two_users() else { return };
-    if !["setpriv", "ionice", "awk"].into_iter().all(there_is) {
+    if !["setpriv", "ionice", "chrt", "awk"].into_iter().all(there_is) {
         return;
     }
     let (mut daemon, _) = open_house();
@@ -75,6 +78,8 @@ fn a_job_begins_as_after_a_login_whatever_its_daemon_was_given() {
     assert_eq!(value(text, "NoNewPrivs"), "0", "below --root that is the default");
     assert_eq!(value(text, "slack"), "50000", "{text}");
     assert!(value(text, "disks").starts_with("none"), "{text}");
+    assert_eq!(value(text, "nice"), "0", "{text}");
+    assert_eq!(value(text, "policy"), "0", "SCHED_OTHER, see sched(7): {text}");
     assert_eq!(value(text, "oom"), "0", "{text}");
     assert_eq!(value(text, "tty"), "0", "{text}");
     // Where there is no audit, or it may not be changed, it says what it said before.

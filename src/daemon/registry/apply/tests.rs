@@ -142,6 +142,25 @@ fn the_systems_dags_are_not_gone_because_their_directory_is() {
 }
 
 #[test]
+fn a_dag_that_names_a_user_who_is_not_there_is_looked_at_again() {
+    let mut bed = Bed::with("a.yaml");
+    std::fs::remove_dir_all(bed.users()).unwrap();
+    let dags = Config::defaults(bed.root.path()).paths.dags;
+    std::fs::create_dir_all(&dags).unwrap();
+    let file = dags.join("a.yaml");
+    let naming = |name: &str| format!("run_as: {name}\n{TEXT}");
+    std::fs::write(&file, naming("no-such-user-here")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(bed.look(), []);
+        let state = &bed.registry.files[&FileId::from_stored("a.yaml")];
+        assert!(state.now.is_none() && state.stamps.is_none() && bed.registry.is_unsure());
+    }
+    std::fs::write(&file, TEXT).unwrap();
+    assert_eq!(bed.look(), []);
+    assert!(!bed.registry.is_unsure());
+}
+
+#[test]
 fn what_else_is_looked_at_does_not_put_off_the_next_try() {
     let mut bed = Bed::new();
     let users = bed.users();

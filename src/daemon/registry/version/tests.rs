@@ -33,7 +33,7 @@ fn made_in(zone: DefaultZone, source: &str, base: Option<&str>, user: bool) -> R
         base: base.map(str::to_owned),
         schemas: Vec::new(),
     };
-    make(&context, &owner, "/dags/file.yaml", "file", record)
+    make(&context, &owner, "/dags/file.yaml", "file", record).map_err(|wrong| wrong.problems)
 }
 
 const DAILY: &str = "schedule: 0 3 * * *\nsteps: [{name: a, command: x}]\n";

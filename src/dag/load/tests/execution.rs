@@ -88,6 +88,7 @@ fn what_is_wrong_is_said_at_its_value() {
         ("{cpu_max: 1.5%}", "1.5%", "percent of one CPU"),
         ("{cpu_max: 100001%}", "100001%", "percent of one CPU"),
         ("{pids_max: 1}", "1}", "at least 2: the supervisor"),
+        ("{pids_max: 4194305}", "4194305}", "at most 4194304"),
         ("{pids_max: '5'}", "'5'", "must be a whole number"),
         ("{nice: 20}", "20", "must be from -20 to 19"),
         ("{umask: 8}", "8", "octal digits"),

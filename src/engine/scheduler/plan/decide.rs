@@ -23,6 +23,8 @@ enum Act {
     Start(RunRef, Others),
     /// Whether its run exists is being found out, by somebody who submits it.
     Wait,
+    /// Whether its user may start anything is not known yet. What becomes known is told.
+    Hold,
 }
 
 impl Scheduler {
@@ -61,6 +63,9 @@ impl Scheduler {
             void: false,
         };
         let mut count = told.len();
+        if count == 0 && matches!(last, Some((_, _, Act::Hold))) {
+            return;
+        }
         match last {
             Some((tick, _, Act::Stop(mut others))) => {
                 told.push((tick.at, tick.kind, TickOutcome::Stopped(others.count())));
@@ -114,6 +119,9 @@ impl Scheduler {
         }
         if self.plans.barred.contains(dag) {
             return Act::LeaveOut(TickOutcome::Barred);
+        }
+        if self.plans.unsure.contains(dag) {
+            return Act::Hold;
         }
         let restart = tick.kind == TickKind::Restart;
         let run = RunRef {

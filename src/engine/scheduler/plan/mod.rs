@@ -41,17 +41,14 @@ pub(super) struct Plans {
     idle: bool,
     /// DAGs of which nothing is started, since their users may start nothing.
     barred: BTreeSet<DagName>,
+    /// Other DAGs of which nobody knows whether their users may start anything.
+    unsure: BTreeSet<DagName>,
 }
 
 impl Plans {
     /// Plans are only kept and shown from now on.
     pub(super) const fn keep_idle(&mut self) {
         self.idle = true;
-    }
-
-    /// These are the DAGs whose users may start nothing. It counts for what is decided from now on.
-    pub(super) fn bar(&mut self, dags: BTreeSet<DagName>) {
-        self.barred = dags;
     }
 
     /// How many batches are in flight.
@@ -97,6 +94,23 @@ impl Scheduler {
     pub const fn without_schedules(mut self) -> Self {
         self.plans.keep_idle();
         self
+    }
+
+    /// These are the DAGs whose users may start nothing, and those of which that is not known. It counts for what is decided
+    /// from now on.
+    pub(super) fn bar(
+        &mut self,
+        now: Now,
+        dags: BTreeSet<DagName>,
+        unsure: BTreeSet<DagName>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.plans.barred = dags;
+        for dag in std::mem::replace(&mut self.plans.unsure, unsure) {
+            if !self.plans.unsure.contains(&dag) {
+                self.go_on_with(now, &dag, out);
+            }
+        }
     }
 
     /// The wall clock was set: deadlines lie elsewhere on the boot clock, and what was due may not be due any more.

@@ -41,13 +41,16 @@ impl Scheduler {
         plan.installed.as_ref().and_then(|_| plan.decided_ahead(now))
     }
 
-    /// The next scheduled time that something is done at, without a look at any other: whose it is, when it is due, what is
-    /// done, and what the clock shows at the scheduled time. What is held back is passed over.
+    /// The next scheduled time that something is done at, without a look at any later one: whose it is, when it is due, what
+    /// is done, and what the clock shows at the scheduled time. What is held back is passed over, and so are starts of users
+    /// who may start nothing.
     #[must_use]
     pub fn next_due(&self) -> Option<(&DagName, Time, TickKind, Fire)> {
-        let (due, dag) = self.plans.agenda.first()?;
-        let tick = self.plans.by_dag.get(dag)?.next?;
-        Some((dag, *due, tick.kind, tick.fire))
+        self.plans.agenda.iter().find_map(|(due, dag)| {
+            let tick = self.plans.by_dag.get(dag)?.next?;
+            let barred = tick.kind != TickKind::Stop && self.plans.barred.contains(dag);
+            (!barred).then_some((dag, *due, tick.kind, tick.fire))
+        })
     }
 
     /// The next scheduled times after a time, at most `count`, the earliest first; of one DAG or of all. One that is put

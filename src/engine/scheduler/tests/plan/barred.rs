@@ -8,7 +8,17 @@ use crate::engine::scheduler::{Event, Installed};
 
 fn bar(desk: &mut Desk, on: bool) -> String {
     let dags: BTreeSet<_> = on.then(dag).into_iter().collect();
-    desk.give(Event::Barred(dags))
+    desk.give(Event::Barred {
+        dags,
+        unsure: BTreeSet::new(),
+    })
+}
+
+fn unsure(desk: &mut Desk) -> String {
+    desk.give(Event::Barred {
+        dags: BTreeSet::new(),
+        unsure: BTreeSet::from([dag()]),
+    })
 }
 
 #[test]
@@ -21,10 +31,13 @@ fn nothing_is_started_while_its_user_may_not_and_nothing_of_that_time_is_made_up
         ..hourly()
     };
     let mut desk = Desk::quiet("0730", plan);
+    let next = |desk: &Desk| desk.0.engine.next_due().map(|(_, due, ..)| due);
+    assert_eq!(next(&desk), Some(time("0800")));
     assert_eq!(bar(&mut desk, true), "");
+    assert_eq!(next(&desk), None, "a start that does not come is not the next");
+    desk.play(&[("at 0800", "commit 1 mark 0800"), ("ok 1", "0800 barred, idle")]);
+    assert_eq!(next(&desk), Some(time("0830")), "a stop comes");
     desk.play(&[
-        ("at 0800", "commit 1 mark 0800"),
-        ("ok 1", "0800 barred, idle"),
         ("at 0830", "commit 2 mark 0830"),
         ("ok 2", "0830 stopped-0, idle"),
         ("at 0845", "commit 3 mark 0845"),
@@ -56,4 +69,39 @@ fn a_run_that_is_being_made_is_made() {
     desk.play(&[("at 0800", "make s0800, commit 1 accept+mark 0800")]);
     bar(&mut desk, true);
     desk.play(&[("ok 1", "changed, 0800 started s0800, commit 2 intend s08001")]);
+}
+
+#[test]
+fn what_is_due_waits_until_it_is_known_whether_its_user_may() {
+    let mut desk = Desk::quiet("0730", hourly());
+    assert_eq!(unsure(&mut desk), "");
+    desk.play(&[("at 0800", "")]);
+    assert_eq!(bar(&mut desk, false), "make s0800, commit 1 accept+mark 0800");
+}
+
+#[test]
+fn what_is_due_is_left_out_when_it_is_known_that_its_user_may_not() {
+    let mut desk = Desk::quiet("0730", hourly());
+    unsure(&mut desk);
+    desk.play(&[("at 0800", "")]);
+    assert_eq!(bar(&mut desk, true), "commit 1 mark 0800");
+    desk.play(&[("ok 1", "0800 barred, idle")]);
+}
+
+#[test]
+fn what_waited_too_long_for_that_was_missed_or_is_made_up_for() {
+    let mut desk = Desk::quiet("0730", hourly());
+    unsure(&mut desk);
+    desk.play(&[("at 0800", ""), ("at 0830", "")]);
+    assert_eq!(bar(&mut desk, false), "commit 1 mark 0800");
+    desk.play(&[("ok 1", "0800 missed, idle")]);
+    let plan = Installed {
+        catchup_sec: 86_400,
+        ..hourly()
+    };
+    let mut desk = Desk::quiet("0730", plan);
+    unsure(&mut desk);
+    desk.play(&[("at 0800", ""), ("at 0830", "")]);
+    let started = bar(&mut desk, false);
+    assert!(started.contains("make s0800"), "{started}");
 }
