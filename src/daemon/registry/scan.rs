@@ -8,9 +8,9 @@ use super::files::{self, Stamp};
 use super::place::{FileId, NoOwner, Owner, Place, is_dag_file};
 use super::schemas::{self, READS_MAX};
 use super::version::{self, Context, Version, Wrong, of_file};
-use crate::dag::{BaseConfig, LoadOptions, Source, schema_files};
+use crate::dag::{LoadOptions, Source};
 use crate::model::change::InstalledDag;
-use crate::model::{DagName, SchemaRef, Time};
+use crate::model::{DagName, Time};
 use crate::store::Reader;
 use crate::sys::files::Dir;
 use crate::wire::control::Problem;
@@ -330,7 +330,7 @@ impl Look {
             base,
             schemas: Vec::new(),
         };
-        record.schemas = schemas_of(&record, &path, id.stem(), |wanted| {
+        record.schemas = schemas::schemas_of(&record, &path, id.stem(), |wanted| {
             let read = schemas::read_schema(dir, id, &text.refs, wanted);
             if let Ok(name) = schemas::place_of(id, &text.refs, wanted) {
                 stamps
@@ -377,25 +377,6 @@ impl Stamps {
         let mut schemas = self.schemas.iter();
         schemas.all(|(name, stamp)| schemas::is_same(dir, name, *stamp))
     }
-}
-
-/// The schemas that the texts of a record refer to.
-pub(in crate::daemon) fn schemas_of(
-    record: &InstalledDag,
-    path: &str,
-    stem: &str,
-    read: impl FnMut(&SchemaRef) -> Result<String, String>,
-) -> Vec<crate::model::SchemaFile> {
-    let source = Source {
-        text: record.source.as_bytes(),
-        file: path,
-        stem,
-    };
-    let base = record.base.as_ref().map(|text| BaseConfig {
-        text: text.as_bytes(),
-        file: "base configuration",
-    });
-    schema_files(&source, base.as_ref(), read)
 }
 
 /// The name that a text gives itself, if it does.

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::files::{Stamp, Text, open_dir, read, read_all};
 use super::place::{FileId, Place};
 use crate::config::Config;
+use crate::dag::{BaseConfig, Source, schema_files};
+use crate::model::change::InstalledDag;
 use crate::model::limits::{DAG_SOURCE_MAX, SCHEMA_MAX};
 use crate::model::{SchemaFile, SchemaRef, hash};
 use crate::sys::files::Dir;
@@ -265,6 +267,25 @@ pub(super) fn sweep(config: &Config) {
             tracing::warn!(place = ?entry.name, %error, "files that were not finished are left over");
         }
     }
+}
+
+/// The schemas that the texts of a record refer to.
+pub(in crate::daemon) fn schemas_of(
+    record: &InstalledDag,
+    path: &str,
+    stem: &str,
+    read: impl FnMut(&SchemaRef) -> Result<String, String>,
+) -> Vec<SchemaFile> {
+    let source = Source {
+        text: record.source.as_bytes(),
+        file: path,
+        stem,
+    };
+    let base = record.base.as_ref().map(|text| BaseConfig {
+        text: text.as_bytes(),
+        file: "base configuration",
+    });
+    schema_files(&source, base.as_ref(), read)
 }
 
 #[cfg(test)]
