@@ -62,6 +62,8 @@ pub(super) struct Attempt {
     pub(super) swept: bool,
     /// What is known of its silence.
     pub(super) stage: Stage,
+    /// How many denials its supervisor has told.
+    pub(super) denials: u32,
 }
 
 impl Attempt {
@@ -95,6 +97,7 @@ impl Attempt {
             reads_on: false,
             swept: false,
             stage: Stage::default(),
+            denials: 0,
         }
     }
 

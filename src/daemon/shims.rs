@@ -12,6 +12,7 @@ use super::story::tell_step;
 use super::tree::{self, Mark};
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::AttemptEnd;
+use crate::model::access::Peer;
 use crate::model::change::{AttemptIdentity, Change};
 use crate::model::{AttemptId, Fact, Record};
 use crate::sys::cgroup::{Cgroup, CgroupRoot};
@@ -19,7 +20,7 @@ use crate::sys::identity::ProcessIdentity;
 use crate::sys::pidfd::{PidFd, WaitStatus};
 use crate::sys::reap;
 use crate::telemetry::events;
-use crate::wire::shim::FromShim;
+use crate::wire::shim::{DENIALS_MAX, FromShim, StatusVerb};
 
 /// Bytes read from a journal at a time.
 const JOURNAL_PIECE: usize = 1024 * 1024;
@@ -103,6 +104,19 @@ impl Dispatcher {
             FromShim::KillCall(call) => self.stop_call(attempt, call, true),
             FromShim::GrantSlot(call) => self.grant_slot(attempt, call),
             FromShim::Slot(slot) => self.slot_used(attempt, slot),
+            FromShim::Denied(peer, verb) => self.shim_denied(attempt, peer, verb),
+        }
+    }
+
+    /// The shim has denied somebody something. It belongs to the job's user, so that is what it says and no more.
+    fn shim_denied(&mut self, attempt: &AttemptId, peer: Peer, verb: StatusVerb) {
+        let Some(held) = self.attempts.get_mut(attempt) else {
+            return;
+        };
+        if held.denials < DENIALS_MAX {
+            held.denials += 1;
+            self.counters.denied += 1;
+            events::status_denied(&held.run, attempt, peer, verb.as_str());
         }
     }
 

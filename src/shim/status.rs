@@ -13,7 +13,7 @@ use crate::sys::socket::PeerCred;
 use crate::wire::codec;
 use crate::wire::control::ErrorKind;
 use crate::wire::hello::{Hello, Opening, STATUS_MAGIC};
-use crate::wire::shim::{StatusRequest, StatusResponse};
+use crate::wire::shim::{StatusRequest, StatusResponse, StatusVerb};
 
 /// A client of the status socket.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) enum Wish {
     Signal(i32),
     /// The connection becomes the daemon's channel.
     Attach,
+    /// Nothing, but that the log has what was denied.
+    Denied(access::Peer, StatusVerb),
 }
 
 /// Whose requests are served.
@@ -134,7 +136,7 @@ impl Client {
                 ErrorKind::Denied,
                 &format!("user id {uid} may not do this to this attempt"),
             )?;
-            return Ok(None);
+            return Ok(Some(Wish::Denied(self.peer, request.verb())));
         }
         match request {
             StatusRequest::Status => {

@@ -68,6 +68,9 @@ struct Supervisor {
     clients: BTreeMap<u64, Client>,
     next_token: u64,
     max_clients: usize,
+    /// How many denials were noted, and those that no daemon has been told of.
+    denials: u32,
+    untold: Vec<(crate::model::access::Peer, crate::wire::shim::StatusVerb)>,
     epoll: Epoll,
     timers: Timers,
     signals: SignalPipes,
@@ -185,6 +188,8 @@ impl Supervisor {
             clients: BTreeMap::new(),
             next_token: FIRST_TOKEN,
             max_clients,
+            denials: 0,
+            untold: Vec::new(),
             epoll,
             timers,
             signals,

@@ -343,6 +343,14 @@ events! {
         "denied to uid {} (pid {}, {exe}): {target}", peer.uid, peer.pid
     ];
 
+    /// The supervisor of an attempt says that it has denied a caller something on its status socket.
+    warn WARN "47e8cd3d676e496cb66a5ea37f525b66"
+    status_denied(run: &RunRef, attempt: &AttemptId, peer: Peer, verb: &str) [
+        DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt,
+        PEER_PID = peer.pid, PEER_UID = peer.uid, VERB = verb,
+        "the supervisor of {run} denied {verb} to uid {} (pid {})", peer.uid, peer.pid
+    ];
+
     /// A client broke the protocol, was too slow, or was one too many.
     warn WARN "fa2484418f2a0a23a8ba274e62e618d4"
     client_dropped(peer: Peer, reason: &dyn Display) [

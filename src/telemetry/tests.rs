@@ -102,6 +102,7 @@ fn every_event() {
     events::hook_failed(&run, "failed", "exit code 1; it wrote: no\npaper");
     events::notice_dropped(&run, "lost", 1000);
     events::request_denied(peer, "/bin/x\u{1b}[2J", "stop", "nightly");
+    events::status_denied(&run, &attempt, peer, "stop");
     events::client_dropped(peer, &"i");
     events::store_trouble("commit", &"j");
     events::store_recovered();

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::access::Peer;
 use crate::model::view::{RunView, StepView};
 use crate::model::{
     AttemptId, DagName, Rlimit, RunId, RunRef, RunStatus, SchemaFile, StepOutput, StopReason,
@@ -257,6 +258,50 @@ pub enum FromShim {
     Slot(SlotUse),
     /// The sub-run of this number is to stop at once.
     KillCall(u64),
+    /// Somebody may not do on the status socket what they asked for. At most [`DENIALS_MAX`] are told of an attempt.
+    Denied(Peer, StatusVerb),
+}
+
+/// Most denials of an attempt's status socket that are logged: whoever can connect can ask as often as they like.
+pub const DENIALS_MAX: u32 = 32;
+
+/// What is asked for on the status socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StatusVerb {
+    /// [`StatusRequest::Status`].
+    Status,
+    /// [`StatusRequest::Stop`].
+    Stop,
+    /// [`StatusRequest::Signal`].
+    Signal,
+    /// [`StatusRequest::Attach`].
+    Attach,
+}
+
+impl StatusVerb {
+    /// Its name, for the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Stop => "stop",
+            Self::Signal => "signal",
+            Self::Attach => "attach",
+        }
+    }
+}
+
+impl StatusRequest {
+    /// What is asked for.
+    #[must_use]
+    pub const fn verb(&self) -> StatusVerb {
+        match self {
+            Self::Status => StatusVerb::Status,
+            Self::Stop { .. } => StatusVerb::Stop,
+            Self::Signal(_) => StatusVerb::Signal,
+            Self::Attach => StatusVerb::Attach,
+        }
+    }
 }
 
 /// A request on the status socket. The shim answers it itself, also when the daemon is down (P23).

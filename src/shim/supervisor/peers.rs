@@ -10,11 +10,12 @@ use super::super::tree;
 use super::{CHANNEL, Supervisor, now};
 use crate::engine::attempt::{Event, NodeKey};
 use crate::model::Node;
+use crate::model::access;
 use crate::model::limits::FRAME_MAX;
 use crate::sys::epoll::Ready;
 use crate::sys::socket;
 use crate::wire::codec;
-use crate::wire::shim::{FromShim, ToShim};
+use crate::wire::shim::{DENIALS_MAX, FromShim, StatusVerb, ToShim};
 
 impl Supervisor {
     /// Tells the daemon that the journal has grown. With no daemon there is nobody to tell: the next one reads on.
@@ -163,6 +164,7 @@ impl Supervisor {
             match wish {
                 Wish::Stop(reason) => self.events.push_back(Event::Stop(reason)),
                 Wish::Signal(signal) => self.signal_steps(signal),
+                Wish::Denied(peer, verb) => self.denied(peer, verb),
                 Wish::Attach => {
                     self.attach(client);
                     return;
@@ -180,6 +182,23 @@ impl Supervisor {
         }
     }
 
+    /// Somebody asked for what they may not do: the daemon logs it, the next one if there is none now.
+    fn denied(&mut self, peer: access::Peer, verb: StatusVerb) {
+        if self.denials < DENIALS_MAX {
+            self.denials += 1;
+            self.untold.push((peer, verb));
+            self.tell_denials();
+        }
+    }
+
+    fn tell_denials(&mut self) {
+        if self.channel.is_some() {
+            for (peer, verb) in std::mem::take(&mut self.untold) {
+                self.tell_daemon(&FromShim::Denied(peer, verb));
+            }
+        }
+    }
+
     /// The daemon is back: this connection is its channel from now on.
     pub(super) fn attach(&mut self, client: Client) {
         self.lose_channel();
@@ -188,6 +207,7 @@ impl Supervisor {
             self.poke();
             self.ask_again();
             self.tell_rest_again();
+            self.tell_denials();
         }
     }
 

@@ -1,6 +1,7 @@
 //! The bytes of messages as they are. A difference here is a new protocol version, never a cosmetic change.
 
 use super::*;
+use crate::model::access::Peer;
 use crate::model::view::{ChildView, RunView, StepView};
 use crate::model::{AttemptId, DagName, Exit, GroupName, Handler, LostCause, RunId, RunRef, RunStatus};
 use crate::model::{
@@ -11,6 +12,7 @@ use crate::wire::control::{
     Action, AttemptSummary, ChildUpdate, DoctorReport, ErrorKind, Finding, HistoryFilter, Problem, Selector,
     Submit, Update, Why,
 };
+use crate::wire::shim::StatusVerb;
 
 mod manage;
 
@@ -310,6 +312,12 @@ fn shim_messages() {
     assert_eq!(hex(&ToShim::EnsureStop(StopReason::Client { uid: 0 })), "060100");
     assert_eq!(hex(&ToShim::NoRetry), "07");
     assert_eq!(hex(&FromShim::KillCall(5)), "0805");
+    let peer = Peer {
+        pid: 1,
+        uid: 2,
+        gid: 3,
+    };
+    assert_eq!(hex(&FromShim::Denied(peer, StatusVerb::Attach)), "0901020303");
     assert_eq!(hex(&FromShim::Ready), "00");
     assert_eq!(hex(&FromShim::Failed("f".to_owned())), "010166");
     assert_eq!(hex(&FromShim::Poke), "02");
