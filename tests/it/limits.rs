@@ -130,6 +130,22 @@ fn a_hard_limit_above_that_of_a_daemon_without_root_does_not_start() {
     daemon.expect_clean();
 }
 
+#[test]
+fn a_limit_of_file_size_bounds_the_logs_of_a_step() {
+    let daemon = Daemon::start("");
+    let text = "limits: {rlimits: {fsize: 64K}}\nsteps: [{name: a, command: exec yes}]\n";
+    let result = ran(&daemon, text);
+    assert_eq!(result["status"], "failed", "{result:#}");
+    assert!(
+        error(&result).contains("SIGXFSZ") || error(&result).contains("exit"),
+        "{result:#}"
+    );
+    let id = result["run_id"].as_str().unwrap();
+    let log = daemon.ctl(&["logs", &format!("limited:{id}")]);
+    assert_eq!(log.stdout.matches("y\n").count(), 32 << 10, "bytes, two in a line");
+    daemon.expect_clean();
+}
+
 /// Writes a DAG file that everybody can read, and runs it as a user.
 fn ran_as(user: &User, daemon: &Daemon, text: &str) -> Out {
     let file = daemon.dag("limited", &format!("working_dir: /\n{text}"));
