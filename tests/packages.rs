@@ -15,6 +15,9 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+/// The files that an administrator may change.
+const CONFIGURATION: &str = "/etc/needrestart/conf.d/proctor.conf\n/etc/proctor/proctord.toml\n";
+
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -110,6 +113,7 @@ fn the_debian_package_has_everything_in_its_place() {
         assert!(found, "{path}");
     };
     for path in [
+        "/etc/needrestart/conf.d/proctor.conf",
         "/etc/proctor/dags/",
         "/etc/proctor/proctord.toml",
         "/usr/bin/proctorctl",
@@ -162,7 +166,7 @@ fn the_debian_package_says_what_it_is_and_needs() {
     told("dpkg-deb", &["--raw-extract", package, root]);
     let control = dir.path().join("DEBIAN");
     let files = fs::read_to_string(control.join("conffiles")).unwrap();
-    assert_eq!(files, "/etc/proctor/proctord.toml\n");
+    assert_eq!(files, CONFIGURATION);
     for script in ["preinst", "postinst", "prerm", "postrm"] {
         let path = control.join(script);
         told("sh", &["-n", path.to_str().unwrap()]);
@@ -179,7 +183,8 @@ fn the_debian_package_says_what_it_is_and_needs() {
         .iter()
         .filter(|(mode, _, _)| mode.starts_with('-'))
         .count();
-    assert_eq!(listed.lines().count() + 1, files, "all but the configuration");
+    let configuration = CONFIGURATION.lines().count();
+    assert_eq!(listed.lines().count() + configuration, files);
 }
 
 #[test]
@@ -255,8 +260,66 @@ fn the_rpm_has_everything_that_is_installed() {
         assert!(files.lines().any(|file| file == path), "{path}: {files}");
     }
     assert!(files.contains("/man8/proctord.8"), "{files}");
-    assert_eq!(told("rpm", &["-qcp", rpm]), "/etc/proctor/proctord.toml\n");
+    assert_eq!(told("rpm", &["-qcp", rpm]), CONFIGURATION);
     let scripts = told("rpm", &["-qp", "--scripts", rpm]);
     assert!(scripts.contains("stop-attempts"), "{scripts}");
     assert!(!scripts.contains("%systemd"), "{scripts}");
+}
+
+/// `packaging/install` for a version of systemd.
+fn install(dest: &Path, systemd: &str) {
+    let install = repository().join("packaging/install");
+    let (from, dest) = (binaries().to_str().unwrap(), dest.to_str().unwrap());
+    let args = ["--from", from, "--dest", dest, "--systemd", systemd];
+    told(install.to_str().unwrap(), &args);
+}
+
+#[test]
+fn what_is_installed_is_for_this_systemd_and_keeps_what_was_configured() {
+    let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let drop_ins = dir.path().join("usr/lib/systemd/system/proctord.service.d");
+    fs::create_dir_all(&drop_ins).unwrap();
+    // Of a version that knew no unit of the attempts.
+    fs::write(drop_ins.join("10-delegate-subgroup.conf"), "").unwrap();
+    let here = || {
+        let mut names: Vec<_> = fs::read_dir(&drop_ins)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    install(dir.path(), "257");
+    assert_eq!(here(), ["10-keep-descriptors.conf"]);
+    for file in CONFIGURATION.lines() {
+        let path = dir.path().join(file.trim_start_matches('/'));
+        fs::write(path, "mine").unwrap();
+    }
+    install(dir.path(), "252");
+    assert!(here().is_empty(), "{:?}", here());
+    for file in CONFIGURATION.lines() {
+        let path = dir.path().join(file.trim_start_matches('/'));
+        assert_eq!(fs::read_to_string(path).unwrap(), "mine");
+    }
+}
+
+#[test]
+fn needrestart_can_read_what_it_is_told() {
+    if !is_there("perl") {
+        return;
+    }
+    let file = repository().join("packaging/needrestart/proctor.conf");
+    told("perl", &["-c", file.to_str().unwrap()]);
+    // Its patterns are searched in the names of units: https://github.com/liske/needrestart.
+    let program = r#"
+        our %nrconf = (override_rc => {});
+        my $file = shift;
+        eval do { local(@ARGV, $/) = $file; <> };
+        die $@ if $@;
+        for my $unit (qw(proctor-attempts.service proctord.service)) {
+            my @found = grep { $unit =~ /$_/ } keys %{$nrconf{override_rc}};
+            print "$unit:", (map { $nrconf{override_rc}->{$_} } @found), "\n";
+        }"#;
+    let said = told("perl", &["-e", program, file.to_str().unwrap()]);
+    assert_eq!(said, "proctor-attempts.service:0\nproctord.service:\n");
 }

@@ -1,7 +1,8 @@
 //! Metrics: what is counted as it happens, and the page that is made of that and of what is in memory when somebody asks.
 //!
 //! A page costs what is live and which queues there are, never what is in the history. What is counted begins at 0 with the
-//! daemon; what an attempt did while there was none is counted when its journal is read.
+//! daemon. Of what recovery finds, ends and losses count that no daemon has recorded; what the journals of attempts have told
+//! by then (starts, steps, bytes) does not, since an earlier daemon has counted some of it. proctord(8) says so, too.
 
 mod house;
 mod outside;
