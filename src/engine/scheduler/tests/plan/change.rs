@@ -5,7 +5,7 @@ use crate::dag::types::OverlapPolicy;
 use crate::engine::scheduler::{Event, Installed};
 use crate::model::{Boot, Time};
 
-fn every(minutes: &str) -> Installed {
+pub(super) fn every(minutes: &str) -> Installed {
     Installed {
         starts: vec![cron(&format!("{minutes} * * * *"))],
         catchup_sec: 86_400,
@@ -289,22 +289,6 @@ fn an_edit_by_a_clock_that_was_far_ahead_counts_from_now_on() {
         ),
         ("ok 2", ""),
         ("at 0840", "make s0840, commit 4 accept+mark 0840"),
-    ]);
-}
-
-#[test]
-fn an_edit_by_a_clock_that_was_far_ahead_takes_nothing_back_that_is_decided() {
-    let mut desk = Desk::quiet("0730", every("0"));
-    desk.play(&[
-        ("at 0800", "make s0800, commit 1 accept+mark 0800"),
-        ("set 1630", ""),
-    ]);
-    assert_eq!(desk.install(every("*/10")), "");
-    desk.play(&[
-        ("set 0625", ""),
-        ("ok 1", "changed, 0800 started s0800, commit 2 intend s08001"),
-        ("at 0800", ""),
-        ("at 0810", "make s0810, commit 3 accept+mark 0810"),
     ]);
 }
 
