@@ -318,9 +318,10 @@ impl Plan {
             self.mark = Some(now);
             self.go_on_after(now);
         } else if self.mark.is_some_and(|mark| is_far_ahead(mark, now)) {
-            // What the schedule before has left undecided is still decided.
-            self.mark = Some(now);
+            // What the schedule before has left undecided is still decided. What is decided may be ahead by less, and stays so;
+            // of a new DAG the store has no watermark yet.
             let after = self.decided_up_to().max(now);
+            self.mark = Some(after);
             self.next = self.installed.as_ref().and_then(|plan| ticks::next(plan, after));
         }
     }

@@ -5,7 +5,7 @@ use crate::dag::types::OverlapPolicy;
 use crate::engine::scheduler::{Event, Installed};
 use crate::model::{Boot, Time};
 
-fn every(minutes: &str) -> Installed {
+pub(super) fn every(minutes: &str) -> Installed {
     Installed {
         starts: vec![cron(&format!("{minutes} * * * *"))],
         catchup_sec: 86_400,

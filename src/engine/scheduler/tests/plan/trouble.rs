@@ -1,5 +1,6 @@
 //! A store that refuses, a daemon that leaves, a clock that is set.
 
+use super::change::every;
 use super::{Desk, cron, dag, hourly, time};
 use crate::dag::types::OverlapPolicy;
 use crate::engine::scheduler::{Event, Installed};
@@ -163,6 +164,40 @@ fn a_watermark_far_ahead_was_made_by_a_wrong_clock() {
         ("at 080001", "commit 2 mark 0800"),
         ("ok 2", "idle"),
         ("at 0900", "make s0900, commit 3 accept+mark 0900"),
+    ]);
+}
+
+#[test]
+fn an_edit_by_a_clock_that_was_far_ahead_takes_nothing_back_that_is_decided() {
+    let mut desk = Desk::quiet("0730", every("0"));
+    desk.play(&[
+        ("at 0800", "make s0800, commit 1 accept+mark 0800"),
+        ("set 1630", ""),
+    ]);
+    assert_eq!(desk.install(every("*/10")), "");
+    desk.play(&[
+        ("set 0625", ""),
+        (
+            "ok 1",
+            "changed, 0800 started s0800, commit 2 mark 0800, commit 3 intend s08001",
+        ),
+        ("ok 2", ""),
+        ("at 0800", ""),
+        ("at 0810", "make s0810, commit 4 accept+mark 0810"),
+    ]);
+    // Of a new one the store is told from when on it counts, although that could not be stored before.
+    let plan = Installed {
+        watermark: None,
+        ..every("0")
+    };
+    let (mut desk, first) = Desk::new("0730", plan);
+    assert_eq!(first, "commit 1 mark 0730");
+    desk.play(&[("set 1630", "")]);
+    assert_eq!(desk.install(every("*/10")), "");
+    desk.play(&[
+        ("set 0625", ""),
+        ("full 1", "idle"),
+        ("at 062501", "commit 2 mark 0730"),
     ]);
 }
 
