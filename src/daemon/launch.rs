@@ -257,9 +257,16 @@ fn make(workshop: &Workshop, job: &Job, made: &mut Made<'_>) -> Result<Launched,
     ];
     fds.extend(steps.as_ref().map(AsFd::as_fd));
     fds.extend(cgroup.as_ref().map(AsFd::as_fd));
-    if let Err(error) = fdpass::send_with_fds(ours.as_fd(), &frame, &fds) {
+    match fdpass::send_with_fds(ours.as_fd(), &frame, &fds) {
+        Ok(()) => {}
+        // The shim died before it had read all: its end is seen as any other before the start, and tried again.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            ) => {}
         // The shim sees end-of-file and leaves; it is reaped like any other.
-        return Err(format!("the shim does not take its specification: {error}"));
+        Err(error) => return Err(format!("the shim does not take its specification: {error}")),
     }
     let journal = dir.open_regular("journal").map_err(because("the journal"))?;
     Ok(Launched {

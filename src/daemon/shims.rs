@@ -77,6 +77,13 @@ impl Dispatcher {
             Err(error) => tracing::error!(ATTEMPT_ID = %attempt, %error, "the shim cannot be watched"),
         }
         self.take_channel(attempt, launched.channel);
+        // One that died before it was known here was collected as nobody's child, and nothing tells of it again.
+        let held = self.attempts.get(attempt);
+        let pidfd = held.and_then(|held| held.pidfd.as_ref());
+        let reaped = pidfd.filter(|pidfd| pidfd.is_reaped().unwrap_or(false));
+        if let Some(status) = reaped.map(|pidfd| pidfd.info().ok().and_then(|info| info.exit)) {
+            return self.exited(attempt, status);
+        }
         self.keep_soon(attempt);
     }
 

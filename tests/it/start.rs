@@ -1,6 +1,8 @@
 //! How daemons start, which of two wins, and what they make of their configuration.
 
-use crate::helper::{Daemon, alive, lines, proctord, read, signal, until};
+use std::process::Stdio;
+
+use crate::helper::{Daemon, alive, lines, proctord, program, read, signal, until};
 
 #[test]
 fn of_two_daemons_on_one_root_the_second_refuses_and_the_first_does_not_notice() {
@@ -193,5 +195,31 @@ fn a_daemon_that_ends_in_an_orderly_way_leaves_its_attempts_alone() {
     assert_eq!(daemon.shim(&run), shim);
     std::fs::write(daemon.path("go"), "").unwrap();
     daemon.wait_success(&run);
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_supervisor_that_dies_before_it_reads_anything_is_started_again() {
+    let mut daemon = Daemon::prepare("");
+    let bin = daemon.path("bin");
+    std::fs::create_dir(&bin).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_proctord"), bin.join("proctord")).unwrap();
+    std::fs::copy("/bin/false", bin.join("proctor-shim")).unwrap();
+    daemon.restart_with(|command| {
+        let mut other = program(bin.join("proctord").to_str().unwrap());
+        other.args(command.get_args());
+        other.stdout(Stdio::null()).stderr(Stdio::piped());
+        *command = other;
+    });
+    // More than a socket holds: the daemon is still sending it when the supervisor is gone.
+    let text = format!(
+        "env: [{{MUCH: \"{}\"}}]\nsteps: [{{name: a, command: \"true\"}}]",
+        "x".repeat(700_000)
+    );
+    let run = daemon.submit("unread", &text);
+    let end = daemon.wait_end(&run);
+    assert_eq!(end["status"], "failed", "{end:#}");
+    let error = end["error"].as_str().unwrap();
+    assert!(error.contains("before it began, 5 times in a row"), "{error}");
     daemon.expect_clean();
 }
