@@ -71,6 +71,26 @@ pub fn id_of_process(pid: u32) -> Option<u64> {
     std::fs::metadata(place).ok().map(|meta| meta.ino())
 }
 
+/// Whether this machine has the old way of counting refused forks: where they were tried, whatever limit it was. The option
+/// is the whole file system's, so any mount of it tells.
+pub(super) fn counts_forks_locally() -> bool {
+    std::fs::read("/proc/self/mountinfo").is_ok_and(|text| has_option(&text, b"pids_localevents"))
+}
+
+fn has_option(mountinfo: &[u8], option: &[u8]) -> bool {
+    let of_line = |line: &[u8]| {
+        let mut fields = line
+            .split(|byte| *byte == b' ')
+            .skip_while(|field| *field != b"-")
+            .skip(1);
+        fields.next() == Some(b"cgroup2")
+            && fields
+                .nth(1)
+                .is_some_and(|options| options.split(|byte| *byte == b',').any(|word| word == option))
+    };
+    mountinfo.split(|byte| *byte == b'\n').any(of_line)
+}
+
 /// A cgroup2 mount: which cgroup is seen where.
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
@@ -173,6 +193,14 @@ mod tests {
             Some("/mnt/with space/b".into())
         );
         assert_eq!(found[0].place(Path::new("/c")), None);
+    }
+
+    #[test]
+    fn sees_options_of_the_v2_file_system_only() {
+        let text = b"1 1 0:1 / /x rw - cgroup cgroup rw,pids_localevents\n2 1 0:2 / /y rw shared:1 - cgroup2 none rw,nsdelegate\n";
+        assert!(!has_option(text, b"pids_localevents"));
+        assert!(has_option(text, b"nsdelegate"));
+        assert!(!has_option(text, b"ns"));
     }
 
     #[test]

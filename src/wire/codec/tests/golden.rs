@@ -4,7 +4,7 @@ use super::*;
 use crate::model::view::{ChildView, RunView, StepView};
 use crate::model::{AttemptId, DagName, Exit, GroupName, Handler, LostCause, RunId, RunRef, RunStatus};
 use crate::model::{
-    Cause, Node, OomScope, Priority, RunCause, SchemaFile, SchemaRef, StepStatus, StopReason,
+    Cause, Node, OomScope, OomVictim, Priority, RunCause, SchemaFile, SchemaRef, StepStatus, StopReason,
 };
 use crate::model::{Time, Trigger, Usage};
 use crate::wire::control::{
@@ -46,6 +46,7 @@ fn a_view() -> RunView {
         killed: 1,
         total: 2,
         scope: OomScope::Attempt { limit: Some(3) },
+        victim: OomVictim::Below {},
     });
     RunView {
         run: run_ref(),
@@ -278,7 +279,7 @@ fn responses() {
         ),
         (
             a_run(),
-            "030164017201016101020101650100120100fbe8030001000101310170000167fbe8030000010001fb580200022f6c0101730201016501010101120002030001022f6f00010156013100010200000000000102010200010301040178000000000000000000000000000000000000000000000001010001fb2c01000000000000",
+            "030164017201016101020101650100120100fbe8030001000101310170000167fbe8030000010001fb580200022f6c0101730201016501010101120002030001022f6f0001015601310001020000000000010201020001030101040178000000000000000000000000000000000000000000000001010001fb2c01000000000000",
         ),
         (
             Response::Update(Box::new(update)),
