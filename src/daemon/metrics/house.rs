@@ -86,7 +86,7 @@ impl Dispatcher {
         let help = "Whether the daemon stops attempts in order to leave.";
         page.one(Gauge, "proctor_draining", help, self.draining);
         let help = "Whether attempts get cgroups.";
-        page.one(Gauge, "proctor_cgroups", help, self.workshop.cgroups.is_some());
+        page.one(Gauge, "proctor_cgroups", help, self.workshop.cgroups().is_some());
         let help = "The version of the daemon; the value is 1.";
         let mut build = page.family(Gauge, "proctor_build_info", help);
         build.sample(&[("version", env!("CARGO_PKG_VERSION"))], true);

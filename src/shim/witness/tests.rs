@@ -1,3 +1,5 @@
+//! A cgroup whose files the tests write, and what is made of its counts.
+
 use super::*;
 
 const KILLED: Exit = Exit::Signal {
@@ -228,7 +230,7 @@ fn where_the_kernel_counts_limits_around_as_well_the_attempts_own_is_not_blamed_
         ("16\n", "", PidsScope::Unclear { limit: Some(16) }),
         ("max\n", "", PidsScope::Around {}),
     ] {
-        let mut played = Played::of_old_kernel();
+        let played = Played::of_old_kernel();
         let before = played.witness.look();
         played.set(0, 0, 1);
         played.write("pids.max", limit);

@@ -65,10 +65,24 @@ pub fn own_path() -> Result<PathBuf, CgroupUnavailable> {
 /// that the number still means the same process.
 #[must_use]
 pub fn id_of_process(pid: u32) -> Option<u64> {
+    std::fs::metadata(path_of_process(pid)?)
+        .ok()
+        .map(|meta| meta.ino())
+}
+
+/// Where the v2 cgroup of process `pid` is seen. The same caution holds.
+pub(super) fn path_of_process(pid: u32) -> Option<PathBuf> {
     let path = v2_path(&std::fs::read(format!("/proc/{pid}/cgroup")).ok()?)?;
-    let mounts = mounts(&std::fs::read("/proc/self/mountinfo").ok()?);
-    let place = mounts.iter().find_map(|mount| mount.place(&path))?;
-    std::fs::metadata(place).ok().map(|meta| meta.ino())
+    mounted().iter().find_map(|mount| mount.place(&path))
+}
+
+fn mounted() -> Vec<Mount> {
+    std::fs::read("/proc/self/mountinfo").map_or_else(|_| Vec::new(), |text| mounts(&text))
+}
+
+/// Where the v2 file system is mounted, whatever part of it.
+pub(super) fn mount_points() -> Vec<PathBuf> {
+    mounted().into_iter().map(|mount| mount.point).collect()
 }
 
 /// Whether this machine has the old way of counting refused forks: where they were tried, whatever limit it was. The option
