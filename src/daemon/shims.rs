@@ -110,6 +110,7 @@ impl Dispatcher {
             FromShim::KillCall(call) => self.stop_call(attempt, call, true),
             FromShim::GrantSlot(call) => self.grant_slot(attempt, call),
             FromShim::Slot(slot) => self.slot_used(attempt, slot),
+            FromShim::OutputLost(bytes) => self.metrics.output_lost(bytes),
         }
     }
 

@@ -257,6 +257,8 @@ pub enum FromShim {
     Slot(SlotUse),
     /// The sub-run of this number is to stop at once.
     KillCall(u64),
+    /// The system's journal has not taken so many bytes of what steps wrote; they are in the log files only.
+    OutputLost(u64),
 }
 
 /// A request on the status socket. The shim answers it itself, also when the daemon is down (P23).

@@ -66,6 +66,13 @@ impl Dispatcher {
             help,
             self.telemetry.dropped(),
         );
+        let help = "Bytes that steps wrote and the system's journal has not taken.";
+        page.one(
+            Counter,
+            "proctor_step_output_lost_bytes_total",
+            help,
+            counted.output_lost_bytes,
+        );
         let help = "Reloads of the configuration, by whether it was right.";
         let mut reloads = page.family(Counter, "proctor_config_reloads_total", help);
         reloads.sample(&[("result", "applied")], counted.reloads);

@@ -311,6 +311,7 @@ fn shim_messages() {
     assert_eq!(hex(&ToShim::EnsureStop(StopReason::Client { uid: 0 })), "060100");
     assert_eq!(hex(&ToShim::NoRetry), "07");
     assert_eq!(hex(&FromShim::KillCall(5)), "0805");
+    assert_eq!(hex(&FromShim::OutputLost(6)), "0906");
     assert_eq!(hex(&FromShim::Ready), "00");
     assert_eq!(hex(&FromShim::Failed("f".to_owned())), "010166");
     assert_eq!(hex(&FromShim::Poke), "02");
