@@ -21,12 +21,11 @@ use super::control;
 use super::detach::{Caller, Side, detach};
 use super::dispatcher::{Counters, Dispatcher, Msg};
 use super::follow::Followers;
-use super::host::{
-    FoundCgroups, control_listener, find_cgroups, find_shim, make_directories, raise_open_files, start_log,
-};
+use super::host::{control_listener, find_shim, make_directories, raise_open_files, start_log};
 use super::inherited::Inherited;
 use super::kept::Kept;
 use super::launch::{Launcher, Workshop};
+use super::place::{FoundCgroups, Place, find_cgroups};
 use super::tree;
 use crate::config::Config;
 use crate::config::types::OnShutdown;
@@ -144,7 +143,7 @@ async fn serve(
         .map_err(because("the signal handlers"))?;
     let inherited = Inherited::take()?;
     let cgroups = find_cgroups(&config)?;
-    let cgroup_path = cgroups.root.as_ref().map(|cgroups| cgroups.path().to_owned());
+    let cgroup_path = cgroups.path().map(std::path::Path::to_owned);
     let mut dispatcher = match build(config, embedded, cgroups, to_self.clone(), telemetry) {
         Ok(dispatcher) => dispatcher,
         Err(failure) => {
@@ -233,6 +232,7 @@ async fn serve(
             inode,
         ));
     }
+    let cgroup_path = dispatcher.workshop.cgroups().map(|root| root.path().to_owned());
     drop((dispatcher, metrics));
     remove_if_empty(cgroup_path.as_deref());
     ended.map_err(Failure::Other)
@@ -285,8 +285,7 @@ fn build(
         open_files: raise_open_files(),
         shim,
         shim_path,
-        cgroups: cgroups.root,
-        controllers: cgroups.controllers,
+        place: Place::new(cgroups),
         daemon_id: tree::daemon_id(&paths.state).map_err(because("the state directory"))?,
         environment: super::job_env::of_the_daemon(),
     });

@@ -7,7 +7,7 @@ use std::io;
 
 use crate::config::Paths;
 use crate::model::{AttemptId, RunRef, Time};
-use crate::sys::cgroup::CgroupRoot;
+use crate::sys::cgroup::{Cgroup, CgroupRoot};
 use crate::sys::files::Dir;
 
 /// Name of a run's scratch directory: the id of an attempt that never is, number 0.
@@ -26,13 +26,18 @@ pub(super) struct Remains {
     pub(super) settled: bool,
 }
 
-/// Removes files, socket and cgroup. What cannot be removed is reported and left for `doctor`.
-pub(super) fn clean(paths: &Paths, cgroups: Option<&CgroupRoot>, remains: &Remains) {
+/// Removes files, socket and cgroup: the one that is known, wherever it is, and what has its name below `cgroups`. What cannot
+/// be removed is reported and left for `doctor`.
+pub(super) fn clean(paths: &Paths, cgroups: Option<&CgroupRoot>, cgroup: Option<&Cgroup>, remains: &Remains) {
     let attempt = &remains.attempt;
     let results = [
         ("socket", remove_socket(paths, attempt)),
         (
             "cgroup",
+            cgroup.map_or(Ok(()), |cgroup| absent_is_fine(cgroup.remove())),
+        ),
+        (
+            "cgroup of its name",
             cgroups.map_or(Ok(()), |cgroups| remove_cgroup(cgroups, attempt)),
         ),
         (
@@ -135,12 +140,12 @@ mod tests {
         for made in [&journal, &dir.join("logs/empty"), &socket] {
             std::fs::write(made, "").unwrap();
         }
-        clean(&paths, None, &remains);
+        clean(&paths, None, None, &remains);
         assert_eq!((journal.exists(), socket.exists()), (true, false));
         remains.settled = true;
-        clean(&paths, None, &remains);
+        clean(&paths, None, None, &remains);
         assert!(!dir.exists());
         // Once more, after a crash.
-        clean(&paths, None, &remains);
+        clean(&paths, None, None, &remains);
     }
 }

@@ -84,7 +84,7 @@ impl Dispatcher {
             {
                 wrong.push("its supervisor is gone");
             }
-            if self.workshop.cgroups.is_some() && held.cgroup.is_none() {
+            if self.workshop.cgroups().is_some() && held.cgroup.is_none() {
                 wrong.push("its cgroup is missing");
             }
             if !self.config.paths.socket(attempt).exists() {
@@ -139,7 +139,7 @@ impl Dispatcher {
 
     /// Every cgroup below ours belongs to an attempt.
     fn check_cgroups(&mut self, repair: bool, findings: &mut Vec<Finding>) {
-        let Some(cgroups) = &self.workshop.cgroups else {
+        let Some(cgroups) = self.workshop.cgroups() else {
             return;
         };
         let names = match cgroups.list() {
@@ -214,7 +214,7 @@ impl Dispatcher {
                 format!("no: {why}")
             }
         };
-        let tracking = match &self.workshop.cgroups {
+        let tracking = match self.workshop.cgroups() {
             Some(cgroups) => format!("one cgroup for each attempt, below {}", cgroups.path().display()),
             None => String::from(
                 "process groups, the subreaper and a mark in the environment; a process that detaches and wipes \
@@ -263,7 +263,7 @@ impl Dispatcher {
 
     /// What cgroups can limit, and why not the rest.
     fn controllers(&self) -> String {
-        let controllers = &self.workshop.controllers;
+        let controllers = self.workshop.place.controllers();
         let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
         for controller in Controller::ALL {
             let Some(why) = controllers.lacks(controller) else {

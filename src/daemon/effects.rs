@@ -230,7 +230,7 @@ impl Dispatcher {
         }
         held.journal = None;
         held.pidfd = None;
-        held.cgroup = None;
+        let cgroup = held.cgroup.take();
         let live = self.runs.get(&held.run);
         let remains = Remains {
             settled: live.is_some_and(|live| live.view.status.ends_attempt()),
@@ -239,7 +239,7 @@ impl Dispatcher {
         let (paths, workshop) = (self.config.paths.clone(), Arc::clone(&self.workshop));
         self.elsewhere(
             move || {
-                cleanup::clean(&paths, workshop.cgroups.as_ref(), &remains);
+                cleanup::clean(&paths, workshop.cgroups().as_ref(), cgroup.as_ref(), &remains);
                 (remains.attempt, remains.settled)
             },
             |dispatcher, (attempt, settled)| dispatcher.cleaned(&attempt, !settled),
@@ -255,7 +255,7 @@ impl Dispatcher {
         };
         held.journal = None;
         held.pidfd = None;
-        held.cgroup = None;
+        let cgroup = held.cgroup.take();
         // Its journal is the witness until the store knows.
         let remains = Remains {
             settled: false,
@@ -264,7 +264,7 @@ impl Dispatcher {
         let (paths, workshop) = (self.config.paths.clone(), Arc::clone(&self.workshop));
         self.elsewhere(
             move || {
-                cleanup::clean(&paths, workshop.cgroups.as_ref(), &remains);
+                cleanup::clean(&paths, workshop.cgroups().as_ref(), cgroup.as_ref(), &remains);
                 (remains.attempt, why)
             },
             |dispatcher, (attempt, why)| {

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use super::attempt::Attempt;
 use super::dispatcher::{Dispatcher, now};
-use super::shims::journal_file;
+use super::shims::{identity, journal_file};
 use crate::engine::scheduler::api::{AttemptEnd, Evidence};
 use crate::model::change::AttemptIdentity;
 use crate::model::view::RunView;
 use crate::model::{AttemptId, Fact, LostCause, Record};
 use crate::proc::LockState;
 use crate::store::LiveAttempt;
+use crate::sys::cgroup::{self, Cgroup};
 use crate::sys::identity::{ProcessIdentity, SameProcess};
 use crate::sys::pidfd::PidFd;
 
@@ -22,15 +23,45 @@ pub(super) struct Told {
 }
 
 impl Dispatcher {
+    /// Finds the cgroup of an attempt: where attempts have theirs now, or wherever it was made, as the daemon may have run in
+    /// another unit then, or in none.
+    ///
+    /// If its id is known, no other one will do, whatever its name: what is in it is going to be killed. That of an attempt
+    /// whose shim the store does not know can only be where attempts have theirs, by its name.
     pub(super) fn cgroup_of(
         &self,
         attempt: &AttemptId,
-    ) -> Result<Option<crate::sys::cgroup::Cgroup>, String> {
-        match &self.workshop.cgroups {
+        stored: Option<&AttemptIdentity>,
+    ) -> Result<Option<Cgroup>, String> {
+        let here = match self.workshop.cgroups() {
             Some(cgroups) => cgroups
                 .open(attempt.as_str())
-                .map_err(|error| format!("the cgroup of attempt {attempt}: {error}")),
-            None => Ok(None),
+                .map_err(|error| format!("the cgroup of attempt {attempt}: {error}"))?,
+            None => None,
+        };
+        // Ids count in one boot only.
+        let known = stored.filter(|known| known.boot_id == self.boot_id);
+        let Some((id, pid)) = known.and_then(|known| Some((known.cgroup_id?, known.pid))) else {
+            return Ok(here);
+        };
+        if here.as_ref().is_some_and(|here| here.id() == id) {
+            return Ok(here);
+        }
+        let found = cgroup::by_id(attempt.as_str(), id, Some(pid));
+        if found.is_some() {
+            tracing::info!(ATTEMPT_ID = %attempt, "its cgroup is where an earlier daemon has made it");
+        }
+        Ok(found)
+    }
+
+    /// What is known of the processes of an attempt that was found. What was known of a cgroup that cannot be found now stays
+    /// known.
+    pub(super) fn identity_of(&self, held: &Attempt, stored: Option<&AttemptIdentity>) -> AttemptIdentity {
+        let found = identity(held, &self.boot_id);
+        let known = stored.filter(|known| known.boot_id == self.boot_id);
+        AttemptIdentity {
+            cgroup_id: found.cgroup_id.or(known.and_then(|known| known.cgroup_id)),
+            ..found
         }
     }
 

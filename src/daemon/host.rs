@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 use super::boot::{Failure, because};
 use crate::config::types::LogTarget;
 use crate::config::{Config, Paths};
-use crate::model::hash::hex;
-use crate::sys::cgroup::{self, CgroupRoot, Controllers};
 use crate::sys::files::Dir;
 use crate::sys::{creds, socket};
-use crate::telemetry::{self, Target, Telemetry, events};
+use crate::telemetry::{self, Target, Telemetry};
 
 /// Highest descriptor number that select(2) can take, and so the usual soft limit.
 const SELECT_MAX: u64 = 1024;
@@ -60,75 +58,6 @@ pub(super) fn find_shim() -> Result<(std::fs::File, PathBuf), Failure> {
         packaged.display()
     );
     Err(Failure::Other(text))
-}
-
-/// Where attempts get their cgroups, and what those can limit.
-#[derive(Debug)]
-pub(super) struct FoundCgroups {
-    pub(super) root: Option<CgroupRoot>,
-    pub(super) controllers: Controllers,
-}
-
-/// Finds where attempts get their cgroups, and turns on what controllers there are. Private daemons that share a parent
-/// cgroup do not share theirs.
-pub(super) fn find_cgroups(config: &Config) -> Result<FoundCgroups, Failure> {
-    use sha2::{Digest, Sha256};
-    let none = |why: &str| FoundCgroups {
-        root: None,
-        controllers: Controllers::none(why),
-    };
-    if !config.cgroup.enabled {
-        return Ok(none("attempts have no cgroups: cgroup.enabled is false"));
-    }
-    let of_unit = attempts_unit(config).and_then(|path| match CgroupRoot::detect(Some(&path)) {
-        Ok(root) => Some(root),
-        Err(unavailable) => {
-            // The cure is with who has changed the units.
-            tracing::warn!(
-                "{}; attempts get cgroups below the daemon's own, where their limits may not be enforceable",
-                unavailable.reason
-            );
-            None
-        }
-    });
-    let detected = match of_unit {
-        Some(root) => Ok(root),
-        None => CgroupRoot::detect(config.cgroup.parent.as_deref()),
-    };
-    let above = match detected {
-        Ok(root) => root,
-        Err(unavailable) if config.cgroup.parent.is_some() => {
-            return Err(Failure::Other(format!("cgroup.parent: {}", unavailable.reason)));
-        }
-        Err(unavailable) => {
-            events::cgroup_unavailable(&unavailable.reason);
-            return Ok(none(&format!("attempts have no cgroups: {}", unavailable.reason)));
-        }
-    };
-    let name = if config.paths.private {
-        let hash = Sha256::digest(config.paths.state.as_os_str().as_encoded_bytes());
-        format!("proctor-{}", hex(hash.get(..4).unwrap_or(&hash)))
-    } else {
-        String::from("attempts")
-    };
-    let root = above
-        .subtree(&name)
-        .map_err(because(format!("the cgroup {name}")))?;
-    let controllers = root.enable(Some(&above.enable(None)));
-    Ok(FoundCgroups {
-        root: Some(root),
-        controllers,
-    })
-}
-
-/// The cgroup of the unit that is for attempts, if the daemon's own unit names one (`PROCTOR_CGROUP`): it lies beside the
-/// daemon's own. The configuration goes before it.
-fn attempts_unit(config: &Config) -> Option<PathBuf> {
-    let name = std::env::var_os("PROCTOR_CGROUP")?;
-    if config.cgroup.parent.is_some() || config.paths.private {
-        return None;
-    }
-    Some(cgroup::own_path().ok()?.parent()?.join(name))
 }
 
 /// The control socket: given by systemd, or made here; with the device and inode of one that is made here, which

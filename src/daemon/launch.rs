@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::dispatcher::Msg;
 use super::job_env;
+use super::place::Place;
 use super::run_as;
 use super::tree::Mark;
 use crate::config::{Config, Paths};
@@ -24,7 +25,7 @@ use crate::model::change::NewRun;
 use crate::model::limits::SPEC_MAX;
 use crate::model::view::{RunView, StepView};
 use crate::model::{AttemptId, Time};
-use crate::sys::cgroup::{Cgroup, CgroupRoot, Controllers};
+use crate::sys::cgroup::{Cgroup, CgroupRoot};
 use crate::sys::creds::{self, User};
 use crate::sys::files::{self, Create, Dir};
 use crate::sys::pidfd::PidFd;
@@ -69,9 +70,8 @@ pub(super) struct Workshop {
     /// The shim's binary, opened when the daemon started, so that an upgrade cannot mix versions.
     pub(super) shim: File,
     pub(super) shim_path: PathBuf,
-    pub(super) cgroups: Option<CgroupRoot>,
-    /// What the cgroups of attempts can limit.
-    pub(super) controllers: Controllers,
+    /// Where attempts get their cgroups, and what those can limit.
+    pub(super) place: Place,
     /// Which daemon this is, as [`super::tree::daemon_id`] tells.
     pub(super) daemon_id: Arc<str>,
     /// Soft limit of open descriptors for jobs, if the daemon changed its own.
@@ -81,6 +81,11 @@ pub(super) struct Workshop {
 }
 
 impl Workshop {
+    /// The cgroup below which attempts get theirs, if they do.
+    pub(super) fn cgroups(&self) -> Option<CgroupRoot> {
+        self.place.root()
+    }
+
     /// What the processes of an attempt of `owner`'s are known by.
     pub(super) fn mark(&self, attempt: &AttemptId, owner: u32) -> Mark {
         Mark {
@@ -114,7 +119,10 @@ impl Launcher {
                         };
                         let Ok(job) = job else { return };
                         let attempt = job.attempt.clone();
-                        let result = launch(&workshop, &job);
+                        let mut result = launch(&workshop, &job);
+                        if result.is_err() && workshop.place.is_renewed(&job.config) {
+                            result = launch(&workshop, &job);
+                        }
                         if dispatcher
                             .send(Msg::Launched(attempt, result.map(Box::new)))
                             .is_err()

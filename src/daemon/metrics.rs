@@ -39,6 +39,7 @@ pub(super) struct Metrics {
     attempts_ended: BTreeMap<RunStatus, u64>,
     attempts_lost: BTreeMap<&'static str, u64>,
     launches_failed: u64,
+    pub(super) output_lost_bytes: u64,
     steps_started: u64,
     steps_retried: u64,
     steps_ended: BTreeMap<StepStatus, u64>,
@@ -64,6 +65,7 @@ impl Metrics {
             attempts_ended: BTreeMap::new(),
             attempts_lost: BTreeMap::new(),
             launches_failed: 0,
+            output_lost_bytes: 0,
             steps_started: 0,
             steps_retried: 0,
             steps_ended: BTreeMap::new(),
@@ -116,6 +118,11 @@ impl Metrics {
     /// An attempt could not be started.
     pub(super) fn launch_failed(&mut self) {
         self.launches_failed += 1;
+    }
+
+    /// The system's journal has not taken so much of what steps wrote.
+    pub(super) fn output_lost(&mut self, bytes: u64) {
+        self.output_lost_bytes = self.output_lost_bytes.saturating_add(bytes);
     }
 
     /// So much of a journal was read, with these facts.

@@ -40,6 +40,7 @@ mod metrics;
 mod orders;
 mod outbox;
 mod patience;
+mod place;
 mod privileges;
 mod questions;
 mod queues;

@@ -12,7 +12,6 @@ use super::live::LiveRun;
 use super::patience::Patience;
 use super::registry::ownerless;
 use super::run_as;
-use super::shims::identity;
 use super::tree;
 use crate::engine::scheduler::Event;
 use crate::engine::scheduler::api::{AttemptEnd, Evidence, Origin, Recovered, StartRecord};
@@ -182,7 +181,7 @@ impl Dispatcher {
             .iter()
             .find(|entry| entry.owner.is_some() && entry.meta.attempt == attempt)
             .cloned();
-        held.cgroup = self.cgroup_of(&attempt)?;
+        held.cgroup = self.cgroup_of(&attempt, stored.identity.as_ref())?;
         let mut view = RunView {
             attempt: Some(attempt.clone()),
             number: stored.number,
@@ -211,7 +210,7 @@ impl Dispatcher {
         }
         let evidence = if alive {
             Evidence::Alive {
-                identity: identity(&held, &self.boot_id),
+                identity: self.identity_of(&held, stored.identity.as_ref()),
                 started: told.started,
             }
         } else if let Some(end) = told.end.clone() {
@@ -304,13 +303,13 @@ impl Dispatcher {
             .iter()
             .find(|entry| entry.owner.is_some() && entry.meta.attempt == attempt)
             .cloned();
-        held.cgroup = self.cgroup_of(&attempt)?;
+        held.cgroup = self.cgroup_of(&attempt, stored.identity.as_ref())?;
         let alive = self.find_shim(&mut held, stored.identity.as_ref())
             || !self.end_rest(&mut held, &attempt, new.owner).await;
         if !alive {
             held.account(&mut view);
         }
-        let alive = alive.then(|| identity(&held, &self.boot_id));
+        let alive = alive.then(|| self.identity_of(&held, stored.identity.as_ref()));
         let recovered = Recovered {
             run: stored.run.clone(),
             group: stored.group,

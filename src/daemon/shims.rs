@@ -19,7 +19,7 @@ use crate::sys::cgroup::{Cgroup, CgroupRoot};
 use crate::sys::identity::ProcessIdentity;
 use crate::sys::pidfd::{PidFd, WaitStatus};
 use crate::sys::reap;
-use crate::telemetry::events;
+use crate::telemetry::{events, notify};
 use crate::wire::shim::{DENIALS_MAX, FromShim, StatusVerb};
 
 /// Bytes read from a journal at a time.
@@ -41,15 +41,22 @@ pub(super) fn identity(attempt: &Attempt, boot_id: &str) -> AttemptIdentity {
 }
 
 impl Dispatcher {
+    /// Whether the cgroup of the attempts is gone, and a service manager is there that makes it again with the daemon. Without
+    /// one, launches find a place themselves.
+    fn has_no_place(&self) -> bool {
+        notify::is_listening() && self.workshop.cgroups().as_ref().is_some_and(CgroupRoot::is_gone)
+    }
+
     /// A launch was tried.
     pub(super) fn launched(&mut self, attempt: &AttemptId, result: Result<Box<Launched>, String>) {
+        let no_place = result.is_err() && self.has_no_place();
         let Some(held) = self.attempts.get_mut(attempt) else {
             return;
         };
         let launched = match result {
             Ok(launched) => *launched,
             // It is not the attempt's fault: the next daemon finds that it never started, and starts it.
-            Err(why) if self.workshop.cgroups.as_ref().is_some_and(CgroupRoot::is_gone) => {
+            Err(why) if no_place => {
                 let text = format!("the cgroup of the attempts is gone, as when its unit was stopped: {why}");
                 self.leaving = Some(Err(text));
                 return;
@@ -111,6 +118,7 @@ impl Dispatcher {
             FromShim::KillCall(call) => self.stop_call(attempt, call, true),
             FromShim::GrantSlot(call) => self.grant_slot(attempt, call),
             FromShim::Slot(slot) => self.slot_used(attempt, slot),
+            FromShim::OutputLost(bytes) => self.metrics.output_lost(bytes),
             FromShim::Denied(peer, verb) => self.shim_denied(attempt, peer, verb),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use super::*;
 use crate::model::{
-    Cause, DagName, Exit, Fact, Node, OomScope, Record, RunId, RunRef, RunStatus, StepStatus,
+    Cause, DagName, Exit, Fact, Node, OomScope, OomVictim, Record, RunId, RunRef, RunStatus, StepStatus,
 };
 use crate::model::{Time, Usage};
 
@@ -58,6 +58,7 @@ fn facts() -> Vec<Fact> {
                 killed: 1,
                 total: 2,
                 scope: OomScope::Attempt { limit: Some(3) },
+                victim: OomVictim::Below {},
             }),
         },
         Fact::NodeOutput {

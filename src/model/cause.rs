@@ -19,6 +19,36 @@ pub enum OomScope {
     Around {},
 }
 
+/// Whose the processes were that the out-of-memory killer took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OomVictim {
+    /// One was the step's own process.
+    Own {},
+    /// They were processes that the step had started: nothing else of the attempt's steps ran meanwhile.
+    Below {},
+    /// They may have been of this step, or of another one that ran at the same time; the kernel does not tell.
+    Unclear {},
+}
+
+/// Whose limit of processes it was that a fork was refused for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PidsScope {
+    /// The attempt's own.
+    Attempt {
+        /// That limit (`pids_max`), if it could be read.
+        limit: Option<u64>,
+    },
+    /// One of a cgroup around the attempt; its own was not reached, or it has none.
+    Around {},
+    /// The attempt's own or one around it: before Linux 6.11 the kernel counts both as one.
+    Unclear {
+        /// The attempt's own limit, if it could be read.
+        limit: Option<u64>,
+    },
+}
+
 /// What brought a step to a bad end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -43,13 +73,15 @@ pub enum Cause {
         total: u64,
         /// Who was out of memory.
         scope: OomScope,
+        /// Whose they were.
+        victim: OomVictim,
     },
     /// The kernel refused processes of the attempt a fork while the step's process ran or was being started.
     PidsLimit {
         /// How many forks it refused meanwhile.
         refused: u64,
-        /// The limit of the attempt (`pids_max`), if it could be read.
-        limit: Option<u64>,
+        /// Whose limit it was.
+        scope: PidsScope,
     },
     /// The time limit of the step was over.
     StepTimeout {},
@@ -83,9 +115,12 @@ impl Cause {
     /// A bad end in words: how the process ended, and what the kernel did if that is the cause. Names a signal.
     #[must_use]
     pub fn describe(cause: Option<Self>, exit: Exit) -> String {
-        let killed = matches!(exit, Exit::Signal { signal: 9, .. });
         match cause {
-            Some(Self::OutOfMemory { scope, .. }) if killed => match scope {
+            Some(Self::OutOfMemory {
+                scope,
+                victim: OomVictim::Own {},
+                ..
+            }) => match scope {
                 OomScope::Attempt { .. } => format!("killed by the out-of-memory killer (SIGKILL); {scope}"),
                 OomScope::Around {} => format!("killed by the out-of-memory killer (SIGKILL): {scope}"),
             },
@@ -135,6 +170,25 @@ impl fmt::Display for OomScope {
     }
 }
 
+impl fmt::Display for PidsScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attempt { limit: Some(limit) } => write!(f, ": pids_max is {limit}"),
+            Self::Attempt { limit: None } => f.write_str(" (pids_max)"),
+            Self::Around {} => f.write_str(": a limit of processes around the attempt was reached"),
+            Self::Unclear { limit: Some(limit) } => {
+                write!(
+                    f,
+                    ": for its pids_max, which is {limit}, or for a limit around the attempt"
+                )
+            }
+            Self::Unclear { limit: None } => {
+                f.write_str(": for its pids_max or for a limit around the attempt")
+            }
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -143,27 +197,33 @@ impl fmt::Display for Cause {
                 let dumped = if *core { " (core dumped)" } else { "" };
                 write!(f, "killed by {}{dumped}", signal_name(*signal))
             }
-            Self::OutOfMemory { killed, scope, .. } => {
+            Self::OutOfMemory {
+                killed,
+                scope,
+                victim,
+                ..
+            } => {
                 let what = if *killed == 1 {
                     "1 process".to_owned()
                 } else {
                     format!("{killed} processes")
                 };
+                let whose = match victim {
+                    OomVictim::Unclear {} => ", of this step or of another one that ran",
+                    OomVictim::Own {} | OomVictim::Below {} => "",
+                };
                 write!(
                     f,
-                    "the out-of-memory killer took {what} of the attempt meanwhile: {scope}"
+                    "the out-of-memory killer took {what} of the attempt meanwhile{whose}: {scope}"
                 )
             }
-            Self::PidsLimit { refused, limit } => {
+            Self::PidsLimit { refused, scope } => {
                 if *refused == 1 {
                     f.write_str("a fork of the attempt was refused meanwhile")?;
                 } else {
                     write!(f, "{refused} forks of the attempt were refused meanwhile")?;
                 }
-                match limit {
-                    Some(limit) => write!(f, ": pids_max is {limit}"),
-                    None => f.write_str(" (pids_max)"),
-                }
+                scope.fmt(f)
             }
             Self::StepTimeout {} => f.write_str("the time limit of the step was over"),
             Self::RunTimeout {} => f.write_str("the time limit of the run was over"),
@@ -208,37 +268,48 @@ mod tests {
             signal: 9,
             core: false,
         };
-        let oom = |scope| {
+        let oom = |scope, victim| {
             Some(Cause::OutOfMemory {
                 killed: 1,
                 total: 3,
                 scope,
+                victim,
             })
         };
+        let (taken, below) = (OomVictim::Own {}, OomVictim::Below {});
         let own = OomScope::Attempt {
             limit: Some(512 << 20),
         };
         assert_eq!(
-            Cause::describe(oom(own), kill),
+            Cause::describe(oom(own, taken), kill),
             "killed by the out-of-memory killer (SIGKILL); memory_max is 512 MiB"
         );
         assert_eq!(
-            Cause::describe(oom(OomScope::Around {}), kill),
+            Cause::describe(oom(OomScope::Around {}, taken), kill),
             "killed by the out-of-memory killer (SIGKILL): the machine, or a cgroup around the attempts, was out of memory"
         );
         assert_eq!(
-            Cause::describe(oom(own), Exit::Code(137)),
+            Cause::describe(oom(own, below), Exit::Code(137)),
             "exit status 137; the out-of-memory killer took 1 process of the attempt meanwhile: memory_max is 512 MiB"
         );
-        let refused = |refused| {
-            Some(Cause::PidsLimit {
-                refused,
-                limit: Some(8),
-            })
-        };
         assert_eq!(
-            Cause::describe(refused(3), Exit::Code(2)),
+            Cause::describe(oom(own, OomVictim::Unclear {}), kill),
+            "killed by SIGKILL; the out-of-memory killer took 1 process of the attempt meanwhile, of this step or of another \
+             one that ran: memory_max is 512 MiB"
+        );
+        let refused = |scope| Cause::describe(Some(Cause::PidsLimit { refused: 3, scope }), Exit::Code(2));
+        assert_eq!(
+            refused(PidsScope::Attempt { limit: Some(8) }),
             "exit status 2; 3 forks of the attempt were refused meanwhile: pids_max is 8"
+        );
+        assert_eq!(
+            refused(PidsScope::Unclear { limit: Some(8) }),
+            "exit status 2; 3 forks of the attempt were refused meanwhile: for its pids_max, which is 8, or for a limit around \
+             the attempt"
+        );
+        assert_eq!(
+            refused(PidsScope::Around {}),
+            "exit status 2; 3 forks of the attempt were refused meanwhile: a limit of processes around the attempt was reached"
         );
         assert_eq!(Cause::describe(None, kill), "killed by SIGKILL");
         let segv = Exit::Signal {

@@ -23,7 +23,7 @@ pub mod time;
 pub mod usage;
 pub mod view;
 
-pub use cause::{Cause, OomScope, RunCause};
+pub use cause::{Cause, OomScope, OomVictim, PidsScope, RunCause};
 pub use fact::{Fact, Handler, Node, Record, StopReason};
 pub use ids::{AttemptId, DagName, GroupName, IdError, RunId, RunRef};
 pub use notice::{Notice, NoticeEvent, NoticeFacts};

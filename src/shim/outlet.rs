@@ -34,6 +34,8 @@ pub(super) struct Outlet {
     sent: BTreeMap<String, u64>,
     /// Logs of which the journal does not have everything, and will not.
     missing: BTreeSet<String>,
+    /// Those of them that it has refused. In the end that is tried once more.
+    refused: BTreeSet<String>,
 }
 
 /// A log by its file name, and whose it is.
@@ -99,6 +101,7 @@ impl Outlet {
             open: BTreeMap::new(),
             sent: BTreeMap::new(),
             missing: BTreeSet::new(),
+            refused: BTreeSet::new(),
         }
     }
 
@@ -148,7 +151,11 @@ impl Outlet {
     }
 
     /// The step of this log has ended long ago, and the attempt has now: what it left in the background may have written more.
+    /// What the journal has refused it may take by now, as it may have been started again.
     pub(super) fn end_for_good(&mut self, log: &LogOf<'_>, dir: &Dir) {
+        if self.refused.remove(log.name) {
+            self.missing.remove(log.name);
+        }
         if let Some(at) = self.sent.get(log.name).copied()
             && let Ok(file) = dir.open_regular(log.name)
             && length(&file) > at
@@ -167,7 +174,10 @@ impl Outlet {
         for (name, stream) in &mut self.open {
             match stream.send(&self.journal, share, &mut piece) {
                 Stop::Later => left = true,
-                Stop::Refused => drop(self.missing.insert(name.clone())),
+                Stop::Refused => {
+                    self.missing.insert(name.clone());
+                    self.refused.insert(name.clone());
+                }
                 Stop::Nothing => {}
             }
         }
@@ -187,8 +197,8 @@ impl Outlet {
         left
     }
 
-    /// The journal gets nothing more: tells it what it does not have.
-    pub(super) fn give_up(&mut self) {
+    /// The journal gets nothing more: tells it how many bytes it does not have, and gives that number.
+    pub(super) fn give_up(&mut self, dir: &Dir) -> u64 {
         let behind = std::mem::take(&mut self.open).into_iter();
         let behind = behind.filter(|(_, stream)| stream.at < length(&stream.log));
         let mut bytes: u64 = 0;
@@ -196,19 +206,25 @@ impl Outlet {
             bytes = bytes.saturating_add(length(&stream.log).saturating_sub(stream.at));
             self.missing.insert(name);
         }
+        for name in std::mem::take(&mut self.refused) {
+            let sent = self.sent.get(&name).copied().unwrap_or(0);
+            let length = dir.open_regular(&name).map_or(0, |file| length(&file));
+            bytes = bytes.saturating_add(length.saturating_sub(sent));
+        }
         if bytes == 0 {
-            return;
+            return 0;
         }
         let mut record = self.head.clone();
         field(&mut record, "PRIORITY", b"4");
         field(&mut record, "MESSAGE_ID", native::STEP_OUTPUT_LOST.as_bytes());
         field(&mut record, "BYTES", bytes.to_string().as_bytes());
         let text = format!(
-            "{bytes} bytes that steps wrote are in the log files only: the journal has not taken them in time"
+            "{bytes} bytes that steps wrote are in the log files only: the journal has not taken them"
         );
         field(&mut record, "MESSAGE", text.as_bytes());
         // A journal that does not even take that is one that nobody reads.
         drop(self.journal.send(&record));
+        bytes
     }
 
     /// Whether the journal has everything that is in a log file.

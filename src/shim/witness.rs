@@ -1,12 +1,13 @@
 //! What the kernel does to the attempt beside what it does for everybody: processes that its out-of-memory killer takes, forks
-//! that it refuses. Both are counted in the attempt's cgroup; here the counts are compared before and after a process of a step.
+//! that it refuses. Both are counted in the attempt's cgroup; here the counts are compared before and after each process.
 //!
-//! A count is raised before the process that it is about dies, so what is read once that has ended is complete. Which of several
-//! steps a process belonged to that is no step's own cannot be told, and so is not said.
+//! A count is raised before the process that it is about dies, so what is read once that has ended is complete. It does not say
+//! whose process was taken. So it is kept with every process of the shim's that ran meanwhile, until one of them was taken itself
+//! or nothing is left that it could have belonged to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Cause, Exit, OomScope, Usage};
+use crate::model::{Cause, Exit, OomScope, OomVictim, PidsScope, Usage};
 use crate::sys::cgroup::{Cgroup, Events, Hits};
 use crate::sys::reap;
 
@@ -18,18 +19,46 @@ const KILL: i32 = 9;
 pub(super) struct Witness {
     cgroup: Option<Cgroup>,
     events: Events,
-    /// How the counts stood when a process was started.
+    /// How the counts stood when a process was started that runs.
     before: BTreeMap<u32, Hits>,
-    /// How many processes the out-of-memory killer had taken when that was told last.
+    /// Processes that the out-of-memory killer took, and that may have belonged to some that run.
+    kills: Vec<Kills>,
+    /// How many it had taken when that was looked at last.
+    seen: u64,
+    /// How many the journal tells of.
     told: u64,
+}
+
+/// Processes that the out-of-memory killer took while the same ones ran.
+#[derive(Debug, PartialEq, Eq)]
+struct Kills {
+    /// How many, without those that are known to be somebody's.
+    count: u64,
+    /// Which of those that ran then run yet.
+    running: BTreeSet<u32>,
+    /// Whether another one ran then, and has ended since.
+    others: bool,
+    /// Whether one of those was told that they may be its.
+    told: bool,
+}
+
+impl Kills {
+    /// Whether they can have belonged to this process only.
+    fn is_of(&self, pid: u32) -> bool {
+        !self.others && self.running.len() == 1 && self.running.contains(&pid)
+    }
 }
 
 impl Witness {
     /// Without a cgroup nothing of it is known.
     pub(super) fn new(cgroup: Option<Cgroup>) -> Self {
+        let events = cgroup.as_ref().map(Cgroup::events).unwrap_or_default();
+        let seen = events.read().oom_kills.unwrap_or(0);
         Self {
-            events: cgroup.as_ref().map(Cgroup::events).unwrap_or_default(),
+            events,
             cgroup,
+            seen,
+            told: seen,
             ..Self::default()
         }
     }
@@ -41,27 +70,116 @@ impl Witness {
 
     /// A process was started after a look.
     pub(super) fn started(&mut self, pid: u32, before: Hits) {
+        self.note(before);
         self.before.insert(pid, before);
+    }
+
+    /// Keeps what was taken since the last look with all that ran since then.
+    fn note(&mut self, now: Hits) {
+        let Some(total) = now.oom_kills else { return };
+        let count = total.saturating_sub(self.seen);
+        self.seen = self.seen.max(total);
+        if count > 0 {
+            self.kills.push(Kills {
+                count,
+                running: self.before.keys().copied().collect(),
+                others: false,
+                told: false,
+            });
+            self.tidy();
+        }
+    }
+
+    /// Forgets what can be nobody's any more, and puts together what can be the same ones'.
+    fn tidy(&mut self) {
+        let mut kept: Vec<Kills> = Vec::new();
+        for kills in std::mem::take(&mut self.kills) {
+            if kills.count == 0 || kills.running.is_empty() {
+                continue;
+            }
+            let alike = |other: &&mut Kills| {
+                (&other.running, other.others, other.told) == (&kills.running, kills.others, kills.told)
+            };
+            match kept.iter_mut().find(alike) {
+                Some(other) => other.count += kills.count,
+                None => kept.push(kills),
+            }
+        }
+        self.kills = kept;
     }
 
     /// A process has ended, `asked` to do so by a signal of the shim or not: what the kernel did meanwhile that may be why.
     pub(super) fn ended(&mut self, pid: u32, exit: Exit, asked: bool) -> Option<Cause> {
-        let before = self.before.remove(&pid)?;
         let now = self.look();
+        self.note(now);
+        let before = self.before.remove(&pid)?;
         let taken = matches!(exit, Exit::Signal { signal: KILL, .. }) && !asked;
-        if let Some(total) = now.oom_kills {
-            let killed = total.saturating_sub(before.oom_kills.unwrap_or(0));
-            // One that was taken itself is told in any case; that another one was, once.
-            if killed > 0 && (taken || total > self.told) {
-                self.told = total;
-                let scope = self.scope(before, now);
-                return Some(Cause::OutOfMemory { killed, total, scope });
-            }
-        }
+        let found = self.claim(pid, taken, exit.is_success());
         if exit.is_success() {
             return None;
         }
+        if let Some((killed, victim)) = found {
+            return Some(Cause::OutOfMemory {
+                killed,
+                total: self.seen,
+                scope: self.scope(before, now),
+                victim,
+            });
+        }
         self.refused(before, now)
+    }
+
+    /// What the out-of-memory killer took that was of this process or may have been, now that it has ended; `taken` if its end
+    /// looks like that of one that was taken itself. What is its for certain is nobody else's.
+    fn claim(&mut self, pid: u32, taken: bool, well: bool) -> Option<(u64, OomVictim)> {
+        // What others were told of already says no more who killed this one.
+        let untold = |kills: &&mut Kills| !kills.told && kills.running.contains(&pid);
+        let own = match self.kills.iter_mut().rev().find(untold) {
+            Some(kills) if taken => {
+                kills.count -= 1;
+                true
+            }
+            _ => false,
+        };
+        let (mut certain, mut possible) = (u64::from(own), 0_u64);
+        for kills in self.kills.iter().filter(|kills| kills.running.contains(&pid)) {
+            let sum = if kills.is_of(pid) {
+                &mut certain
+            } else {
+                &mut possible
+            };
+            *sum = sum.saturating_add(kills.count);
+        }
+        let found = match (certain, possible) {
+            (0, 0) => None,
+            (0, _) => Some((possible, OomVictim::Unclear {})),
+            _ if own => Some((certain, OomVictim::Own {})),
+            _ => Some((certain, OomVictim::Below {})),
+        };
+        let unclear = !well && certain == 0;
+        for kills in &mut self.kills {
+            if kills.running.remove(&pid) {
+                kills.others = true;
+                kills.told |= unclear;
+            }
+        }
+        self.tidy();
+        found
+    }
+
+    /// What the journal has to tell so that a process that was taken is not held for the supervisor, `told` being the cause
+    /// that it tells: how many were taken so far. None if that tells it.
+    pub(super) fn untold(&mut self, told: Option<Cause>) -> Option<Usage> {
+        if let Some(Cause::OutOfMemory { total, .. }) = told {
+            self.told = self.told.max(total);
+        }
+        (self.seen > self.told).then(|| {
+            self.told = self.seen;
+            Usage {
+                oom_kills: Some(self.seen),
+                ..Usage::UNKNOWN
+            }
+        })
     }
 
     /// A process could not be started after a look: whether that was for the attempt's limit of processes.
@@ -73,8 +191,23 @@ impl Witness {
         let refused = now.pids_refused?.saturating_sub(before.pids_refused.unwrap_or(0));
         (refused > 0).then(|| Cause::PidsLimit {
             refused,
-            limit: self.cgroup.as_ref().and_then(Cgroup::pids_max),
+            scope: self.whose_limit(),
         })
+    }
+
+    /// Whose limit refused forks that were counted.
+    fn whose_limit(&self) -> PidsScope {
+        let limit = self.cgroup.as_ref().and_then(Cgroup::pids_max);
+        if self.events.counts_own_limit_only() {
+            return PidsScope::Attempt { limit };
+        }
+        let most = self.cgroup.as_ref().and_then(Cgroup::pids_peak);
+        match (limit, most) {
+            // There is none, or it was never reached.
+            (None, _) => PidsScope::Around {},
+            (Some(limit), Some(most)) if most < limit => PidsScope::Around {},
+            _ => PidsScope::Unclear { limit },
+        }
     }
 
     /// Who was out of memory: a limit of the attempt's own counts as such there, one of anybody else's does not.
@@ -97,129 +230,4 @@ impl Witness {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KILLED: Exit = Exit::Signal {
-        signal: KILL,
-        core: false,
-    };
-
-    /// A cgroup whose files a test writes.
-    struct Played {
-        dir: tempfile::TempDir,
-        witness: Witness,
-    }
-
-    impl Played {
-        fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let mut played = Self {
-                dir,
-                witness: Witness::default(),
-            };
-            played.set(0, 0, 0);
-            played.write("memory.max", "1048576\n");
-            played.write("pids.max", "16\n");
-            let fd = std::fs::File::open(played.dir.path()).unwrap();
-            played.witness = Witness::new(Some(Cgroup::from_owned(fd.into()).unwrap()));
-            played
-        }
-
-        fn write(&self, name: &str, text: &str) {
-            std::fs::write(self.dir.path().join(name), text).unwrap();
-        }
-
-        fn set(&self, ooms: u32, kills: u32, refused: u32) {
-            self.write("memory.events", &format!("max 9\noom {ooms}\noom_kill {kills}\n"));
-            self.write("pids.events", &format!("max {refused}\n"));
-        }
-
-        fn start(&mut self, pid: u32) {
-            let before = self.witness.look();
-            self.witness.started(pid, before);
-        }
-    }
-
-    fn oom(killed: u64, total: u64, scope: OomScope) -> Option<Cause> {
-        Some(Cause::OutOfMemory { killed, total, scope })
-    }
-
-    const OWN: OomScope = OomScope::Attempt { limit: Some(1 << 20) };
-
-    #[test]
-    fn a_process_that_is_taken_is_told_with_the_limit_that_was_reached() {
-        let mut played = Played::new();
-        played.start(1);
-        played.set(1, 1, 0);
-        assert_eq!(played.witness.ended(1, KILLED, false), oom(1, 1, OWN));
-        // The next one died of something else.
-        played.start(2);
-        assert_eq!(played.witness.ended(2, KILLED, false), None);
-        // Nothing is known of a process that was not announced.
-        assert_eq!(played.witness.ended(3, KILLED, false), None);
-    }
-
-    #[test]
-    fn when_others_are_out_of_memory_the_attempts_limit_is_not_blamed() {
-        let mut played = Played::new();
-        played.start(1);
-        played.set(0, 2, 0);
-        assert_eq!(
-            played.witness.ended(1, KILLED, false),
-            oom(2, 2, OomScope::Around {})
-        );
-    }
-
-    #[test]
-    fn a_death_further_below_is_told_once_and_one_of_its_own_always() {
-        let mut played = Played::new();
-        for pid in 1..=3 {
-            played.start(pid);
-        }
-        played.set(2, 2, 0);
-        // Its child was taken: a shell ends with 128 + 9.
-        assert_eq!(played.witness.ended(1, Exit::Code(137), false), oom(2, 2, OWN));
-        assert_eq!(played.witness.ended(2, Exit::Code(1), false), None);
-        assert_eq!(played.witness.ended(3, KILLED, false), oom(2, 2, OWN));
-        played.start(4);
-        played.set(3, 3, 0);
-        // It ended well all the same, and the supervisor's death is not to be taken for that one.
-        assert_eq!(played.witness.ended(4, Exit::Code(0), false), oom(1, 3, OWN));
-    }
-
-    #[test]
-    fn what_the_shim_kills_itself_was_not_taken() {
-        let mut played = Played::new();
-        played.start(1);
-        played.start(2);
-        played.set(1, 1, 0);
-        assert_eq!(played.witness.ended(1, Exit::Code(1), false), oom(1, 1, OWN));
-        assert_eq!(played.witness.ended(2, KILLED, true), None);
-    }
-
-    #[test]
-    fn refused_forks_are_told_of_a_failure_only() {
-        let mut played = Played::new();
-        let before = played.witness.look();
-        assert_eq!(played.witness.refused_since(before), None);
-        played.start(1);
-        played.start(2);
-        played.set(0, 0, 5);
-        assert_eq!(played.witness.ended(1, Exit::Code(0), false), None);
-        let refused = Some(Cause::PidsLimit {
-            refused: 5,
-            limit: Some(16),
-        });
-        assert_eq!(played.witness.ended(2, Exit::Code(2), false), refused);
-        assert_eq!(played.witness.refused_since(before), refused);
-    }
-
-    #[test]
-    fn without_controllers_nothing_is_claimed() {
-        let mut witness = Witness::new(None);
-        witness.started(1, witness.look());
-        assert_eq!(witness.ended(1, KILLED, false), None);
-        assert!(witness.usage().oom_kills.is_none());
-    }
-}
+mod tests;

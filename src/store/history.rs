@@ -281,7 +281,7 @@ fn select(index: &str, terms: &[String], rows: u64) -> String {
          CROSS JOIN words grp ON grp.id = r.grp
          CROSS JOIN dags d ON d.id = r.snapshot
          LEFT JOIN attempts a ON a.run = r.id AND a.number = r.attempts
-         LEFT JOIN held h ON h.attempt = a.id
+         LEFT JOIN held h ON h.attempt = a.id AND h.ended = 0
          LEFT JOIN runs p ON p.id = r.parent
          LEFT JOIN words pdag ON pdag.id = p.dag
          WHERE {terms}

@@ -49,7 +49,7 @@ const ATTEMPT: &str =
     "SELECT a.id, a.attempt, a.status, a.intended_at, a.started_at, a.ended_at, a.flags, a.error,
         a.lost, a.stop, a.params, a.outputs, a.cpu_user, a.cpu_system, a.mem_peak, a.rss_max, a.io_read,
         a.io_written, a.pids_peak, a.oom_kills, a.pids_refused, h.pid
- FROM attempts a LEFT JOIN held h ON h.attempt = a.id
+ FROM attempts a LEFT JOIN held h ON h.attempt = a.id AND h.ended = 0
  WHERE a.run = ?1 AND a.number = ?2";
 
 const STEPS: &str =

@@ -258,6 +258,8 @@ pub enum FromShim {
     Slot(SlotUse),
     /// The sub-run of this number is to stop at once.
     KillCall(u64),
+    /// The system's journal has not taken so many bytes of what steps wrote; they are in the log files only.
+    OutputLost(u64),
     /// Somebody may not do on the status socket what they asked for. At most [`DENIALS_MAX`] are told of an attempt.
     Denied(Peer, StatusVerb),
 }

@@ -7,7 +7,7 @@ pub(crate) const LONGEST: usize = 400;
 pub(crate) const UNSAFE_HOME: &str = "src/sys/raw";
 
 /// How often `unsafe` stands there. A new one has to be counted here, so that it shows in a review.
-pub(crate) const UNSAFE_COUNT: usize = 59;
+pub(crate) const UNSAFE_COUNT: usize = 61;
 
 /// Functions that change something by its path, the files that use them, and why nobody can swap what they lead to.
 pub(crate) const BY_PATH: &[(&str, &str, &str)] = &[

@@ -142,7 +142,11 @@ fn a_limit_of_file_size_bounds_the_logs_of_a_step() {
     );
     let id = result["run_id"].as_str().unwrap();
     let log = daemon.ctl(&["logs", &format!("limited:{id}")]);
-    assert_eq!(log.stdout.matches("y\n").count(), 32 << 10, "bytes, two in a line");
+    assert_eq!(
+        log.stdout.matches("y\n").count(),
+        32 << 10,
+        "bytes, two in a line"
+    );
     daemon.expect_clean();
 }
 

@@ -61,6 +61,8 @@ mod output;
 #[path = "../docs/examples.rs"]
 mod page;
 #[cfg(test)]
+mod place;
+#[cfg(test)]
 mod prop;
 #[cfg(test)]
 mod queues;

@@ -153,7 +153,9 @@ fn a_daemon_that_waits_for_attempts_to_stop_asks_for_more_time() {
 
 #[test]
 fn a_daemon_whose_cgroup_was_taken_away_leaves_and_the_next_one_starts_the_run() {
-    let mut daemon = Daemon::start("");
+    let mut daemon = Daemon::prepare("");
+    let manager = Manager::listen(&daemon);
+    daemon.restart_with(Manager::give(&daemon, 0));
     let Some(cgroup) = daemon.cgroup() else {
         return skip("cgroups cannot be made here");
     };
@@ -168,6 +170,7 @@ fn a_daemon_whose_cgroup_was_taken_away_leaves_and_the_next_one_starts_the_run()
         "{}",
         daemon.log()
     );
+    drop(manager);
     daemon.restart();
     let result = daemon.wait_success("homeless:once");
     assert_eq!(result["attempt"], 1, "{result:#}");

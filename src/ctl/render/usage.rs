@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::model::cause::bytes;
-use crate::model::{Cause, OomScope, RunCause, Usage, outcome::signal_name};
+use crate::model::{Cause, OomScope, OomVictim, PidsScope, RunCause, Usage, outcome::signal_name};
 
 /// What stands where nobody can tell.
 const UNKNOWN: &str = "?";
@@ -110,15 +110,36 @@ pub(crate) fn cause(cause: Cause) -> Value {
         Cause::Signal { signal, core } => {
             json!({ "kind": kind, "signal": signal_name(signal), "core_dumped": core })
         }
-        Cause::OutOfMemory { killed, scope, .. } => {
+        Cause::OutOfMemory {
+            killed,
+            scope,
+            victim,
+            ..
+        } => {
+            let victim = match victim {
+                OomVictim::Own {} => "own",
+                OomVictim::Below {} => "below",
+                OomVictim::Unclear {} => "unclear",
+            };
             let (of, memory_max) = match scope {
                 OomScope::Attempt { limit } => ("attempt", limit),
                 OomScope::Around {} => ("machine", None),
             };
-            json!({ "kind": kind, "killed": killed, "out_of_memory": of, "memory_max": memory_max })
+            json!({
+                "kind": kind,
+                "killed": killed,
+                "victim": victim,
+                "out_of_memory": of,
+                "memory_max": memory_max,
+            })
         }
-        Cause::PidsLimit { refused, limit } => {
-            json!({ "kind": kind, "refused": refused, "pids_max": limit })
+        Cause::PidsLimit { refused, scope } => {
+            let (of, pids_max) = match scope {
+                PidsScope::Attempt { limit } => ("attempt", limit),
+                PidsScope::Around {} => ("around", None),
+                PidsScope::Unclear { limit } => ("unclear", limit),
+            };
+            json!({ "kind": kind, "refused": refused, "limit_of": of, "pids_max": pids_max })
         }
         Cause::StepTimeout {}
         | Cause::RunTimeout {}
@@ -196,11 +217,28 @@ mod tests {
                 killed: 1,
                 total: 1,
                 scope: OomScope::Attempt { limit: Some(4096) },
+                victim: OomVictim::Below {},
             },
         };
         assert_eq!(
             run_cause(&found),
-            json!({ "kind": "out_of_memory", "killed": 1, "out_of_memory": "attempt", "memory_max": 4096, "step": "s" })
+            json!({
+                "kind": "out_of_memory",
+                "killed": 1,
+                "victim": "below",
+                "out_of_memory": "attempt",
+                "memory_max": 4096,
+                "step": "s",
+            })
+        );
+        let refused = |scope| cause(Cause::PidsLimit { refused: 2, scope });
+        assert_eq!(
+            refused(PidsScope::Unclear { limit: Some(9) }),
+            json!({ "kind": "pids_limit", "refused": 2, "limit_of": "unclear", "pids_max": 9 })
+        );
+        assert_eq!(
+            refused(PidsScope::Around {}),
+            json!({ "kind": "pids_limit", "refused": 2, "limit_of": "around", "pids_max": null })
         );
         let segv = Cause::Signal {
             signal: 11,

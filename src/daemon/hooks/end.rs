@@ -138,7 +138,7 @@ impl Dispatcher {
 
     /// Ends what an earlier daemon has left running; those notices are given again.
     pub(super) async fn end_left_hooks(&self, notices: &[Notice]) {
-        if let Some(cgroups) = &self.workshop.cgroups {
+        if let Some(cgroups) = self.workshop.cgroups() {
             let names = cgroups.list().unwrap_or_default();
             for name in names.iter().filter(|name| name.starts_with(CGROUP_PREFIX)) {
                 if let Ok(Some(cgroup)) = cgroups.open(name) {

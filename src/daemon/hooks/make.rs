@@ -69,7 +69,11 @@ pub(super) fn make(job: &Job) -> Result<Made, String> {
     let spec = serde_json::to_vec(&spec).map_err(|error| format!("what is to be done: {error}"))?;
     let (reader, writer) = pipe::pipe().map_err(|error| format!("the pipe of its output: {error}"))?;
     let (ours, theirs) = fdpass::socketpair().map_err(|error| format!("its channel: {error}"))?;
-    let cgroup = cgroup(&job.workshop, id)?;
+    let mut cgroup = cgroup(&job.workshop, id);
+    if cgroup.is_err() && job.workshop.place.is_renewed(&job.config) {
+        cgroup = self::cgroup(&job.workshop, id);
+    }
+    let cgroup = cgroup?;
     let spawned = Spawn {
         program_fd: Some(job.workshop.shim.as_fd()),
         argv: vec![OsString::from("proctor-shim"), OsString::from("--hook")],
@@ -122,7 +126,7 @@ pub(in crate::daemon) fn user_of(name: &str) -> Result<User, String> {
 }
 
 fn cgroup(workshop: &Workshop, id: i64) -> Result<Option<Cgroup>, String> {
-    let Some(cgroups) = &workshop.cgroups else {
+    let Some(cgroups) = workshop.cgroups() else {
         return Ok(None);
     };
     let name = cgroup_name(id);

@@ -50,14 +50,16 @@ pub(super) fn cgroups(
     made: &mut Made<'_>,
 ) -> Result<Option<Cgroup>, String> {
     let enforce = |cgroup: Option<&Cgroup>| -> Result<(), String> {
+        let needed = Cgroup::needs(&limits.resources).map(|(_, controller)| controller);
+        let controllers = workshop.place.controllers_for(needed);
         let require = job.config.cgroup.require_limits;
-        let unmet = limits::enforce(cgroup, &workshop.controllers, &limits.resources, require)?;
+        let unmet = limits::enforce(cgroup, &controllers, &limits.resources, require)?;
         for why in unmet {
             events::limit_not_enforced(&job.new.run, &job.attempt, &why);
         }
         Ok(())
     };
-    let Some(cgroups) = &workshop.cgroups else {
+    let Some(cgroups) = workshop.cgroups() else {
         enforce(None)?;
         return Ok(None);
     };

@@ -66,6 +66,13 @@ impl Dispatcher {
             help,
             self.telemetry.dropped(),
         );
+        let help = "Bytes that steps wrote and the system's journal has not taken.";
+        page.one(
+            Counter,
+            "proctor_step_output_lost_bytes_total",
+            help,
+            counted.output_lost_bytes,
+        );
         let help = "Reloads of the configuration, by whether it was right.";
         let mut reloads = page.family(Counter, "proctor_config_reloads_total", help);
         reloads.sample(&[("result", "applied")], counted.reloads);
@@ -86,7 +93,7 @@ impl Dispatcher {
         let help = "Whether the daemon stops attempts in order to leave.";
         page.one(Gauge, "proctor_draining", help, self.draining);
         let help = "Whether attempts get cgroups.";
-        page.one(Gauge, "proctor_cgroups", help, self.workshop.cgroups.is_some());
+        page.one(Gauge, "proctor_cgroups", help, self.workshop.cgroups().is_some());
         let help = "The version of the daemon; the value is 1.";
         let mut build = page.family(Gauge, "proctor_build_info", help);
         build.sample(&[("version", env!("CARGO_PKG_VERSION"))], true);

@@ -38,7 +38,7 @@ impl Dispatcher {
             log.push("-wal");
             Outside {
                 oldest_beat: entries.iter().filter_map(age_of).max(),
-                attempts: workshop.cgroups.as_ref().map(CgroupRoot::usage),
+                attempts: workshop.cgroups().as_ref().map(CgroupRoot::usage),
                 process: ProcessUsage::now(),
                 store: length(&store),
                 store_log: length(&PathBuf::from(log)),

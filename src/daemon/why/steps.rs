@@ -112,7 +112,7 @@ pub(super) fn explain_kills(view: &RunView) -> Vec<String> {
     }
     if let Some(refused @ 1..) = view.usage.pids_refused {
         told.push(format!(
-            "{} of the attempt {} refused (pids_max)",
+            "{} of the attempt {} refused by a limit of processes",
             counted(refused, "fork", "forks"),
             if refused == 1 { "was" } else { "were" }
         ));

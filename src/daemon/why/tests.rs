@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use super::*;
 use crate::model::change::Caller;
 use crate::model::outcome::signal_number;
-use crate::model::{Cause, DagName, Exit, GroupName, OomScope, RunId, Time, Trigger, Usage};
+use crate::model::{Cause, DagName, Exit, GroupName, OomScope, OomVictim, RunId, Time, Trigger, Usage};
 
 fn run(dag: &str, id: &str) -> RunRef {
     RunRef {
@@ -291,6 +291,15 @@ fn what_the_kernel_did_is_told_once_and_what_it_may_have_done_is_told_as_that() 
         scope: OomScope::Attempt {
             limit: Some(32 << 20),
         },
+        victim: OomVictim::Own {},
+    };
+    let below = Cause::OutOfMemory {
+        killed: 1,
+        total: 1,
+        scope: OomScope::Attempt {
+            limit: Some(32 << 20),
+        },
+        victim: OomVictim::Below {},
     };
     let with = |exit: Exit, cause: Cause| StepView {
         cause: Some(cause),
@@ -301,7 +310,7 @@ fn what_the_kernel_did_is_told_once_and_what_it_may_have_done_is_told_as_that() 
         "killed by the out-of-memory killer (SIGKILL); memory_max is 32 MiB"
     );
     assert_eq!(
-        reason(&with(Exit::Code(137), oom)),
+        reason(&with(Exit::Code(137), below)),
         "exit code 137; the out-of-memory killer took 1 process of the attempt meanwhile: memory_max is 32 MiB"
     );
     let (_, evidence) = failed(ended(killed, "killed by SIGKILL", 0));
@@ -326,7 +335,7 @@ fn what_the_kernel_did_is_told_once_and_what_it_may_have_done_is_told_as_that() 
         told(known(2, 1), with(killed, oom)),
         [
             "the out-of-memory killer took 2 processes of the attempt",
-            "1 fork of the attempt was refused (pids_max)"
+            "1 fork of the attempt was refused by a limit of processes"
         ]
     );
     // A time limit kills, too, and that is known.

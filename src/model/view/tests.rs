@@ -1,7 +1,7 @@
 //! Records against a view.
 
 use super::*;
-use crate::model::{DagName, OomScope, RunCause, RunId};
+use crate::model::{DagName, OomScope, OomVictim, RunCause, RunId};
 
 fn view() -> RunView {
     let dag = DagName::new("d").unwrap();
@@ -87,6 +87,7 @@ fn oom(killed: u64, total: u64) -> Option<Cause> {
         killed,
         total,
         scope: OomScope::Attempt { limit: Some(1) },
+        victim: OomVictim::Own {},
     })
 }
 

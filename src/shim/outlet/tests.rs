@@ -154,12 +154,13 @@ fn a_slow_journal_gets_everything_in_order_and_one_that_does_not_read_holds_up_n
         assert!(world.outlet.pump());
     }
     let taken = world.records().len();
-    world.outlet.give_up();
+    let lost = world.outlet.give_up(&logs);
     assert!(!world.outlet.has_all_of(OUT.name));
     let told = world.records().pop().unwrap();
     assert!(told.contains(native::STEP_OUTPUT_LOST), "{told}");
     let bytes = (20_000 - taken) * 11;
     assert!(told.contains(&format!("BYTES={bytes}\n")), "{told}");
+    assert_eq!(lost, u64::try_from(bytes).unwrap());
 }
 
 #[test]
@@ -175,4 +176,33 @@ fn a_journal_that_is_gone_gets_nothing_and_nobody_waits() {
     // Later tries do not begin in the middle.
     world.add(&OUT);
     assert!(world.outlet.open.is_empty());
+    // Nor does it take it in the end.
+    let logs = world.logs();
+    world.outlet.end_for_good(&OUT, &logs);
+    assert!(!world.outlet.pump());
+    assert_eq!(world.outlet.give_up(&logs), 8);
+    assert!(!world.outlet.has_all_of(OUT.name));
+}
+
+#[test]
+fn a_journal_that_was_away_gets_the_rest_in_the_end() {
+    let mut world = World::new();
+    let mut log = world.add(&OUT);
+    log.write_all(b"one\n").unwrap();
+    assert!(!world.outlet.pump());
+    assert_eq!(world.messages(), ["one"]);
+    log.write_all(b"two\n").unwrap();
+    let path = world.dir.path().join("socket");
+    std::fs::remove_file(&path).unwrap();
+    let (other, _) = UnixDatagram::pair().unwrap();
+    drop(std::mem::replace(&mut world.journal, other));
+    assert!(!world.outlet.pump());
+    world.journal = UnixDatagram::bind(&path).unwrap();
+    world.journal.set_nonblocking(true).unwrap();
+    let logs = world.logs();
+    world.outlet.end_for_good(&OUT, &logs);
+    assert!(!world.outlet.pump());
+    assert_eq!(world.messages(), ["two"]);
+    assert!(world.outlet.has_all_of(OUT.name));
+    assert_eq!(world.outlet.give_up(&logs), 0);
 }

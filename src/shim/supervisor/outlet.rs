@@ -8,6 +8,7 @@ use super::super::timers::Alarm;
 use super::{OUTLET, Supervisor, now};
 use crate::model::{Fact, Node, StepOutput};
 use crate::sys::epoll::Ready;
+use crate::wire::shim::FromShim;
 
 /// Seconds that the journal has, after the end of the attempt, to take what is left.
 const LAST_CHANCE_SECS: f64 = 5.0;
@@ -140,7 +141,7 @@ impl Supervisor {
     /// The journal has had its chance. What it has not taken by now stays in files.
     pub(super) fn give_up_outlet(&mut self) {
         let Some(flow) = &mut self.outflow else { return };
-        flow.outlet.give_up();
+        let lost = flow.outlet.give_up(&self.log_dir);
         flow.waits = false;
         if self.boot.spec.output == StepOutput::Journal {
             for name in self.boot.log_files() {
@@ -151,5 +152,8 @@ impl Supervisor {
             }
         }
         self.outflow = None;
+        if lost > 0 {
+            self.tell_daemon(&FromShim::OutputLost(lost));
+        }
     }
 }

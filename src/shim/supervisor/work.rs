@@ -68,9 +68,8 @@ impl Supervisor {
                     let before = self.witness.look();
                     match self.start(key, *request, &task) {
                         Ok(child) => {
-                            if purpose == Purpose::Main {
-                                self.witness.started(child.pid, before);
-                            }
+                            self.witness.started(child.pid, before);
+                            self.tell_of_kills(None);
                             self.started(key, purpose, &child);
                             task.running = Some(child.pid);
                             self.children.insert(child.pid, child);
@@ -178,17 +177,19 @@ impl Supervisor {
         while let Ok(Some(pid)) = reap::next_zombie() {
             let status = reap::peek_pid(pid).ok().flatten();
             let mut cause = None;
-            if let (Some(child), Some(status)) = (self.children.get(&pid), status)
-                && let (TaskKey::Node(key), Purpose::Main) = (child.task, child.purpose)
-            {
+            if let (Some(child), Some(status)) = (self.children.get(&pid), status) {
                 let exit = exit_of(status);
                 let task = self.tasks.get(&child.task);
-                cause = self.witness.ended(pid, exit, task.is_none_or(Task::is_refused));
-                self.record(Fact::NodeExited {
-                    node: key.node,
-                    exit,
-                    cause,
-                });
+                let found = self.witness.ended(pid, exit, task.is_none_or(Task::is_refused));
+                if let (TaskKey::Node(key), Purpose::Main) = (child.task, child.purpose) {
+                    cause = found;
+                    self.record(Fact::NodeExited {
+                        node: key.node,
+                        exit,
+                        cause,
+                    });
+                }
+                self.tell_of_kills(cause);
             }
             let reaped = reap::reap_pid(pid).ok().flatten().or(status);
             if let (Some(child), Some(status)) = (self.children.remove(&pid), reaped) {
@@ -203,6 +204,14 @@ impl Supervisor {
                 self.finish_taps();
                 self.events.push_back(Event::TreeEmpty);
             }
+        }
+    }
+
+    /// Records how many processes the out-of-memory killer took, if the cause that was recorded last does not tell: else the
+    /// next one that it takes, should that be this one, would be taken for one of them, and the other way round.
+    fn tell_of_kills(&mut self, cause: Option<Cause>) {
+        if let Some(usage) = self.witness.untold(cause) {
+            self.record(Fact::Used { usage });
         }
     }
 

@@ -208,12 +208,8 @@ pub(super) fn end(db: &Connection, change: &Change) -> Result<(), Fault> {
         "UPDATE runs SET status = ?2 WHERE id = ?1",
         [row.run, codes::run_status(*status)],
     )?;
-    run(
-        db,
-        "UPDATE held SET ended = 1, pid = NULL, pidfs_inode = NULL, start_ticks = NULL, boot_id = NULL, cgroup_id = NULL
-         WHERE attempt = ?1",
-        [row.id],
-    )?;
+    // Its supervisor, and what it left, may live until it is cleaned up: how they are found stays.
+    run(db, "UPDATE held SET ended = 1 WHERE attempt = ?1", [row.id])?;
     if status.is_terminal() && !is_called(db, row.run)? {
         let text = StopReason::Caller.to_string();
         return end_waiting(db, row.run, RunStatus::Aborted, Some(&text), *at);

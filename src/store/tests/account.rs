@@ -1,7 +1,7 @@
 //! What attempts used, and what brought them to a bad end.
 
 use super::*;
-use crate::model::{Cause, OomScope, RunCause, Usage};
+use crate::model::{Cause, OomScope, OomVictim, RunCause, Usage};
 use crate::store::Filter;
 
 fn account(run: &RunRef, number: u32, usage: Usage, cause: Option<RunCause>) -> Change {
@@ -19,6 +19,7 @@ fn out_of_memory() -> Cause {
         scope: OomScope::Attempt {
             limit: Some(512 << 20),
         },
+        victim: OomVictim::Own {},
     }
 }
 

@@ -65,10 +65,44 @@ pub fn own_path() -> Result<PathBuf, CgroupUnavailable> {
 /// that the number still means the same process.
 #[must_use]
 pub fn id_of_process(pid: u32) -> Option<u64> {
+    std::fs::metadata(path_of_process(pid)?)
+        .ok()
+        .map(|meta| meta.ino())
+}
+
+/// Where the v2 cgroup of process `pid` is seen. The same caution holds.
+pub(super) fn path_of_process(pid: u32) -> Option<PathBuf> {
     let path = v2_path(&std::fs::read(format!("/proc/{pid}/cgroup")).ok()?)?;
-    let mounts = mounts(&std::fs::read("/proc/self/mountinfo").ok()?);
-    let place = mounts.iter().find_map(|mount| mount.place(&path))?;
-    std::fs::metadata(place).ok().map(|meta| meta.ino())
+    mounted().iter().find_map(|mount| mount.place(&path))
+}
+
+fn mounted() -> Vec<Mount> {
+    std::fs::read("/proc/self/mountinfo").map_or_else(|_| Vec::new(), |text| mounts(&text))
+}
+
+/// Where the v2 file system is mounted, whatever part of it.
+pub(super) fn mount_points() -> Vec<PathBuf> {
+    mounted().into_iter().map(|mount| mount.point).collect()
+}
+
+/// Whether this machine has the old way of counting refused forks: where they were tried, whatever limit it was. The option
+/// is the whole file system's, so any mount of it tells.
+pub(super) fn counts_forks_locally() -> bool {
+    std::fs::read("/proc/self/mountinfo").is_ok_and(|text| has_option(&text, b"pids_localevents"))
+}
+
+fn has_option(mountinfo: &[u8], option: &[u8]) -> bool {
+    let of_line = |line: &[u8]| {
+        let mut fields = line
+            .split(|byte| *byte == b' ')
+            .skip_while(|field| *field != b"-")
+            .skip(1);
+        fields.next() == Some(b"cgroup2")
+            && fields
+                .nth(1)
+                .is_some_and(|options| options.split(|byte| *byte == b',').any(|word| word == option))
+    };
+    mountinfo.split(|byte| *byte == b'\n').any(of_line)
 }
 
 /// A cgroup2 mount: which cgroup is seen where.
@@ -173,6 +207,14 @@ mod tests {
             Some("/mnt/with space/b".into())
         );
         assert_eq!(found[0].place(Path::new("/c")), None);
+    }
+
+    #[test]
+    fn sees_options_of_the_v2_file_system_only() {
+        let text = b"1 1 0:1 / /x rw - cgroup cgroup rw,pids_localevents\n2 1 0:2 / /y rw shared:1 - cgroup2 none rw,nsdelegate\n";
+        assert!(!has_option(text, b"pids_localevents"));
+        assert!(has_option(text, b"nsdelegate"));
+        assert!(!has_option(text, b"ns"));
     }
 
     #[test]

@@ -6,12 +6,14 @@
 mod control;
 mod find;
 mod kill;
+mod lookup;
 mod stats;
 mod usage;
 mod walk;
 
 pub use control::{Controller, Controllers, LimitError};
 pub use find::{CgroupUnavailable, id_of_process, own_path};
+pub use lookup::by_id;
 pub use stats::{Events, Hits};
 pub use usage::SubtreeUsage;
 

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use super::Cgroup;
+use super::{Cgroup, find};
 use crate::model::Usage;
 use crate::sys::files::{self, Dir};
 
@@ -29,7 +29,7 @@ impl Cgroup {
             rss_max: None,
             io_read: io("rbytes"),
             io_written: io("wbytes"),
-            pids_peak: number(&self.dir, "pids.peak"),
+            pids_peak: self.pids_peak(),
             oom_kills: events.oom_kills,
             pids_refused: events.pids_refused,
         }
@@ -42,6 +42,12 @@ impl Cgroup {
         Events {
             memory: open("memory.events"),
             pids: open("pids.events"),
+            // Linux 6.11 has this file, and counts limits where they are; older ones count a refused fork where it was tried.
+            own_limit_only: self
+                .dir
+                .inode_of("pids.events.local")
+                .is_ok_and(|found| found.is_some())
+                && !find::counts_forks_locally(),
         }
     }
 
@@ -56,6 +62,13 @@ impl Cgroup {
     pub fn pids_max(&self) -> Option<u64> {
         number(&self.dir, "pids.max")
     }
+
+    /// Most processes and threads at once (`pids.peak`, Linux 6.1); none if it is not known. At a limit that is reached it is
+    /// that limit.
+    #[must_use]
+    pub fn pids_peak(&self) -> Option<u64> {
+        number(&self.dir, "pids.peak")
+    }
 }
 
 /// How often limits of a cgroup were hit, those of cgroups below it included.
@@ -65,7 +78,8 @@ pub struct Hits {
     pub ooms: Option<u64>,
     /// Processes of it that an out-of-memory killer took, whoever was out of memory (`oom_kill`).
     pub oom_kills: Option<u64>,
-    /// Forks refused by its limit of processes (`max` of `pids.events`).
+    /// Forks refused by a limit of processes (`max` of `pids.events`): its own, or one above as well where
+    /// [`Events::counts_own_limit_only`] is false.
     pub pids_refused: Option<u64>,
 }
 
@@ -74,9 +88,17 @@ pub struct Hits {
 pub struct Events {
     memory: Option<File>,
     pids: Option<File>,
+    own_limit_only: bool,
 }
 
 impl Events {
+    /// Whether the refused forks are those of the cgroup's own limit only (and of cgroups below). Before Linux 6.11, and where
+    /// the file system is mounted with `pids_localevents`, those that a limit of a cgroup above refused count as well.
+    #[must_use]
+    pub fn counts_own_limit_only(&self) -> bool {
+        self.own_limit_only
+    }
+
     /// How they stand now. Nothing is known where the controllers are off.
     #[must_use]
     pub fn read(&self) -> Hits {

@@ -4,6 +4,7 @@
 //! It holds no policy. What a result means is decided by the safe modules beside it.
 
 pub(super) mod accounts;
+pub(super) mod handle;
 pub(super) mod message;
 pub(super) mod pidfd;
 pub(super) mod process;

@@ -1,7 +1,7 @@
 //! What brought a step to a bad end, where its exit does not tell (P19).
 
 use super::*;
-use crate::model::{Cause, OomScope, StopReason};
+use crate::model::{Cause, OomScope, OomVictim, StopReason};
 
 const A: Node = Node::Step(0);
 const B: Node = Node::Step(1);
@@ -23,6 +23,7 @@ const TAKEN: Cause = Cause::OutOfMemory {
     killed: 1,
     total: 1,
     scope: OomScope::Around {},
+    victim: OomVictim::Own {},
 };
 
 fn taken() -> TryEnd {

@@ -5,7 +5,7 @@ use crate::model::access::Peer;
 use crate::model::view::{ChildView, RunView, StepView};
 use crate::model::{AttemptId, DagName, Exit, GroupName, Handler, LostCause, RunId, RunRef, RunStatus};
 use crate::model::{
-    Cause, Node, OomScope, Priority, RunCause, SchemaFile, SchemaRef, StepStatus, StopReason,
+    Cause, Node, OomScope, OomVictim, Priority, RunCause, SchemaFile, SchemaRef, StepStatus, StopReason,
 };
 use crate::model::{Time, Trigger, Usage};
 use crate::wire::control::{
@@ -48,6 +48,7 @@ fn a_view() -> RunView {
         killed: 1,
         total: 2,
         scope: OomScope::Attempt { limit: Some(3) },
+        victim: OomVictim::Below {},
     });
     RunView {
         run: run_ref(),
@@ -280,7 +281,7 @@ fn responses() {
         ),
         (
             a_run(),
-            "030164017201016101020101650100120100fbe8030001000101310170000167fbe8030000010001fb580200022f6c0101730201016501010101120002030001022f6f00010156013100010200000000000102010200010301040178000000000000000000000000000000000000000000000001010001fb2c01000000000000",
+            "030164017201016101020101650100120100fbe8030001000101310170000167fbe8030000010001fb580200022f6c0101730201016501010101120002030001022f6f0001015601310001020000000000010201020001030101040178000000000000000000000000000000000000000000000001010001fb2c01000000000000",
         ),
         (
             Response::Update(Box::new(update)),
@@ -317,7 +318,8 @@ fn shim_messages() {
         uid: 2,
         gid: 3,
     };
-    assert_eq!(hex(&FromShim::Denied(peer, StatusVerb::Attach)), "0901020303");
+    assert_eq!(hex(&FromShim::Denied(peer, StatusVerb::Attach)), "0a01020303");
+    assert_eq!(hex(&FromShim::OutputLost(6)), "0906");
     assert_eq!(hex(&FromShim::Ready), "00");
     assert_eq!(hex(&FromShim::Failed("f".to_owned())), "010166");
     assert_eq!(hex(&FromShim::Poke), "02");
