@@ -19,7 +19,8 @@ const TRIES: u32 = 120;
 /// None if the user leaves the run at a terminal.
 ///
 /// # Errors
-/// When the daemon does not come back, or was a private one of this call, which nobody starts again.
+/// When the daemon does not come back, or was a private one of this call, which nobody starts again. A private one of
+/// another call is started again if this one may start one (`--embedded`).
 pub(super) fn find_again(
     session: &mut Session,
     selector: &Selector,
@@ -66,6 +67,10 @@ fn find_within(
         }
         match session.reconnect().and_then(|()| session.follow(selector)) {
             Ok(view) => return Ok(Some(view)),
+            Err(failed) if failed.is_nobody() && session.starts_one() => {
+                session.start_again()?;
+                error = failed;
+            }
             Err(failed) if failed.is_gone() => error = failed,
             Err(failed) => return Err(failed.into()),
         }

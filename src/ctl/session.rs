@@ -1,6 +1,6 @@
 //! A verb's dealings with one daemon: finding it, starting a private one where that is wanted, leaving it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::client::{Client, ClientError};
 use super::embedded::{self, Daemon, Turn};
@@ -47,8 +47,7 @@ fn only_asks(request: &Request) -> bool {
 pub(super) struct Session {
     /// The connection.
     pub(super) client: Client,
-    socket: PathBuf,
-    root: Option<PathBuf>,
+    place: Place,
     daemon: Option<Daemon>,
 }
 
@@ -110,8 +109,7 @@ impl Session {
     fn of(client: Client, place: &Place, daemon: Option<Daemon>) -> Self {
         Self {
             client,
-            socket: place.socket(),
-            root: place.root.clone(),
+            place: place.clone(),
             daemon,
         }
     }
@@ -137,7 +135,7 @@ impl Session {
 
     /// Sends a request on a connection of its own, while this one carries a stream.
     pub(super) fn call_beside(&self, request: &Request) -> Result<Response, ClientError> {
-        Client::connect(&self.socket)?.call(request)
+        Client::connect(&self.place.socket())?.call(request)
     }
 
     /// Whether this call started the daemon.
@@ -152,6 +150,7 @@ impl Session {
             None => run.dag.to_string(),
         };
         let root = self
+            .place
             .root
             .as_ref()
             .map(|root| format!(" --root {}", root.display()));
@@ -163,7 +162,18 @@ impl Session {
 
     /// Connects again after the connection broke.
     pub(super) fn reconnect(&mut self) -> Result<(), ClientError> {
-        self.client = Client::connect(&self.socket)?;
+        self.client = Client::connect(&self.place.socket())?;
+        Ok(())
+    }
+
+    /// Whether this call may start a private daemon.
+    pub(super) fn starts_one(&self) -> bool {
+        self.place.embedded
+    }
+
+    /// Starts a private daemon, as there is none any more, or connects to the one that somebody else has started.
+    pub(super) fn start_again(&mut self) -> Result<(), Failure> {
+        *self = Self::open(&self.place)?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use interprocess::os::unix::uds_local_socket::tokio::{Listener, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::clients::{Clients, Limits, Place};
@@ -108,11 +108,21 @@ async fn client(
     }
     if !place.admitted {
         let busy = refusal(ErrorKind::Unavailable, "too many clients; try again");
-        drop(connection.write(&busy).await);
+        if connection.greet().await.is_ok() {
+            drop(connection.write(&busy).await);
+        }
         return;
     }
-    drop(dispatcher.send(Msg::ClientCame));
-    if let Err(error) = connection.converse(&dispatcher).await {
+    // A private daemon leaves when nobody is connected. Who has its hello counts, so that none is left without an answer.
+    let (came, counted) = oneshot::channel();
+    if dispatcher.send(Msg::ClientCame(came)).is_err() || counted.await.is_err() {
+        return;
+    }
+    let served = match connection.greet().await {
+        Ok(()) => connection.converse(&dispatcher).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = served {
         // That one leaves in the middle of what it follows is nothing; that it is cut off is.
         if error.kind() != io::ErrorKind::UnexpectedEof {
             events::client_dropped(peer, &error);
@@ -154,7 +164,16 @@ impl Connection {
         Ok(n > 0)
     }
 
-    /// The opening: a hello of this protocol's version, or a `{`.
+    /// Answers a hello with ours.
+    async fn greet(&mut self) -> io::Result<()> {
+        let ours = Hello::new(CONTROL_MAGIC).to_bytes();
+        if self.form == Form::Frames {
+            self.stream.write_all(&ours).await?;
+        }
+        Ok(())
+    }
+
+    /// The opening: a hello of this protocol's version, which is still to be answered, or a `{`.
     async fn open(&mut self) -> io::Result<bool> {
         let ours = Hello::new(CONTROL_MAGIC);
         loop {
@@ -163,10 +182,7 @@ impl Connection {
                     self.form = Form::Json;
                     return Ok(true);
                 }
-                Ok(Some(Opening::Frames)) => {
-                    self.stream.write_all(&ours.to_bytes()).await?;
-                    return Ok(true);
-                }
+                Ok(Some(Opening::Frames)) => return Ok(true),
                 Ok(None) => {
                     if !self.read().await? {
                         return Ok(false);

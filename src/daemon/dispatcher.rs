@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::alarms::Alarms;
 use super::attempt::Attempt;
@@ -49,7 +49,7 @@ pub(super) enum Msg {
         answers: mpsc::Sender<Response>,
     },
     /// A client is connected.
-    ClientCame,
+    ClientCame(oneshot::Sender<()>),
     /// A client is gone.
     ClientWent,
     /// The store answers for a batch.
@@ -211,8 +211,10 @@ impl Dispatcher {
                 request,
                 answers,
             } => self.request(from, request, answers),
-            Msg::ClientCame => {
+            Msg::ClientCame(counted) => {
                 self.clients += 1;
+                // One that has gone again says so, too.
+                let _gone = counted.send(());
                 self.served = true;
             }
             Msg::ClientWent => {

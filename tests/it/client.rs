@@ -143,6 +143,27 @@ fn when_its_private_daemon_is_killed_run_names_the_command_that_waits() {
 }
 
 #[test]
+fn a_private_daemon_of_another_command_is_started_again_when_it_was_killed() {
+    let daemon = Daemon::prepare("");
+    let file = daemon.dag("orphan", &waits(&daemon));
+    daemon
+        .ctl(&["run", "--embedded", "--detach", &file])
+        .expect_code(0);
+    daemon.wait_file("pid");
+    let waiter = daemon.begin(&["wait", "--embedded", "orphan"]);
+    until("the waiter follows it", || {
+        (daemon.doctor_value("followers") == 1).then_some(())
+    });
+    let pid = daemon.json(&["status"])["daemon"]["pid"].as_u64().unwrap();
+    signal(u32::try_from(pid).unwrap(), libc::SIGKILL);
+    std::fs::write(daemon.path("go"), "").unwrap();
+    waiter.finish().expect_code(0);
+    until("the end of the private daemon", || {
+        daemon.remains().is_empty().then_some(())
+    });
+}
+
+#[test]
 fn only_embedded_starts_a_daemon_that_runs_what_is_queued() {
     let mut daemon = Daemon::start("[queue]\nmax_active_runs = 1\n");
     let first = daemon.submit("waits", &waits(&daemon));
