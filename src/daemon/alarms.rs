@@ -45,6 +45,13 @@ impl Alarms {
         self.set.insert((at, alarm));
     }
 
+    /// Sets a deadline unless the owner has an earlier one.
+    pub(super) fn set_by(&mut self, at: Boot, alarm: Alarm) {
+        if self.when.get(&alarm).is_none_or(|set| *set > at) {
+            self.set(at, alarm);
+        }
+    }
+
     /// Whether an owner has a deadline.
     pub(super) fn is_set(&self, alarm: &Alarm) -> bool {
         self.when.contains_key(alarm)

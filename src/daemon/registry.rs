@@ -86,6 +86,8 @@ pub(super) struct Registry {
     unreadable: BTreeMap<Place, String>,
     /// How many times in a row something was tried again, and could not be looked at all the same.
     unsure: u32,
+    /// What that was at the last look.
+    doubts: BTreeSet<apply::Doubt>,
     /// DAGs that somebody removes on purpose.
     removed: BTreeSet<DagName>,
     /// DAGs of which the next batch makes the store forget what is decided.
@@ -138,6 +140,7 @@ impl Registry {
             saving: HashMap::new(),
             unreadable: BTreeMap::new(),
             unsure: 0,
+            doubts: BTreeSet::new(),
             removed: BTreeSet::new(),
             forgets: BTreeSet::new(),
             postponed: BTreeSet::new(),
@@ -295,8 +298,9 @@ impl Dispatcher {
         }
     }
 
-    /// The configuration was read again: everything that depends on it is made anew.
-    pub(super) fn reload_registry(&mut self) {
+    /// The configuration was read again: everything that depends on it is made anew. `access` is whether who may start
+    /// something may be others now.
+    pub(super) fn reload_registry(&mut self, access: bool) {
         if let Ok(zone) = zone_of(&self.config) {
             self.take_zone(zone);
         }
@@ -304,7 +308,10 @@ impl Dispatcher {
             watch.add_all();
         }
         self.registry.anew = true;
-        self.registry.judgements.forget();
+        if access {
+            self.registry.judgements.forget();
+            self.tell_barred();
+        }
         self.look_now(Scope::All);
     }
 }

@@ -79,6 +79,7 @@ impl Dispatcher {
             return Err(Box::new(error));
         }
         let reload = self.config.diff_reload(&new);
+        let access = self.config.access != reload.config.access;
         self.config = Arc::new(reload.config);
         self.limits.send_replace(super::clients::Limits::of(&self.config));
         self.engine.configure(crate::engine::scheduler::Config {
@@ -88,7 +89,7 @@ impl Dispatcher {
         });
         self.tell(crate::engine::scheduler::Event::Tick);
         self.run_hooks();
-        self.reload_registry();
+        self.reload_registry(access);
         if let Err(error) = self.telemetry.set_level(&self.config.log.level) {
             tracing::error!(%error, "the log level stays as it was");
         }

@@ -71,7 +71,12 @@ impl Dispatcher {
         };
         held.pid = launched.pid;
         held.cgroup = launched.cgroup;
-        self.by_pid.insert(launched.pid, attempt.clone());
+        // Once it was collected its number is free.
+        let reaped = launched.pidfd.is_reaped().unwrap_or(false);
+        let reaped = reaped.then(|| launched.pidfd.info().ok().and_then(|info| info.exit));
+        if reaped.is_none() {
+            self.by_pid.insert(launched.pid, attempt.clone());
+        }
         match Self::open_journal(launched.journal, attempt) {
             Ok(journal) => held.journal = Some(journal),
             Err(why) => held.damaged = Some(why),
@@ -85,10 +90,7 @@ impl Dispatcher {
         }
         self.take_channel(attempt, launched.channel);
         // One that died before it was known here was collected as nobody's child, and nothing tells of it again.
-        let held = self.attempts.get(attempt);
-        let pidfd = held.and_then(|held| held.pidfd.as_ref());
-        let reaped = pidfd.filter(|pidfd| pidfd.is_reaped().unwrap_or(false));
-        if let Some(status) = reaped.map(|pidfd| pidfd.info().ok().and_then(|info| info.exit)) {
+        if let Some(status) = reaped {
             return self.exited(attempt, status);
         }
         self.keep_soon(attempt);
@@ -263,7 +265,10 @@ impl Dispatcher {
         }
         held.ending = true;
         held.exit = Some(status);
-        self.by_pid.remove(&held.pid);
+        // The number may be that of another's supervisor by now.
+        if self.by_pid.get(&held.pid) == Some(attempt) {
+            self.by_pid.remove(&held.pid);
+        }
         self.unwatch_heartbeat(attempt);
         // Nobody writes to it any more.
         while self.read_journal_piece(attempt) {}

@@ -203,6 +203,8 @@ impl Supervisor {
             leaving: false,
         };
         supervisor.poke();
+        // What came together with the word to go was read with it, and no readiness tells of it again.
+        supervisor.serve_channel();
         supervisor.drain_events();
         Ok(supervisor)
     }

@@ -203,8 +203,14 @@ fn a_supervisor_that_dies_before_it_reads_anything_is_started_again() {
     let mut daemon = Daemon::prepare("");
     let bin = daemon.path("bin");
     std::fs::create_dir(&bin).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_proctord"), bin.join("proctord")).unwrap();
-    std::fs::copy("/bin/false", bin.join("proctor-shim")).unwrap();
+    // By a process of its own: what another test starts meanwhile must not have the file open for writing.
+    for (from, to) in [
+        (env!("CARGO_BIN_EXE_proctord"), "proctord"),
+        ("/bin/false", "proctor-shim"),
+    ] {
+        let copied = program("cp").arg(from).arg(bin.join(to)).status().unwrap();
+        assert!(copied.success());
+    }
     daemon.restart_with(|command| {
         let mut other = program(bin.join("proctord").to_str().unwrap());
         other.args(command.get_args());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proctor::wire::shim::{StatusRequest, StatusResponse};
 
-use crate::helper::{Daemon, alive, lines, read, signal, until};
+use crate::helper::{Daemon, Running, alive, is_root, lines, program, read, signal, skip, until};
 
 /// A step that ignores SIGTERM and everything else that it can.
 fn stubborn(daemon: &Daemon, grace: u32) -> String {
@@ -211,5 +211,68 @@ fn a_restart_stops_the_run_and_starts_a_new_one_like_it() {
     daemon.shim(&new);
     daemon.ctl(&["stop", &new]).expect_code(0);
     assert_eq!(daemon.wait_end(&new)["status"], "aborted");
+    daemon.expect_clean();
+}
+
+/// Waits for a supervisor of the daemon of that number, has it stand still as soon as it has told that it is ready, says so, and
+/// lets it go when it may.
+const HOLDS: &str = r#"
+use strict;
+my ($daemon, $held, $go) = @ARGV;
+my ($pid, $ptrace, $wall) = (0, 101, 0x40000000);
+until ($pid) {
+    for my $list (glob "/proc/$daemon/task/*/children") {
+        open my $children, "<", $list or next;
+        for my $child (split " ", <$children> // "") {
+            open my $name, "<", "/proc/$child/cmdline" or next;
+            $pid = $child if (<$name> // "") =~ /^proctor-shim/;
+        }
+    }
+}
+# PTRACE_SEIZE, PTRACE_INTERRUPT; then from system call to system call, each of which stops it twice, until it sends.
+syscall($ptrace, 0x4206, $pid + 0, 0, 0) == 0 or die "seize: $!";
+syscall($ptrace, 0x4207, $pid + 0, 0, 0);
+waitpid $pid, $wall;
+my $number = 0;
+until ($number == 44 || $number == 46) {
+    syscall($ptrace, 24, $pid + 0, 0, 0);
+    waitpid($pid, $wall) == $pid or die "it is gone";
+    open my $call, "<", "/proc/$pid/syscall" or die "what it does: $!";
+    ($number) = split " ", <$call>;
+    $number = 0 unless $number =~ /^\d+$/;
+}
+syscall($ptrace, 24, $pid + 0, 0, 0);
+waitpid $pid, $wall;
+open my $told, ">", $held; close $told;
+until (-e $go) { select undef, undef, undef, 0.01 }
+syscall($ptrace, 17, $pid + 0, 0, 0);
+"#;
+
+#[test]
+fn a_stop_that_comes_together_with_the_word_to_go_is_heard() {
+    let perl = program("perl").arg("-e1").status();
+    if !is_root() || !cfg!(target_arch = "x86_64") || !perl.is_ok_and(|status| status.success()) {
+        skip("who holds a supervisor still is root, on x86_64, and has Perl");
+        return;
+    }
+    let daemon = Daemon::start("");
+    let script = daemon.path("hold.pl");
+    std::fs::write(&script, HOLDS).unwrap();
+    let (held, go) = (daemon.path("held"), daemon.path("go"));
+    let mut command = program("perl");
+    command
+        .arg(script)
+        .arg(daemon.pid().to_string())
+        .args([&held, &go]);
+    let holds = Running::start(command);
+    let run = daemon.submit("early", "steps: [{name: a, command: sleep 600}]\n");
+    until("the supervisor stands still", || held.exists().then_some(()));
+    // Published in one go with the word to go, which the supervisor has not read.
+    until("the open gate", || (!daemon.entries().is_empty()).then_some(()));
+    daemon.ctl(&["stop", &run]).expect_code(0);
+    std::fs::write(&go, "").unwrap();
+    holds.finish().expect_code(0);
+    let result = daemon.wait_end(&run);
+    assert_eq!(result["status"], "aborted", "{result:#}");
     daemon.expect_clean();
 }

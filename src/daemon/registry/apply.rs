@@ -26,6 +26,19 @@ enum Pause {
     Set,
     /// This long from now on.
     Begins(Duration),
+    /// The same, unless a time is set already that comes earlier.
+    AtMost(Duration),
+}
+
+/// What could not be told or looked at, and may be in a while.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Doubt {
+    /// A place cannot be read.
+    Unreadable(Place),
+    /// Nobody knows whether the user of a place may start anything.
+    Rights(Place),
+    /// Nobody knows whose a file is, or who the user is that it names.
+    Owner(FileId),
 }
 
 impl Registry {
@@ -93,19 +106,31 @@ impl Registry {
         stored.chain(good).collect()
     }
 
-    /// Whether time alone may cure something: a place cannot be read, nobody knows now whose it is or what they may, or a
-    /// file names a user who is not there.
-    fn is_unsure(&self) -> bool {
+    /// What time alone may cure.
+    fn doubts(&self) -> BTreeSet<Doubt> {
         let unsure = |state: &FileState| state.unsure || (state.now.is_none() && state.owner.is_none());
-        !self.unreadable.is_empty() || self.judgements.is_unsure() || self.files.values().any(unsure)
+        let files = self.files.iter().filter(|(_, state)| unsure(state));
+        let unreadable = self.unreadable.keys().cloned().map(Doubt::Unreadable);
+        let judged = self.judgements.unsure().cloned().map(Doubt::Rights);
+        let files = files.map(|(id, _)| Doubt::Owner(id.clone()));
+        unreadable.chain(judged).chain(files).collect()
     }
 
     /// Until when the next try is put off. Looks that something else causes neither put it off nor make pauses longer:
     /// anybody can cause many.
     fn pause(&mut self, set: bool) -> Pause {
-        if !self.is_unsure() {
+        let doubts = self.doubts();
+        if doubts.is_empty() {
             self.unsure = 0;
+            self.doubts = doubts;
             return Pause::Over;
+        }
+        // What is in doubt for long must not have anything else wait as long.
+        let anew = !doubts.is_subset(&self.doubts);
+        self.doubts = doubts;
+        if anew {
+            self.unsure = 0;
+            return Pause::AtMost(AGAIN);
         }
         if set {
             return Pause::Set;
@@ -179,7 +204,8 @@ impl Dispatcher {
         self.registry.base = seen.base;
         let before = self.registry.before();
         self.registry.take_files(seen.places, &seen.nobodys, seen.all);
-        self.registry.take_judged(seen.judged);
+        let lists = &self.config.access;
+        self.registry.take_judged(seen.judged, &seen.access, lists);
         let reserved = self.registry.reserved(&before);
         let force = settle(&mut self.registry.files, &before, &reserved);
         let last = std::mem::replace(&mut self.registry.in_force, force);
@@ -287,6 +313,11 @@ impl Dispatcher {
             Pause::Begins(pause) => {
                 let at = now().boot.after_secs(pause.as_secs_f64());
                 self.alarms.set(at, Alarm::Registry);
+                self.arm();
+            }
+            Pause::AtMost(pause) => {
+                let at = now().boot.after_secs(pause.as_secs_f64());
+                self.alarms.set_by(at, Alarm::Registry);
                 self.arm();
             }
         }

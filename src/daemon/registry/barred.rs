@@ -6,6 +6,7 @@ use super::super::allowed::Barred;
 use super::super::dispatcher::Dispatcher;
 use super::Registry;
 use super::place::Place;
+use crate::config::types::Access;
 use crate::engine::scheduler::Event;
 use crate::model::DagName;
 
@@ -28,7 +29,10 @@ impl Judgements {
         for (place, judged) in judged {
             if matches!(judged, Err(Barred::Unknown(_))) {
                 self.unsure.insert(place.clone());
-                self.by_place.entry(place).or_insert(judged);
+                let known = self.by_place.get(&place);
+                if known.is_none_or(|known| matches!(known, Err(Barred::Unknown(_)))) {
+                    self.by_place.insert(place, judged);
+                }
             } else {
                 self.unsure.remove(&place);
                 self.by_place.insert(place, judged);
@@ -42,15 +46,17 @@ impl Judgements {
         self.unsure.retain(|place| places.contains(place));
     }
 
-    /// The lists are others now: what was known says nothing any more.
+    /// The lists are others now: what was known says nothing any more, and nobody starts anything until it is known anew.
     pub(super) fn forget(&mut self) {
-        self.by_place.clear();
+        for judged in self.by_place.values_mut() {
+            *judged = Err(Barred::Unknown(String::from("[access] has changed")));
+        }
         self.unsure.clear();
     }
 
-    /// Whether the user database was silent about somebody at the last look.
-    pub(super) fn is_unsure(&self) -> bool {
-        !self.unsure.is_empty()
+    /// The places of whose users the user database said nothing at the last look.
+    pub(super) fn unsure(&self) -> impl Iterator<Item = &Place> {
+        self.unsure.iter()
     }
 
     /// Why the user of a place may start nothing.
@@ -66,9 +72,16 @@ impl Registry {
         self.judgements.why(&force.file.place).map(ToString::to_string)
     }
 
-    /// Takes over whose users may start something.
-    pub(super) fn take_judged(&mut self, judged: BTreeMap<Place, Result<(), Barred>>) {
-        self.judgements.take(judged);
+    /// Takes over whose users may start something, unless it is by other lists than those of now.
+    pub(super) fn take_judged(
+        &mut self,
+        judged: BTreeMap<Place, Result<(), Barred>>,
+        by: &Access,
+        now: &Access,
+    ) {
+        if by == now {
+            self.judgements.take(judged);
+        }
         let kept = self.files.keys().map(|id| &id.place).collect();
         self.judgements.keep(&kept);
     }
@@ -117,25 +130,35 @@ mod tests {
         let mut judgements = Judgements::default();
         look(&mut judgements, Err(unknown()));
         assert_eq!(
-            (ann(&judgements), judgements.is_unsure()),
+            (ann(&judgements), (judgements.unsure().count() == 1)),
             (Some(unknown()), true)
         );
         look(&mut judgements, Ok(()));
-        assert_eq!((ann(&judgements), judgements.is_unsure()), (None, false));
+        assert_eq!(
+            (ann(&judgements), (judgements.unsure().count() == 1)),
+            (None, false)
+        );
         look(&mut judgements, Err(unknown()));
-        assert_eq!((ann(&judgements), judgements.is_unsure()), (None, true));
+        assert_eq!(
+            (ann(&judgements), (judgements.unsure().count() == 1)),
+            (None, true)
+        );
         look(&mut judgements, Err(Barred::NotAllowed));
         assert_eq!(ann(&judgements), Some(Barred::NotAllowed));
         look(&mut judgements, Err(unknown()));
         assert_eq!(
-            (ann(&judgements), judgements.is_unsure()),
+            (ann(&judgements), (judgements.unsure().count() == 1)),
             (Some(Barred::NotAllowed), true)
         );
         // By other lists it is not known any more.
         judgements.forget();
+        assert!(matches!(ann(&judgements), Some(Barred::Unknown(_))));
         look(&mut judgements, Err(unknown()));
         assert_eq!(ann(&judgements), Some(unknown()));
         judgements.keep(&BTreeSet::new());
-        assert_eq!((ann(&judgements), judgements.is_unsure()), (None, false));
+        assert_eq!(
+            (ann(&judgements), (judgements.unsure().count() == 1)),
+            (None, false)
+        );
     }
 }

@@ -8,6 +8,7 @@ use super::files::{self, Stamp};
 use super::place::{FileId, NoOwner, Owner, Place, is_dag_file};
 use super::schemas::{self, READS_MAX};
 use super::version::{self, Context, Version, Wrong, of_file};
+use crate::config::types::Access;
 use crate::dag::{LoadOptions, Source};
 use crate::model::change::InstalledDag;
 use crate::model::{DagName, Time};
@@ -100,6 +101,8 @@ pub(super) struct Seen {
     pub(super) nobodys: BTreeSet<Place>,
     /// Those of them whose users may start nothing, with why, and those whose users may. Of others nobody can tell now.
     pub(super) judged: BTreeMap<Place, Result<(), Barred>>,
+    /// By which lists they were judged.
+    pub(super) access: Access,
     /// The newest time that a success of a user's DAG counts for, for those where that matters.
     pub(super) last_success: HashMap<(DagName, u32), Time>,
 }
@@ -124,6 +127,7 @@ impl Look {
             places: BTreeMap::new(),
             nobodys: BTreeSet::new(),
             judged: BTreeMap::new(),
+            access: self.context.config.access.clone(),
             last_success: HashMap::new(),
         };
         let (places, users) = self.places();

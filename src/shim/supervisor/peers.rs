@@ -208,6 +208,8 @@ impl Supervisor {
             self.ask_again();
             self.tell_rest_again();
             self.tell_denials();
+            // What came together with its wish to attach was read with that.
+            self.serve_channel();
         }
     }
 

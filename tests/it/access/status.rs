@@ -98,9 +98,12 @@ fn every_cell_of_role_and_verb_of_a_status_socket_with_the_daemon_and_without() 
         StatusResponse::Ok
     );
     daemon.wait_success("traps:r");
-    let denials = daemon.log().matches("the supervisor of traps:r denied ").count();
-    assert_eq!(denials, DENIALS_MAX as usize);
+    let denials = || daemon.log().matches("the supervisor of traps:r denied ").count();
+    until("the last denial that is told", || {
+        (denials() >= DENIALS_MAX as usize).then_some(())
+    });
     let history = control_as(&people.ann, &daemon).ask(&json!({"history": {}}));
     assert_eq!(history["runs"].as_array().unwrap().len(), 1, "{history:#}");
     daemon.expect_clean();
+    assert_eq!(denials(), DENIALS_MAX as usize);
 }

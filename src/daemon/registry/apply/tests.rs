@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Config;
+use crate::daemon::allowed::Barred;
 use crate::daemon::registry::version::Context;
 use crate::dag::cron::Zone;
 use crate::model::Time;
@@ -84,11 +85,11 @@ fn a_dag_of_a_user_whom_nobody_knows_now_is_not_gone() {
         assert_eq!(bed.look(), []);
         // A daemon without root runs everything as its own user, whom it knows.
         let known = crate::sys::creds::effective_uid() != 0;
-        assert_eq!(bed.registry.is_unsure(), !known);
+        assert_eq!(bed.registry.doubts().is_empty(), known);
     }
     std::fs::remove_file(bed.users().join("no-such-user/a.yaml")).unwrap();
     assert_eq!(bed.look(), [DagName::new("a").unwrap()]);
-    assert!(!bed.registry.is_unsure());
+    assert!(bed.registry.doubts().is_empty());
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn dags_below_a_directory_that_cannot_be_read_are_not_gone() {
     std::fs::write(&users, "no directory").unwrap();
     for _ in 0..2 {
         assert_eq!(bed.look(), []);
-        assert!(bed.registry.is_unsure());
+        assert!(!bed.registry.doubts().is_empty());
     }
     std::fs::remove_file(&users).unwrap();
     std::fs::rename(&away, &users).unwrap();
@@ -123,11 +124,11 @@ fn the_systems_dags_are_not_gone_because_their_directory_is() {
     std::fs::write(dags.join("a.yaml"), TEXT).unwrap();
     std::fs::write(dags.join("b.yaml"), "nonsense").unwrap();
     assert_eq!(bed.look(), []);
-    assert!(!bed.registry.is_unsure());
+    assert!(bed.registry.doubts().is_empty());
     std::fs::remove_dir_all(&dags).unwrap();
     for _ in 0..2 {
         assert_eq!(bed.look(), []);
-        assert!(bed.registry.in_force.contains_key(&dag) && bed.registry.is_unsure());
+        assert!(bed.registry.in_force.contains_key(&dag) && !bed.registry.doubts().is_empty());
         let state = &bed.registry.files[&FileId::from_stored("a.yaml")];
         let problem = &state.problems[0].message;
         assert!(problem.contains("no such directory"), "{problem}");
@@ -138,7 +139,7 @@ fn the_systems_dags_are_not_gone_because_their_directory_is() {
     bed.registry.stored.clear();
     std::fs::remove_dir(&dags).unwrap();
     assert_eq!(bed.look(), []);
-    assert!(!bed.registry.is_unsure());
+    assert!(bed.registry.doubts().is_empty());
 }
 
 #[test]
@@ -153,11 +154,11 @@ fn a_dag_that_names_a_user_who_is_not_there_is_looked_at_again() {
     for _ in 0..2 {
         assert_eq!(bed.look(), []);
         let state = &bed.registry.files[&FileId::from_stored("a.yaml")];
-        assert!(state.now.is_none() && state.stamps.is_none() && bed.registry.is_unsure());
+        assert!(state.now.is_none() && state.stamps.is_none() && !bed.registry.doubts().is_empty());
     }
     std::fs::write(&file, TEXT).unwrap();
     assert_eq!(bed.look(), []);
-    assert!(!bed.registry.is_unsure());
+    assert!(bed.registry.doubts().is_empty());
 }
 
 #[test]
@@ -167,7 +168,7 @@ fn what_else_is_looked_at_does_not_put_off_the_next_try() {
     std::fs::remove_dir_all(&users).unwrap();
     std::fs::write(&users, "no directory").unwrap();
     bed.look();
-    assert_eq!(bed.registry.pause(false), Pause::Begins(AGAIN));
+    assert_eq!(bed.registry.pause(true), Pause::AtMost(AGAIN), "it is new");
     for _ in 0..20 {
         bed.look();
         assert_eq!(bed.registry.pause(true), Pause::Set);
@@ -181,6 +182,13 @@ fn what_else_is_looked_at_does_not_put_off_the_next_try() {
     assert_eq!(bed.registry.pause(false), Pause::Begins(AGAIN * 2));
     bed.registry.unsure = 100;
     assert_eq!(bed.registry.pause(false), Pause::Begins(AGAIN * 128));
+    // What is new does not wait as long as what is old.
+    bed.registry
+        .judgements
+        .take([(Place::User("ann".to_owned()), Err(Barred::Unknown(String::new())))].into());
+    assert_eq!(bed.registry.pause(true), Pause::AtMost(AGAIN));
+    assert_eq!(bed.registry.pause(false), Pause::Begins(AGAIN));
+    bed.registry.judgements.keep(&BTreeSet::new());
     std::fs::remove_file(&users).unwrap();
     bed.look();
     assert_eq!(bed.registry.pause(true), Pause::Over);
@@ -223,7 +231,7 @@ fn nothing_of_a_user_who_is_gone_is_in_force_and_nothing_is_forgotten() {
     let state = &bed.registry.files[&file];
     assert!(state.good.is_some() && state.problems[0].message.contains("no-such-user"));
     assert!(bed.registry.stored.contains_key(&dag));
-    assert!(bed.registry.is_unsure(), "the user may come back");
+    assert!(!bed.registry.doubts().is_empty(), "the user may come back");
     assert_eq!(bed.registry.idle(&last, &[]), std::slice::from_ref(&dag));
     // Whose it was is known, and that no retry may come: also after a restart, from the store alone.
     let whose = BTreeSet::from([(dag.clone(), 12_345)]);

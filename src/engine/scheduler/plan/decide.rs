@@ -1,6 +1,6 @@
 //! The decision: what becomes of the ticks that are due, given what the DAG is doing.
 
-use super::backlog::Class;
+use super::backlog::{Class, LATE_MAX};
 use super::flight::{Decided, Flight};
 use super::occupants::Others;
 use super::ticks::{self, Tick};
@@ -63,8 +63,10 @@ impl Scheduler {
             void: false,
         };
         let mut count = told.len();
-        if count == 0 && matches!(last, Some((_, _, Act::Hold))) {
-            return;
+        if count == 0
+            && let Some((tick, _, Act::Hold)) = &last
+        {
+            return self.hold(now, dag, tick.due);
         }
         match last {
             Some((tick, _, Act::Stop(mut others))) => {
@@ -99,6 +101,15 @@ impl Scheduler {
         decided.at = decided.ticks.last().map_or(plan.watermark, |tick| tick.at);
         batch.push(watermark(dag, decided.at));
         self.take_off(dag, Flight::Ticks(Box::new(decided)), batch, out);
+    }
+
+    /// Waits with a start that was due at this time until it is known whether its user may. What comes after it does not
+    /// wait: a minute later it was missed, as far as it is not made up for, and a stop takes it away.
+    fn hold(&mut self, now: Now, dag: &DagName, due: Time) {
+        let missed = Time(due.0.saturating_add(LATE_MAX + 1));
+        let next = self.plans.by_dag.get(dag).and_then(|plan| plan.next);
+        let wakes = [Some(missed), next.map(|tick| tick.due)].into_iter().flatten();
+        self.plans.enter(dag, wakes.filter(|at| *at > now.wall).min());
     }
 
     fn weigh(&self, plan: &Installed, last_success: Option<Time>, tick: &Tick, class: Class) -> Act {

@@ -46,10 +46,10 @@ impl Scheduler {
     /// who may start nothing.
     #[must_use]
     pub fn next_due(&self) -> Option<(&DagName, Time, TickKind, Fire)> {
-        self.plans.agenda.iter().find_map(|(due, dag)| {
+        self.plans.agenda.iter().find_map(|(_, dag)| {
             let tick = self.plans.by_dag.get(dag)?.next?;
             let barred = tick.kind != TickKind::Stop && self.plans.barred.contains(dag);
-            (!barred).then_some((dag, *due, tick.kind, tick.fire))
+            (!barred).then_some((dag, tick.due, tick.kind, tick.fire))
         })
     }
 

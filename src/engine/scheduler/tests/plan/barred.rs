@@ -92,16 +92,36 @@ fn what_is_due_is_left_out_when_it_is_known_that_its_user_may_not() {
 fn what_waited_too_long_for_that_was_missed_or_is_made_up_for() {
     let mut desk = Desk::quiet("0730", hourly());
     unsure(&mut desk);
-    desk.play(&[("at 0800", ""), ("at 0830", "")]);
-    assert_eq!(bar(&mut desk, false), "commit 1 mark 0800");
-    desk.play(&[("ok 1", "0800 missed, idle")]);
+    desk.play(&[
+        ("at 0800", ""),
+        ("at 0801", ""),
+        ("at 0802", "commit 1 mark 0800"),
+        ("ok 1", "0800 missed, idle"),
+    ]);
+    assert_eq!(bar(&mut desk, false), "");
     let plan = Installed {
         catchup_sec: 86_400,
         ..hourly()
     };
     let mut desk = Desk::quiet("0730", plan);
     unsure(&mut desk);
-    desk.play(&[("at 0800", ""), ("at 0830", "")]);
+    desk.play(&[("at 0800", ""), ("at 0802", ""), ("at 0830", "")]);
     let started = bar(&mut desk, false);
     assert!(started.contains("make s0800"), "{started}");
+}
+
+#[test]
+fn a_stop_does_not_wait_for_it() {
+    let plan = Installed {
+        catchup_sec: 86_400,
+        stops: vec![cron("30 8 * * *")],
+        ..hourly()
+    };
+    let mut desk = Desk::quiet("0730", plan);
+    unsure(&mut desk);
+    desk.play(&[
+        ("at 0800", ""),
+        ("at 0830", "commit 1 mark 0830"),
+        ("ok 1", "0800 stop-passed, 0830 stopped-0, idle"),
+    ]);
 }
