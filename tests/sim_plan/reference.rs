@@ -75,8 +75,13 @@ impl World {
             .as_ref()
             .is_some_and(|(dag, _)| self.store.suspended.get(dag) == Some(&true));
         self.store.commit(&pending.batch)?;
-        let starts = |change: &Change| matches!(change, Change::Accept(new) if new.scheduled_for.is_some());
-        if pending.batch.iter().any(starts) {
+        // By the rules of when it was decided: an edit may have come while it was on its way.
+        let newest = pending.dag.as_ref().is_some_and(|dag| dag.overlap.only_newest());
+        let makes_way = |change: &Change| {
+            matches!(change, Change::Accept(new) if new.scheduled_for.is_some()
+                && (newest || new.run.id.as_str().starts_with("restart-")))
+        };
+        if pending.batch.iter().any(makes_way) {
             // Who waits beside the newest has met its start.
             for run in &pending.subject {
                 self.store.taken_back.remove(run);
