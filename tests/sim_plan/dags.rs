@@ -134,8 +134,9 @@ impl Dag {
         Time(at.0 + wait * MICROS)
     }
 
-    /// Another version counts from `now` on; with `decided` up to when the one before is known to have been looked at.
-    pub(crate) fn replace(&mut self, new: &Self, now: Time, decided: Time, sure: bool) {
+    /// Another version counts from `now` on; with `decided` up to when the one before is known to have been looked at, and
+    /// up to when that is stored.
+    pub(crate) fn replace(&mut self, new: &Self, now: Time, (decided, stored): (Time, Time), sure: bool) {
         let upto = now.max(decided);
         // What has come and waits for its delay to pass.
         let from = Time(now.0 - 3_601 * MICROS);
@@ -143,8 +144,8 @@ impl Dag {
         let waits: Vec<Time> = waits.map(|(at, _)| at).collect();
         let old = std::mem::replace(self, new.clone());
         if old.table.is_same(&self.table) {
-            // What was due stays so.
-            let open: Vec<Time> = old.ticks(decided.min(from), now).map(|(at, _)| at).collect();
+            // What was due stays so, although it may be on its way to the store: it comes again if it is refused there.
+            let open: Vec<Time> = old.ticks(stored.min(from), now).map(|(at, _)| at).collect();
             for at in open {
                 self.moved.insert(at, old.due(at));
             }

@@ -40,10 +40,12 @@ impl World {
         let asked = |ask: &Ask| matches!(ask, Ask::Suspend(dag, _) if *dag == name);
         let held = self.held.contains(&name) || self.asks.values().any(asked);
         let decided = self.decided(&name);
+        let stored = self.store.watermarks.get(&name).copied();
         let sure = !held && !self.draining && decided.is_some();
         let now = self.now.wall;
         self.note(|| format!("### {name} is edited: {new:?}"));
-        self.dags[number].replace(&new, now, decided.unwrap_or(now), sure);
+        let (decided, stored) = (decided.unwrap_or(now), stored.unwrap_or(now));
+        self.dags[number].replace(&new, now, (decided, stored), sure);
         self.install(number);
     }
 
@@ -126,6 +128,10 @@ impl World {
             return self.install(number);
         }
         self.removed.insert(name.clone());
+        // What was tried in vain, or is being tried now, comes back as a new one.
+        let tried = self.delayed.iter().filter(|(dag, _)| *dag == name).cloned();
+        let coming = self.wanted.get(&name).map(|at| (name.clone(), *at));
+        self.anew.extend(tried.chain(coming));
         let now = self.now.wall;
         let (stays, forget) = (self.rng.percent(50), self.rng.percent(50));
         self.note(|| format!("### {name} goes: {stays} {forget}"));

@@ -5,7 +5,7 @@ use crate::dags::SHARED;
 use crate::store::Row;
 use crate::world::World;
 use proctor::dag::types::OverlapPolicy;
-use proctor::model::{GroupName, RunRef, StopReason};
+use proctor::model::{AttemptId, GroupName, RunRef, StopReason};
 
 impl World {
     /// Attempts that live, and their runs.
@@ -49,9 +49,14 @@ impl World {
         let number = self.dags.iter().position(|dag| dag.name == run.dag).unwrap();
         let (dag, row) = (&self.dags[number], &self.store.rows[run]);
         let counts = matches!(dag.overlap, OverlapPolicy::Latest | OverlapPolicy::CancelOther);
+        // That it has ended may be known before the store has it.
+        let over = |id: &AttemptId| {
+            let shim = self.shims.get(id);
+            shim.is_some_and(|shim| shim.ended || (shim.started && shim.gone))
+        };
         let newer = |(other, of): (&RunRef, &Row)| {
             let same = other.dag == run.dag && of.owner == row.owner;
-            let lives = of.live.is_some() && of.status.is_none();
+            let lives = of.live.as_ref().is_some_and(|(id, _)| !over(id)) && of.status.is_none();
             let waits = of.queued.is_some() || of.retry.due.is_some() || lives;
             same && waits && of.stop.is_none() && of.scheduled_for > row.scheduled_for
         };

@@ -140,10 +140,13 @@ impl Scheduler {
                 && old.stops == new.stops
                 && old.restarts == new.restarts
                 && old.zone == new.zone;
-            let put_off = plan.put_off(now.wall, plan.decided_up_to());
+            let decided = plan.decided_up_to();
             if !plan.suspended {
                 plan.collect(now.wall);
             }
+            // What is due is not put off, whatever its jitter is by now.
+            let due = plan.backlog.back().map_or(decided, |tick| tick.at.max(decided));
+            let put_off = plan.put_off(now.wall, due);
             plan.installed = Some(new);
             let waits = plan.next.is_some_and(|tick| tick.due > now.wall);
             if same {

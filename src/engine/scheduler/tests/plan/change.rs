@@ -358,6 +358,26 @@ fn a_start_that_is_put_off_comes_although_the_schedule_changes_meanwhile() {
 }
 
 #[test]
+fn a_start_that_was_due_before_an_edit_is_not_put_off_by_the_next_one() {
+    let (jitter_sec, due) = (put_off().0.jitter_sec, put_off().1);
+    let mut plan = every("0");
+    plan.watermark = Some(time("04.2330"));
+    let (mut desk, first) = Desk::new("0101", plan.clone());
+    assert_eq!(first, "make s0000, commit 1 accept+mark 0000");
+    plan.jitter_sec = jitter_sec;
+    assert_eq!(desk.install(plan.clone()), "");
+    plan.starts = vec![cron("0 1 * * *")];
+    assert_eq!(desk.install(plan), "");
+    let second = "changed, 0000 made-up s0000, make s0100, commit 2 accept+mark 0100, commit 3 intend s00001";
+    desk.play(&[
+        ("ok 1", second),
+        ("ok 2", "changed, 0100 started s0100, commit 4 mark 0101"),
+        ("ok 4", ""),
+    ]);
+    assert_eq!(at(&mut desk, due), "");
+}
+
+#[test]
 fn a_start_that_is_put_off_comes_although_the_dag_is_enabled_meanwhile_and_is_shown() {
     let (plan, due) = put_off();
     let mut desk = Desk::quiet("0030", plan);
