@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::boot::{Failure, because};
+use super::boot::Failure;
 use crate::config::{Config, Paths};
 use crate::model::hash::hex;
 use crate::sys::cgroup::{self, CgroupRoot, Controller, Controllers};
@@ -195,7 +195,7 @@ enum Fate {
 
 /// Finds where attempts get their cgroups when the daemon starts, and says so if they get none.
 pub(super) fn find_cgroups(config: &Config) -> Result<FoundCgroups, Failure> {
-    let found = look(config)?;
+    let found = look(config).map_err(Failure::Other)?;
     if let Some(reason) = &found.unavailable {
         events::cgroup_unavailable(reason);
     }
@@ -204,7 +204,7 @@ pub(super) fn find_cgroups(config: &Config) -> Result<FoundCgroups, Failure> {
 
 /// Finds where attempts get their cgroups, and turns on what controllers there are. Private daemons that share a parent
 /// cgroup do not share theirs.
-fn look(config: &Config) -> Result<FoundCgroups, Failure> {
+fn look(config: &Config) -> Result<FoundCgroups, String> {
     if !config.cgroup.enabled {
         return Ok(FoundCgroups {
             root: None,
@@ -231,7 +231,7 @@ fn look(config: &Config) -> Result<FoundCgroups, Failure> {
     let above = match detected {
         Ok(root) => root,
         Err(unavailable) if config.cgroup.parent.is_some() => {
-            return Err(Failure::Other(format!("cgroup.parent: {}", unavailable.reason)));
+            return Err(format!("cgroup.parent: {}", unavailable.reason));
         }
         Err(unavailable) => {
             return Ok(FoundCgroups {
@@ -245,7 +245,7 @@ fn look(config: &Config) -> Result<FoundCgroups, Failure> {
     let name = root_name(&config.paths);
     let root = above
         .subtree(&name)
-        .map_err(because(format!("the cgroup {name}")))?;
+        .map_err(|error| format!("the cgroup {name}: {error}"))?;
     let controllers = root.enable(Some(&above.enable(None)));
     Ok(FoundCgroups {
         root: Some(root),
