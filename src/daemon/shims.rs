@@ -111,7 +111,11 @@ impl Dispatcher {
             FromShim::KillCall(call) => self.stop_call(attempt, call, true),
             FromShim::GrantSlot(call) => self.grant_slot(attempt, call),
             FromShim::Slot(slot) => self.slot_used(attempt, slot),
-            FromShim::OutputLost(bytes) => self.metrics.output_lost(bytes),
+            FromShim::OutputLost(bytes) => {
+                let held = self.attempts.get_mut(attempt);
+                let counted = held.map_or(0, |held| held.output_lost(bytes));
+                self.metrics.output_lost(counted);
+            }
             FromShim::Denied(peer, verb) => self.shim_denied(attempt, peer, verb),
         }
     }
