@@ -64,7 +64,13 @@ pub(super) struct Attempt {
     pub(super) stage: Stage,
     /// How many denials its supervisor has told.
     pub(super) denials: u32,
+    /// Whether its supervisor has told how much of its steps' output the system's journal did not take.
+    pub(super) loss_told: bool,
 }
+
+/// Most bytes of output, lost to the system's journal, that are counted of one attempt: 1 TiB. It is far more than a journal is
+/// given, and the sum over all attempts stays a number that says something.
+const LOSS_MAX: u64 = 1 << 40;
 
 impl Attempt {
     pub(super) fn new(run: RunRef, number: u32, intended_at: Time) -> Self {
@@ -98,11 +104,44 @@ impl Attempt {
             swept: false,
             stage: Stage::default(),
             denials: 0,
+            loss_told: false,
         }
+    }
+
+    /// What counts of the bytes that its supervisor says the system's journal has not taken. That belongs to the job's user: it
+    /// is heard once, and believed up to a limit.
+    pub(super) fn output_lost(&mut self, bytes: u64) -> u64 {
+        if std::mem::replace(&mut self.loss_told, true) {
+            return 0;
+        }
+        bytes.min(LOSS_MAX)
     }
 
     /// Whether more may come from its channel.
     pub(super) const fn is_heard(&self) -> bool {
         self.heard.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DagName, RunId};
+
+    #[test]
+    fn what_a_supervisor_says_of_lost_output_counts_once_and_within_bounds() {
+        let attempt = || {
+            let run = RunRef {
+                dag: DagName::new("d").unwrap(),
+                id: RunId::new("r").unwrap(),
+            };
+            Attempt::new(run, 1, Time(0))
+        };
+        let mut honest = attempt();
+        assert_eq!(honest.output_lost(4096), 4096);
+        assert_eq!(honest.output_lost(4096), 0);
+        let mut forged = attempt();
+        assert_eq!(forged.output_lost(u64::MAX), 1 << 40);
+        assert_eq!(forged.output_lost(u64::MAX), 0);
     }
 }

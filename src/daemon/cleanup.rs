@@ -5,6 +5,7 @@
 
 use std::io;
 
+use super::place::root_name;
 use crate::config::Paths;
 use crate::model::{AttemptId, RunRef, Time};
 use crate::sys::cgroup::{Cgroup, CgroupRoot};
@@ -27,14 +28,14 @@ pub(super) struct Remains {
 }
 
 /// Removes files, socket and cgroup: the one that is known, wherever it is, and what has its name below `cgroups`. What cannot
-/// be removed is reported and left for `doctor`.
+/// be removed is reported; what is left below `cgroups` is found by `doctor` as well.
 pub(super) fn clean(paths: &Paths, cgroups: Option<&CgroupRoot>, cgroup: Option<&Cgroup>, remains: &Remains) {
     let attempt = &remains.attempt;
     let results = [
         ("socket", remove_socket(paths, attempt)),
         (
             "cgroup",
-            cgroup.map_or(Ok(()), |cgroup| absent_is_fine(cgroup.remove())),
+            cgroup.map_or(Ok(()), |cgroup| remove_known(cgroup, cgroups, &root_name(paths))),
         ),
         (
             "cgroup of its name",
@@ -68,6 +69,32 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 fn remove_socket(paths: &Paths, attempt: &AttemptId) -> io::Result<()> {
     let dir = Dir::open(paths.sockets())?;
     absent_is_fine(dir.remove_file(format!("{attempt}.sock")))
+}
+
+/// One elsewhere was made by an earlier daemon, below a root of this name. The last one takes that along: nobody makes any there
+/// now. What cannot be removed there is not looked for again.
+fn remove_known(cgroup: &Cgroup, cgroups: Option<&CgroupRoot>, root_name: &str) -> io::Result<()> {
+    let removed = absent_is_fine(cgroup.remove());
+    if cgroups.is_some_and(|root| cgroup.is_below(root)) {
+        return removed;
+    }
+    removed.map_err(|error| match cgroup.path() {
+        Some(path) => io::Error::new(
+            error.kind(),
+            format!(
+                "{error}: it is elsewhere than those of new attempts, where nothing looks for it again; end what is in it and \
+                 remove it with `rmdir {}`",
+                path.display()
+            ),
+        ),
+        None => error,
+    })?;
+    cgroup.remove_former_root(root_name).map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("the empty cgroup {root_name} that it was in: {error}"),
+        )
+    })
 }
 
 fn remove_cgroup(cgroups: &CgroupRoot, attempt: &AttemptId) -> io::Result<()> {
@@ -117,6 +144,53 @@ fn remove_if_empty(parent: &Dir, name: &str) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::model::{DagName, RunId};
+
+    #[test]
+    fn a_cgroup_elsewhere_is_named_if_it_stays_and_takes_its_empty_root_along() {
+        let own = match CgroupRoot::detect(None) {
+            Ok(own) => own,
+            Err(error) => return println!("skipped: {error}"),
+        };
+        let parents = ["here", "there"].map(|suffix| {
+            let name = format!("proctor-test-cleanup-{}-{suffix}", std::process::id());
+            own.subtree(&name).unwrap()
+        });
+        let [here, there] = parents
+            .each_ref()
+            .map(|parent| parent.subtree("attempts").unwrap());
+        let [ours, other] = [("a", &here), ("b", &there)].map(|(name, root)| root.create(name).unwrap());
+        let last = there.create("c").unwrap();
+        let path = there.path().join("b");
+        let mut inside = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        other.add_pid(inside.id()).unwrap();
+
+        let error = remove_known(&other, Some(&here), "attempts")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(&format!("`rmdir {}`", path.display())), "{error}");
+        assert!(there.path().exists());
+        drop(inside.stdin.take());
+        inside.wait().unwrap();
+        // Not while there is another one.
+        remove_known(&other, Some(&here), "attempts").unwrap();
+        assert!(!path.exists() && there.path().exists());
+        remove_known(&last, Some(&here), "another").unwrap();
+        assert!(there.path().exists());
+        remove_known(&last, Some(&here), "attempts").unwrap();
+        assert!(!there.path().exists());
+        // Once more, after a crash.
+        remove_known(&last, Some(&here), "attempts").unwrap();
+        // The root of new attempts stays.
+        remove_known(&ours, Some(&here), "attempts").unwrap();
+        assert!(here.path().exists());
+        std::fs::remove_dir(here.path()).unwrap();
+        for parent in parents {
+            std::fs::remove_dir(parent.path()).unwrap();
+        }
+    }
 
     #[test]
     fn the_journal_of_an_attempt_that_never_started_stays_until_the_store_knows() {

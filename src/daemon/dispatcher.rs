@@ -17,6 +17,7 @@ use super::foreign::Foreign;
 use super::hooks::Hooks;
 use super::launch::{Launched, Launcher, Workshop};
 use super::live::Runs;
+use super::place::Failed;
 use super::questions::Calls;
 use super::registry::Registry;
 use super::requests::Requester;
@@ -55,7 +56,7 @@ pub(super) enum Msg {
     /// The store answers for a batch.
     Stored(u64, Result<(), store::Error>),
     /// A launch was tried.
-    Launched(AttemptId, Result<Box<Launched>, String>),
+    Launched(AttemptId, Result<Box<Launched>, Failed>),
     /// A shim says something.
     Shim(AttemptId, FromShim),
     /// A shim's process has exited, if it is a child, with this status.

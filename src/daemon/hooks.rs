@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 
 use super::alarms::Alarm;
 use super::dispatcher::{Dispatcher, now};
+use super::place::Failed;
 use crate::config::Hook;
 use crate::model::change::Change;
 use crate::model::{Boot, Notice, NoticeEvent, NoticeFacts, RunRef};
@@ -225,7 +226,9 @@ impl Dispatcher {
             move || make::make(&job),
             move |dispatcher, made| match made {
                 Ok(made) => dispatcher.hook_made(id, made),
-                Err(why) => dispatcher.hook_over(id, Err(why), None),
+                Err(Failed::Itself(why)) => dispatcher.hook_over(id, Err(why), None),
+                // It is not the command's fault: the notice stays in the store, and the next daemon gives it.
+                Err(Failed::NoPlace(why)) => dispatcher.leaving = Some(Err(why)),
             },
         );
     }

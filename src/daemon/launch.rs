@@ -119,10 +119,7 @@ impl Launcher {
                         };
                         let Ok(job) = job else { return };
                         let attempt = job.attempt.clone();
-                        let mut result = launch(&workshop, &job);
-                        if result.is_err() && workshop.place.is_renewed(&job.config) {
-                            result = launch(&workshop, &job);
-                        }
+                        let result = workshop.place.within(&job.config, || launch(&workshop, &job));
                         if dispatcher
                             .send(Msg::Launched(attempt, result.map(Box::new)))
                             .is_err()

@@ -8,6 +8,7 @@ use super::channel::{watch_adopted, watch_child};
 use super::dispatcher::{Dispatcher, Msg};
 use super::follow::changed_children;
 use super::launch::Launched;
+use super::place::Failed;
 use super::story::tell_step;
 use super::tree::{self, Mark};
 use crate::engine::scheduler::Event;
@@ -15,11 +16,11 @@ use crate::engine::scheduler::api::AttemptEnd;
 use crate::model::access::Peer;
 use crate::model::change::{AttemptIdentity, Change};
 use crate::model::{AttemptId, Fact, Record};
-use crate::sys::cgroup::{Cgroup, CgroupRoot};
+use crate::sys::cgroup::Cgroup;
 use crate::sys::identity::ProcessIdentity;
 use crate::sys::pidfd::{PidFd, WaitStatus};
 use crate::sys::reap;
-use crate::telemetry::{events, notify};
+use crate::telemetry::events;
 use crate::wire::shim::{DENIALS_MAX, FromShim, StatusVerb};
 
 /// Bytes read from a journal at a time.
@@ -41,27 +42,19 @@ pub(super) fn identity(attempt: &Attempt, boot_id: &str) -> AttemptIdentity {
 }
 
 impl Dispatcher {
-    /// Whether the cgroup of the attempts is gone, and a service manager is there that makes it again with the daemon. Without
-    /// one, launches find a place themselves.
-    fn has_no_place(&self) -> bool {
-        notify::is_listening() && self.workshop.cgroups().as_ref().is_some_and(CgroupRoot::is_gone)
-    }
-
     /// A launch was tried.
-    pub(super) fn launched(&mut self, attempt: &AttemptId, result: Result<Box<Launched>, String>) {
-        let no_place = result.is_err() && self.has_no_place();
+    pub(super) fn launched(&mut self, attempt: &AttemptId, result: Result<Box<Launched>, Failed>) {
         let Some(held) = self.attempts.get_mut(attempt) else {
             return;
         };
         let launched = match result {
             Ok(launched) => *launched,
             // It is not the attempt's fault: the next daemon finds that it never started, and starts it.
-            Err(why) if no_place => {
-                let text = format!("the cgroup of the attempts is gone, as when its unit was stopped: {why}");
-                self.leaving = Some(Err(text));
+            Err(Failed::NoPlace(why)) => {
+                self.leaving = Some(Err(why));
                 return;
             }
-            Err(why) => {
+            Err(Failed::Itself(why)) => {
                 events::launch_failed(&held.run, attempt, &why);
                 self.metrics.launch_failed();
                 self.close_gate(attempt);
@@ -120,7 +113,11 @@ impl Dispatcher {
             FromShim::KillCall(call) => self.stop_call(attempt, call, true),
             FromShim::GrantSlot(call) => self.grant_slot(attempt, call),
             FromShim::Slot(slot) => self.slot_used(attempt, slot),
-            FromShim::OutputLost(bytes) => self.metrics.output_lost(bytes),
+            FromShim::OutputLost(bytes) => {
+                let held = self.attempts.get_mut(attempt);
+                let counted = held.map_or(0, |held| held.output_lost(bytes));
+                self.metrics.output_lost(counted);
+            }
             FromShim::Denied(peer, verb) => self.shim_denied(attempt, peer, verb),
         }
     }

@@ -23,7 +23,8 @@ pub enum OomScope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OomVictim {
-    /// One was the step's own process.
+    /// One was the step's own process: SIGKILL ended that, and it ran alone, or as many were taken as processes of steps ran.
+    /// That somebody else sent the signal in the same moment is not ruled out; the kernel does not tell whom it took.
     Own {},
     /// They were processes that the step had started: nothing else of the attempt's steps ran meanwhile.
     Below {},

@@ -2,8 +2,8 @@
 //! that it refuses. Both are counted in the attempt's cgroup; here the counts are compared before and after each process.
 //!
 //! A count is raised before the process that it is about dies, so what is read once that has ended is complete. It does not say
-//! whose process was taken. So it is kept with every process of the shim's that ran meanwhile, until one of them was taken itself
-//! or nothing is left that it could have belonged to.
+//! whose process was taken. So it is kept with every process of the shim's that ran meanwhile, until nothing is left that it could
+//! have belonged to; and one of them was taken itself only if there was nothing else that could have been.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +38,8 @@ struct Kills {
     running: BTreeSet<u32>,
     /// Whether another one ran then, and has ended since.
     others: bool,
+    /// Whether one of those was not taken itself, as far as is known: they may have been its.
+    spared: bool,
     /// Whether one of those was told that they may be its.
     told: bool,
 }
@@ -46,6 +48,13 @@ impl Kills {
     /// Whether they can have belonged to this process only.
     fn is_of(&self, pid: u32) -> bool {
         !self.others && self.running.len() == 1 && self.running.contains(&pid)
+    }
+
+    /// Whether this process, which a SIGKILL of nobody's has ended, was one of them: there is one for each that ran then, or it
+    /// was the only one. With fewer, somebody else may have killed it, and the killer a child of another one.
+    fn took(&self, pid: u32) -> bool {
+        let enough = usize::try_from(self.count).unwrap_or(usize::MAX) >= self.running.len();
+        !self.told && !self.spared && enough && self.running.contains(&pid)
     }
 }
 
@@ -84,6 +93,7 @@ impl Witness {
                 count,
                 running: self.before.keys().copied().collect(),
                 others: false,
+                spared: false,
                 told: false,
             });
             self.tidy();
@@ -98,7 +108,8 @@ impl Witness {
                 continue;
             }
             let alike = |other: &&mut Kills| {
-                (&other.running, other.others, other.told) == (&kills.running, kills.others, kills.told)
+                let of = |kills: &Kills| (kills.others, kills.spared, kills.told);
+                other.running == kills.running && of(other) == of(&kills)
             };
             match kept.iter_mut().find(alike) {
                 Some(other) => other.count += kills.count,
@@ -132,15 +143,11 @@ impl Witness {
     /// What the out-of-memory killer took that was of this process or may have been, now that it has ended; `taken` if its end
     /// looks like that of one that was taken itself. What is its for certain is nobody else's.
     fn claim(&mut self, pid: u32, taken: bool, well: bool) -> Option<(u64, OomVictim)> {
-        // What others were told of already says no more who killed this one.
-        let untold = |kills: &&mut Kills| !kills.told && kills.running.contains(&pid);
-        let own = match self.kills.iter_mut().rev().find(untold) {
-            Some(kills) if taken => {
-                kills.count -= 1;
-                true
-            }
-            _ => false,
-        };
+        let by = self.kills.iter().rposition(|kills| taken && kills.took(pid));
+        if let Some(kills) = by.and_then(|place| self.kills.get_mut(place)) {
+            kills.count -= 1;
+        }
+        let own = by.is_some();
         let (mut certain, mut possible) = (u64::from(own), 0_u64);
         for kills in self.kills.iter().filter(|kills| kills.running.contains(&pid)) {
             let sum = if kills.is_of(pid) {
@@ -157,9 +164,10 @@ impl Witness {
             _ => Some((certain, OomVictim::Below {})),
         };
         let unclear = !well && certain == 0;
-        for kills in &mut self.kills {
+        for (place, kills) in self.kills.iter_mut().enumerate() {
             if kills.running.remove(&pid) {
                 kills.others = true;
+                kills.spared |= by != Some(place);
                 kills.told |= unclear;
             }
         }

@@ -4,7 +4,9 @@ use std::fs::{create_dir, read_to_string, remove_dir, write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use crate::helper::{Daemon, alive, is_root, signal, skip, text_of, until};
+use serde_json::{Value, json};
+
+use crate::helper::{Control, Daemon, alive, is_root, signal, skip, text_of, until};
 
 /// A cgroup that a test has made, to be the parent of a daemon's. It and all below is ended and removed in the end.
 struct Parent(PathBuf);
@@ -64,6 +66,16 @@ impl Drop for Canary {
     }
 }
 
+/// Whether files may be opened by handle, which takes `CAP_DAC_READ_SEARCH` (number 2) over the whole machine: root of a user
+/// namespace or of a container may lack it.
+fn may_open_by_handle() -> bool {
+    let status = read_to_string("/proc/self/status").unwrap();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = u64::from_str_radix(effective.unwrap().trim(), 16).unwrap();
+    let users = read_to_string("/proc/self/uid_map").unwrap();
+    effective & (1 << 2) != 0 && users.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// A step that leaves a process which nothing but its cgroup shows to be the attempt's, and waits for `go`.
 fn leaves_a_stray(daemon: &Daemon) -> String {
     format!(
@@ -82,8 +94,8 @@ fn attempts_keep_their_cgroup_when_the_next_daemon_has_another_place_for_them() 
         let Some(usual) = daemon.cgroup() else {
             return skip("cgroups cannot be made here");
         };
-        if dies && !is_root() {
-            return skip("without a live process in it only root finds a cgroup by its id");
+        if dies && !may_open_by_handle() {
+            return skip("without a live process in it only root of the machine finds a cgroup by its id");
         }
         let parent = Parent::beside(&usual, "moved");
         let run = daemon.submit("moved", &leaves_a_stray(&daemon));
@@ -129,9 +141,12 @@ fn attempts_keep_their_cgroup_when_the_next_daemon_has_another_place_for_them() 
         assert!(place.contains("proctor-test-moved"), "{place}");
         write(daemon.path("go"), "").unwrap();
         daemon.wait_success(&run);
+        // The former place goes with the last one that had its cgroup there.
+        until("the former place to be removed", || {
+            (!usual.exists()).then_some(())
+        });
         drop(canary);
         remove_below(&other);
-        drop(remove_dir(&usual));
         daemon.expect_clean();
     }
 }
@@ -148,6 +163,76 @@ fn a_daemon_without_a_manager_makes_a_new_place_when_that_of_the_attempts_is_tak
     assert_eq!(result["attempt"], 1, "{result:#}");
     assert!(cgroup.exists());
     daemon.wait_log("the cgroup of the attempts was taken away");
+    daemon.expect_clean();
+}
+
+const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+
+/// Takes the empty cgroup away and submits a run of each name meanwhile, so that the daemon finds all of it at once.
+fn submit_to_the_homeless(daemon: &Daemon, taken: &[&Path]) -> Vec<Control> {
+    let mut clients: Vec<Control> = NAMES.iter().map(|_| daemon.control()).collect();
+    signal(daemon.pid(), libc::SIGSTOP);
+    for cgroup in taken {
+        until("the cgroup to be empty", || remove_dir(cgroup).ok());
+    }
+    for (name, client) in NAMES.iter().zip(&mut clients) {
+        client.send(&submission(name)).unwrap();
+    }
+    signal(daemon.pid(), libc::SIGCONT);
+    clients
+}
+
+fn submission(name: &str) -> Value {
+    json!({"submit": {"source": "steps: [{name: a, command: 'true'}]", "stem": name, "run_id": "homeless"}})
+}
+
+/// Each has succeeded, and with its first attempt.
+fn expect_success(daemon: &Daemon) {
+    for name in NAMES {
+        let result = daemon.wait_success(&format!("{name}:homeless"));
+        assert_eq!(result["attempt"], 1, "{result:#}");
+    }
+}
+
+#[test]
+fn runs_that_meet_a_place_that_was_taken_away_at_the_same_time_go_on_at_the_new_one() {
+    let daemon = Daemon::start("");
+    let Some(cgroup) = daemon.cgroup() else {
+        return skip("cgroups cannot be made here");
+    };
+    for client in &mut submit_to_the_homeless(&daemon, &[&cgroup]) {
+        client.receive().unwrap().unwrap();
+    }
+    expect_success(&daemon);
+    daemon.wait_log("the cgroup of the attempts was taken away; this is the new one");
+    daemon.expect_clean();
+}
+
+#[test]
+fn a_daemon_that_finds_no_new_place_leaves_and_the_next_one_starts_the_runs() {
+    let mut daemon = Daemon::start("");
+    let Some(usual) = daemon.cgroup() else {
+        return skip("cgroups cannot be made here");
+    };
+    let parent = Parent::beside(&usual, "leaves");
+    daemon.stop();
+    daemon.configure(&parent.configuration());
+    daemon.restart();
+    let clients = submit_to_the_homeless(&daemon, &[&parent.place(&usual), &parent.0]);
+    assert_ne!(daemon.wait_end_of_daemon(), Some(0));
+    drop(clients);
+    let log = daemon.log();
+    assert!(
+        log.contains("there is no other place for one: cgroup.parent"),
+        "{log}"
+    );
+    create_dir(&parent.0).unwrap();
+    daemon.restart();
+    // It may have left before it had taken all of them.
+    for name in NAMES {
+        daemon.control().ask(&submission(name));
+    }
+    expect_success(&daemon);
     daemon.expect_clean();
 }
 

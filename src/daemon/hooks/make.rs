@@ -8,6 +8,7 @@ use super::CGROUP_PREFIX;
 use super::tap::Tap;
 use crate::config::{Config, Hook};
 use crate::daemon::launch::Workshop;
+use crate::daemon::place::Failed;
 use crate::model::{Notice, Time};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::creds::{self, User};
@@ -49,7 +50,12 @@ pub(super) fn cgroup_name(id: i64) -> String {
 }
 
 /// Makes the process. It does nothing before it is told to by [`tell`].
-pub(super) fn make(job: &Job) -> Result<Made, String> {
+pub(super) fn make(job: &Job) -> Result<Made, Failed> {
+    let place = &job.workshop.place;
+    place.within(&job.config, || make_once(job))
+}
+
+fn make_once(job: &Job) -> Result<Made, String> {
     let user = user_of(&job.hook.user)?;
     let id = job.notice.id;
     let mark = mark(&job.workshop, id);
@@ -69,11 +75,7 @@ pub(super) fn make(job: &Job) -> Result<Made, String> {
     let spec = serde_json::to_vec(&spec).map_err(|error| format!("what is to be done: {error}"))?;
     let (reader, writer) = pipe::pipe().map_err(|error| format!("the pipe of its output: {error}"))?;
     let (ours, theirs) = fdpass::socketpair().map_err(|error| format!("its channel: {error}"))?;
-    let mut cgroup = cgroup(&job.workshop, id);
-    if cgroup.is_err() && job.workshop.place.is_renewed(&job.config) {
-        cgroup = self::cgroup(&job.workshop, id);
-    }
-    let cgroup = cgroup?;
+    let cgroup = cgroup(&job.workshop, id)?;
     let spawned = Spawn {
         program_fd: Some(job.workshop.shim.as_fd()),
         argv: vec![OsString::from("proctor-shim"), OsString::from("--hook")],

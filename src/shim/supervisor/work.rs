@@ -181,15 +181,16 @@ impl Supervisor {
                 let exit = exit_of(status);
                 let task = self.tasks.get(&child.task);
                 let found = self.witness.ended(pid, exit, task.is_none_or(Task::is_refused));
-                if let (TaskKey::Node(key), Purpose::Main) = (child.task, child.purpose) {
-                    cause = found;
-                    self.record(Fact::NodeExited {
-                        node: key.node,
-                        exit,
-                        cause,
-                    });
-                }
+                let node = match (child.task, child.purpose) {
+                    (TaskKey::Node(key), Purpose::Main) => Some(key.node),
+                    _ => None,
+                };
+                cause = found.filter(|_| node.is_some());
+                // First, so that whoever kills this supervisor once the exit is known is not taken for the killer of these.
                 self.tell_of_kills(cause);
+                if let Some(node) = node {
+                    self.record(Fact::NodeExited { node, exit, cause });
+                }
             }
             let reaped = reap::reap_pid(pid).ok().flatten().or(status);
             if let (Some(child), Some(status)) = (self.children.remove(&pid), reaped) {
@@ -207,7 +208,7 @@ impl Supervisor {
         }
     }
 
-    /// Records how many processes the out-of-memory killer took, if the cause that was recorded last does not tell: else the
+    /// Records how many processes the out-of-memory killer took, if the cause that is recorded next does not tell: else the
     /// next one that it takes, should that be this one, would be taken for one of them, and the other way round.
     fn tell_of_kills(&mut self, cause: Option<Cause>) {
         if let Some(usage) = self.witness.untold(cause) {

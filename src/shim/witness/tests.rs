@@ -130,15 +130,44 @@ fn a_child_of_one_of_several_is_told_to_each_that_fails_as_one_that_may_be_its()
 }
 
 #[test]
-fn one_that_was_taken_itself_leaves_nothing_for_the_others() {
+fn where_as_many_were_taken_as_ran_each_that_was_killed_was_one_of_them() {
     let mut played = Played::new();
-    for pid in 1..=3 {
-        played.start(pid);
-    }
+    played.start(1);
+    played.start(2);
     played.set(2, 2, 0);
+    played.start(3);
     assert_eq!(played.witness.ended(1, KILLED, false), oom(1, 2, OWN));
     assert_eq!(played.witness.ended(2, KILLED, false), oom(1, 2, OWN));
-    assert_eq!(played.witness.ended(3, Exit::Code(1), false), None);
+    assert_eq!(played.witness.ended(3, KILLED, false), None);
+    assert_eq!(played.witness.kills, []);
+}
+
+#[test]
+fn one_that_somebody_kills_does_not_take_the_cause_from_another_ones_exit() {
+    let mut played = Played::new();
+    played.start(1);
+    played.start(2);
+    // A child of the second one is taken.
+    played.set(1, 1, 0);
+    assert_eq!(played.witness.ended(1, KILLED, false), oom(1, 1, UNCLEAR));
+    assert_eq!(played.witness.ended(2, CHILD_KILLED, false), oom(1, 1, UNCLEAR));
+    // So it is if the one that it may have been of has ended well.
+    played.start(3);
+    played.start(4);
+    played.set(2, 2, 0);
+    assert_eq!(played.witness.ended(3, Exit::Code(0), false), None);
+    assert_eq!(played.witness.ended(4, KILLED, false), oom(1, 2, UNCLEAR));
+    assert_eq!(played.witness.kills, []);
+}
+
+#[test]
+fn what_one_that_was_taken_leaves_may_have_been_its_as_well() {
+    let mut played = Played::new();
+    played.start(1);
+    played.start(2);
+    played.set(2, 2, 0);
+    assert_eq!(played.witness.ended(1, KILLED, false), oom(1, 2, OWN));
+    assert_eq!(played.witness.ended(2, CHILD_KILLED, false), oom(1, 2, UNCLEAR));
 }
 
 #[test]

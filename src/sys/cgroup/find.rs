@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -74,6 +74,12 @@ pub fn id_of_process(pid: u32) -> Option<u64> {
 pub(super) fn path_of_process(pid: u32) -> Option<PathBuf> {
     let path = v2_path(&std::fs::read(format!("/proc/{pid}/cgroup")).ok()?)?;
     mounted().iter().find_map(|mount| mount.place(&path))
+}
+
+/// Where an open directory is seen; `None` if it was removed.
+pub(super) fn path_of_descriptor(dir: impl AsFd) -> Option<PathBuf> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd())).ok()?;
+    path.is_dir().then_some(path)
 }
 
 fn mounted() -> Vec<Mount> {

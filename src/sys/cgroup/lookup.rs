@@ -1,13 +1,15 @@
-//! Finding a cgroup again that was made below another root: by its id, which no other one has in the same boot.
+//! Finding a cgroup again that was made below another root: by its id, which no other one has in the same boot; and what becomes
+//! of that root.
 
 use std::io;
-use std::path::Path;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::{Cgroup, find};
+use super::{Cgroup, CgroupRoot, find};
 use crate::sys::files::Dir;
 use crate::sys::raw;
 
@@ -25,15 +27,67 @@ pub fn by_id(name: &str, id: u64, pid: Option<u32>) -> Option<Cgroup> {
     by_handle(name, id).or_else(|| by_process(name, id, pid?))
 }
 
+impl Cgroup {
+    /// Whether it is directly below this root: the very cgroup, whatever its path.
+    #[must_use]
+    pub fn is_below(&self, root: &CgroupRoot) -> bool {
+        matches!((inode(&self.parent), inode(&root.dir)), (Ok(above), Ok(root)) if above == root)
+    }
+
+    /// Where it is seen, for messages; `None` if that cannot be told.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        Some(find::path_of_descriptor(&self.parent)?.join(&self.name))
+    }
+
+    /// Removes the cgroup that this one was in, if that has this name. One that is gone, or has processes or cgroups in it, is no
+    /// error.
+    ///
+    /// # Errors
+    /// The reason of the file system, as `EACCES` without the right to.
+    pub fn remove_former_root(&self, name: &str) -> io::Result<()> {
+        super::check_name(name)?;
+        let above = match above(&self.parent) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        let own = inode(&self.parent)?;
+        if above.inode_of(name)? != Some(own) {
+            return Ok(());
+        }
+        match above.remove_dir(name) {
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EBUSY | libc::ENOTEMPTY | libc::ENOENT)
+                ) =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+/// Device and inode.
+fn inode(dir: &Dir) -> io::Result<(u64, u64)> {
+    let stat = nix::sys::stat::fstat(dir)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// The one above.
+fn above(dir: impl AsFd) -> io::Result<Dir> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Dir::from_owned(nix::fcntl::openat(dir, "..", flags, Mode::empty())?)
+}
+
 fn by_handle(name: &str, id: u64) -> Option<Cgroup> {
     find::mount_points().iter().find_map(|point| {
         let mount = Dir::open(point).ok()?;
         let found = raw::handle::open_directory(&mount, KIND, id.to_ne_bytes()).ok()?;
         find::check_kind(&found).ok()?;
         // The name is with the one above, and so is the right to remove it.
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let parent = nix::fcntl::openat(&found, "..", flags, Mode::empty()).ok()?;
-        exactly(Dir::from_owned(parent).ok()?, name, id).ok()?
+        exactly(above(&found).ok()?, name, id).ok()?
     })
 }
 
@@ -61,6 +115,20 @@ mod tests {
     use super::*;
     use crate::sys::testing::{Shell, cgroups};
 
+    /// Root may not in a user namespace of its own, nor in a container that lacks `CAP_DAC_READ_SEARCH`. Any other failure is
+    /// for the test to find.
+    fn may_open_by_handle(cgroup: &Cgroup) -> bool {
+        let opened = |point: &PathBuf| {
+            let mount = Dir::open(point)?;
+            raw::handle::open_directory(&mount, KIND, cgroup.id().to_ne_bytes())
+        };
+        let denied = |opened: &io::Result<_>| matches!(opened, Err(error) if error.kind() == io::ErrorKind::PermissionDenied);
+        !find::mount_points()
+            .iter()
+            .map(opened)
+            .all(|opened| denied(&opened))
+    }
+
     #[test]
     fn finds_the_very_cgroup_and_never_one_of_the_same_name() {
         let Some(root) = cgroups() else { return };
@@ -81,11 +149,13 @@ mod tests {
         assert!(by_id("another", here.id(), Some(pid)).is_none());
         assert!(by_id(&name, inner.id(), Some(pid)).is_none());
         assert!(by_id("..", here.id(), Some(pid)).is_none());
-        if nix::unistd::geteuid().is_root() {
+        if may_open_by_handle(&here) {
             assert_eq!(
                 by_handle(&name, there.id()).map(|found| found.id()),
                 Some(there.id())
             );
+        } else {
+            println!("skipped: nothing may be opened by its handle here");
         }
 
         shell.close_input();

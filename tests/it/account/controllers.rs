@@ -3,13 +3,15 @@
 //! The tests turn the controllers on and write the limits into the attempt's cgroup themselves. Where that cannot be done
 //! (controllers bound to cgroup v1, no root) they say so.
 
-use std::fs::{read_to_string, write};
+use std::fs::{File, read_to_string, write};
 use std::path::{Path, PathBuf};
 
+use proctor::journal::Reader;
+use proctor::model::Fact;
 use serde_json::{Value, json};
 
 use super::{busy, go, used};
-use crate::helper::{Daemon, is_root, signal, skip, text_of, until};
+use crate::helper::{Daemon, files_below, is_root, signal, skip, text_of, until};
 use crate::verbs::why;
 
 /// Turns controllers on for the attempts of a daemon; none if that cannot be done here.
@@ -124,6 +126,33 @@ fn a_process_that_is_no_steps_own_is_told_with_the_exit_of_the_step() {
         oom("below", "attempt", Some(33_554_432))
     );
     assert_eq!(result["steps"][0]["exit_code"], 137);
+}
+
+#[test]
+fn what_was_taken_is_in_the_journal_before_the_exit_of_the_process_that_outlived_it() {
+    let Some(daemon) = with_controllers(&["memory"]) else {
+        return;
+    };
+    let then = "tail /dev/zero || true\n  - name: next\n    command: exec sleep 1000";
+    let run = limited(&daemon, then, "memory.max", LIMIT);
+    until("the second step", || {
+        daemon.status(&run)["steps"][1]["pid"].as_u64()
+    });
+    let files = files_below(daemon.root());
+    let journal = files.iter().find(|file| file.ends_with("journal")).unwrap();
+    let mut reader = Reader::new(File::open(journal).unwrap()).unwrap();
+    let facts: Vec<Fact> = reader
+        .read_new(1 << 20)
+        .unwrap()
+        .into_iter()
+        .map(|record| record.fact)
+        .collect();
+    let place = |what: &dyn Fn(&Fact) -> bool| facts.iter().position(what);
+    let told = place(&|fact| matches!(fact, Fact::Used { usage } if usage.oom_kills == Some(1)));
+    let exited = place(&|fact| matches!(fact, Fact::NodeExited { .. }));
+    assert!(told.is_some() && told < exited, "{facts:#?}");
+    daemon.ctl(&["stop", &run]);
+    daemon.wait_end(&run);
 }
 
 #[test]
