@@ -343,7 +343,7 @@ events! {
         "denied to uid {} (pid {}, {exe}): {target}", peer.uid, peer.pid
     ];
 
-    /// The supervisor of an attempt says that it has denied a caller something on its status socket.
+    /// The supervisor of an attempt says that it has denied a caller something on its status socket; 32 of an attempt at most.
     warn WARN "47e8cd3d676e496cb66a5ea37f525b66"
     status_denied(run: &RunRef, attempt: &AttemptId, peer: Peer, verb: &str) [
         DAG = %run.dag, RUN_ID = %run.id, ATTEMPT_ID = %attempt,
