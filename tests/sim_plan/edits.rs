@@ -44,7 +44,9 @@ impl World {
         let sure = !held && !self.draining && decided.is_some();
         let now = self.now.wall;
         self.note(|| format!("### {name} is edited: {new:?}"));
-        let (decided, stored) = (decided.unwrap_or(now), stored.unwrap_or(now));
+        // Nothing older than two days is made up for by any DAG.
+        let long_ago = Time(now.0 - 48 * 3_600_000_000);
+        let (decided, stored) = (decided.unwrap_or(now), stored.unwrap_or(long_ago));
         self.dags[number].replace(&new, now, (decided, stored), sure);
         self.install(number);
     }
