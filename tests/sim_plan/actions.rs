@@ -53,11 +53,11 @@ impl World {
             self.settle();
             self.check_rest();
         }
-        self.resume_queues();
-        self.settle();
-        // Nobody starts anything any more. What a crash undoes or leaves unanswered is done once more.
+        // No queue is paused and nobody starts anything any more. What a crash undoes or leaves unanswered is done once more.
         loop {
             let crashes = self.report.crashes;
+            self.resume_queues();
+            self.settle();
             for number in 0..self.dags.len() {
                 self.tell(Event::Uninstall(self.dags[number].name.clone()));
             }
