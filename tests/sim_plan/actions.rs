@@ -62,7 +62,7 @@ impl World {
                 self.tell(Event::Uninstall(self.dags[number].name.clone()));
             }
             self.settle();
-            self.last_retries();
+            self.last_retries(crashes);
             if self.report.crashes == crashes {
                 break;
             }
@@ -77,8 +77,9 @@ impl World {
         }
     }
 
-    /// Every pending retry comes, as soon as nobody holds it back, and its budget is spent some time.
-    fn last_retries(&mut self) {
+    /// Every pending retry comes, as soon as nobody holds it back, and its budget is spent some time. A daemon that has
+    /// crashed since there were this many crashes has installed its DAGs anew: they are to go once more first.
+    fn last_retries(&mut self, crashes: u64) {
         for dag in self.held.clone() {
             self.suspend(dag, false);
         }
@@ -89,7 +90,8 @@ impl World {
         }
         self.settle();
         for _ in 0..100 {
-            if self.store.rows.values().all(|row| row.retry.due.is_none()) {
+            let none = self.store.rows.values().all(|row| row.retry.due.is_none());
+            if none || self.report.crashes != crashes {
                 return;
             }
             self.pass(7_200);
