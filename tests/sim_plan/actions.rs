@@ -53,16 +53,16 @@ impl World {
             self.settle();
             self.check_rest();
         }
-        self.resume_queues();
-        self.settle();
-        // Nobody starts anything any more. What a crash undoes or leaves unanswered is done once more.
+        // No queue is paused and nobody starts anything any more. What a crash undoes or leaves unanswered is done once more.
         loop {
             let crashes = self.report.crashes;
+            self.resume_queues();
+            self.settle();
             for number in 0..self.dags.len() {
                 self.tell(Event::Uninstall(self.dags[number].name.clone()));
             }
             self.settle();
-            self.last_retries();
+            self.last_retries(crashes);
             if self.report.crashes == crashes {
                 break;
             }
@@ -77,8 +77,9 @@ impl World {
         }
     }
 
-    /// Every pending retry comes, as soon as nobody holds it back, and its budget is spent some time.
-    fn last_retries(&mut self) {
+    /// Every pending retry comes, as soon as nobody holds it back, and its budget is spent some time. A daemon that has
+    /// crashed since there were this many crashes has installed its DAGs anew: they are to go once more first.
+    fn last_retries(&mut self, crashes: u64) {
         for dag in self.held.clone() {
             self.suspend(dag, false);
         }
@@ -89,7 +90,8 @@ impl World {
         }
         self.settle();
         for _ in 0..100 {
-            if self.store.rows.values().all(|row| row.retry.due.is_none()) {
+            let none = self.store.rows.values().all(|row| row.retry.due.is_none());
+            if none || self.report.crashes != crashes {
                 return;
             }
             self.pass(7_200);
