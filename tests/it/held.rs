@@ -277,7 +277,8 @@ fn a_stop_that_is_stored_beside_a_pending_retry_ends_it_before_the_clean_up_as_w
     let store = rusqlite::Connection::open(daemon.path("var/lib/proctor/proctor.db")).unwrap();
     let reason = serde_json::to_string(&StopReason::Schedule).unwrap();
     assert_eq!(store.execute("UPDATE runs SET stop = ?1", [reason]).unwrap(), 1);
-    let held = "INSERT INTO held (attempt, ended) SELECT id, 1 FROM attempts";
+    // It may have been killed so early in earnest.
+    let held = "INSERT INTO held (attempt, ended) SELECT id, 1 FROM attempts WHERE true ON CONFLICT (attempt) DO UPDATE SET ended = 1";
     assert_eq!(store.execute(held, []).unwrap(), 1);
     drop(store);
     daemon.restart();
