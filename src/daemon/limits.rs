@@ -11,9 +11,6 @@ use crate::sys::cgroup::{Cgroup, Controllers};
 use crate::sys::creds;
 use crate::wire::control::Problem;
 
-/// Whose the most is that no configuration can raise.
-const OF_KERNEL: &str = "the most of this kernel (fs.nr_open)";
-
 /// What a limit of processes is if nobody says anything: soft and hard value.
 pub(super) type Inherited<'a> = &'a dyn Fn(Rlimit) -> (u64, u64);
 
@@ -47,15 +44,8 @@ pub(super) fn own(limit: Rlimit) -> (u64, u64) {
     creds::get_rlimit(limit).unwrap_or((creds::UNLIMITED, creds::UNLIMITED))
 }
 
-/// The highest limit of open files that the kernel gives anybody, root included (`/proc/sys/fs/nr_open`, proc(5)).
-pub(super) fn open_files_max() -> u64 {
-    let text = std::fs::read_to_string("/proc/sys/fs/nr_open").ok();
-    text.and_then(|text| text.trim().parse().ok())
-        .unwrap_or(creds::UNLIMITED)
-}
-
 /// What an attempt gets whose DAG says `wanted`, where the configuration says `given`; `bounded` is whether it may not
-/// have more than that. `open_files_max` is what [`open_files_max`] gives.
+/// have more than that. `open_files_max` is what [`creds::open_files_max`] gives.
 pub(super) fn effective(
     wanted: &Resources,
     given: &Resources,
@@ -113,16 +103,16 @@ struct Most<'a> {
 }
 
 impl Most<'_> {
-    fn lower(&mut self, key: &str, wanted: &str, allowed: &str, whose: &str) {
+    fn lower(&mut self, key: &str, wanted: &str, (whose, allowed): (&str, &str), configured: bool) {
         self.lowered.push(Lowered {
             text: format!("`limits.{key}` is {wanted}, and {whose} is {allowed}: it counts as {allowed}"),
-            configured: self.bounded && whose != OF_KERNEL,
+            configured,
         });
     }
 
     /// The same for what only the system's administrator can change.
     fn bound(&mut self, key: &str, wanted: &str, allowed: &str) {
-        self.lower(key, wanted, allowed, "the most for DAGs of users");
+        self.lower(key, wanted, ("the most for DAGs of users", allowed), true);
     }
 
     fn amount(
@@ -156,12 +146,8 @@ impl Most<'_> {
         let least = given.unwrap_or(0);
         match wanted {
             Some(wanted) if self.bounded && wanted < least => {
-                self.lower(
-                    "nice",
-                    &wanted.to_string(),
-                    &least.to_string(),
-                    "the least for DAGs of users",
-                );
+                let allowed = ("the least for DAGs of users", &*least.to_string());
+                self.lower("nice", &wanted.to_string(), allowed, true);
                 Some(least)
             }
             _ => wanted.or(given),
@@ -189,7 +175,8 @@ impl Most<'_> {
         }
         if limit == Rlimit::OpenFiles && hard > self.open_files {
             if wanted.hard.is_some() {
-                self.lower(&key("hard"), &shown(hard), &shown(self.open_files), OF_KERNEL);
+                let most = ("the most of this kernel (fs.nr_open)", &*shown(self.open_files));
+                self.lower(&key("hard"), &shown(hard), most, false);
             }
             hard = self.open_files;
         }
@@ -197,7 +184,8 @@ impl Most<'_> {
             Some(soft) if soft > hard => {
                 // Of both in one, that was said already.
                 if wanted.soft != wanted.hard {
-                    self.lower(&key("soft"), &shown(soft), &shown(hard), "the hard limit");
+                    let most = ("the hard limit", &*shown(hard));
+                    self.lower(&key("soft"), &shown(soft), most, self.bounded);
                 }
                 hard
             }
@@ -216,7 +204,7 @@ pub(super) fn lowered(execution: &Execution, owner: u32, config: &Config, file: 
         &config.job.limits,
         bounded,
         &own,
-        open_files_max(),
+        creds::open_files_max(),
     );
     let told = |lowered: Lowered| {
         let hint = format!("[job.limits] in {} has the most", config.paths.config.display());

@@ -46,25 +46,23 @@ struct Current {
     found: FoundCgroups,
     /// How many there were before it.
     number: u64,
-    /// Whether there was one before, and none was found when that was taken away.
-    lost: bool,
 }
 
 impl Current {
     fn replace(&mut self, found: FoundCgroups) {
-        self.lost = found.root.is_none();
         self.found = found;
         self.number += 1;
+    }
+
+    /// Whether there was one before, and none was found when that was taken away.
+    const fn is_lost(&self) -> bool {
+        self.number > 0 && self.found.root.is_none()
     }
 }
 
 impl Place {
     pub(super) fn new(found: FoundCgroups) -> Self {
-        Self(RwLock::new(Current {
-            found,
-            number: 0,
-            lost: false,
-        }))
+        Self(RwLock::new(Current { found, number: 0 }))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Current> {
@@ -133,13 +131,13 @@ impl Place {
     fn enter(&self, config: &Config) -> u64 {
         let (number, lost) = {
             let now = self.read();
-            (now.number, now.lost)
+            (now.number, now.is_lost())
         };
         if !lost {
             return number;
         }
         let mut now = self.write();
-        if now.lost
+        if now.is_lost()
             && let Ok(found) = look(config)
             && let Some(path) = found.path().map(Path::to_owned)
         {

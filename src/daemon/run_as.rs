@@ -89,7 +89,7 @@ pub(super) fn user_of(owner: u32, execution: &Execution) -> Result<User, String>
     }
 }
 
-/// Whose runs those of a stored DAG are; none if it names a user who cannot be found now. May wait for the user database.
+/// Whose runs those of a stored DAG are; none if that cannot be told, as of a user who cannot be found now. May wait for the user database.
 pub(super) fn of_stored(row: &InstalledDag) -> Option<u32> {
     let usual = row.owner.unwrap_or_else(creds::effective_uid);
     // Who names no user need not be read.
@@ -105,11 +105,8 @@ pub(super) fn of_stored(row: &InstalledDag) -> Option<u32> {
         skip_schemas: true,
         ..LoadOptions::default()
     };
-    match load(&source, &options) {
-        Ok(loaded) => owner(&loaded.dag.execution, usual, true).ok(),
-        // It was good once: then a schema it needs is not with it, which says nothing of its user.
-        Err(_) => None,
-    }
+    let loaded = load(&source, &options).ok()?;
+    owner(&loaded.dag.execution, usual, true).ok()
 }
 
 #[cfg(test)]

@@ -75,7 +75,8 @@ fn make_room(limit: Rlimit, soft: u64, hard: u64) -> Result<(), String> {
     };
     creds::set_rlimit(limit, wanted.0, wanted.1).map_err(|error| {
         format!(
-            "the limit rlimits.{name}: {error}; only a daemon of root can raise the hard one above {own_hard}"
+            "the limit rlimits.{name}: {error}; only a daemon of root, with CAP_SYS_RESOURCE, can raise the hard one above \
+             {own_hard}"
         )
     })
 }

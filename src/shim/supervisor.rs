@@ -26,11 +26,13 @@ use super::timers::{Alarm, Timers};
 use super::tree;
 use super::witness::Witness;
 use crate::engine::attempt::{Attempt, Effect, Event, Resume};
+use crate::model::access::Peer;
 use crate::model::{Boot as BootTime, Fact, Now, StopReason, Time};
 use crate::proc::ProcHandle;
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::inotify::Inotify;
 use crate::sys::{clock, socket};
+use crate::wire::shim::StatusVerb;
 
 /// Longest run of one command substitution, in seconds.
 const SUBSTITUTION_SECS: f64 = 30.0;
@@ -70,7 +72,7 @@ struct Supervisor {
     max_clients: usize,
     /// How many denials were noted, and those that no daemon has been told of.
     denials: u32,
-    untold: Vec<(crate::model::access::Peer, crate::wire::shim::StatusVerb)>,
+    untold: Vec<(Peer, StatusVerb)>,
     epoll: Epoll,
     timers: Timers,
     signals: SignalPipes,

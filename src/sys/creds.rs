@@ -322,6 +322,15 @@ pub fn get_rlimit(limit: Limit) -> io::Result<(u64, u64)> {
     Ok(nix::sys::resource::getrlimit(resource(limit))?)
 }
 
+/// The highest limit of open files that the kernel gives anybody, root included (`/proc/sys/fs/nr_open`,
+/// `proc_sys_fs(5)`); [`UNLIMITED`] if it does not say.
+#[must_use]
+pub fn open_files_max() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/fs/nr_open").ok();
+    text.and_then(|text| text.trim().parse().ok())
+        .unwrap_or(UNLIMITED)
+}
+
 /// Sets every signal to its default and unblocks all: what a program expects at its start.
 ///
 /// # Errors

@@ -25,6 +25,6 @@ pub mod socket;
 pub mod spawn;
 pub mod stdio;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod timezone;
 pub mod usage;

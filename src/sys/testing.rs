@@ -61,7 +61,7 @@ pub(super) fn await_exit(process: &PidFd) {
 }
 
 /// A place for cgroups, or nothing and a printed reason.
-pub(super) fn cgroups() -> Option<CgroupRoot> {
+pub(crate) fn cgroups() -> Option<CgroupRoot> {
     CgroupRoot::detect(None)
         .map_err(|error| println!("skipped: {error}"))
         .ok()

@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 
 use serde_json::{Value, json};
 
-use crate::helper::{Control, Daemon, alive, is_root, signal, skip, text_of, until};
+use crate::helper::{Control, Daemon, alive, has_capability, is_root, signal, skip, text_of, until};
 
 /// A cgroup that a test has made, to be the parent of a daemon's. It and all below is ended and removed in the end.
 struct Parent(PathBuf);
@@ -66,15 +66,8 @@ impl Drop for Canary {
     }
 }
 
-/// Whether files may be opened by handle, which takes `CAP_DAC_READ_SEARCH` (number 2) over the whole machine: root of a user
-/// namespace or of a container may lack it.
-fn may_open_by_handle() -> bool {
-    let status = read_to_string("/proc/self/status").unwrap();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = u64::from_str_radix(effective.unwrap().trim(), 16).unwrap();
-    let users = read_to_string("/proc/self/uid_map").unwrap();
-    effective & (1 << 2) != 0 && users.split_whitespace().eq(["0", "0", "4294967295"])
-}
+/// The number of the capability with which files are opened by handle.
+const CAP_DAC_READ_SEARCH: u32 = 2;
 
 /// A step that leaves a process which nothing but its cgroup shows to be the attempt's, and waits for `go`.
 fn leaves_a_stray(daemon: &Daemon) -> String {
@@ -94,7 +87,7 @@ fn attempts_keep_their_cgroup_when_the_next_daemon_has_another_place_for_them() 
         let Some(usual) = daemon.cgroup() else {
             return skip("cgroups cannot be made here");
         };
-        if dies && !may_open_by_handle() {
+        if dies && !has_capability(CAP_DAC_READ_SEARCH) {
             return skip("without a live process in it only root of the machine finds a cgroup by its id");
         }
         let parent = Parent::beside(&usual, "moved");

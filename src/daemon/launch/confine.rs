@@ -26,7 +26,7 @@ pub(super) fn wanted(workshop: &Workshop, job: &Job, execution: &Execution) -> E
         &job.config.job.limits,
         bounded,
         &inherited,
-        limits::open_files_max(),
+        creds::open_files_max(),
     )
 }
 

@@ -116,49 +116,36 @@ impl Dispatcher {
 mod tests {
     use super::*;
 
-    fn look(judgements: &mut Judgements, what: Result<(), Barred>) {
-        judgements.take([(Place::User("ann".to_owned()), what)].into());
+    fn place() -> Place {
+        Place::User("ann".to_owned())
     }
 
-    fn ann(judgements: &Judgements) -> Option<Barred> {
-        judgements.why(&Place::User("ann".to_owned())).cloned()
+    /// Takes over what a look has found of the user, and gives what holds of that, and whether it is to be asked again.
+    fn look(judgements: &mut Judgements, what: Result<(), Barred>) -> (Option<Barred>, bool) {
+        judgements.take([(place(), what)].into());
+        state(judgements)
+    }
+
+    fn state(judgements: &Judgements) -> (Option<Barred>, bool) {
+        let unsure = judgements.unsure().any(|unsure| *unsure == place());
+        (judgements.why(&place()).cloned(), unsure)
     }
 
     #[test]
     fn what_cannot_be_told_is_as_it_was() {
         let unknown = || Barred::Unknown("no answer".to_owned());
         let mut judgements = Judgements::default();
-        look(&mut judgements, Err(unknown()));
-        assert_eq!(
-            (ann(&judgements), (judgements.unsure().count() == 1)),
-            (Some(unknown()), true)
-        );
-        look(&mut judgements, Ok(()));
-        assert_eq!(
-            (ann(&judgements), (judgements.unsure().count() == 1)),
-            (None, false)
-        );
-        look(&mut judgements, Err(unknown()));
-        assert_eq!(
-            (ann(&judgements), (judgements.unsure().count() == 1)),
-            (None, true)
-        );
-        look(&mut judgements, Err(Barred::NotAllowed));
-        assert_eq!(ann(&judgements), Some(Barred::NotAllowed));
-        look(&mut judgements, Err(unknown()));
-        assert_eq!(
-            (ann(&judgements), (judgements.unsure().count() == 1)),
-            (Some(Barred::NotAllowed), true)
-        );
+        assert_eq!(look(&mut judgements, Err(unknown())), (Some(unknown()), true));
+        assert_eq!(look(&mut judgements, Ok(())), (None, false));
+        assert_eq!(look(&mut judgements, Err(unknown())), (None, true));
+        let not = || Barred::NotAllowed;
+        assert_eq!(look(&mut judgements, Err(not())), (Some(not()), false));
+        assert_eq!(look(&mut judgements, Err(unknown())), (Some(not()), true));
         // By other lists it is not known any more.
         judgements.forget();
-        assert!(matches!(ann(&judgements), Some(Barred::Unknown(_))));
-        look(&mut judgements, Err(unknown()));
-        assert_eq!(ann(&judgements), Some(unknown()));
+        assert!(matches!(state(&judgements), (Some(Barred::Unknown(_)), false)));
+        assert_eq!(look(&mut judgements, Err(unknown())), (Some(unknown()), true));
         judgements.keep(&BTreeSet::new());
-        assert_eq!(
-            (ann(&judgements), (judgements.unsure().count() == 1)),
-            (None, false)
-        );
+        assert_eq!(state(&judgements), (None, false));
     }
 }

@@ -49,6 +49,16 @@ pub(crate) fn is_root() -> bool {
     proctor::sys::creds::effective_uid() == 0
 }
 
+/// Whether this process has a capability of this number (capabilities(7)) over the whole machine: root of a user namespace or
+/// of a container may lack it.
+pub(crate) fn has_capability(number: u32) -> bool {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/self/{file}")).unwrap();
+    let status = read("status");
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = u64::from_str_radix(effective.unwrap().trim(), 16).unwrap();
+    effective & (1 << number) != 0 && read("uid_map").split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// Says why a test proves nothing here.
 pub(crate) fn skip(why: &str) {
     eprintln!("skipped: {why}");
